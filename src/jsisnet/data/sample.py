@@ -1,0 +1,126 @@
+"""What flows from a data set to the objective: samples, examples, batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int32, Int64, UInt8
+from torch import Tensor
+
+from jsisnet.categories import Categories
+from jsisnet.formats.coco import ImageId
+from jsisnet.panoptic import PanopticMap
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """A photo and its ground truth, which cover the same pixels."""
+
+    image: UInt8[Tensor, "3 h w"]
+    """RGB. Samples may share it with a cache, so nobody writes to it."""
+
+    panoptic: PanopticMap
+    """Ground truth; labels are those of the `Categories` that the data set was opened with."""
+
+    image_id: ImageId
+    """Names the photo within its data set."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Photos with ground truth that a training can read: `PanopticDataset`, or anybody's own."""
+
+    @property
+    def categories(self) -> Categories:
+        """Classes that the labels of the maps belong to."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objects:
+    """The things that a network should find in one image, possibly none."""
+
+    boxes: Float[Tensor, "g 4"]
+    """Tight boxes, in pixels of the network input."""
+
+    channels: Int64[Tensor, " g"]
+    """Thing channels, not labels."""
+
+    crowds: Float[Tensor, "c 4"]
+    """Boxes of the regions that hold groups of things: to be found or not, nobody minds."""
+
+    def __len__(self) -> int:
+        return len(self.channels)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A network input and its targets; see `Batch` for what the values mean."""
+
+    image: UInt8[Tensor, "3 h w"]
+    semantic: UInt8[Tensor, "h w"]
+    instance_ids: Int32[Tensor, "h w"]
+    objects: Objects
+    image_id: ImageId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Several examples of one size; tensors are on one device."""
+
+    images: Float[Tensor, "b 3 h w"]
+    """RGB in [0, 1]; normalising it is the network's business."""
+
+    semantic: UInt8[Tensor, "b h w"]
+    """Label of each pixel, `IGNORE` where it is void. Crowds have the label of their class."""
+
+    instance_ids: Int32[Tensor, "b h w"]
+    """i + 1 on the pixels of object i of that image, 0 elsewhere: on stuff, crowds and void."""
+
+    objects: tuple[Objects, ...]
+    """Objects of each image; their order is that of `instance_ids`."""
+
+    image_ids: tuple[ImageId, ...]
+    """Names of the images."""
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """Copy the tensors to a device; from pinned memory, without waiting for the copy."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=tensor.is_pinned()))
+
+    def pin_memory(self) -> "Batch":
+        """Copy the tensors to page-locked memory; a `DataLoader` with `pin_memory` calls it."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        return Batch(
+            images=function(self.images),
+            semantic=function(self.semantic),
+            instance_ids=function(self.instance_ids),
+            objects=tuple(
+                Objects(
+                    boxes=function(objects.boxes),
+                    channels=function(objects.channels),
+                    crowds=function(objects.crowds),
+                )
+                for objects in self.objects
+            ),
+            image_ids=self.image_ids,
+        )
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Stack examples of one size, at least one."""
+    return Batch(
+        images=torch.stack([example.image for example in examples]).float().div_(255),
+        semantic=torch.stack([example.semantic for example in examples]),
+        instance_ids=torch.stack([example.instance_ids for example in examples]),
+        objects=tuple(example.objects for example in examples),
+        image_ids=tuple(example.image_id for example in examples),
+    )

@@ -1,0 +1,63 @@
+"""Categories as JSON entries."""
+
+from collections.abc import Iterable
+
+from jsisnet.categories import Categories, Category
+from jsisnet.formats import fields
+
+
+def parse(values: Iterable[object]) -> Categories:
+    """Read the entries of categories, in COCO's form; merged ones also list their ``members``.
+
+    Raises:
+        ValueError: If an entry breaks a rule; the message names the category.
+    """
+    return Categories(tuple(_category(value) for value in values))
+
+
+def entries(categories: Categories) -> list[dict[str, object]]:
+    """Invert `parse`."""
+    return [_entry(category) for category in categories]
+
+
+def _category(value: object) -> Category:
+    values = fields.entry(value)
+    number = fields.identity(values, "id")
+    try:
+        group = (
+            fields.text(values, "supercategory") if fields.has(values, "supercategory") else None
+        )
+        return Category(
+            id=number,
+            name=fields.text(values, "name"),
+            isthing=fields.flag(values, "isthing"),
+            color=_color(fields.items(values, "color")) if fields.has(values, "color") else None,
+            supercategory=group,
+            members=fields.texts(values, "members") if fields.has(values, "members") else (),
+        )
+    except ValueError as error:
+        raise ValueError(f"category {number!r}: {error}") from None
+
+
+def _color(channels: list[object]) -> tuple[int, int, int]:
+    names = ("red", "green", "blue")
+    if len(channels) != len(names):
+        raise ValueError(f"'color' has {len(channels)} numbers, expected red, green and blue")
+    values = dict(zip(names, channels, strict=True))
+    red, green, blue = (fields.integer(values, name, highest=255) for name in names)
+    return red, green, blue
+
+
+def _entry(category: Category) -> dict[str, object]:
+    values: dict[str, object] = {
+        "id": category.id,
+        "name": category.name,
+        "isthing": int(category.isthing),
+    }
+    if category.supercategory is not None:
+        values["supercategory"] = category.supercategory
+    if category.color is not None:
+        values["color"] = list(category.color)
+    if category.members:
+        values["members"] = list(category.members)
+    return values

@@ -1,0 +1,128 @@
+"""Checked access to the fields of a JSON file that somebody else wrote.
+
+Every function raises a `ValueError` that says what was found and what was expected; the caller adds
+the place, because only it knows what the entry stands for.
+"""
+
+import json
+import math
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
+from typing import NoReturn
+
+Entry = Mapping[str, object]
+"""A JSON object."""
+
+
+def load(path: Path) -> Entry:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        ValueError: If the file is missing or holds anything else; the message names it.
+    """
+    try:
+        return entry(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: is not JSON: nested too deeply") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is not JSON: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def entry(value: object) -> Entry:
+    """Give a value that has to be an object."""
+    if not isinstance(value, dict):
+        raise ValueError(f"found {_short(value)}, expected an object")
+    return value
+
+
+def has(values: Entry, key: str) -> bool:
+    """Tell whether a field is there and not null."""
+    return values.get(key) is not None
+
+
+def items(values: Entry, key: str) -> list[object]:
+    """Give a field that has to be a list."""
+    found = _required(values, key)
+    if not isinstance(found, list):
+        _refuse(key, found, "a list")
+    return found
+
+
+def text(values: Entry, key: str) -> str:
+    """Give a field that has to be a text."""
+    found = _required(values, key)
+    if not isinstance(found, str):
+        _refuse(key, found, "a text")
+    return found
+
+
+def number(values: Entry, key: str) -> float:
+    """Give a field that has to be a finite number."""
+    found = _required(values, key)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        _refuse(key, found, "a number")
+    return found
+
+
+def integer(values: Entry, key: str, *, lowest: int = 0, highest: float = math.inf) -> int:
+    """Give a field that has to be a whole number within limits, both inclusive."""
+    found = _required(values, key)
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    if isinstance(found, bool) or not isinstance(found, int) or not lowest <= found <= highest:
+        limits = f"of at least {lowest}" if highest == math.inf else f"from {lowest} to {highest}"
+        _refuse(key, found, f"a whole number {limits}")
+    return found
+
+
+def identity(values: Entry, key: str) -> int | str:
+    """Give a field that has to be a whole number or a text."""
+    found = _required(values, key)
+    if isinstance(found, bool) or not isinstance(found, int | str):
+        _refuse(key, found, "a whole number or a text")
+    return found
+
+
+def texts(values: Entry, key: str) -> tuple[str, ...]:
+    """Give a field that has to be a list of texts."""
+    found = items(values, key)
+    if not all(isinstance(item, str) for item in found):
+        _refuse(key, found, "a list of texts")
+    return tuple(str(item) for item in found)
+
+
+def flag(values: Entry, key: str) -> bool:
+    """Give a field that has to be 0, 1, true or false."""
+    found = _required(values, key)
+    if not isinstance(found, bool | int) or found not in (0, 1):
+        _refuse(key, found, "0 or 1")
+    return bool(found)
+
+
+def path_in(folder: Path, values: Entry, key: str) -> Path:
+    """Give the path of a file below `folder` that a field names."""
+    name = text(values, key)
+    # The rules of Windows know both separators, so no system reads the name in another way.
+    parsed = PureWindowsPath(name)
+    if not parsed.name or parsed.anchor or ".." in parsed.parts or "\0" in name:
+        _refuse(key, name, "the name of a file inside its folder")
+    return folder / name
+
+
+def _required(values: Entry, key: str) -> object:
+    if key not in values:
+        raise ValueError(f"has no {key!r}")
+    return values[key]
+
+
+def _refuse(key: str, found: object, expected: str) -> NoReturn:
+    raise ValueError(f"{key!r} is {_short(found)}, expected {expected}")
+
+
+def _short(value: object) -> str:
+    return textwrap.shorten(json.dumps(value), 60, placeholder="...")

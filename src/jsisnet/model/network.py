@@ -1,0 +1,164 @@
+"""JSIS-Net: one trunk, a semantic branch and an instance branch."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from jsisnet.categories import Categories
+from jsisnet.model.anchors import AnchorConfig, anchors
+from jsisnet.model.blocks import LastStage
+from jsisnet.model.detection import DetectionConfig, Detections, detect
+from jsisnet.model.roi import RoIConfig, RoIHead
+from jsisnet.model.rpn import ProposalConfig, Proposals, RegionProposalNetwork, propose
+from jsisnet.model.semantic import SemanticBranch, SemanticConfig
+from jsisnet.model.trunk import Trunk, TrunkConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkConfig:
+    """The whole network; the defaults are the paper's for COCO."""
+
+    branches: Literal["joint", "semantic", "instance"] = "joint"
+    """Which branches the network has; one alone is the paper's Table 3."""
+
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    """The shared feature extractor."""
+
+    semantic: SemanticConfig = field(default_factory=SemanticConfig)
+    """The semantic branch."""
+
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    """Anchors of the region proposal network."""
+
+    rpn_channels: int = 512
+    """Channels of the region proposal network's hidden layer."""
+
+    proposals: ProposalConfig = field(default_factory=ProposalConfig)
+    """Which anchors become proposals."""
+
+    roi: RoIConfig = field(default_factory=RoIConfig)
+    """The region head."""
+
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    """Which regions become detections."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """What the network predicts for a batch."""
+
+    semantic: Float[Tensor, "b k h w"] | None
+    """Logits of every label at a quarter of the input's size; ``None`` without that branch."""
+
+    detections: Detections | None
+    """Things; ``None`` without that branch."""
+
+
+class InstanceBranch(nn.Module):
+    """Mask R-CNN on the shared map: proposals, then class, box and mask of each.
+
+    Reference:
+        He et al., "Mask R-CNN"; masks are predicted on the final boxes.
+    """
+
+    thing_labels: Tensor
+
+    def __init__(self, channels: int, thing_labels: tuple[int, ...], config: NetworkConfig):
+        super().__init__()
+        self.config = config
+        self.rpn = RegionProposalNetwork(channels, config.rpn_channels, config.anchors)
+        self.roi = RoIHead(channels, len(thing_labels), config.roi)
+        self.register_buffer("thing_labels", torch.tensor(thing_labels), persistent=False)
+
+    def forward(self, features: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Detections:
+        """Detect things in images of the given height and width."""
+        objectness, deltas = self.rpn(features)
+        proposals = propose(
+            objectness, deltas, self.anchors(features), size, self.config.proposals
+        )
+        return self.detect_in(features, proposals, size)
+
+    def anchors(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "a 4"]:
+        """Place the anchors of a shared map."""
+        height, width = features.shape[-2:]
+        return anchors((height, width), self.config.anchors, features.device)
+
+    def detect_in(
+        self, features: Float[Tensor, "b c h w"], proposals: Proposals, size: tuple[int, int]
+    ) -> Detections:
+        """Classify and refine proposals, then read the refined boxes again for their masks."""
+        batch = len(features)
+        regions = self.roi.extract(features, proposals.boxes.unbind())
+        class_logits, deltas = self.roi.classify_and_refine(regions)
+        found = detect(
+            class_logits.view(batch, -1, class_logits.shape[-1]),
+            deltas.view(batch, -1, *deltas.shape[1:]),
+            proposals,
+            size,
+            self.config.detection,
+        )
+        regions = self.roi.extract(features, found.boxes.unbind())
+        logits = self.roi.mask(regions)
+        rows = torch.arange(len(logits), device=logits.device)
+        masks = logits[rows, found.channels.flatten()].float().sigmoid()
+        return Detections(
+            boxes=found.boxes,
+            labels=self.thing_labels[found.channels],
+            scores=found.scores,
+            masks=masks.view(batch, -1, *masks.shape[1:]),
+            valid=found.valid,
+        )
+
+
+class JSISNet(nn.Module):
+    """Joint semantic and instance segmentation network.
+
+    Reference:
+        de Geus et al., arXiv 1809.02110, section 2.1.
+    """
+
+    def __init__(self, config: NetworkConfig, categories: Categories):
+        super().__init__()
+        things = categories.thing_labels
+        self.config = config
+        self.trunk = Trunk(config.trunk)
+        channels = self.trunk.channels
+        self.semantic = (
+            SemanticBranch(channels, len(categories), config.semantic)
+            if config.branches != "instance"
+            else None
+        )
+        self.instance = (
+            InstanceBranch(channels, things, config) if config.branches != "semantic" else None
+        )
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Outputs:
+        """Predict for RGB images with values in [0, 1]."""
+        features = self.trunk(images)
+        height, width = images.shape[-2:]
+        return Outputs(
+            semantic=None if self.semantic is None else self.semantic(features).float(),
+            detections=None if self.instance is None else self.instance(features, (height, width)),
+        )
+
+    def load_imagenet(self, state: dict[str, Tensor]) -> None:
+        """Start the trunk, and every last stage of a branch as far as it fits, from a classifier.
+
+        Args:
+            state: State dictionary with the names of torchvision or timm.
+
+        Raises:
+            ValueError: If the trunk lacks a weight.
+        """
+        self.trunk.load_imagenet(state)
+        for stage in (module for module in self.modules() if isinstance(module, LastStage)):
+            own = stage.state_dict()
+            fitting = {
+                name: state[f"layer4.{name}"]
+                for name, value in own.items()
+                if f"layer4.{name}" in state and state[f"layer4.{name}"].shape == value.shape
+            }
+            stage.load_state_dict(fitting, strict=False)

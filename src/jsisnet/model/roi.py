@@ -1,0 +1,129 @@
+"""The head that looks at regions: their class, their box and their mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import roi_align
+
+from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind
+from jsisnet.model.trunk import STRIDE
+
+SAMPLES_PER_CELL = 2
+"""Points that RoIAlign reads along each side of a cell."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoIConfig:
+    """Size and make of the region head."""
+
+    head: Literal["last_stage", "light"] = "last_stage"
+    """``last_stage``: ResNet-50's, averaged over the region for class and box. ``light``: two 3x3
+    convolutions, and a fully connected layer for class and box."""
+
+    width: int = 512
+    """Width of the last stage's bottlenecks, or channels of the light head."""
+
+    hidden: int = 1024
+    """Outputs of the light head's fully connected layer."""
+
+    crop: int = 14
+    """Cells along each side of a region after RoIAlign."""
+
+    pool: int = 2
+    """Factor of the max pooling that follows."""
+
+    norm: NormKind = "batch"
+    """Normalisation of the light head."""
+
+    mask_channels: int = 256
+    """Channels of the mask branch."""
+
+    mask_size: int = 28
+    """Cells along each side of a predicted mask."""
+
+    mask_norm: NormKind = "batch"
+    """Normalisation of the mask branch."""
+
+
+class RoIHead(nn.Module):
+    """Features of regions, and what the three parallel branches say of them."""
+
+    def __init__(self, channels: int, num_things: int, config: RoIConfig):
+        super().__init__()
+        self.config = config
+        self.num_things = num_things
+        self.stage: nn.Module
+        self.summary: nn.Module
+        if config.head == "last_stage":
+            self.stage = LastStage(channels, width=config.width)
+            out_channels = hidden = self.stage.out_channels
+            self.summary = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        else:
+            self.stage = nn.Sequential(
+                ConvNormAct(channels, config.width, kernel=3, norm_kind=config.norm),
+                ConvNormAct(config.width, config.width, kernel=3, norm_kind=config.norm),
+            )
+            out_channels, hidden = config.width, config.hidden
+            cells = (config.crop // config.pool) ** 2
+            self.summary = nn.Sequential(
+                nn.Flatten(), nn.Linear(out_channels * cells, hidden), nn.ReLU(inplace=True)
+            )
+            nn.init.kaiming_normal_(self.summary[1].weight, nonlinearity="relu")
+            nn.init.zeros_(self.summary[1].bias)
+        self.classify = nn.Linear(hidden, num_things + 1)
+        self.deltas = nn.Linear(hidden, 4 * num_things)
+        for layer in (self.classify, self.deltas):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+        self.mask = MaskBranch(out_channels, num_things, config)
+
+    def extract(
+        self, features: Float[Tensor, "b c h w"], regions: Sequence[Float[Tensor, "_ 4"]]
+    ) -> Float[Tensor, "r c_out side side"]:
+        """Read the regions of each image, and join them in order.
+
+        Args:
+            features: The shared map.
+            regions: For each image, boxes in pixels of the network's input.
+        """
+        crops = roi_align(
+            features.float(),
+            [region.float() for region in regions],
+            self.config.crop,
+            spatial_scale=1 / STRIDE,
+            sampling_ratio=SAMPLES_PER_CELL,
+            aligned=True,
+        )
+        return self.stage(functional.max_pool2d(crops, self.config.pool))
+
+    def classify_and_refine(
+        self, regions: Float[Tensor, "r c side side"]
+    ) -> tuple[Float[Tensor, "r t_and_background"], Float[Tensor, "r t 4"]]:
+        """Give logits of every thing class and, last, the background, and offsets of the box for
+        each thing class."""
+        summary = self.summary(regions)
+        return self.classify(summary), self.deltas(summary).view(-1, self.num_things, 4)
+
+
+class MaskBranch(nn.Module):
+    """Mask logits of each thing class."""
+
+    def __init__(self, channels: int, num_things: int, config: RoIConfig):
+        super().__init__()
+        self.size = config.mask_size
+        kind, inner = config.mask_norm, config.mask_channels
+        self.coarse = ConvNormAct(channels, inner, kernel=3, norm_kind=kind)
+        self.fine = ConvNormAct(inner, inner, kernel=3, norm_kind=kind)
+        self.classify = nn.Conv2d(inner, num_things, 1)
+        nn.init.kaiming_normal_(self.classify.weight, nonlinearity="linear")
+        nn.init.zeros_(self.classify.bias)
+
+    def forward(self, regions: Float[Tensor, "r c side side"]) -> Float[Tensor, "r t m m"]:
+        """Give logits on a grid that spans the region."""
+        coarse = self.coarse(regions)
+        size = (self.size, self.size)
+        return self.classify(self.fine(functional.interpolate(coarse, size, mode="bilinear")))

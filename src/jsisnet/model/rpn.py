@@ -1,0 +1,104 @@
+"""The region proposal network: where in the image objects may be."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import nms
+
+from jsisnet import boxes
+from jsisnet.model.anchors import AnchorConfig
+
+UNSCALED = (1.0, 1.0, 1.0, 1.0)
+"""Weights of the proposals' box code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProposalConfig:
+    """Which refined anchors become proposals."""
+
+    max_candidates: int = 6000
+    """Anchors of highest objectness that enter non-maximum suppression, per image."""
+
+    max_overlap: float = 0.5
+    """Of two proposals whose IoU is higher, the less objectlike one goes."""
+
+    max_proposals: int = 1000
+    """Proposals kept per image."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposals:
+    """Proposals of a batch, best first, padded to one number."""
+
+    boxes: Float[Tensor, "b p 4"]
+    """Corners in pixels of the network's input, clipped to it; zeros where padded."""
+
+    valid: Bool[Tensor, "b p"]
+    """False where padded."""
+
+
+class RegionProposalNetwork(nn.Module):
+    """Objectness and box offsets of every anchor."""
+
+    def __init__(self, channels: int, hidden_channels: int, anchor_config: AnchorConfig):
+        super().__init__()
+        per_cell = anchor_config.per_cell
+        self.hidden = nn.Conv2d(channels, hidden_channels, 3, padding=1)
+        self.objectness = nn.Conv2d(hidden_channels, 2 * per_cell, 1)
+        self.deltas = nn.Conv2d(hidden_channels, 4 * per_cell, 1)
+        for layer in (self.hidden, self.objectness, self.deltas):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, features: Float[Tensor, "b c h w"]
+    ) -> tuple[Float[Tensor, "b a 2"], Float[Tensor, "b a 4"]]:
+        """Give logits of (background, object) and unscaled offsets, in the anchors' order."""
+        hidden = functional.relu(self.hidden(features))
+        return (
+            self.objectness(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 2),
+            self.deltas(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 4),
+        )
+
+
+def propose(
+    objectness: Float[Tensor, "b a 2"],
+    deltas: Float[Tensor, "b a 4"],
+    anchors: Float[Tensor, "a 4"],
+    size: tuple[int, int],
+    config: ProposalConfig,
+) -> Proposals:
+    """Turn the RPN's output into proposals.
+
+    Args:
+        objectness: Logits of (background, object).
+        deltas: Offsets of the anchors, unscaled.
+        anchors: Corners in pixels of the network's input; may lie outside of it.
+        size: Height and width of the network's input.
+        config: Limits.
+
+    Returns:
+        Detached: no gradient reaches the RPN through the proposals.
+
+    Reference:
+        Ren et al., "Faster R-CNN", section 3.
+    """
+    scores = (objectness[..., 1] - objectness[..., 0]).detach().float()
+    count = min(config.max_candidates, scores.shape[1])
+    scores, order = scores.topk(count, dim=1)
+    chosen = deltas.detach().float().gather(1, order[..., None].expand(-1, -1, 4))
+    refined = boxes.clip(boxes.decode(chosen, anchors[order], UNSCALED), size)
+
+    limit = config.max_proposals
+    kept = refined.new_zeros(len(refined), limit, 4)
+    valid = torch.zeros(len(refined), limit, dtype=torch.bool, device=refined.device)
+    for image, (candidates, candidate_scores) in enumerate(zip(refined, scores, strict=True)):
+        nonempty = boxes.areas(candidates) > 0
+        candidates, candidate_scores = candidates[nonempty], candidate_scores[nonempty]
+        best = candidates[nms(candidates, candidate_scores, config.max_overlap)[:limit]]
+        kept[image, : len(best)] = best
+        valid[image, : len(best)] = True
+    return Proposals(boxes=kept, valid=valid)

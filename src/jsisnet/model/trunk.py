@@ -1,0 +1,135 @@
+"""The feature extractor that both branches share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import timm
+import torch
+from jaxtyping import Float
+from timm.layers import freeze_batch_norm_2d
+from torch import Tensor, nn
+from torch.nn import functional
+
+from jsisnet.model.blocks import ConvNormAct, NormKind
+
+STRIDE = 8
+"""Pixels of the network's input per cell of the shared map, along each side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrunkConfig:
+    """Which network reads the image, and what becomes of its stages."""
+
+    name: str = "resnet50"
+    """Name of a timm model."""
+
+    neck: Literal["reduce", "none", "top_down"] = "reduce"
+    """From the stages to the shared map. ``reduce``: the last stage, dilated to stride 8, and a 3x3
+    convolution. ``none``: the last stage but one, dilated to stride 8. ``top_down``: the stages at
+    strides 8, 16 and 32, undilated, added from the coarsest on."""
+
+    channels: int = 512
+    """Channels of the shared map; without a neck the stage decides."""
+
+    norm: NormKind = "batch"
+    """Normalisation of the neck."""
+
+    freeze_norm: bool = False
+    """Whether the stages keep ImageNet's statistics, scales and shifts."""
+
+    frozen_stages: int = 0
+    """Number of first stages whose weights stay as they are."""
+
+    weights: str | None = None
+    """Start of the stages: ``imagenet``, the path of a state dictionary, or nothing."""
+
+
+class TopDown(nn.Module):
+    """Adds coarse stages to finer ones, down to the finest."""
+
+    def __init__(self, widths: Sequence[int], channels: int, norm_kind: NormKind):
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
+        self.smooth = ConvNormAct(channels, channels, kernel=3, norm_kind=norm_kind)
+
+    def forward(self, stages: list[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b c h w"]:
+        """Join stages, the finest first."""
+        maps = [lateral(stage) for lateral, stage in zip(self.laterals, stages, strict=True)]
+        joined = maps.pop()
+        while maps:
+            finer = maps.pop()
+            joined = finer + functional.interpolate(joined, size=finer.shape[-2:], mode="nearest")
+        return self.smooth(joined)
+
+
+class Trunk(nn.Module):
+    """Stages of an image classifier, and a neck that makes them one map at stride 8."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: TrunkConfig):
+        super().__init__()
+        if config.neck == "top_down":
+            self.stages = timm.create_model(config.name, features_only=True, out_indices=(2, 3, 4))
+        else:
+            last = 4 if config.neck == "reduce" else 3
+            self.stages = timm.create_model(
+                config.name, features_only=True, output_stride=STRIDE, out_indices=(last,)
+            )
+        self._normalise_as(self.stages.pretrained_cfg)
+        widths = self.stages.feature_info.channels()
+        _freeze_first_stages(self.stages, config.frozen_stages)
+        if config.freeze_norm:
+            self.stages = freeze_batch_norm_2d(self.stages)
+
+        self.channels = widths[-1] if config.neck == "none" else config.channels
+        self.neck: nn.Module
+        match config.neck:
+            case "reduce":
+                self.neck = ConvNormAct(widths[0], config.channels, kernel=3, norm_kind=config.norm)
+            case "top_down":
+                self.neck = TopDown(widths, config.channels, config.norm)
+            case "none":
+                self.neck = nn.Identity()
+        self._joins_stages = config.neck == "top_down"
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
+        """Read RGB images with values in [0, 1]."""
+        stages = self.stages((images - self.mean) / self.std)
+        return self.neck(stages if self._joins_stages else stages[0])
+
+    def load_imagenet(self, state: dict[str, Tensor]) -> None:
+        """Start the stages from a classifier's state dictionary, torchvision's or timm's.
+
+        Raises:
+            ValueError: If a weight is missing or has another shape; the message names the first.
+        """
+        wanted = self.stages.state_dict()
+        for name, value in wanted.items():
+            if name.endswith("num_batches_tracked"):
+                continue
+            if name not in state or state[name].shape != value.shape:
+                found = tuple(state[name].shape) if name in state else "nothing"
+                raise ValueError(
+                    f"ImageNet weights: {name} should be {tuple(value.shape)}, found {found}"
+                )
+        self.stages.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
+
+    def _normalise_as(self, pretrained: dict[str, tuple[float, float, float]]) -> None:
+        for name in ("mean", "std"):
+            values = torch.tensor(pretrained[name])[:, None, None]
+            self.register_buffer(name, values, persistent=False)
+
+
+def _freeze_first_stages(stages: nn.Module, count: int) -> None:
+    """Keep the weights of the first stages, down to stride 2 ** count, from training."""
+    if count == 0:
+        return
+    end: str = stages.feature_info[count - 1]["module"]
+    names = [name for name, _ in stages.named_modules()]
+    last = max(i for i, name in enumerate(names) if name == end or name.startswith(f"{end}."))
+    for name in names[: last + 1]:
+        for parameter in stages.get_submodule(name).parameters(recurse=False):
+            parameter.requires_grad_(requires_grad=False)

@@ -1,0 +1,96 @@
+"""The panoptic map: which segment each pixel belongs to, and what each segment is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int, Int32, Int64
+
+VOID = 0
+"""Id of the pixels that belong to no segment."""
+
+IGNORE = 255
+"""Value of void pixels in a map of labels; so a data set has at most 255 labels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    """One region of a panoptic map: a thing instance, or all pixels of a stuff class."""
+
+    label: int
+    """Contiguous class number, 0 to K-1."""
+
+    isthing: bool
+    """Whether the class is countable."""
+
+    iscrowd: bool = False
+    """Whether the region holds a group of things that nobody took apart; ground truth only."""
+
+    score: float | None = None
+    """Confidence in [0, 1] of a predicted thing; ``None`` for stuff and for ground truth."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PanopticMap:
+    """Non-overlapping segments of one image; pixel value i means ``segments[i - 1]``.
+
+    A segment may own no pixel: ground truth lists such segments and the metric counts them.
+    """
+
+    ids: Int32[np.ndarray, "h w"]
+    """Segment number of each pixel, or `VOID`."""
+
+    segments: tuple[Segment, ...]
+    """What the numbers mean, in order."""
+
+    def __post_init__(self) -> None:
+        lowest, highest = (int(self.ids.min()), int(self.ids.max())) if self.ids.size else (0, 0)
+        if lowest < VOID or highest > len(self.segments):
+            raise ValueError(
+                f"a map of {len(self.segments)} segments holds ids {lowest} to {highest}; "
+                f"expected {VOID} to {len(self.segments)}"
+            )
+
+    @classmethod
+    def compact(cls, ids: Int[np.ndarray, "h w"], segments: Sequence[Segment]) -> "PanopticMap":
+        """Drop the segments that own no pixel and renumber the others in order."""
+        present = np.flatnonzero(np.bincount(ids.ravel(), minlength=len(segments) + 1))
+        present = present[present != VOID]
+        renumber = np.zeros(len(segments) + 1, np.int32)
+        renumber[present] = np.arange(1, len(present) + 1)
+        return cls(renumber[ids], tuple(segments[i - 1] for i in present))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.ids.shape
+        return height, width
+
+    def areas(self) -> Int64[np.ndarray, " n"]:
+        """Count the pixels of each segment."""
+        return np.bincount(self.ids.ravel(), minlength=len(self.segments) + 1)[1:]
+
+    def boxes(self) -> Int64[np.ndarray, "n 4"]:
+        """Give the tight box of each segment: x0, y0, x1, y1, upper end exclusive.
+
+        A segment without pixels gets the box 0, 0, 0, 0.
+        """
+        height, width = self.ids.shape
+        # A segment's box is that of its runs of equal pixels along rows, which are far fewer.
+        starts = np.ones((height, width), bool)
+        np.not_equal(self.ids[:, 1:], self.ids[:, :-1], out=starts[:, 1:])
+        rows, columns = np.nonzero(starts)
+        lengths = np.diff(rows * width + columns, append=height * width)
+        numbers = self.ids[rows, columns]
+        boxes = np.array([width, height, 0, 0]) + np.zeros((len(self.segments) + 1, 1), np.int64)
+        np.minimum.at(boxes[:, 0], numbers, columns)
+        np.minimum.at(boxes[:, 1], numbers, rows)
+        np.maximum.at(boxes[:, 2], numbers, columns + lengths)
+        np.maximum.at(boxes[:, 3], numbers, rows + 1)
+        boxes[boxes[:, 2] == 0] = 0
+        return boxes[1:]
+
+    def labels(self) -> Int32[np.ndarray, "h w"]:
+        """Give the label of each pixel, `IGNORE` where it is void."""
+        table = np.array([IGNORE, *(segment.label for segment in self.segments)], np.int32)
+        return table[self.ids]

@@ -1,0 +1,59 @@
+"""What a training needs to go on after it was killed, in one file."""
+
+import os
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """State of a training between two steps."""
+
+    step: int
+    """Steps done."""
+
+    network: dict[str, Tensor]
+    """State dictionary of the network in training."""
+
+    average: dict[str, Tensor] | None
+    """Moving average of the weights, if one is kept."""
+
+    optimizer: dict[str, Any]
+    """State dictionary of the optimiser."""
+
+    def save(self, path: Path) -> None:
+        """Write the file; what was there stays until the new one is complete."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            torch.save({name: getattr(self, name) for name in self.__slots__}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Read the file; nothing but tensors and plain values is taken from it.
+
+        Raises:
+            ValueError: If it is no checkpoint.
+        """
+        try:
+            values = torch.load(path, map_location="cpu", weights_only=True)
+            return cls(**values)
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            TypeError,
+            pickle.UnpicklingError,
+            zipfile.BadZipFile,
+        ) as error:
+            raise ValueError(
+                f"{path}: not a checkpoint of a training ({type(error).__name__})"
+            ) from error

@@ -1,0 +1,175 @@
+"""The training objective: the network's stages, with targets between them."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from jsisnet import boxes
+from jsisnet.data.sample import Batch, Objects
+from jsisnet.model.detection import BOX_WEIGHTS
+from jsisnet.model.network import InstanceBranch, JSISNet
+from jsisnet.model.roi import RoIHead
+from jsisnet.model.rpn import UNSCALED, Proposals, propose
+from jsisnet.training import losses
+from jsisnet.training.losses import LossConfig, Losses
+from jsisnet.training.matching import MatchConfig, match, sample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectiveConfig:
+    """Loss weights, and which anchors and regions the losses read."""
+
+    weights: LossConfig = field(default_factory=LossConfig)
+    """Weights of the seven terms."""
+
+    anchors: MatchConfig = field(
+        default_factory=lambda: MatchConfig(
+            min_positive=0.5,
+            max_negative=0.1,
+            match_every_object=True,
+            samples=256,
+            positives=0.5,
+        )
+    )
+    """Anchors that train the region proposal network."""
+
+    regions: MatchConfig = field(
+        default_factory=lambda: MatchConfig(
+            min_positive=0.5,
+            max_negative=0.5,
+            match_every_object=False,
+            samples=64,
+            positives=0.25,
+        )
+    )
+    """Proposals that train the region head."""
+
+    add_true_boxes: bool = True
+    """Whether the objects' own boxes join the proposals."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Regions:
+    """Sampled regions of one image and what they should become."""
+
+    boxes: Float[Tensor, "r 4"]
+    channels: Int64[Tensor, " r"]
+    """Thing channel, or the number of things for the background."""
+
+    owners: Int64[Tensor, " positive"]
+    """Object of each of the first regions, the positive ones."""
+
+    @property
+    def positive_boxes(self) -> Float[Tensor, "positive 4"]:
+        """Boxes of the regions that have an owner."""
+        return self.boxes[: len(self.owners)]
+
+
+class Objective(nn.Module):
+    """The network with its loss; what a training step calls and what is distributed."""
+
+    def __init__(self, network: JSISNet, config: ObjectiveConfig):
+        super().__init__()
+        self.network = network
+        self.config = config
+
+    def forward(self, batch: Batch) -> Losses:
+        """Give the weighted terms of a batch; those of a missing branch are 0."""
+        features = self.network.trunk(batch.images)
+        zero = features.new_zeros((), dtype=torch.float32)
+        semantic = objectness = rpn_boxes = classes = region_boxes = masks = zero
+        if self.network.semantic is not None:
+            semantic = losses.semantic_loss(self.network.semantic(features), batch.semantic)
+        if self.network.instance is not None:
+            branch = self.network.instance
+            objectness, rpn_boxes, proposals = self._propose(branch, features, batch)
+            classes, region_boxes, masks = self._classify(branch, features, proposals, batch)
+        weights = self.config.weights
+        return Losses(
+            rpn_objectness=weights.rpn_objectness * objectness,
+            rpn_boxes=weights.rpn_boxes * rpn_boxes,
+            classes=weights.classes * classes,
+            boxes=weights.boxes * region_boxes,
+            masks=weights.masks * masks,
+            semantic=weights.semantic * semantic,
+            l2=weights.l2 * losses.half_sum_of_squares(losses.kernels(self.network)),
+        )
+
+    def _propose(
+        self, branch: InstanceBranch, features: Float[Tensor, "b c h w"], batch: Batch
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Proposals]:
+        """Give the RPN's losses of objectness and boxes, averaged over images, and proposals."""
+        logits, deltas = branch.rpn(features)
+        anchors = branch.anchors(features)
+        objectness, offsets = [], []
+        for image, objects in enumerate(batch.objects):
+            matches = match(anchors, objects.boxes, objects.crowds, self.config.anchors)
+            read = sample(matches, self.config.anchors)
+            isobject = matches[read] >= 0
+            objectness.append(losses.objectness_loss(logits[image, read], isobject.long()))
+            positive = read[isobject]
+            targets = boxes.encode(objects.boxes[matches[positive]], anchors[positive], UNSCALED)
+            offsets.append(losses.box_loss(deltas[image, positive], targets, len(read)))
+        height, width = batch.images.shape[-2:]
+        proposals = propose(logits, deltas, anchors, (height, width), branch.config.proposals)
+        return torch.stack(objectness).mean(), torch.stack(offsets).mean(), proposals
+
+    def _classify(
+        self,
+        branch: InstanceBranch,
+        features: Float[Tensor, "b c h w"],
+        proposals: Proposals,
+        batch: Batch,
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
+        """Give the region head's losses of classes, boxes and masks."""
+        roi, asked = branch.roi, len(batch) * self.config.regions.samples
+        sampled = [
+            self._sample_regions(proposals.boxes[image][proposals.valid[image]], objects, roi)
+            for image, objects in enumerate(batch.objects)
+        ]
+        regions = roi.extract(features, [region.boxes for region in sampled])
+        logits, deltas = roi.classify_and_refine(regions)
+        channels = torch.cat([region.channels for region in sampled])
+        positive = (channels < roi.num_things).nonzero().flatten()
+        channel = channels[positive]
+        targets = [
+            boxes.encode(objects.boxes[region.owners], region.positive_boxes, BOX_WEIGHTS)
+            for region, objects in zip(sampled, batch.objects, strict=True)
+        ]
+        mask_logits = roi.mask(regions[positive])
+        rows = torch.arange(len(positive), device=positive.device)
+        return (
+            losses.class_loss(logits, channels, asked),
+            losses.box_loss(deltas[positive, channel], torch.cat(targets), asked),
+            self._mask_losses(mask_logits[rows, channel], sampled, batch),
+        )
+
+    def _sample_regions(
+        self, proposals: Float[Tensor, "p 4"], objects: Objects, roi: RoIHead
+    ) -> _Regions:
+        if self.config.add_true_boxes:
+            proposals = torch.cat([proposals, objects.boxes])
+        matches = match(proposals, objects.boxes, objects.crowds, self.config.regions)
+        read = sample(matches, self.config.regions)
+        owners = matches[read]
+        owners = owners[owners >= 0]
+        channels = torch.full_like(read, roi.num_things)
+        channels[: len(owners)] = objects.channels[owners]
+        return _Regions(boxes=proposals[read], channels=channels, owners=owners)
+
+    def _mask_losses(
+        self, logits: Float[Tensor, "n m m"], sampled: list[_Regions], batch: Batch
+    ) -> Float[Tensor, ""]:
+        """Reduce the mask losses of the images; `logits` holds the positives of all, in order."""
+        parts = logits.split([len(region.owners) for region in sampled])
+        each = [
+            losses.mask_loss(
+                part,
+                losses.mask_targets(ids, region.owners, region.positive_boxes, logits.shape[-1]),
+            )
+            for part, region, ids in zip(parts, sampled, batch.instance_ids, strict=True)
+        ]
+        total = torch.stack(each).sum()
+        return total / len(each) if self.config.weights.mask_reduction == "mean" else total

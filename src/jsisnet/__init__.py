@@ -1,1 +1,49 @@
-"""Panoptic segmentation with one network."""
+"""Panoptic segmentation with one network: a class and an instance id for every pixel."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from jsisnet.categories import Categories, Category
+from jsisnet.panoptic import VOID, PanopticMap, Segment
+
+if TYPE_CHECKING:
+    from jsisnet.evaluation.panoptic_quality import PanopticQuality
+    from jsisnet.inference.merge import MergeConfig, merge
+    from jsisnet.instances import Instances
+    from jsisnet.model.network import JSISNet, NetworkConfig
+    from jsisnet.predictor import Predictor
+    from jsisnet.visualize import draw
+
+__all__ = [
+    "VOID",
+    "Categories",
+    "Category",
+    "Instances",
+    "JSISNet",
+    "MergeConfig",
+    "NetworkConfig",
+    "PanopticMap",
+    "PanopticQuality",
+    "Predictor",
+    "Segment",
+    "draw",
+    "merge",
+]
+
+_HOMES = {
+    "Instances": "jsisnet.instances",
+    "JSISNet": "jsisnet.model.network",
+    "MergeConfig": "jsisnet.inference.merge",
+    "NetworkConfig": "jsisnet.model.network",
+    "PanopticQuality": "jsisnet.evaluation.panoptic_quality",
+    "Predictor": "jsisnet.predictor",
+    "draw": "jsisnet.visualize",
+    "merge": "jsisnet.inference.merge",
+}
+"""Modules that are imported when a name of theirs is first asked for: torch takes seconds."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -16,7 +16,9 @@ def areas(boxes: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch"]:
     return sides[..., 0] * sides[..., 1]
 
 
-def intersections(rows: Float[Tensor, "r 4"], columns: Float[Tensor, "c 4"]) -> Float[Tensor, "r c"]:
+def intersections(
+    rows: Float[Tensor, "r 4"], columns: Float[Tensor, "c 4"]
+) -> Float[Tensor, "r c"]:
     """Give the common area of each pair."""
     low = torch.maximum(rows[:, None, :2], columns[None, :, :2])
     high = torch.minimum(rows[:, None, 2:], columns[None, :, 2:])

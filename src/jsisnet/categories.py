@@ -1,6 +1,6 @@
 """The classes of a data set, and how those of one data set become those of another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -47,9 +47,11 @@ class Categories:
     def __post_init__(self) -> None:
         labels = {category.id: label for label, category in enumerate(self.items)}
         if len(labels) != len(self.items):
-            raise ValueError(f"category id {_first_twice([c.id for c in self.items])!r} occurs twice")
+            twice = _first_twice([category.id for category in self.items])
+            raise ValueError(f"category id {twice!r} occurs twice")
         if len({category.name for category in self.items}) != len(self.items):
-            raise ValueError(f"category name {_first_twice([c.name for c in self.items])!r} occurs twice")
+            twice = _first_twice([category.name for category in self.items])
+            raise ValueError(f"category name {twice!r} occurs twice")
         if len(self.items) > IGNORE:
             raise ValueError(f"{len(self.items)} categories; expected at most {IGNORE}")
         object.__setattr__(self, "_labels", labels)
@@ -128,11 +130,11 @@ class Categories:
             if label is None or self.items[label].isthing != category.isthing:
                 kind = "thing" if category.isthing else "stuff"
                 raise ValueError(
-                    f"the {kind} category {category.name!r} (id {category.id!r}) has no counterpart "
-                    f"among the {len(self)} known ones"
+                    f"the {kind} category {category.name!r} (id {category.id!r}) has no "
+                    f"counterpart among the {len(self)} known ones"
                 )
         return tuple(by_name[category.name] for category in source)
 
 
-def _first_twice(values: list[CategoryId]) -> CategoryId:
+def _first_twice(values: Sequence[CategoryId]) -> CategoryId:
     return next(value for i, value in enumerate(values) if value in values[:i])

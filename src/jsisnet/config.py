@@ -165,12 +165,14 @@ def _joined(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     joined = dict(base)
     for name, value in values.items():
         before = joined.get(name)
-        nested = isinstance(value, dict) and isinstance(before, dict)
-        joined[name] = _joined(before, value) if nested else value
+        if isinstance(value, dict) and isinstance(before, dict):
+            joined[name] = _joined(before, value)
+        else:
+            joined[name] = value
     return joined
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Turn tuples into lists and leave out what is not set, as YAML wants it."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items() if item is not None}

@@ -55,7 +55,7 @@ def read(model: str | Path, overrides: tuple[str, ...] = ()) -> SavedModel:
 
     Args:
         model: Name of an embedded model, or a model or run folder.
-        overrides: Options that win over the model's own, such as ``("--merge.canvas", "original")``.
+        overrides: Options that win over the model's own, as ``("--merge.canvas", "original")``.
 
     Raises:
         ValueError: If there is no such model, or a file is damaged; the message names it.

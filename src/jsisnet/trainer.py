@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 import yaml
@@ -34,21 +34,24 @@ from jsisnet.training.optim import optimizer
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.jsonl", "checkpoint.pt"
 """Names of the files of a run folder; the model's two lie beside them."""
 
+Data = TypeVar("Data")
+
 PACE = ("log_every", "checkpoint_every", "evaluate_every", "workers")
 """Settings of `TrainConfig` that may change when a run is resumed."""
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Who wants to know how a training goes on."""
 
     def begun(self, step: int, steps: int) -> None:
-        """So many steps of all are done, and the next begins."""
+        """Hear that `step` of `steps` are done and the next begins."""
 
     def stepped(self, report: StepReport) -> None:
-        """A step is done."""
+        """Hear that a step is done."""
 
     def evaluated(self, step: int, result: dict[str, Any]) -> None:
-        """The model was measured; `result` is a `summary`."""
+        """Hear how good the model is after `step`; `result` is a `summary`."""
 
 
 def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool = False) -> None:
@@ -83,9 +86,7 @@ def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool =
 class _Run:
     """The moving parts of one training."""
 
-    def __init__(
-        self, config: RunConfig, folder: Path, samples: PanopticDataset, network: JSISNet
-    ):
+    def __init__(self, config: RunConfig, folder: Path, samples: PanopticDataset, network: JSISNet):
         self.config = config
         self.folder = folder
         self.samples = samples
@@ -166,9 +167,7 @@ class _Run:
 
     def _save(self) -> None:
         """Write model and checkpoint; the checkpoint last, as it vouches for the rest."""
-        saved_model.write(
-            self.folder, self._model_config(), self.samples.categories, self._state()
-        )
+        saved_model.write(self.folder, self._model_config(), self.samples.categories, self._state())
         Checkpoint(
             step=self.step,
             network=self.network.state_dict(),
@@ -207,10 +206,10 @@ class Metrics:
 class _MixedPrecision(MixedPrecision):
     """Fabric's, but the batch stays as it is: half a precision would move boxes by whole pixels."""
 
-    def convert_input(self, data: Any) -> Any:
+    def convert_input(self, data: Data) -> Data:
         return data
 
-    def convert_output(self, data: Any) -> Any:
+    def convert_output(self, data: Data) -> Data:
         return data
 
 

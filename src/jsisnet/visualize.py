@@ -1,22 +1,47 @@
 """Pictures of panoptic maps: colours, outlines and names drawn over the photo."""
 
-import colorsys
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int32, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from jaxtyping import Bool, Float, Int32, UInt8
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from jsisnet.categories import Categories
-from jsisnet.panoptic import VOID, PanopticMap, Segment
+from jsisnet.categories import Categories, Category
+from jsisnet.panoptic import VOID, PanopticMap
 
 Color = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+_NATURAL_COLORS: dict[str, Color] = {
+    "building": (194, 144, 116),
+    "ceiling": (222, 214, 190),
+    "dirt": (150, 114, 80),
+    "floor": (190, 146, 104),
+    "flower": (230, 136, 178),
+    "grass": (146, 204, 84),
+    "ground": (180, 150, 116),
+    "mountain": (130, 132, 108),
+    "pavement": (176, 164, 190),
+    "plant": (88, 166, 84),
+    "river": (78, 160, 196),
+    "road": (126, 114, 156),
+    "rock": (144, 136, 126),
+    "sand": (228, 204, 142),
+    "sea": (48, 122, 186),
+    "sky": (120, 188, 240),
+    "snow": (226, 238, 248),
+    "tree": (52, 140, 80),
+    "wall": (214, 184, 150),
+    "water": (66, 146, 204),
+}
+"""Colours by which stuff is recognised at once."""
 
 _GOLDEN = 0.618034
-"""Multiples of it, modulo 1, are spread evenly however many there are."""
+"""Its multiples, modulo 1, are spread evenly however many there are."""
 
 _GRID = 128
 """Cells along the longer side of the grid on which places for names are sought."""
@@ -26,16 +51,19 @@ _GRID = 128
 class Style:
     """Looks of the pictures of `draw`."""
 
-    opacity: float = 0.55
-    """Share of the colour over the photo, 0 to 1."""
+    thing_opacity: float = 0.6
+    """Share of the colour of things over the photo, 0 to 1."""
+
+    stuff_opacity: float = 0.5
+    """Share of the colour of stuff over the photo, 0 to 1."""
 
     outline: float = 1 / 320
     """Width of the outlines, as a part of the photo's shorter side; at least one pixel."""
 
-    text: float = 1 / 26
+    text: float = 1 / 24
     """Height of the largest names, as a part of the photo's shorter side."""
 
-    min_text: int = 10
+    min_text: int = 11
     """Height in pixels of the smallest names; segments without room for them stay nameless."""
 
 
@@ -43,97 +71,171 @@ def draw(
     image: UInt8[np.ndarray, "h w 3"],
     panoptic: PanopticMap,
     categories: Categories,
-    *,
     style: Style | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Draw a panoptic map over its photo.
 
     Each segment has its class's colour, varied from instance to instance, an outline, and its name
-    where there is room, with the score of predicted things. Void pixels are grey and hatched.
+    where there is room, with the score of predicted things. Void is grey and hatched.
 
     Raises:
         ValueError: If photo and map differ in size.
     """
     style = style or Style()
     if image.shape[:2] != panoptic.size:
-        raise ValueError(f"the photo is {image.shape[:2]} and the map {panoptic.size}; expected one size")
-    if not image.size:
+        raise ValueError(
+            f"a photo of {image.shape[1]} x {image.shape[0]} pixels and a map of "
+            f"{panoptic.size[1]} x {panoptic.size[0]}; expected one size"
+        )
+    if image.size == 0:
         return image.copy()
     colors = segment_colors(panoptic, categories)
-    picture = _blend(image, panoptic.ids, colors, style.opacity)
+    picture = _blend(image, panoptic, colors, style)
     _outline(picture, panoptic.ids, max(1, round(min(panoptic.size) * style.outline)))
     canvas = Image.fromarray(picture)
     _write_names(canvas, panoptic, categories, colors, style)
-    return np.asarray(canvas).copy()
+    return np.array(canvas)
 
 
-def segment_colors(panoptic: PanopticMap, categories: Categories) -> UInt8[np.ndarray, "n 3"]:
+def side_by_side(
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], captions: Sequence[str], *, columns: int = 3
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Lay pictures out on a white page, row by row, each with its caption below.
+
+    All get the width of the widest; each row is as high as its highest picture.
+
+    Raises:
+        ValueError: If there is not one caption per picture, or no picture at all.
+    """
+    if len(images) != len(captions) or not images:
+        raise ValueError(f"{len(images)} pictures and {len(captions)} captions; expected one each")
+    width = max(image.shape[1] for image in images)
+    gap, size = max(4, width // 50), max(11, width // 28)
+    pictures = [Image.fromarray(image) for image in images]
+    pictures = [p.resize((width, max(1, p.height * width // p.width))) for p in pictures]
+    rows = [slice(first, first + columns) for first in range(0, len(images), columns)]
+    heights = [max(picture.height for picture in pictures[row]) + 2 * size for row in rows]
+    across = min(columns, len(images))
+    page = Image.new("RGB", (gap + across * (width + gap), gap + sum(heights)), "white")
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(size)
+    top = gap
+    for row, height in zip(rows, heights, strict=True):
+        for column, (picture, caption) in enumerate(zip(pictures[row], captions[row], strict=True)):
+            left, bottom = gap + column * (width + gap), top + height - 2 * size
+            page.paste(picture, (left, bottom - picture.height))
+            pen.text((left + width / 2, bottom + size), caption, "black", font, anchor="mm")
+        top += height
+    return np.array(page)
+
+
+def segment_colors(
+    panoptic: PanopticMap, categories: Categories
+) -> UInt8[np.ndarray, "segments 3"]:
     """Give each segment its class's colour; instances of one class get variations of it.
 
     The first instance of a class has the very colour of the class.
     """
-    seen: dict[int, int] = {}
+    counts = [0] * len(categories)
     colors = np.zeros((len(panoptic.segments), 3), np.uint8)
-    for row, segment in zip(colors, panoptic.segments, strict=True):
-        color = categories[segment.label].color or default_color(segment.label)
-        count = seen.get(segment.label, 0)
-        seen[segment.label] = count + 1
-        row[:] = _vary(color, count) if segment.isthing else color
+    for color, segment in zip(colors, panoptic.segments, strict=True):
+        color[:] = _variation(category_color(categories, segment.label), counts[segment.label])
+        counts[segment.label] += segment.isthing
     return colors
 
 
+def category_color(categories: Categories, label: int) -> Color:
+    """Give the colour of a class, or one that suits it if it has none."""
+    category = categories[label]
+    return (
+        category.color or _NATURAL_COLORS.get(_title(category)) or _spread(label, category.isthing)
+    )
+
+
 @cache
-def default_color(label: int) -> Color:
-    """Give a class without a colour one that differs from those of the labels around it."""
-    hue = label * _GOLDEN % 1
-    lightness = (0.5, 0.64, 0.4)[label % 3]
-    return _rgb(hue, lightness, 0.75 - 0.2 * (label % 2))
+def _spread(label: int, isthing: bool) -> Color:
+    """Choose a hue far from those of the labels around it; strong for things, pale for stuff."""
+    lightness = (0.7, 0.62, 0.78)[label % 3]
+    return _from_oklch(lightness, 0.17 if isthing else 0.09, label * _GOLDEN)
 
 
-def _vary(color: Color, count: int) -> Color:
+@cache
+def _variation(color: Color, count: int) -> Color:
     if count == 0:
         return color
-    hue, lightness, saturation = colorsys.rgb_to_hls(*(c / 255 for c in color))
-    hue += 0.16 * (count * _GOLDEN % 1 - 0.5)
-    lightness = min(max(lightness, 0.35), 0.65) + 0.36 * (count * 0.754878 % 1 - 0.5)
-    return _rgb(hue % 1, lightness, max(saturation, 0.45))
+    lightness, chroma, hue = _to_oklch(color)
+    lightness = min(max(lightness, 0.55), 0.75) + 0.3 * (count * 0.754878 % 1 - 0.5)
+    return _from_oklch(lightness, max(chroma, 0.1), hue + 0.2 * (count * _GOLDEN % 1 - 0.5))
 
 
-def _rgb(hue: float, lightness: float, saturation: float) -> Color:
-    red, green, blue = colorsys.hls_to_rgb(hue, lightness, saturation)
-    return round(red * 255), round(green * 255), round(blue * 255)
+_RGB_TO_LMS = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_LMS_TO_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+
+
+def _to_oklch(color: Color) -> tuple[float, float, float]:
+    """Give lightness, chroma and hue (in turns) in Oklab, where equal steps look equal."""
+    linear = (np.array(color) / 255) ** 2.2
+    lightness, a, b = (_LMS_TO_LAB @ np.cbrt(_RGB_TO_LMS @ linear)).tolist()
+    return lightness, math.hypot(a, b), math.atan2(b, a) / math.tau
+
+
+def _from_oklch(lightness: float, chroma: float, hue: float) -> Color:
+    a, b = chroma * math.cos(hue * math.tau), chroma * math.sin(hue * math.tau)
+    linear = np.linalg.solve(_RGB_TO_LMS, np.linalg.solve(_LMS_TO_LAB, [lightness, a, b]) ** 3)
+    red, green, blue = np.rint(255 * linear.clip(0, 1) ** (1 / 2.2)).astype(int).tolist()
+    return red, green, blue
+
+
+def _title(category: Category) -> str:
+    """Leave out what COCO appends to the names of its stuff."""
+    return re.sub(r"(-(other|merged|stuff))+$", "", category.name)
 
 
 def _blend(
     image: UInt8[np.ndarray, "h w 3"],
-    ids: Int32[np.ndarray, "h w"],
-    colors: UInt8[np.ndarray, "n 3"],
-    opacity: float,
+    panoptic: PanopticMap,
+    colors: UInt8[np.ndarray, "segments 3"],
+    style: Style,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    share = round(256 * opacity)
-    table = np.concatenate([np.full((1, 3), 128, np.uint16), colors.astype(np.uint16)]) * share
-    picture = ((image * np.uint16(256 - share) + table[ids]) >> 8).astype(np.uint8)
-    void = ids == VOID
+    opacities = [
+        style.thing_opacity if segment.isthing else style.stuff_opacity
+        for segment in panoptic.segments
+    ]
+    shares = np.rint(256 * np.array([0.0, *opacities])).astype(np.uint16)[:, None]
+    paint = np.pad(colors, ((1, 0), (0, 0))) * shares
+    picture = ((image * (256 - shares)[panoptic.ids] + paint[panoptic.ids]) >> 8).astype(np.uint8)
+    void = panoptic.ids == VOID
     if void.any():
         picture[void] = _hatched(image)[void]
     return picture
 
 
-def _hatched(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+def _hatched(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 1"]:
+    """Make the photo grey, with diagonal stripes."""
     height, width = image.shape[:2]
     period = max(4, min(height, width) // 40)
-    diagonal = np.add.outer(np.arange(height), np.arange(width))
-    light = np.where(diagonal % period < period / 3, 150, 90).astype(np.uint16)
-    grey = image.mean(axis=2, dtype=np.float32).astype(np.uint16)
-    return np.repeat(((grey + 2 * light) // 3).astype(np.uint8)[..., None], 3, axis=2)
+    stripes = np.add.outer(np.arange(height), np.arange(width)) % period < period / 3
+    grey = image.mean(axis=2) / 3 + np.where(stripes, 100, 60)
+    return grey.astype(np.uint8)[..., None]
 
 
 def _outline(
     picture: UInt8[np.ndarray, "h w 3"], ids: Int32[np.ndarray, "h w"], thickness: int
 ) -> None:
-    """Paint the border between segments white, in place."""
-    border = np.zeros(ids.shape, bool)
+    """Paint the borders between segments white, in place."""
     height, width = ids.shape
+    border = np.zeros(ids.shape, bool)
     for step in range(1, thickness + 1):
         start = step // 2
         border[start : start + height - step] |= ids[step:] != ids[:-step]
@@ -145,77 +247,58 @@ def _write_names(
     canvas: Image.Image,
     panoptic: PanopticMap,
     categories: Categories,
-    colors: UInt8[np.ndarray, "n 3"],
+    colors: UInt8[np.ndarray, "segments 3"],
     style: Style,
 ) -> None:
     """Write each segment's name into it, large segments first, no two over each other."""
     pen = ImageDraw.Draw(canvas)
-    largest = round(min(panoptic.size) * style.text)
-    sizes = [round(largest * factor) for factor in (1, 0.8, 0.64)]
-    sizes = [size for size in sizes if size >= style.min_text]
-    places = _Places(panoptic.ids)
-    for index in np.argsort(-panoptic.areas(), kind="stable"):
-        text = _caption(panoptic.segments[index], categories)
-        for size in sizes:
-            font = ImageFont.load_default(size)
-            left, top, right, bottom = pen.textbbox((0, 0), text, font=font, anchor="mm")
-            place = places.take(int(index) + 1, right - left + size * 0.5, bottom - top + size * 0.4)
-            if place is not None:
-                _write(pen, place, text, font, colors[index])
+    largest = max(style.min_text, round(min(panoptic.size) * style.text))
+    smaller = [round(part * largest) for part in (0.8, 0.65)]
+    sizes = [largest, *(size for size in smaller if style.min_text <= size < largest)]
+    fonts = {size: ImageFont.load_default(size) for size in sizes}
+    room = _Room(panoptic.ids)
+    for index in np.argsort(-panoptic.areas(), kind="stable").tolist():
+        segment = panoptic.segments[index]
+        text = _title(categories[segment.label])
+        if segment.score is not None:
+            text += f" {segment.score:.0%}"
+        for size, font in fonts.items():
+            centre = room.take(index + 1, 1.1 * size, pen.textlength(text, font) + 0.5 * size)
+            if centre is not None:
+                halo = tuple((colors[index] * 0.3).astype(int).tolist())
+                edge = max(1, round(size / 8))
+                pen.text(centre, text, "white", font, "mm", stroke_width=edge, stroke_fill=halo)
                 break
 
 
-def _write(pen, place, text, font, color):
-    pen.text(place, text, font=font, anchor="mm", fill=(255, 255, 255), stroke_width=max(1, round(font.size / 9)), stroke_fill=tuple(int(c * 0.35) for c in color))
-
-
-def _caption(segment: Segment, categories: Categories) -> str:
-    name = re.sub(r"(-(other|merged|stuff))+$", "", categories[segment.label].name)
-    return name if segment.score is None else f"{name} {segment.score:.0%}"
-
-
-class _Places:
-    """Finds room for boxes of text in segments, on a coarse grid of the map."""
+class _Room:
+    """Finds places for boxes of text inside segments, on a coarse grid of the map."""
 
     def __init__(self, ids: Int32[np.ndarray, "h w"]) -> None:
-        self.step = max(1, -(-max(ids.shape) // _GRID))
-        self.ids = ids[self.step // 2 :: self.step, self.step // 2 :: self.step]
-        self.taken: list[tuple[float, float, float, float]] = []
+        self._step = -(-max(ids.shape) // _GRID)
+        grid = ids[self._step // 2 :: self._step, self._step // 2 :: self._step]
+        self._ids = np.pad(grid, 1, constant_values=VOID)
+        self._taken = np.pad(np.zeros(grid.shape, bool), 1, constant_values=True)
 
-    def take(self, number: int, width: float, height: float) -> tuple[float, float] | None:
-        """Reserve the roomiest box for a segment; give its centre in pixels of the photo."""
-        half_width, half_height = width / self.step / 2, height / self.step / 2
-        rows, columns = self.ids.shape
-        inside = self.ids == number
-        room = _coverage(inside, half_height, half_width)
-        if room.size == 0: return None
-        fits = room >= 0.85
-        fits &= inside
-        y, x = np.arange(rows)[:, None] + 0.5, np.arange(columns) + 0.5
-        fits &= (y >= half_height) & (y <= rows - half_height) & (x >= half_width) & (x <= columns - half_width)
-        for cy, cx, hh, hw in self.taken:
-            fits &= (abs(y - cy) >= hh + half_height) | (abs(x - cx) >= hw + half_width)
+    def take(self, number: int, height: float, width: float) -> tuple[float, float] | None:
+        """Reserve the roomiest place for a box in a segment; give its centre, x and y in pixels."""
+        inside = self._ids == number
+        height, width = height / self._step, width / self._step
+        if inside.sum() < 0.9 * height * width:
+            return None
+        fits = (_part(inside, height, width) >= 0.9) & (_part(self._taken, height, width) == 0)
         if not fits.any():
             return None
-        for margin in (1, 2, 4, 8, 16):
-            room = room + _coverage(inside, half_height + margin, half_width + margin)
-        row, column = np.unravel_index(np.where(fits, room, -1).argmax(), room.shape)
-        self.taken.append((row + 0.5, column + 0.5, half_height, half_width))
-        return (column + 0.5) * self.step, (row + 0.5) * self.step
+        room = sum(_part(inside, height + margin, width + margin) for margin in (2, 4, 8, 16, 32))
+        row, column = np.unravel_index(np.where(fits, room, -1).argmax(), fits.shape)
+        rows = slice(max(0, math.floor(row - height / 2)), math.ceil(row + height / 2) + 1)
+        columns = slice(max(0, math.floor(column - width / 2)), math.ceil(column + width / 2) + 1)
+        self._taken[rows, columns] = True
+        return (float(column) - 0.5) * self._step, (float(row) - 0.5) * self._step
 
 
-def _coverage(
-    inside: Bool[np.ndarray, "h w"], half_height: float, half_width: float
-) -> Float[np.ndarray, "h w"]:
-    """Give the part of the box around each cell that lies inside."""
-    height, width = inside.shape
-    total = np.zeros((height + 1, width + 1), np.int32)
-    total[1:, 1:] = inside.cumsum(0, dtype=np.int32).cumsum(1)
-    y, x = np.arange(height) + 0.5, np.arange(width) + 0.5
-    top = np.clip(np.round(y - half_height), 0, height).astype(int)
-    bottom = np.clip(np.round(y + half_height), 0, height).astype(int)
-    left = np.clip(np.round(x - half_width), 0, width).astype(int)
-    right = np.clip(np.round(x + half_width), 0, width).astype(int)
-    rows = total[bottom] - total[top]
-    count = rows[:, right] - rows[:, left]
-    return count / (4 * half_height * half_width)
+def _part(region: Bool[np.ndarray, "h w"], height: float, width: float) -> Float[np.ndarray, "h w"]:
+    """Give the part of the box around each cell that lies in the region."""
+    radii = max(0, (width - 1) / 2), max(0, (height - 1) / 2)
+    blurred = Image.fromarray(region.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(radii))
+    return np.asarray(blurred) / 255

@@ -39,7 +39,6 @@ class DataConfig:
     cache: bool = False
     """Keep decoded photos in memory: about 2 MB for one of 640x480, in each worker."""
 
-
     def under(self, root: str) -> "DataConfig":
         """Let relative paths begin in a folder."""
         return replace(

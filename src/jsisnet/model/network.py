@@ -76,9 +76,7 @@ class InstanceBranch(nn.Module):
     def forward(self, features: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Detections:
         """Detect things in images of the given height and width."""
         objectness, deltas = self.rpn(features)
-        proposals = propose(
-            objectness, deltas, self.anchors(features), size, self.config.proposals
-        )
+        proposals = propose(objectness, deltas, self.anchors(features), size, self.config.proposals)
         return self.detect_in(features, proposals, size)
 
     def anchors(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "a 4"]:

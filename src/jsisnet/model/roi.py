@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind
+from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, start_kaiming, start_small
 from jsisnet.model.trunk import STRIDE
 
 SAMPLES_PER_CELL = 2
@@ -69,16 +69,13 @@ class RoIHead(nn.Module):
             )
             out_channels, hidden = config.width, config.hidden
             cells = (config.crop // config.pool) ** 2
-            self.summary = nn.Sequential(
-                nn.Flatten(), nn.Linear(out_channels * cells, hidden), nn.ReLU(inplace=True)
-            )
-            nn.init.kaiming_normal_(self.summary[1].weight, nonlinearity="relu")
-            nn.init.zeros_(self.summary[1].bias)
+            connect = nn.Linear(out_channels * cells, hidden)
+            start_kaiming(connect)
+            self.summary = nn.Sequential(nn.Flatten(), connect, nn.ReLU(inplace=True))
         self.classify = nn.Linear(hidden, num_things + 1)
         self.deltas = nn.Linear(hidden, 4 * num_things)
         for layer in (self.classify, self.deltas):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            start_small(layer)
         self.mask = MaskBranch(out_channels, num_things, config)
 
     def extract(
@@ -103,8 +100,7 @@ class RoIHead(nn.Module):
     def classify_and_refine(
         self, regions: Float[Tensor, "r c side side"]
     ) -> tuple[Float[Tensor, "r t_and_background"], Float[Tensor, "r t 4"]]:
-        """Give logits of every thing class and, last, the background, and offsets of the box for
-        each thing class."""
+        """Give logits of the thing classes and then the background, and each class's offsets."""
         summary = self.summary(regions)
         return self.classify(summary), self.deltas(summary).view(-1, self.num_things, 4)
 
@@ -119,8 +115,7 @@ class MaskBranch(nn.Module):
         self.coarse = ConvNormAct(channels, inner, kernel=3, norm_kind=kind)
         self.fine = ConvNormAct(inner, inner, kernel=3, norm_kind=kind)
         self.classify = nn.Conv2d(inner, num_things, 1)
-        nn.init.kaiming_normal_(self.classify.weight, nonlinearity="linear")
-        nn.init.zeros_(self.classify.bias)
+        start_small(self.classify)
 
     def forward(self, regions: Float[Tensor, "r c side side"]) -> Float[Tensor, "r t m m"]:
         """Give logits on a grid that spans the region."""

@@ -10,6 +10,7 @@ from torchvision.ops import nms
 
 from jsisnet import boxes
 from jsisnet.model.anchors import AnchorConfig
+from jsisnet.model.blocks import start_small
 
 UNSCALED = (1.0, 1.0, 1.0, 1.0)
 """Weights of the proposals' box code."""
@@ -50,8 +51,7 @@ class RegionProposalNetwork(nn.Module):
         self.objectness = nn.Conv2d(hidden_channels, 2 * per_cell, 1)
         self.deltas = nn.Conv2d(hidden_channels, 4 * per_cell, 1)
         for layer in (self.hidden, self.objectness, self.deltas):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            start_small(layer)
 
     def forward(
         self, features: Float[Tensor, "b c h w"]
@@ -95,10 +95,10 @@ def propose(
     limit = config.max_proposals
     kept = refined.new_zeros(len(refined), limit, 4)
     valid = torch.zeros(len(refined), limit, dtype=torch.bool, device=refined.device)
-    for image, (candidates, candidate_scores) in enumerate(zip(refined, scores, strict=True)):
-        nonempty = boxes.areas(candidates) > 0
-        candidates, candidate_scores = candidates[nonempty], candidate_scores[nonempty]
-        best = candidates[nms(candidates, candidate_scores, config.max_overlap)[:limit]]
+    for image in range(len(refined)):
+        nonempty = boxes.areas(refined[image]) > 0
+        candidates = refined[image][nonempty]
+        best = candidates[nms(candidates, scores[image][nonempty], config.max_overlap)[:limit]]
         kept[image, : len(best)] = best
         valid[image, : len(best)] = True
     return Proposals(boxes=kept, valid=valid)

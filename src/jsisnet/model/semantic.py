@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind
+from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, start_small
 
 DILATION = 4
 """Spacing of the 3x3 kernels in the last ResNet stage at stride 8."""
@@ -88,8 +88,7 @@ class SemanticBranch(nn.Module):
         self.dropout = nn.Dropout2d(config.dropout)
         self.classify = nn.Conv2d(config.channels, num_labels, 1)
         self.upsample = nn.ConvTranspose2d(num_labels, num_labels, 4, stride=2, padding=1)
-        nn.init.kaiming_normal_(self.classify.weight, nonlinearity="linear")
-        nn.init.zeros_(self.classify.bias)
+        start_small(self.classify)
         _start_bilinear(self.upsample)
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h2 w2"]:

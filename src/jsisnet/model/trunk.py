@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import timm
 import torch
@@ -71,18 +71,22 @@ class Trunk(nn.Module):
 
     def __init__(self, config: TrunkConfig):
         super().__init__()
+        stages: Any
         if config.neck == "top_down":
-            self.stages = timm.create_model(config.name, features_only=True, out_indices=(2, 3, 4))
+            stages = timm.create_model(config.name, features_only=True, out_indices=(2, 3, 4))
         else:
             last = 4 if config.neck == "reduce" else 3
-            self.stages = timm.create_model(
+            stages = timm.create_model(
                 config.name, features_only=True, output_stride=STRIDE, out_indices=(last,)
             )
-        self._normalise_as(self.stages.pretrained_cfg)
-        widths = self.stages.feature_info.channels()
-        _freeze_first_stages(self.stages, config.frozen_stages)
-        if config.freeze_norm:
-            self.stages = freeze_batch_norm_2d(self.stages)
+        for name in ("mean", "std"):
+            values = torch.tensor(stages.pretrained_cfg[name])[:, None, None]
+            self.register_buffer(name, values, persistent=False)
+        widths = stages.feature_info.channels()
+        if config.frozen_stages:
+            end = stages.feature_info[config.frozen_stages - 1]["module"]
+            _freeze_up_to(stages, end)
+        self.stages = freeze_batch_norm_2d(stages) if config.freeze_norm else stages
 
         self.channels = widths[-1] if config.neck == "none" else config.channels
         self.neck: nn.Module
@@ -117,19 +121,11 @@ class Trunk(nn.Module):
                 )
         self.stages.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
 
-    def _normalise_as(self, pretrained: dict[str, tuple[float, float, float]]) -> None:
-        for name in ("mean", "std"):
-            values = torch.tensor(pretrained[name])[:, None, None]
-            self.register_buffer(name, values, persistent=False)
 
-
-def _freeze_first_stages(stages: nn.Module, count: int) -> None:
-    """Keep the weights of the first stages, down to stride 2 ** count, from training."""
-    if count == 0:
-        return
-    end: str = stages.feature_info[count - 1]["module"]
+def _freeze_up_to(stages: nn.Module, end: str) -> None:
+    """Keep the weights of all modules up to the one called `end` from training."""
     names = [name for name, _ in stages.named_modules()]
     last = max(i for i, name in enumerate(names) if name == end or name.startswith(f"{end}."))
     for name in names[: last + 1]:
         for parameter in stages.get_submodule(name).parameters(recurse=False):
-            parameter.requires_grad_(requires_grad=False)
+            parameter.requires_grad_(False)

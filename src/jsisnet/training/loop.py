@@ -9,7 +9,6 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from jsisnet.data.sample import Batch
-from jsisnet.training.objective import Objective
 from jsisnet.training.optim import OptimConfig, set_learning_rate
 
 
@@ -37,7 +36,7 @@ class NonFiniteLossError(ValueError):
     """The loss is infinite or not a number; the parameters are still those before the step."""
 
 
-def steps(
+def steps(  # noqa: PLR0913 - the moving parts of a training, each by name
     fabric: Fabric,
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -74,15 +73,15 @@ def steps(
         fabric.backward(total)
         gradient = 0.0
         if config.max_gradient:
-            gradient = fabric.clip_gradients(
+            norm = fabric.clip_gradients(
                 objective, optimizer, max_norm=config.max_gradient, error_if_nonfinite=False
-            ).item()
+            )
+            assert norm is not None  # it is for limits of single values only
+            gradient = norm.item()
             _check_finite({"gradient": gradient}, step, lr)
         optimizer.step()
         optimizer.zero_grad()
-        yield StepReport(
-            step=step + 1, terms=terms, total=total.item(), gradient=gradient, lr=lr
-        )
+        yield StepReport(step=step + 1, terms=terms, total=total.item(), gradient=gradient, lr=lr)
 
 
 def _check_finite(terms: dict[str, float], step: int, lr: float) -> None:

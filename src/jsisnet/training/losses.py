@@ -79,10 +79,8 @@ def class_loss(
     return functional.cross_entropy(logits.float(), channels, reduction="sum") / samples
 
 
-def mask_loss(
-    logits: Float[Tensor, "n m m"], targets: Float[Tensor, "n m m"]
-) -> Float[Tensor, ""]:
-    """Average the sigmoid cross-entropy over an image's positives and their cells; 0 without any."""
+def mask_loss(logits: Float[Tensor, "n m m"], targets: Float[Tensor, "n m m"]) -> Float[Tensor, ""]:
+    """Average the sigmoid cross-entropy over the cells of an image's positives; 0 without any."""
     loss = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
     return loss / max(targets.numel(), 1)
 
@@ -100,7 +98,7 @@ def semantic_loss(
     return loss / (labels != IGNORE).sum().clamp(min=1)
 
 
-def kernels(module: nn.Module) -> list[nn.Parameter]:
+def kernels(module: nn.Module) -> list[Tensor]:
     """List the trained parameters that decay: weights of convolutions and linear layers."""
     layers = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
     return [
@@ -110,7 +108,7 @@ def kernels(module: nn.Module) -> list[nn.Parameter]:
     ]
 
 
-def half_sum_of_squares(parameters: list[nn.Parameter]) -> Float[Tensor, ""]:
+def half_sum_of_squares(parameters: list[Tensor]) -> Float[Tensor, ""]:
     """Give R of the paper's loss, as TensorFlow's `l2_loss` defines it; without gradient."""
     with torch.no_grad():
         return torch.stack(torch._foreach_norm(parameters)).float().square().sum() / 2

@@ -1,0 +1,49 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help setup demo test check coverage bench format clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(STAMP) ## Install everything into .venv (PYTHON=python3.12 picks another interpreter)
+
+demo: setup ## Segment three photos, or PHOTO=path, into demo/
+	$(BIN)/jsisnet demo --out demo $(if $(PHOTO),"$(PHOTO)")
+
+test: setup ## Run the tests
+	$(BIN)/python -m pytest --durations=10
+
+check: setup ## Check format, lint, types, layers and spelling
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+coverage: setup ## Run the tests and list the lines that none of them reaches
+	$(BIN)/python -m pytest --cov
+
+bench: setup ## Run every benchmark
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+format: setup ## Rewrite the code in the project's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove what the other targets made, .venv included
+	rm -rf .venv demo build dist .coverage .hypothesis .*_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# An interrupted installation leaves .installing behind, and the next one starts afresh.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "jsisnet needs Python 3.11 or newer, not $$($(PYTHON) --version);" \
+	"name one that you have: make PYTHON=python3.11" >&2; exit 1; }
+	@test ! -e .venv/.installing && $(BIN)/python -m pip --version >/dev/null 2>&1 \
+	|| $(PYTHON) -m venv --clear .venv
+	@touch .venv/.installing
+	@echo "Installing into .venv: some minutes, about 5 GB"
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[dev]'
+	@mv .venv/.installing $@

@@ -102,7 +102,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         ValueError: If a file can't be read, a key is unknown (the message names the nearest one), a
             value is missing or has the wrong type.
     """
-    return from_dict(RunConfig, _read_yaml(path), overrides, source=str(path))
+    return from_dict(RunConfig, read_values(path), overrides, source=str(path))
 
 
 def from_dict(
@@ -147,17 +147,24 @@ def to_yaml(config: RunConfig) -> str:
     return yaml.safe_dump(_plain(asdict(config)), sort_keys=False)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_values(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings and the one it names as its base, unchecked.
+
+    Raises:
+        ValueError: If a file can't be read.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: can't be read ({error})") from error
+    except OSError as error:
+        raise ValueError(f"{path}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file ({error})") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected settings by name, found {type(values).__name__}")
     base = values.pop(BASE, None)
-    return values if base is None else _joined(_read_yaml(path.parent / str(base)), values)
+    return values if base is None else _joined(read_values(path.parent / str(base)), values)
 
 
 def _joined(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

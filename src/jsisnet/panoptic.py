@@ -54,8 +54,9 @@ class PanopticMap:
     @classmethod
     def compact(cls, ids: Int[np.ndarray, "h w"], segments: Sequence[Segment]) -> "PanopticMap":
         """Drop the segments that own no pixel and renumber the others in order."""
-        present = np.flatnonzero(np.bincount(ids.ravel(), minlength=len(segments) + 1))
-        present = present[present != VOID]
+        seen = np.zeros(len(segments) + 1, bool)
+        seen[ids] = True
+        present = np.flatnonzero(seen[1:]) + 1
         renumber = np.zeros(len(segments) + 1, np.int32)
         renumber[present] = np.arange(1, len(present) + 1)
         return cls(renumber[ids], tuple(segments[i - 1] for i in present))

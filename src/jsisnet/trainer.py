@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-import yaml
 from lightning.fabric import Fabric
 from lightning.fabric.plugins import MixedPrecision
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from jsisnet import evaluator, saved_model
-from jsisnet.config import Precision, RunConfig, from_dict, to_yaml
+from jsisnet.config import Precision, RunConfig, read_config, to_yaml
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Batch, collate
 from jsisnet.data.sampler import Stream, StreamSampler
@@ -68,18 +67,21 @@ def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool =
             or the loss is not finite any more.
     """
     _refuse_lone_samples(config)
+    _refuse_another_run(config, folder, resume=resume)
     samples = PanopticDataset(config.data.under(config.root))
     validation = None
     if config.validation is not None:
         validation = PanopticDataset(config.validation.under(config.root), samples.categories)
     torch.manual_seed(config.train.seed)
     network = JSISNet(config.network, samples.categories)
-    _open_folder(config, folder, resume=resume)
+    checkpoint, trunk = folder / CHECKPOINT, config.network.trunk
+    if not checkpoint.exists() and trunk.weights is not None:
+        network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
+    with replacing(folder / CONFIG) as temporary:
+        temporary.write_text(to_yaml(config), encoding="utf-8")
     run = _Run(config, folder, samples, network)
-    if (folder / CHECKPOINT).exists():
-        run.restore(Checkpoint.load(folder / CHECKPOINT))
-    elif config.network.trunk.weights is not None:
-        run.start_from(imagenet.read(config.network.trunk.name, config.network.trunk.weights))
+    if checkpoint.exists():
+        run.restore(Checkpoint.load(checkpoint))
     run.go(listener, validation)
 
 
@@ -90,17 +92,13 @@ class _Run:
         self.config = config
         self.folder = folder
         self.samples = samples
-        self.network = network
+        self.fabric = _fabric(config.train.precision)
+        # The states of average and optimiser are made where the weights are, so these move first.
+        self.network = network.to(self.fabric.device)
         self.objective = Objective(network, config.objective)
         self.optimizer = optimizer(network, config.optim, config.objective.weights.l2)
         self.average = Average(network, config.optim.average) if config.optim.average else None
         self.step = 0
-
-    def start_from(self, state: dict[str, Tensor]) -> None:
-        """Begin with ImageNet's weights."""
-        self.network.load_imagenet(state)
-        if self.average is not None:
-            self.average.load(self.network.state_dict())
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to the state of a checkpoint."""
@@ -112,8 +110,7 @@ class _Run:
 
     def go(self, listener: Listener, validation: PanopticDataset | None) -> None:
         """Train to the last step."""
-        pace = self.config.train
-        fabric = _fabric(pace.precision)
+        pace, fabric = self.config.train, self.fabric
         objective, optimizer = fabric.setup(self.objective, self.optimizer)
         listener.begun(self.step, pace.steps)
         metrics = Metrics(self.folder / METRICS, self.step)
@@ -121,7 +118,7 @@ class _Run:
             fabric,
             objective,
             optimizer,
-            self._batches(fabric),
+            self._batches(),
             self.config.optim,
             first=self.step,
             seed=pace.seed,
@@ -136,26 +133,26 @@ class _Run:
             if self._is_due(pace.checkpoint_every):
                 self._save()
             if validation is not None and self._is_due(pace.evaluate_every):
-                result = self._evaluate(validation, fabric.device)
+                result = self._evaluate(validation)
                 metrics.add({"step": self.step, "validation": result})
                 listener.evaluated(self.step, result)
 
     def _is_due(self, every: int) -> bool:
         return self.step == self.config.train.steps or (every > 0 and self.step % every == 0)
 
-    def _batches(self, fabric: Fabric) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[Batch]:
         """Load the batches of the steps that are left."""
-        pace = self.config.train
+        pace, device = self.config.train, self.fabric.device
         loader = DataLoader(
             Stream(self.samples, self.config.augment, seed=pace.seed),
             batch_size=pace.batch_size,
             sampler=StreamSampler(start=self.step * pace.batch_size),
             num_workers=pace.workers,
             collate_fn=collate,
-            pin_memory=fabric.device.type == "cuda",
+            pin_memory=device.type == "cuda",
         )
         for batch in islice(loader, pace.steps - self.step):
-            yield batch.to(fabric.device)
+            yield batch.to(device)
 
     def _state(self) -> dict[str, Tensor]:
         """Give the weights that make the model: the moving average, if there is one."""
@@ -175,11 +172,11 @@ class _Run:
             optimizer=self.optimizer.state_dict(),
         ).save(self.folder / CHECKPOINT)
 
-    def _evaluate(self, validation: PanopticDataset, device: torch.device) -> dict[str, Any]:
+    def _evaluate(self, validation: PanopticDataset) -> dict[str, Any]:
         network = JSISNet(self.config.network, self.samples.categories)
         network.load_state_dict(self._state())
         model = SavedModel(self._model_config(), self.samples.categories, network)
-        quality = evaluator.evaluate(Predictor(model, device=device), validation)
+        quality = evaluator.evaluate(Predictor(model, device=self.fabric.device), validation)
         return summary(quality, self.samples.categories)
 
 
@@ -191,7 +188,8 @@ class Metrics:
         self.path = path
         self.began = time.perf_counter()
         if path.exists():
-            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+            # A line without its end was being written when the run was killed.
+            *lines, _ = path.read_text(encoding="utf-8").split("\n")
             kept = [line for line in lines if json.loads(line)["step"] <= step]
             with replacing(path) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
@@ -231,18 +229,14 @@ def _refuse_lone_samples(config: RunConfig) -> None:
         )
 
 
-def _open_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
-    """Make the run folder, or make sure that it holds the same run."""
+def _refuse_another_run(config: RunConfig, folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds a run, unless it is this one and to be resumed."""
     path = folder / CONFIG
-    if path.exists():
-        if not resume:
-            raise ValueError(f"{folder} holds a run already; expected --resume or another --out")
-        before = from_dict(
-            RunConfig, yaml.safe_load(path.read_text(encoding="utf-8")), source=str(path)
-        )
-        pace = {name: getattr(config.train, name) for name in PACE}
-        if replace(before, train=replace(before.train, **pace)) != config:
-            raise ValueError(f"{path}: the run has other settings; expected those it began with")
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(to_yaml(config), encoding="utf-8")
+    if not path.exists():
+        return
+    if not resume:
+        raise ValueError(f"{folder} holds a run already; expected --resume or another --out")
+    before = read_config(path)
+    pace = {name: getattr(config.train, name) for name in PACE}
+    if replace(before, train=replace(before.train, **pace)) != config:
+        raise ValueError(f"{path}: the run has other settings; expected those it began with")

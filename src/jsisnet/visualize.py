@@ -17,25 +17,25 @@ Color = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
 _NATURAL_COLORS: dict[str, Color] = {
-    "building": (194, 144, 116),
-    "ceiling": (222, 214, 190),
+    "building": (204, 122, 106),
+    "ceiling": (238, 224, 178),
     "dirt": (150, 114, 80),
-    "floor": (190, 146, 104),
+    "floor": (196, 140, 84),
     "flower": (230, 136, 178),
     "grass": (146, 204, 84),
-    "ground": (180, 150, 116),
+    "ground": (170, 160, 118),
     "mountain": (130, 132, 108),
     "pavement": (176, 164, 190),
     "plant": (88, 166, 84),
     "river": (78, 160, 196),
-    "road": (126, 114, 156),
+    "road": (118, 110, 158),
     "rock": (144, 136, 126),
     "sand": (228, 204, 142),
     "sea": (48, 122, 186),
     "sky": (120, 188, 240),
     "snow": (226, 238, 248),
     "tree": (52, 140, 80),
-    "wall": (214, 184, 150),
+    "wall": (196, 186, 212),
     "water": (66, 146, 204),
 }
 """Colours by which stuff is recognised at once."""
@@ -45,6 +45,9 @@ _GOLDEN = 0.618034
 
 _GRID = 128
 """Cells along the longer side of the grid on which places for names are sought."""
+
+_MIN_INSIDE = 0.9
+"""Part of a name's box that must lie inside its segment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +62,9 @@ class Style:
 
     outline: float = 1 / 320
     """Width of the outlines, as a part of the photo's shorter side; at least one pixel."""
+
+    names: bool = True
+    """Whether to write names."""
 
     text: float = 1 / 24
     """Height of the largest names, as a part of the photo's shorter side."""
@@ -93,7 +99,8 @@ def draw(
     picture = _blend(image, panoptic, colors, style)
     _outline(picture, panoptic.ids, max(1, round(min(panoptic.size) * style.outline)))
     canvas = Image.fromarray(picture)
-    _write_names(canvas, panoptic, categories, colors, style)
+    if style.names:
+        _write_names(canvas, panoptic, categories, colors, style)
     return np.array(canvas)
 
 
@@ -284,12 +291,16 @@ class _Room:
         """Reserve the roomiest place for a box in a segment; give its centre, x and y in pixels."""
         inside = self._ids == number
         height, width = height / self._step, width / self._step
-        if inside.sum() < 0.9 * height * width:
+        if inside.sum() < _MIN_INSIDE * height * width:
             return None
-        fits = (_part(inside, height, width) >= 0.9) & (_part(self._taken, height, width) == 0)
+        fits = (_part(inside, height, width) >= _MIN_INSIDE) & (
+            _part(self._taken, height, width) == 0
+        )
         if not fits.any():
             return None
-        room = sum(_part(inside, height + margin, width + margin) for margin in (2, 4, 8, 16, 32))
+        room = sum(
+            _part(inside, height + margin, width + margin) for margin in (2, 4, 8, 16, 32, 64)
+        )
         row, column = np.unravel_index(np.where(fits, room, -1).argmax(), fits.shape)
         rows = slice(max(0, math.floor(row - height / 2)), math.ceil(row + height / 2) + 1)
         columns = slice(max(0, math.floor(column - width / 2)), math.ceil(column + width / 2) + 1)

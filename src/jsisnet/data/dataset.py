@@ -16,7 +16,11 @@ from jsisnet.formats.coco import read_annotations, read_png
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """Where photos and ground truth lie, and in which classes they are used."""
+    """Where photos and ground truth lie, and in which classes they are used.
+
+    Raises:
+        ValueError: If `first` is not positive.
+    """
 
     images: str
     """Folder of the photos."""
@@ -38,6 +42,10 @@ class DataConfig:
 
     cache: bool = False
     """Keep decoded photos in memory: about 2 MB for one of 640x480, in each worker."""
+
+    def __post_init__(self) -> None:
+        if self.first is not None and self.first < 1:
+            raise ValueError(f"first is {self.first}; expected at least 1")
 
     def under(self, root: str) -> "DataConfig":
         """Let relative paths begin in a folder."""
@@ -77,8 +85,11 @@ class PanopticDataset(Dataset[Sample]):
                     raise ValueError(
                         f"{self.file.path}: image {annotation.image_id!r}: {needed} does not exist"
                     )
-        self.categories = categories or _merged(self.file.categories, config.merge)
-        self._labels = self.categories.labels_of(self.file.categories)
+        try:
+            self.categories = categories or _merged(self.file.categories, config.merge)
+            self._labels = self.categories.labels_of(self.file.categories)
+        except ValueError as error:
+            raise ValueError(f"{self.file.path}: {error}") from None
         self._cache: dict[int, Sample] | None = {} if config.cache else None
 
     def __len__(self) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 200_000_000
 """Photos with more pixels are refused: a file of a few bytes can claim any size, and decoding one
@@ -79,6 +79,6 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "it is none of " + ", ".join(FORMATS)
     return str(error) or type(error).__name__

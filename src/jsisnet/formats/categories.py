@@ -1,18 +1,31 @@
 """Categories as JSON entries."""
 
-from collections.abc import Iterable
+from pathlib import Path
 
 from jsisnet.categories import Categories, Category
 from jsisnet.formats import fields
 
 
-def parse(values: Iterable[object]) -> Categories:
+def read(path: Path) -> Categories:
+    """Read the categories that a COCO file lists, whatever else it holds.
+
+    Raises:
+        ValueError: If the file is missing or an entry breaks a rule; the message names the file.
+    """
+    content = fields.load(path)
+    try:
+        return parse(fields.items(content, "categories"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def parse(values: list[object]) -> Categories:
     """Read the entries of categories, in COCO's form; merged ones also list their ``members``.
 
     Raises:
         ValueError: If an entry breaks a rule; the message names the category.
     """
-    return Categories(tuple(_category(value) for value in values))
+    return Categories(fields.each({"categories": values}, "categories", _category))
 
 
 def entries(categories: Categories) -> list[dict[str, object]]:
@@ -20,8 +33,7 @@ def entries(categories: Categories) -> list[dict[str, object]]:
     return [_entry(category) for category in categories]
 
 
-def _category(value: object) -> Category:
-    values = fields.entry(value)
+def _category(values: fields.Entry) -> Category:
     number = fields.identity(values, "id")
     try:
         group = (

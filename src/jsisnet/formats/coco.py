@@ -1,11 +1,13 @@
 """COCO panoptic files: a JSON file, and a folder of PNGs whose colours are segment ids."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 ImageId = int | str
 """Name or number by which truth and predictions are paired."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,11 +113,10 @@ def read_annotations(
             images=images,
             predicted=predicted,
         )
-        annotations = tuple(
-            reader.annotation(value) for value in fields.items(content, "annotations")
-        )
-        if not predicted:
-            _refuse_repeated(annotations)
+        annotations = fields.each(content, "annotations", reader.annotation)
+        repeated = _first_twice(annotation.image_id for annotation in annotations)
+        if repeated is not None and not predicted:
+            raise ValueError(f"image {repeated!r}: is annotated twice")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return PanopticFile(path=path, categories=reader.categories, annotations=annotations)
@@ -258,8 +261,7 @@ class _Reader:
     images: Path | None
     predicted: bool
 
-    def annotation(self, value: object) -> Annotation:
-        values = fields.entry(value)
+    def annotation(self, values: Entry) -> Annotation:
         image_id = fields.identity(values, "image_id")
         try:
             image, size = self._photo(image_id)
@@ -268,7 +270,7 @@ class _Reader:
                 png=fields.path_in(self.pngs, values, "file_name"),
                 image=image,
                 size=size,
-                segments_info=self._segments(fields.items(values, "segments_info")),
+                segments_info=self._segments(values),
                 predicted=self.predicted,
             )
         except ValueError as error:
@@ -286,14 +288,12 @@ class _Reader:
         height = fields.integer(photo, "height", lowest=1)
         return image, (height, fields.integer(photo, "width", lowest=1))
 
-    def _segments(self, values: list[object]) -> tuple[SegmentInfo, ...]:
-        segments: dict[int, SegmentInfo] = {}
-        for value in values:
-            segment = self._segment(fields.entry(value))
-            if segment.id in segments:
-                raise ValueError(f"segment {segment.id}: is listed twice")
-            segments[segment.id] = segment
-        return tuple(segments.values())
+    def _segments(self, values: Entry) -> tuple[SegmentInfo, ...]:
+        segments = fields.each(values, "segments_info", self._segment)
+        repeated = _first_twice(segment.id for segment in segments)
+        if repeated is not None:
+            raise ValueError(f"segment {repeated}: is listed twice")
+        return segments
 
     def _segment(self, values: Entry) -> SegmentInfo:
         lowest = VOID if self.predicted else VOID + 1
@@ -318,31 +318,26 @@ class _Reader:
 def _categories(content: Entry, given: Categories | None) -> Categories:
     if given is None:
         return category_entries.parse(fields.items(content, "categories"))
-    for value in fields.items(content, "categories") if fields.has(content, "categories") else []:
-        values = fields.entry(value)
-        number = fields.identity(values, "id")
-        if number not in given or not fields.has(values, "name"):
-            continue
-        name, expected = fields.text(values, "name"), given[given.label(number)].name
-        if name != expected:
-            raise ValueError(f"category {number!r} is {name!r}, expected {expected!r}")
+    if fields.has(content, "categories"):
+        fields.each(content, "categories", partial(_refuse_other_name, given))
     return given
 
 
+def _refuse_other_name(known: Categories, values: Entry) -> None:
+    """Notice files that mean another class by the same number."""
+    number = fields.identity(values, "id")
+    if number in known and fields.has(values, "name"):
+        name, expected = fields.text(values, "name"), known[known.label(number)].name
+        if name != expected:
+            raise ValueError(f"category {number!r} is {name!r}, expected {expected!r}")
+
+
 def _photos(content: Entry) -> dict[ImageId, Entry]:
-    photos = {}
-    for value in fields.items(content, "images"):
-        values = fields.entry(value)
-        photos[fields.identity(values, "id")] = values
-    return photos
+    return dict(fields.each(content, "images", lambda photo: (fields.identity(photo, "id"), photo)))
 
 
-def _refuse_repeated(annotations: Iterable[Annotation]) -> None:
-    seen: set[ImageId] = set()
-    for annotation in annotations:
-        if annotation.image_id in seen:
-            raise ValueError(f"image {annotation.image_id!r}: is annotated twice")
-        seen.add(annotation.image_id)
+def _first_twice(values: Iterable[_T]) -> _T | None:
+    return next((value for value, times in Counter(values).items() if times > 1), None)
 
 
 def _segment(info: SegmentInfo, categories: Categories) -> Segment:

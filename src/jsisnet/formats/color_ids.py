@@ -30,10 +30,10 @@ def read_ids(path: Path) -> UInt32[np.ndarray, "h w"]:
     try:
         content = path.read_bytes()
         if not content.startswith(_SIGNATURE) or len(content) <= _KIND:
-            raise ValueError("is not a PNG, expected an 8-bit RGB PNG")
+            raise ValueError("is not a PNG, expected one with 8-bit RGB pixels")
         depth, kind = content[_DEPTH], _KINDS.get(content[_KIND], "unknown")
         if (depth, kind) not in ((8, "RGB"), (8, "RGBA")):
-            raise ValueError(f"is a {depth}-bit {kind} PNG, expected an 8-bit RGB PNG")
+            raise ValueError(f"is a PNG with {depth}-bit {kind} pixels, expected 8-bit RGB")
         with Image.open(io.BytesIO(content)) as image:
             return rgb_to_ids(image)
     except FileNotFoundError:

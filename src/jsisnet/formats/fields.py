@@ -6,13 +6,15 @@ the place, because only it knows what the entry stands for.
 
 import json
 import math
-import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PureWindowsPath
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 Entry = Mapping[str, object]
 """A JSON object."""
+
+_T = TypeVar("_T")
+_LONGEST = 60
 
 
 def load(path: Path) -> Entry:
@@ -53,6 +55,21 @@ def items(values: Entry, key: str) -> list[object]:
     return found
 
 
+def each(values: Entry, key: str, read: Callable[[Entry], _T]) -> tuple[_T, ...]:
+    """Read each object of a field that has to be a list of objects.
+
+    Raises:
+        ValueError: If one is no object, or `read` refuses it; the message gives its position.
+    """
+    results = []
+    for position, value in enumerate(items(values, key)):
+        try:
+            results.append(read(entry(value)))
+        except ValueError as error:
+            raise ValueError(f"{key}[{position}]: {error}") from None
+    return tuple(results)
+
+
 def text(values: Entry, key: str) -> str:
     """Give a field that has to be a text."""
     found = _required(values, key)
@@ -66,16 +83,17 @@ def number(values: Entry, key: str) -> float:
     found = _required(values, key)
     if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
         _refuse(key, found, "a number")
-    return found
+    return float(found)
 
 
-def integer(values: Entry, key: str, *, lowest: int = 0, highest: float = math.inf) -> int:
+def integer(values: Entry, key: str, *, lowest: int = 0, highest: int | None = None) -> int:
     """Give a field that has to be a whole number within limits, both inclusive."""
     found = _required(values, key)
     if isinstance(found, float) and found.is_integer():
         found = int(found)
-    if isinstance(found, bool) or not isinstance(found, int) or not lowest <= found <= highest:
-        limits = f"of at least {lowest}" if highest == math.inf else f"from {lowest} to {highest}"
+    upper = math.inf if highest is None else highest
+    if isinstance(found, bool) or not isinstance(found, int) or not lowest <= found <= upper:
+        limits = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
         _refuse(key, found, f"a whole number {limits}")
     return found
 
@@ -125,4 +143,5 @@ def _refuse(key: str, found: object, expected: str) -> NoReturn:
 
 
 def _short(value: object) -> str:
-    return textwrap.shorten(json.dumps(value), 60, placeholder="...")
+    shown = json.dumps(value)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."

@@ -42,13 +42,13 @@ class MergeConfig:
     """What decides between instances that claim one pixel: the highest value owns it. The better
     score, then the lower index, wins a tie."""
 
-    min_instance_area: int | float = 0
+    min_instance_area: float = 0.0
     """Instances that own less give it back to the stuff classes; see `area_unit`. 0 is off."""
 
     min_visible_fraction: float = 0.0
     """Instances that own a smaller part of what they claim give it back likewise. 0 is off."""
 
-    min_stuff_area: int | float = 4096
+    min_stuff_area: float = 4096.0
     """Stuff classes that cover less are removed, and larger ones take their place."""
 
     area_unit: Literal["original", "canvas", "image"] = "original"

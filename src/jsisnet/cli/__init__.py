@@ -1,0 +1,5 @@
+"""The command line."""
+
+from jsisnet.cli.app import main
+
+__all__ = ["main"]

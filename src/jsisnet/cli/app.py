@@ -1,0 +1,99 @@
+"""The commands' names, and what becomes of their errors."""
+
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from types import FrameType
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from jsisnet.cli.console import say
+from jsisnet.cli.describe import describe
+from jsisnet.cli.errors import DEBUG, sentence
+from jsisnet.cli.imagenet import imagenet
+from jsisnet.cli.measure import evaluate, score
+from jsisnet.cli.overrides import split
+from jsisnet.cli.predict import demo, predict
+from jsisnet.cli.show import show
+from jsisnet.cli.train import train
+
+FAILED, MISUSED, STOPPED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""Exit codes, after those of Unix."""
+
+app = App(
+    name="jsisnet",
+    help="Panoptic segmentation with one network: a class and an instance for every pixel.",
+    help_epilogue=f"With {DEBUG} an error shows where it comes from.",
+    help_format="plaintext",
+    version=lambda: version("jsisnet"),
+)
+for command, usage in (
+    (predict, "IMAGE... --out DIR"),
+    (demo, "[PHOTO...]"),
+    (evaluate, "--images DIR --annotations FILE"),
+    (score, "TRUTH PREDICTION"),
+    (train, "CONFIG"),
+    (show, "IMAGE PNG JSON --out FILE"),
+    (describe, "CONFIG|MODEL"),
+    (imagenet, "--out FILE"),
+):
+    app.command(command, usage=f"Usage: jsisnet {command.__name__} {usage} [OPTIONS]")
+
+
+def main() -> int:
+    """Run the command of this process and give its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, _terminate)
+    logging.basicConfig(format="jsisnet: %(message)s")
+    if not _debugging(sys.argv):
+        warnings.simplefilter("ignore")
+    return run(sys.argv[1:])
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run a command and give its exit code; errors become one sentence each.
+
+    Args:
+        tokens: What follows `jsisnet` on the command line.
+    """
+    try:
+        code = _launch([token for token in tokens if token != DEBUG])
+        sys.stdout.flush()
+        return code
+    except CycloptsError as error:
+        say(f"{error}")
+        return MISUSED
+    except KeyboardInterrupt:
+        say("stopped")
+        return STOPPED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if _debugging(tokens):
+            raise
+        say(sentence(error))
+        return FAILED
+
+
+def _launch(tokens: Sequence[str]) -> int:
+    tokens, overrides = split(tokens)
+    command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    if "overrides" in ignored:
+        bound.arguments["overrides"] = overrides
+    return command(*bound.args, **bound.kwargs) or 0
+
+
+def _debugging(tokens: Sequence[str]) -> bool:
+    return DEBUG in tokens or bool(os.environ.get("JSISNET_DEBUG"))
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """End as an interrupted command does, so that nothing half-written stays behind."""
+    sys.exit(TERMINATED)

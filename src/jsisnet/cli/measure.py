@@ -1,0 +1,116 @@
+"""Commands that measure predictions."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from jsisnet.cli import tables
+from jsisnet.cli.console import display, progress, write_json
+from jsisnet.cli.options import Device, File, Folder, Model, Overrides
+
+
+def evaluate(  # noqa: PLR0913 - the parts of a command line
+    *,
+    images: Folder,
+    annotations: File,
+    pngs: Folder | None = None,
+    model: Model = "coco",
+    out: Folder | None = None,
+    json: File | None = None,
+    recount_areas: bool = False,
+    device: Device = None,
+    overrides: Overrides = (),
+) -> None:
+    """Measure a model on photos with panoptic annotations: PQ, SQ and RQ.
+
+    The classes of the annotations become those of the model, as its training merged them. With
+    --out, DIR receives predictions.json and truth.json in the classes of the model, with the PNGs
+    in folders of these names, and `jsisnet score` gives the same numbers for them.
+
+    The settings of the model are options too, such as --merge.canvas original.
+
+    For example
+        jsisnet evaluate --images val2017 --annotations panoptic_val2017.json
+        jsisnet evaluate --model runs/mine --images photos --annotations truth.json --out files
+
+    Args:
+        images: Folder of the photos.
+        annotations: COCO panoptic JSON file.
+        pngs: Folder of the annotations' PNGs. Default: named like the JSON file, beside it.
+        model: Name of an embedded model, or a model or run folder.
+        out: Folder that receives predictions and truth; made if it is missing.
+        json: File that receives the numbers, as percentages.
+        recount_areas: Accept annotations whose areas differ from their PNGs.
+        device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
+        overrides: Settings that win over the model's own.
+    """
+    from jsisnet import evaluator
+    from jsisnet.cli.models import load
+    from jsisnet.data.dataset import DataConfig, PanopticDataset
+    from jsisnet.evaluation.panoptic_quality import summary
+
+    predictor = load(model, overrides, device)
+    data = DataConfig(
+        images=str(images),
+        annotations=str(annotations),
+        pngs=None if pngs is None else str(pngs),
+        recount_areas=recount_areas,
+    )
+    dataset = PanopticDataset(data, predictor.categories)
+    with progress("photos") as advance:
+        result = evaluator.evaluate(predictor, dataset, out=out, on_image=advance)
+    _report(summary(result, predictor.categories), json)
+
+
+def score(
+    truth: Annotated[Path, Parameter(name="TRUTH")],
+    prediction: Annotated[Path, Parameter(name="PREDICTION")],
+    /,
+    *,
+    truth_pngs: Folder | None = None,
+    prediction_pngs: Folder | None = None,
+    json: File | None = None,
+    recount_areas: bool = False,
+    all_crowds: bool = False,
+) -> None:
+    """Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.
+
+    The numbers are those of the official script. Anybody's predictions will do; no network is
+    needed.
+
+    For example
+        jsisnet score panoptic_val2017.json predictions.json
+        jsisnet score truth.json mine.json --prediction-pngs maps --json quality.json
+
+    Args:
+        truth: COCO panoptic JSON file of the truth.
+        prediction: COCO panoptic JSON file of the predictions, with the category ids of the truth.
+        truth_pngs: Folder of the true PNGs. Default: named like the JSON file, beside it.
+        prediction_pngs: Folder of the predicted PNGs. Default: likewise.
+        json: File that receives the numbers, as percentages.
+        recount_areas: Accept a truth whose areas differ from its PNGs.
+        all_crowds: Let every crowd region of a class excuse predictions, where the official script
+            knows only the last one.
+    """
+    from jsisnet.evaluation import score as scoring
+    from jsisnet.evaluation.panoptic_quality import summary
+
+    with progress("images") as advance:
+        result, categories = scoring.score(
+            truth,
+            prediction,
+            truth_pngs=truth_pngs,
+            prediction_pngs=prediction_pngs,
+            recount_areas=recount_areas,
+            all_crowds=all_crowds,
+            on_image=advance,
+        )
+    _report(summary(result, categories), json)
+
+
+def _report(result: dict[str, Any], json: Path | None) -> None:
+    display(tables.quality_of_classes(result))
+    display(tables.quality(result))
+    if json is not None:
+        write_json(result, json)

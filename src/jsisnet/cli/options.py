@@ -1,0 +1,21 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Folder = Annotated[Path, Parameter(metavar="DIR")]
+"""Path of a folder."""
+
+File = Annotated[Path, Parameter(metavar="FILE")]
+"""Path of a file."""
+
+Model = Annotated[str, Parameter(metavar="NAME|DIR")]
+"""Name or folder of a model."""
+
+Device = Annotated[str | None, Parameter(metavar="NAME")]
+"""Name of a device; ``None`` for the best one."""
+
+Overrides = Annotated[tuple[str, ...], Parameter(parse=False)]
+"""Settings among the options, which `split` has taken out of the command line."""

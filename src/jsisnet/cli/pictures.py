@@ -1,0 +1,25 @@
+"""Pictures as files."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from jsisnet.formats.files import replacing
+
+_QUALITY = 90
+"""Of JPEG files; other formats ignore it."""
+
+
+def write_picture(picture: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
+    """Write an RGB picture in the format of its name; it appears complete or not at all.
+
+    Raises:
+        ValueError: If the name ends in no format that can be written.
+    """
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise ValueError(f"{path}: expected a name that ends in .jpg or .png")
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format=kind, quality=_QUALITY)

@@ -1,0 +1,71 @@
+"""Photos segmented one after the other, with files and a table of each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsisnet import visualize
+from jsisnet.cli import tables
+from jsisnet.cli.console import display, progress, say
+from jsisnet.cli.errors import sentence
+from jsisnet.cli.photos import Photo
+from jsisnet.cli.pictures import write_picture
+from jsisnet.data.images import read_image
+from jsisnet.evaluator import PREDICTIONS
+from jsisnet.formats import coco
+from jsisnet.predictor import Predictor
+
+
+def segment(
+    photos: Sequence[Photo], predictor: Predictor, out: Path, *, overlay: bool = True
+) -> int:
+    """Segment photos, and print the segments of each.
+
+    Args:
+        photos: Their results get their names.
+        predictor: The network.
+        out: Folder that receives the maps, their drawings and `PREDICTIONS`.
+        overlay: Whether to draw the maps on the photos.
+
+    Returns:
+        The number of photos that could be segmented. The others are reported.
+
+    Raises:
+        ValueError: If a result would take the place of a photo.
+    """
+    _refuse_to_replace(photos, out)
+    done = 0
+    with (
+        coco.writing(out / PREDICTIONS, predictor.categories, pngs=out) as writer,
+        progress("photos") as advance,
+    ):
+        for number, photo in enumerate(photos, 1):
+            try:
+                _segment(photo, predictor, writer, overlay=overlay)
+                done += 1
+            except (ValueError, MemoryError, RuntimeError) as error:
+                say(f"{photo.path}: {sentence(error).removeprefix(f'{photo.path}: ')}")
+            advance(number, len(photos))
+    return done
+
+
+def _segment(photo: Photo, predictor: Predictor, writer: coco.Writer, *, overlay: bool) -> None:
+    image = read_image(photo.path, upright=True)
+    panoptic = predictor(image)
+    if overlay:
+        drawn = visualize.draw(image, panoptic, predictor.categories)
+        write_picture(drawn, writer.pngs / _overlay(photo))
+    writer.add(panoptic, image_id=photo.name, image_name=f"{photo.name}{photo.path.suffix}")
+    title = f"{photo.path}, {image.shape[1]} x {image.shape[0]} pixels"
+    display(tables.segments(panoptic, predictor.categories, title=title))
+
+
+def _refuse_to_replace(photos: Sequence[Photo], out: Path) -> None:
+    paths = {photo.path.resolve() for photo in photos}
+    for photo in photos:
+        for name in (f"{photo.name}.png", _overlay(photo)):
+            if (out / name).resolve() in paths:
+                raise ValueError(f"{out / name} is a photo to segment; expected another --out")
+
+
+def _overlay(photo: Photo) -> str:
+    return f"{photo.name}_overlay.jpg"

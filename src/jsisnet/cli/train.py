@@ -1,0 +1,54 @@
+"""Command that trains a network."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from jsisnet.cli.console import display, say
+from jsisnet.cli.options import Folder, Overrides
+
+
+def train(
+    config: Annotated[Path, Parameter(name="CONFIG")],
+    /,
+    *,
+    out: Folder | None = None,
+    resume: bool = False,
+    overrides: Overrides = (),
+) -> None:
+    """Train a network on photos with COCO panoptic annotations.
+
+    The run folder holds config.yaml, metrics.jsonl, checkpoint.pt and the model, model.json and
+    model.safetensors, which `jsisnet predict --model RUN` takes. A training that was stopped, in
+    whatever way, goes on from its last checkpoint with --resume, as if nothing had happened.
+
+    All settings of CONFIG are options too, such as --optim.lr 0.01, --train.steps 500 or
+    --root DIR, the folder in which the paths of the data begin.
+
+    For example
+        jsisnet train configs/overfit.yaml --root coco
+        jsisnet train configs/overfit.yaml --root coco --out runs/slow --optim.lr 0.001
+        jsisnet train configs/overfit.yaml --root coco --resume
+
+    Args:
+        config: YAML file with the settings.
+        out: Run folder. Default: runs/ and the stem of CONFIG.
+        resume: Go on with the training in the run folder, or begin if there is none.
+        overrides: Settings that win over those of CONFIG.
+    """
+    from jsisnet import trainer
+    from jsisnet.cli.training import listening
+    from jsisnet.config import read_config
+
+    run = Path("runs", config.stem) if out is None else out
+    settings = read_config(config, overrides)
+    try:
+        with listening(settings.train) as listener:
+            trainer.train(settings, run, listener, resume=resume)
+    except (KeyboardInterrupt, SystemExit):
+        again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, "--resume"]
+        say(f"stopped; to go on from the last checkpoint: {shlex.join(again)}")
+        raise
+    display(f"the model is in {run}: jsisnet predict IMAGE --model {run} --out DIR")

@@ -1,0 +1,105 @@
+"""A training as the user sees it: a bar on a terminal, lines in a file."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from jsisnet.cli.console import display, live_console, out
+from jsisnet.config import TrainConfig
+from jsisnet.trainer import Listener
+from jsisnet.training.loop import StepReport
+
+
+@contextmanager
+def listening(config: TrainConfig) -> Iterator[Listener]:
+    """Give a listener that shows a training as long as the ``with`` block lasts."""
+    if not out.is_terminal:
+        yield Lines(config)
+        return
+    bar = Bar(config)
+    with Live(bar.picture, console=live_console(), refresh_per_second=4):
+        yield bar
+
+
+class Bar:
+    """Shows a training in place."""
+
+    def __init__(self, config: TrainConfig):
+        self.config = config
+        self.progress = Progress(
+            TextColumn("step", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[pace]}", markup=False),
+            console=live_console(),
+        )
+        self.task = self.progress.add_task("step", total=config.steps, pace="")
+        self.loss, self.quality = Text(), Text()
+        self.picture = Group(self.progress, self.loss, self.quality)
+
+    def begun(self, step: int, steps: int) -> None:
+        """Begin to measure the time."""
+        self.progress.reset(self.task, completed=step, total=steps)
+
+    def stepped(self, report: StepReport) -> None:
+        """Show a step."""
+        self.progress.update(self.task, completed=report.step)
+        speed = self.progress.tasks[self.task].speed
+        if speed is not None:
+            pace = f"{speed * self.config.batch_size:.1f} photos/s"
+            self.progress.update(self.task, pace=pace)
+        self.loss.plain = losses(report)
+
+    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+        """Show the quality."""
+        self.quality.plain = quality(step, result)
+
+
+class Lines:
+    """Shows every so many steps in a line of its own."""
+
+    def __init__(self, config: TrainConfig):
+        self.config = config
+        self.first, self.last, self.since = 0, 0, time.monotonic()
+
+    def begun(self, step: int, steps: int) -> None:
+        """Begin to measure the time."""
+        self.first, self.last, self.since = step, steps, time.monotonic()
+
+    def stepped(self, report: StepReport) -> None:
+        """Show a step if it is its turn."""
+        if report.step % self.config.log_every and report.step != self.last:
+            return
+        seconds = (time.monotonic() - self.since) / (report.step - self.first)
+        left = timedelta(seconds=round(seconds * (self.last - report.step)))
+        speed = self.config.batch_size / seconds
+        display(
+            f"step {report.step}/{self.last}  {left} left  {speed:.1f} photos/s  {losses(report)}"
+        )
+
+    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+        """Show the quality."""
+        display(quality(step, result))
+
+
+def losses(report: StepReport) -> str:
+    """Give the total loss and its terms."""
+    terms = "  ".join(f"{name} {value:.4f}" for name, value in report.terms.items())
+    return f"loss {report.total:.4f} = {terms}"
+
+
+def quality(step: int, result: dict[str, Any]) -> str:
+    """Give the panoptic quality after a step."""
+    parts = [
+        f"{name} -" if result[name]["pq"] is None else f"{name} {result[name]['pq']:.2f}"
+        for name in ("all", "things", "stuff")
+    ]
+    return f"PQ after step {step}: {', '.join(parts)}"

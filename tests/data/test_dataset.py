@@ -1,0 +1,194 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from factories import CATEGORIES, tiny_map
+from jsisnet.categories import Categories, Category
+from jsisnet.data.dataset import DataConfig, PanopticDataset
+from jsisnet.data.sample import Samples
+
+
+def config(tiny, **settings):
+    return DataConfig(images=str(tiny.images), annotations=str(tiny.annotations), **settings)
+
+
+def rewritten(tiny, change):
+    content = json.loads(tiny.annotations.read_text())
+    change(content)
+    tiny.annotations.write_text(json.dumps(content))
+    return tiny
+
+
+def test_photos_come_with_their_maps_in_the_order_of_the_file(tiny):
+    dataset = PanopticDataset(config(tiny))
+
+    assert len(dataset) == 6
+    assert dataset.categories == CATEGORIES
+    for index in range(6):
+        sample = dataset[index]
+        assert sample.image_id == 100 + index
+        assert np.array_equal(sample.panoptic.ids, tiny_map(index).ids)
+        assert sample.panoptic.segments == tiny_map(index).segments
+
+
+def test_pixels_of_the_photo_lie_where_the_file_has_them(tiny):
+    sample = PanopticDataset(config(tiny))[1]
+
+    stored = np.asarray(Image.open(tiny.images / "street1.png"))
+    assert np.array_equal(sample.image.permute(1, 2, 0).numpy(), stored)
+
+
+def test_a_dataset_is_what_a_stream_reads(tiny):
+    assert isinstance(PanopticDataset(config(tiny)), Samples)
+
+
+def test_classes_of_a_group_can_be_merged(tiny):
+    dataset = PanopticDataset(config(tiny, merge="supercategory"))
+
+    names = [category.name for category in dataset.categories]
+    labels = [segment.label for segment in dataset[3].panoptic.segments]
+    assert names == ["person", "vehicle", "outdoor", "ground"]
+    assert [names[label] for label in labels] == [
+        "outdoor",
+        "ground",
+        "vehicle",
+        "vehicle",
+        "person",
+    ]
+
+
+def test_merged_stuff_covers_what_its_members_covered(tiny):
+    merged = PanopticDataset(config(tiny, merge="supercategory"))[1].panoptic
+    members = PanopticDataset(config(tiny))[1].panoptic
+
+    sky_and_tree = [
+        number
+        for number, info in enumerate(members.segments, 1)
+        if CATEGORIES[info.label].supercategory == "outdoor"
+    ]
+    assert len(sky_and_tree) == 2
+    assert np.array_equal(merged.ids == 1, np.isin(members.ids, sky_and_tree))
+
+
+def test_labels_are_those_of_the_given_categories(tiny):
+    others = Categories(
+        (Category(id="zebra", name="zebra", isthing=True), *reversed(CATEGORIES.items))
+    )
+
+    dataset = PanopticDataset(config(tiny), others)
+
+    assert dataset.categories is others
+    names = [others[segment.label].name for segment in dataset[0].panoptic.segments]
+    assert names == ["sky", "road", "bus", "car", "person"]
+
+
+def test_a_class_without_counterpart_is_named(tiny):
+    without_bus = Categories(tuple(c for c in CATEGORIES if c.name != "bus"))
+
+    with pytest.raises(ValueError, match=r"panoptic_tiny\.json: .*'bus'"):
+        PanopticDataset(config(tiny), without_bus)
+
+
+def test_crowds_survive(tiny):
+    crowds = [segment.iscrowd for segment in PanopticDataset(config(tiny))[2].panoptic.segments]
+
+    assert crowds.count(True) == 1
+
+
+def test_a_photo_without_segments_is_a_sample(tiny):
+    def clear(content):
+        content["annotations"][0]["segments_info"] = []
+
+    Image.new("RGB", (96, 64)).save(tiny.pngs / "map0.png")
+
+    panoptic = PanopticDataset(config(rewritten(tiny, clear)))[0].panoptic
+
+    assert panoptic.segments == ()
+    assert not panoptic.ids.any()
+
+
+def test_the_folder_of_pngs_can_be_given(tiny):
+    moved = tiny.pngs.rename(tiny.pngs.with_name("elsewhere"))
+
+    assert len(PanopticDataset(config(tiny, pngs=str(moved)))[0].panoptic.segments) == 5
+
+
+def test_paths_can_begin_in_a_folder(tiny):
+    relative = DataConfig(images="photos", annotations="panoptic_tiny.json", pngs="panoptic_tiny")
+
+    assert len(PanopticDataset(relative.under(str(tiny.images.parent)))) == 6
+
+
+def test_the_first_photos_can_be_used_alone(tiny):
+    dataset = PanopticDataset(config(tiny, first=2))
+
+    assert [dataset[index].image_id for index in range(len(dataset))] == [100, 101]
+
+
+def test_unused_photos_need_not_exist(tiny):
+    (tiny.images / "street5.jpeg").unlink()
+
+    assert len(PanopticDataset(config(tiny, first=5))) == 5
+
+
+def test_no_photos_at_all_are_refused(tiny):
+    with pytest.raises(ValueError, match="first is 0"):
+        config(tiny, first=0)
+
+
+def test_names_of_photos_are_relative_to_their_folder(tiny):
+    assert PanopticDataset(config(tiny)).image_name(2) == "street2.jpeg"
+
+
+def test_a_cache_gives_the_same_sample_again(tiny):
+    dataset = PanopticDataset(config(tiny, cache=True))
+    before = dataset[0]
+
+    (tiny.images / "street0.jpg").unlink()
+
+    assert dataset[0] is before
+
+
+def test_without_a_cache_files_are_read_again(tiny):
+    dataset = PanopticDataset(config(tiny))
+
+    assert dataset[0] is not dataset[0]
+
+
+@pytest.mark.parametrize("name", ["photos/street3.jpg", "panoptic_tiny/map4.png"])
+def test_a_missing_file_is_named_when_the_dataset_is_opened(tiny, name):
+    missing = tiny.images.parent / name
+    missing.unlink()
+
+    with pytest.raises(ValueError, match="does not exist") as caught:
+        PanopticDataset(config(tiny))
+
+    assert str(missing) in str(caught.value)
+
+
+def test_a_photo_of_another_size_than_its_map_is_refused(tiny):
+    Image.new("RGB", (64, 96)).save(tiny.images / "street1.png")
+
+    with pytest.raises(ValueError, match=r"street1\.png: is 96x64 pixels, but .* is 64x96"):
+        PanopticDataset(config(tiny))[1]
+
+
+def test_a_damaged_photo_is_named_when_it_is_read(tiny):
+    photo = tiny.images / "street0.jpg"
+    photo.write_bytes(photo.read_bytes()[:300])
+
+    with pytest.raises(ValueError, match=r"street0\.jpg: can't be read"):
+        PanopticDataset(config(tiny))[0]
+
+
+def test_wrong_areas_are_refused_unless_they_are_recounted(tiny):
+    def enlarge(content):
+        content["annotations"][0]["segments_info"][0]["area"] += 1
+
+    rewritten(tiny, enlarge)
+
+    with pytest.raises(ValueError, match="but the JSON file says"):
+        PanopticDataset(config(tiny))[0]
+    assert len(PanopticDataset(config(tiny, recount_areas=True))[0].panoptic.segments) == 5

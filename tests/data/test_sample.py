@@ -1,0 +1,75 @@
+import pickle
+
+import torch
+from lightning.fabric import Fabric
+
+from jsisnet.data.sample import Batch, Example, Objects, collate
+
+
+def example(image_id, *, value, objects):
+    """Give an example of two rows and three pixels, all of one value."""
+    return Example(
+        image=torch.full((3, 2, 3), value, dtype=torch.uint8),
+        semantic=torch.full((2, 3), 7, dtype=torch.uint8),
+        instance_ids=torch.full((2, 3), objects, dtype=torch.int32),
+        objects=Objects(
+            boxes=torch.rand(objects, 4),
+            channels=torch.zeros(objects, dtype=torch.int64),
+            crowds=torch.zeros(0, 4),
+        ),
+        image_id=image_id,
+    )
+
+
+def batch():
+    return collate([example("a", value=255, objects=2), example(5, value=51, objects=0)])
+
+
+def tensors(of: Batch):
+    each = [tensor for o in of.objects for tensor in (o.boxes, o.channels, o.crowds)]
+    return [of.images, of.semantic, of.instance_ids, *each]
+
+
+def test_examples_are_stacked_in_order():
+    stacked = batch()
+
+    assert stacked.image_ids == ("a", 5)
+    assert [len(objects) for objects in stacked.objects] == [2, 0]
+    assert stacked.instance_ids[:, 0, 0].tolist() == [2, 0]
+    assert stacked.semantic.shape == (2, 2, 3)
+
+
+def test_images_become_numbers_between_0_and_1():
+    images = batch().images
+
+    assert images.shape == (2, 3, 2, 3)
+    assert images[0].unique().tolist() == [1.0]
+    assert torch.equal(images[1], torch.full((3, 2, 3), 0.2))
+
+
+def test_a_batch_has_the_length_of_its_images():
+    assert len(batch()) == 2
+
+
+def test_every_tensor_goes_to_the_device():
+    moved = batch().to("meta")
+
+    assert {tensor.device.type for tensor in tensors(moved)} == {"meta"}
+    assert moved.image_ids == ("a", 5)
+
+
+def test_fabric_can_move_a_batch():
+    before = batch()
+
+    moved = Fabric(accelerator="cpu").to_device(before)
+
+    assert all(map(torch.equal, tensors(moved), tensors(before)))
+
+
+def test_batches_travel_between_processes():
+    before = batch()
+
+    after = pickle.loads(pickle.dumps(before))
+
+    assert all(map(torch.equal, tensors(after), tensors(before)))
+    assert after.image_ids == before.image_ids

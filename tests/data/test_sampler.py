@@ -1,0 +1,149 @@
+from itertools import chain, islice
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from factories import CATEGORIES, photo_of, tiny_map
+from jsisnet.data.sample import Sample, collate
+from jsisnet.data.sampler import Stream, StreamSampler, sample_index
+from jsisnet.data.transforms import TransformConfig
+
+CONFIG = TransformConfig(size=(16, 24), min_scale=0.5, max_scale=2.0, brightness=0.2)
+
+
+class Streets:
+    """Five streets, in memory."""
+
+    categories = CATEGORIES
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        panoptic = tiny_map(index)
+        return Sample(image=pil_to_tensor(photo_of(panoptic)), panoptic=panoptic, image_id=index)
+
+
+class Empty(Streets):
+    def __len__(self):
+        return 0
+
+
+@pytest.fixture
+def stream():
+    return Stream(Streets(), CONFIG, seed=3)
+
+
+def batches(stream, count, *, size=4, workers=0, **sampler):
+    loader = DataLoader(
+        stream,
+        batch_size=size,
+        sampler=StreamSampler(**sampler),
+        num_workers=workers,
+        collate_fn=collate,
+    )
+    return list(islice(loader, count))
+
+
+def equal(first, second):
+    return torch.equal(first.images, second.images) and all(
+        torch.equal(a.boxes, b.boxes) for a, b in zip(first.objects, second.objects, strict=True)
+    )
+
+
+def test_each_run_through_the_data_holds_every_sample_once():
+    for epoch in range(20):
+        run = [sample_index(epoch * 7 + place, 7, seed=0) for place in range(7)]
+
+        assert sorted(run) == list(range(7))
+
+
+def test_each_run_and_each_seed_has_its_own_order():
+    def order(epoch, seed):
+        return tuple(sample_index(epoch * 50 + place, 50, seed) for place in range(50))
+
+    orders = {order(epoch, seed) for epoch in range(5) for seed in range(5)}
+
+    assert len(orders) == 25
+
+
+def test_positions_are_found_in_any_order():
+    forward = [sample_index(position, 6, seed=1) for position in range(60)]
+    backward = [sample_index(position, 6, seed=1) for position in reversed(range(60))]
+
+    assert backward[::-1] == forward
+
+
+def test_a_sampler_goes_on_for_ever_from_its_start():
+    assert list(islice(StreamSampler(start=10), 4)) == [10, 11, 12, 13]
+
+
+def test_ranks_share_every_global_batch():
+    ranks = [list(islice(StreamSampler(start=8, rank=r, world=4), 6)) for r in range(4)]
+
+    assert sorted(chain.from_iterable(ranks)) == list(range(8, 32))
+    assert sorted(position for rank in ranks for position in rank[:2]) == list(range(8, 16))
+
+
+def test_a_resumed_stream_is_the_tail_of_the_full_one(stream):
+    full = batches(stream, 6)
+
+    resumed = batches(stream, 3, start=3 * 4)
+
+    assert [batch.image_ids for batch in resumed] == [batch.image_ids for batch in full[3:]]
+    assert all(map(equal, resumed, full[3:]))
+
+
+def test_the_number_of_workers_does_not_matter(stream):
+    alone, shared = batches(stream, 4), batches(stream, 4, workers=2)
+
+    assert all(map(equal, alone, shared))
+
+
+def test_the_number_of_ranks_does_not_matter(stream):
+    alone = batches(stream, 1, size=4)[0]
+
+    ranks = [batches(stream, 1, size=2, rank=rank, world=2)[0] for rank in range(2)]
+
+    together = torch.stack([rank.images for rank in ranks], dim=1).flatten(0, 1)
+    assert torch.equal(together, alone.images)
+
+
+def test_a_photo_looks_different_in_each_run(stream):
+    first = {stream[p].image_id: stream[p].image for p in range(5)}
+    second = {stream[p].image_id: stream[p].image for p in range(5, 10)}
+
+    assert first.keys() == second.keys()
+    assert not any(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_seed_changes_the_photos():
+    one, other = (Stream(Streets(), CONFIG, seed=seed)[0] for seed in (1, 2))
+
+    assert not torch.equal(one.image, other.image)
+
+
+def test_examples_have_targets_of_the_size_of_the_input(stream):
+    example = stream[0]
+
+    assert example.image.shape == (3, 16, 24)
+    assert example.semantic.shape == example.instance_ids.shape == (16, 24)
+    assert example.instance_ids.max() == len(example.objects)
+
+
+def test_the_smallest_side_of_objects_is_a_setting():
+    huge = Stream(Streets(), TransformConfig(size=(16, 24), min_box=25))
+
+    assert [len(huge[position].objects) for position in range(5)] == [0] * 5
+
+
+def test_no_photos_are_refused():
+    with pytest.raises(ValueError, match="no photos"):
+        Stream(Empty(), CONFIG)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(ValueError, match="seed is -1"):
+        Stream(Streets(), CONFIG, seed=-1)

@@ -1,0 +1,78 @@
+import torch
+
+from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment
+from jsisnet.categories import Categories
+from jsisnet.data.sample import Sample
+from jsisnet.data.targets import example
+from jsisnet.panoptic import IGNORE, Segment
+
+THING_CHANNELS = {PERSON: 0, CAR: 1, BUS: 2}
+
+
+def targets(ids, *segments, min_box=1):
+    panoptic = panoptic_map(ids, *segments)
+    image = torch.zeros(3, *panoptic.size, dtype=torch.uint8)
+    sample = Sample(image=image, panoptic=panoptic, image_id=1)
+    return example(sample, CATEGORIES, min_box=min_box)
+
+
+def test_objects_are_numbered_from_one_in_the_order_of_their_segments():
+    found = targets([[1, 2, 3, 3], [1, 1, 1, 3]], segment(SKY), segment(CAR), segment(BUS))
+
+    assert found.instance_ids.tolist() == [[0, 1, 2, 2], [0, 0, 0, 2]]
+    assert found.objects.boxes.tolist() == [[1, 0, 2, 1], [2, 0, 4, 2]]
+    assert found.objects.channels.tolist() == [THING_CHANNELS[CAR], THING_CHANNELS[BUS]]
+
+
+def test_channels_count_things_even_where_stuff_comes_first():
+    reordered = Categories(CATEGORIES.items[3:] + CATEGORIES.items[:3])
+    car = reordered.label(CATEGORIES[CAR].id)
+    panoptic = panoptic_map([[1]], Segment(label=car, isthing=True))
+    image = torch.zeros(3, 1, 1, dtype=torch.uint8)
+
+    found = example(Sample(image=image, panoptic=panoptic, image_id=1), reordered)
+
+    assert car == 4
+    assert found.objects.channels.tolist() == [1]
+    assert found.semantic.tolist() == [[4]]
+
+
+def test_the_semantic_target_holds_labels_and_void():
+    found = targets([[0, 1, 2]], segment(ROAD), segment(PERSON))
+
+    assert found.semantic.tolist() == [[IGNORE, ROAD, PERSON]]
+
+
+def test_a_crowd_is_a_box_and_a_class_but_no_object():
+    found = targets([[1, 1, 2]], segment(PERSON, iscrowd=True), segment(PERSON))
+
+    assert found.semantic.tolist() == [[PERSON] * 3]
+    assert found.instance_ids.tolist() == [[0, 0, 1]]
+    assert found.objects.crowds.tolist() == [[0, 0, 2, 1]]
+    assert found.objects.boxes.tolist() == [[2, 0, 3, 1]]
+
+
+def test_an_object_below_the_smallest_side_keeps_only_its_class():
+    narrow, wide = segment(PERSON), segment(CAR)
+
+    found = targets([[1, 2, 2], [1, 2, 2]], narrow, wide, min_box=2)
+
+    assert found.semantic.tolist() == [[PERSON, CAR, CAR]] * 2
+    assert found.instance_ids.tolist() == [[0, 1, 1]] * 2
+    assert found.objects.channels.tolist() == [THING_CHANNELS[CAR]]
+
+
+def test_a_thing_without_pixels_is_no_object():
+    found = targets([[1, 1]], segment(SKY), segment(CAR), segment(BUS, iscrowd=True), min_box=0)
+
+    assert len(found.objects) == 0
+    assert found.objects.crowds.shape == (0, 4)
+
+
+def test_a_map_without_segments_gives_no_objects_and_only_void():
+    found = targets([[0, 0], [0, 0]])
+
+    assert found.semantic.unique().tolist() == [IGNORE]
+    assert found.instance_ids.unique().tolist() == [0]
+    assert found.objects.boxes.shape == (0, 4)
+    assert found.objects.channels.shape == (0,)

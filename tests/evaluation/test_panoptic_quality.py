@@ -1,0 +1,265 @@
+"""The rules of the official script, one by one, on maps of one row."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, TREE, panoptic_map, segment
+from jsisnet.categories import Categories, Category
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, count, summary
+
+
+def row(text, *segments):
+    """Give a map of one row: a digit is a segment, a dot is void."""
+    return panoptic_map([[0 if sign == "." else int(sign) for sign in text]], *segments)
+
+
+def outcome(truth, prediction, label=CAR, **options):
+    """Count one image, and give IoU, TP, FP and FN of one label."""
+    quality = count(truth, prediction, len(CATEGORIES), **options)
+    return tuple(
+        values[label].item() for values in (quality.iou, quality.tp, quality.fp, quality.fn)
+    )
+
+
+ONE_CAR = segment(CAR)
+CROWD = segment(CAR, iscrowd=True)
+
+
+def test_a_map_matches_itself():
+    truth = row("11223.", segment(CAR), segment(CAR), segment(SKY))
+
+    assert outcome(truth, truth) == (2.0, 2, 0, 0)
+    assert outcome(truth, truth, SKY) == (1.0, 1, 0, 0)
+
+
+def test_only_segments_of_one_class_match():
+    assert outcome(row("1111", ONE_CAR), row("1111", segment(BUS))) == (0, 0, 0, 1)
+    assert outcome(row("1111", ONE_CAR), row("1111", segment(BUS)), BUS) == (0, 0, 1, 0)
+
+
+def test_whether_a_class_is_countable_plays_no_role():
+    truth = row("1122", segment(SKY), segment(SKY))
+
+    assert outcome(truth, truth, SKY) == (2.0, 2, 0, 0)
+
+
+def test_true_void_is_taken_out_of_the_union():
+    assert outcome(row("11..", ONE_CAR), row("1111", ONE_CAR)) == (1.0, 1, 0, 0)
+
+
+def test_predicted_void_stays_in_the_union():
+    assert outcome(row("1111", ONE_CAR), row("111.", ONE_CAR)) == (0.75, 1, 0, 0)
+
+
+def test_crowd_pixels_stay_in_the_union():
+    truth = row("11222", ONE_CAR, CROWD)
+
+    assert outcome(truth, row("111..", ONE_CAR))[0] == pytest.approx(2 / 3)
+
+
+def test_an_iou_of_one_half_is_no_match():
+    assert outcome(row("1111", ONE_CAR), row("11..", ONE_CAR)) == (0, 0, 1, 1)
+
+
+def test_an_iou_just_above_one_half_is_a_match():
+    iou, *counts = outcome(row("11111", ONE_CAR), row("111..", ONE_CAR))
+
+    assert iou == pytest.approx(0.6)
+    assert counts == [1, 0, 0]
+
+
+def test_a_missed_segment_counts_even_where_nothing_is_predicted():
+    assert outcome(row("1122", ONE_CAR, ONE_CAR), row("11..", ONE_CAR)) == (1.0, 1, 0, 1)
+
+
+def test_a_true_segment_without_pixels_is_missed():
+    assert outcome(row("....", ONE_CAR), row("....")) == (0, 0, 0, 1)
+
+
+def test_a_crowd_is_neither_missed_nor_matched():
+    assert outcome(row("1111", CROWD), row("....")) == (0, 0, 0, 0)
+    assert outcome(row("1111", CROWD), row("1111", ONE_CAR)) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("truth", "fp"),
+    [("....", 0), ("...2", 0), ("..22", 1), ("11..", 1), ("1..1", 1), ("1...", 0), ("1..2", 0)],
+)
+def test_a_prediction_mostly_on_void_and_crowd_does_not_count(truth, fp):
+    truth = row(truth, CROWD, segment(SKY))
+    if truth.ids.tolist() in ([[1, 1, 0, 0]], [[1, 0, 0, 1]]):
+        fp = 0
+
+    assert outcome(truth, row("1111", ONE_CAR))[2] == fp
+
+
+def test_void_and_crowd_add_up():
+    truth = row("1.222", CROWD, segment(SKY))
+
+    assert outcome(truth, row("111..", ONE_CAR)) == (0, 0, 0, 0)
+
+
+def test_exactly_half_on_void_is_not_mostly():
+    assert outcome(row("..22", ONE_CAR, segment(SKY)), row("1111", ONE_CAR))[2] == 1
+
+
+def test_a_crowd_of_another_class_excuses_nothing():
+    truth = row("1111", segment(PERSON, iscrowd=True))
+
+    assert outcome(truth, row("1111", ONE_CAR)) == (0, 0, 1, 0)
+
+
+def test_of_several_crowds_of_a_class_the_last_one_counts():
+    truth = row("111222", CROWD, CROWD)
+
+    assert outcome(truth, row("1112..", ONE_CAR, ONE_CAR)) == (0, 0, 1, 0)
+    assert outcome(truth, row("..1222", ONE_CAR, ONE_CAR)) == (0, 0, 1, 0)
+
+
+def test_the_last_crowd_counts_even_without_pixels():
+    assert outcome(row("1111", CROWD, CROWD), row("1111", ONE_CAR)) == (0, 0, 1, 0)
+
+
+def test_all_crowds_of_a_class_can_count_together():
+    truth = row("1123", CROWD, CROWD, segment(SKY))
+    prediction = row("1111", ONE_CAR)
+
+    assert outcome(truth, prediction) == (0, 0, 1, 0)
+    assert outcome(truth, prediction, all_crowds=True) == (0, 0, 0, 0)
+
+
+def test_segments_of_one_stuff_class_are_judged_one_by_one():
+    truth = row("11111", segment(SKY))
+    prediction = row("11123", segment(SKY), segment(SKY), segment(SKY))
+
+    iou, *counts = outcome(truth, prediction, SKY)
+
+    assert iou == pytest.approx(0.6)
+    assert counts == [1, 2, 0]
+
+
+def test_empty_maps_count_nothing():
+    quality = count(row("...."), row("...."), len(CATEGORIES))
+
+    assert not quality.seen.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (3, 1), (4, 3), (1, 1)])
+def test_maps_of_different_sizes_are_refused(shape):
+    truth = panoptic_map(np.zeros((3, 4), int).tolist())
+    prediction = panoptic_map(np.zeros(shape, int).tolist())
+
+    with pytest.raises(ValueError, match=r"the predicted map is \dx\d pixels, expected 3x4"):
+        count(truth, prediction, len(CATEGORIES))
+
+
+def test_no_order_of_the_images_changes_a_sum():
+    random = np.random.default_rng(0)
+    qualities = []
+    for _ in range(50):
+        ids = random.integers(0, 3, (2, 9, 11)).cumsum(1).clip(0, 3)
+        maps = [panoptic_map(half.tolist(), ONE_CAR, ONE_CAR, ONE_CAR) for half in ids]
+        qualities.append(count(*maps, len(CATEGORIES)))
+    zero = PanopticQuality.zero(len(CATEGORIES))
+
+    forward, backward = sum(qualities, zero), sum(reversed(qualities), zero)
+
+    assert forward.iou[CAR] > 0
+    assert forward.iou.tolist() == backward.iou.tolist()
+
+
+def quality_of(*sums):
+    """Give sums from (iou, tp, fp, fn) of each label."""
+    iou, tp, fp, fn = zip(*sums, strict=True)
+    return PanopticQuality(np.array(iou, float), np.array(tp), np.array(fp), np.array(fn))
+
+
+NOTHING = (0.0, 0, 0, 0)
+
+
+def test_class_values_follow_the_formulas():
+    quality = quality_of((1.5, 2, 1, 3))
+
+    assert quality.pq.tolist() == [1.5 / 4]
+    assert quality.sq.tolist() == [0.75]
+    assert quality.rq.tolist() == [0.5]
+
+
+def test_a_class_without_a_match_has_quality_zero_and_one_never_seen_has_none():
+    quality = quality_of((0.0, 0, 1, 0), NOTHING)
+
+    assert quality.pq[0] == quality.sq[0] == quality.rq[0] == 0
+    assert np.isnan([quality.pq[1], quality.sq[1], quality.rq[1]]).all()
+
+
+def test_sums_are_divided_once_over_all_images():
+    quality = quality_of((1.0, 1, 0, 0)) + quality_of((0.0, 0, 0, 2))
+
+    assert quality.pq.tolist() == [0.5]
+
+
+def test_averages_are_over_the_classes_seen():
+    sums = {PERSON: (0.9, 1, 0, 0), BUS: (0.0, 0, 1, 0), SKY: (0.7, 1, 1, 1)}
+    result = summary(quality_of(*(sums.get(label, NOTHING) for label in range(6))), CATEGORIES)
+
+    assert result["things"] == pytest.approx({"pq": 45, "sq": 45, "rq": 50, "n": 2})
+    assert result["stuff"] == pytest.approx({"pq": 35, "sq": 70, "rq": 50, "n": 1})
+    assert result["all"] == pytest.approx({"pq": 125 / 3, "sq": 160 / 3, "rq": 50, "n": 3})
+
+
+def test_each_class_is_listed():
+    sums = {TREE: (0.9, 1, 0, 0)}
+    result = summary(quality_of(*(sums.get(label, NOTHING) for label in range(6))), CATEGORIES)
+
+    counts = {"tp": 0, "fp": 0, "fn": 0}
+    assert result["classes"][ROAD] == counts | {
+        "name": "road",
+        "isthing": False,
+        "pq": None,
+        "sq": None,
+        "rq": None,
+    }
+    assert result["classes"][TREE] == counts | {
+        "name": "tree",
+        "isthing": False,
+        "pq": 90,
+        "sq": 90,
+        "rq": 100,
+        "tp": 1,
+    }
+
+
+def test_no_class_seen_gives_null_and_plain_json():
+    result = summary(PanopticQuality.zero(len(CATEGORIES)), CATEGORIES)
+
+    nothing = {"pq": None, "sq": None, "rq": None, "n": 0}
+    assert result["all"] == result["things"] == result["stuff"] == nothing
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+@pytest.mark.parametrize(
+    ("things", "stuff", "pq_things", "pq_stuff", "pq"),
+    [(80, 53, 29.3, 23.3, 26.9), (80, 53, 29.6, 23.4, 27.1), (37, 28, 10.0, 27.5, 17.5)],
+)
+def test_the_paper_averages_over_its_classes(things, stuff, pq_things, pq_stuff, pq):
+    categories = Categories(
+        tuple(Category(id=i, name=str(i), isthing=i < things) for i in range(things + stuff))
+    )
+    values = [pq_things if category.isthing else pq_stuff for category in categories]
+    quality = quality_of(*((value / 100, 1, 0, 0) for value in values))
+
+    result = summary(quality, categories)
+
+    assert math.isclose(result["things"]["pq"], pq_things)
+    assert math.isclose(result["stuff"]["pq"], pq_stuff)
+    assert round(result["all"]["pq"], 1) == pq
+
+
+def test_segmentation_quality_counts_classes_without_a_match():
+    """Matches alone can't give a mean below 50; Table 1 of the paper has 47.6."""
+    quality = quality_of((0.6, 1, 0, 0), (0.0, 0, 1, 1), *[NOTHING] * 4)
+
+    assert summary(quality, CATEGORIES)["things"]["sq"] == pytest.approx(30)

@@ -1,0 +1,148 @@
+"""Small data that the tests make up."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jsisnet.categories import Categories, Category
+from jsisnet.panoptic import PanopticMap, Segment
+
+PERSON, CAR, BUS, SKY, ROAD, TREE = range(6)
+"""Labels of `CATEGORIES`."""
+
+CATEGORIES = Categories(
+    (
+        Category(id=1, name="person", isthing=True, color=(220, 20, 60), supercategory="person"),
+        Category(id=3, name="car", isthing=True, color=(0, 0, 142), supercategory="vehicle"),
+        Category(id=6, name="bus", isthing=True, color=(0, 60, 100), supercategory="vehicle"),
+        Category(id=92, name="sky", isthing=False, color=(70, 130, 180), supercategory="outdoor"),
+        Category(id=100, name="road", isthing=False, color=(128, 64, 128), supercategory="ground"),
+        Category(id=150, name="tree", isthing=False, color=(107, 142, 35), supercategory="outdoor"),
+    )
+)
+"""Three things and three stuff classes; merging by supercategory leaves two of each."""
+
+SUFFIXES = (".jpg", ".png", ".jpeg")
+"""Of the photos, in turn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TinyDataset:
+    """Where `tiny_dataset` has written."""
+
+    images: Path
+    annotations: Path
+    pngs: Path
+
+
+def segment(label: int, **more: object) -> Segment:
+    """Give a segment of one of `CATEGORIES`."""
+    return Segment(label=label, isthing=CATEGORIES[label].isthing, **more)
+
+
+def panoptic_map(ids: list[list[int]], *segments: Segment) -> PanopticMap:
+    """Give a map that is written out."""
+    return PanopticMap(np.array(ids, np.int32), segments)
+
+
+def tiny_map(index: int, size: tuple[int, int] = (64, 96)) -> PanopticMap:
+    """Draw the street number `index`: sky, road, and what stands on it.
+
+    Every street has a car and a person; odd ones have a tree, every third a bus. Number 2 has a
+    crowd of persons, number 4 void along its left side.
+    """
+    height, width = size
+    rows, columns = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
+    left = 0.05 + 0.08 * (index % 6)
+    shapes = [(SKY, rows < 0.5), (ROAD, rows >= 0.5)]
+    if index % 2:
+        shapes.append((TREE, (abs(columns - left - 0.3) < 0.15) & (rows < 0.6) & (rows > 0.1)))
+    if index % 3 == 0:
+        shapes.append((BUS, (abs(columns - left - 0.42) < 0.16) & (abs(rows - 0.5) < 0.2)))
+    shapes.append((CAR, (abs(columns - left - 0.12) < 0.12) & (abs(rows - 0.65) < 0.12)))
+    person = ((columns - 0.85 + left / 2) / 0.06) ** 2 + ((rows - 0.6) / 0.3) ** 2 < 1
+    shapes.append((PERSON, person))
+    segments = [segment(label) for label, _ in shapes]
+    ids = np.zeros(size, np.int32)
+    for number, (_, mask) in enumerate(shapes, 1):
+        ids[mask] = number
+    if index == 2:
+        segments.append(segment(PERSON, iscrowd=True))
+        ids[(rows > 0.35) & (rows < 0.5) & (columns > 0.8)] = len(segments)
+    if index == 4:
+        ids[:, : width // 16] = 0
+    return PanopticMap.compact(ids, segments)
+
+
+def photo_of(panoptic: PanopticMap, seed: int = 0) -> Image.Image:
+    """Paint each class in its colour, with some noise."""
+    colors = np.array([(0, 0, 0), *(CATEGORIES[s.label].color for s in panoptic.segments)])
+    noise = np.random.default_rng(seed).normal(0, 12, (*panoptic.size, 3))
+    return Image.fromarray(np.clip(colors[panoptic.ids] + noise, 0, 255).astype(np.uint8))
+
+
+def tiny_dataset(folder: Path, *, count: int = 6, size: tuple[int, int] = (64, 96)) -> TinyDataset:
+    """Write the first streets as a data set in COCO panoptic format."""
+    dataset = TinyDataset(
+        images=folder / "photos",
+        annotations=folder / "panoptic_tiny.json",
+        pngs=folder / "panoptic_tiny",
+    )
+    dataset.images.mkdir(parents=True)
+    dataset.pngs.mkdir()
+    images, annotations = [], []
+    for index in range(count):
+        panoptic = tiny_map(index, size)
+        name = f"street{index}{SUFFIXES[index % len(SUFFIXES)]}"
+        photo_of(panoptic, seed=index).save(dataset.images / name)
+        height, width = size
+        images.append({"id": 100 + index, "file_name": name, "height": height, "width": width})
+        annotations.append(_annotation(panoptic, 100 + index, dataset.pngs / f"map{index}.png"))
+    content = {"images": images, "annotations": annotations, "categories": category_entries()}
+    dataset.annotations.write_text(json.dumps(content))
+    return dataset
+
+
+def category_entries() -> list[dict[str, object]]:
+    """Give `CATEGORIES` as an official file lists them."""
+    return [
+        {
+            "id": category.id,
+            "name": category.name,
+            "isthing": int(category.isthing),
+            "color": list(category.color),
+            "supercategory": category.supercategory,
+        }
+        for category in CATEGORIES
+    ]
+
+
+def _annotation(panoptic: PanopticMap, image_id: int, png: Path) -> dict[str, object]:
+    """Write the map with sparse ids that need all three colours, and describe it."""
+    numbers = [0, *(1 + 70_001 * number for number in range(1, len(panoptic.segments) + 1))]
+    ids = np.array(numbers)[panoptic.ids]
+    colors = np.stack([ids % 256, ids // 256 % 256, ids // 65536], axis=-1)
+    Image.fromarray(colors.astype(np.uint8)).save(png)
+    return {
+        "image_id": image_id,
+        "file_name": png.name,
+        "segments_info": [
+            {
+                "id": numbers[number],
+                "category_id": CATEGORIES[info.label].id,
+                "iscrowd": int(info.iscrowd),
+                "area": int((panoptic.ids == number).sum()),
+                "bbox": _bbox(panoptic.ids == number),
+            }
+            for number, info in enumerate(panoptic.segments, 1)
+        ],
+    }
+
+
+def _bbox(mask: np.ndarray) -> list[int]:
+    rows, columns = np.nonzero(mask)
+    x, y = columns.min(), rows.min()
+    return [int(x), int(y), int(columns.max() - x + 1), int(rows.max() - y + 1)]

@@ -1,0 +1,86 @@
+import pytest
+
+from jsisnet.formats import fields
+
+
+@pytest.mark.parametrize("value", [5, 5.0])
+def test_a_whole_number_may_be_written_as_a_fraction(value):
+    number = fields.integer({"x": value}, "x")
+
+    assert number == 5
+    assert isinstance(number, int)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, "5", 5.5, float("nan"), float("inf"), -1, 11, [5], {}]
+)
+def test_other_values_are_no_whole_number_up_to_ten(value):
+    with pytest.raises(ValueError, match=r"^'x' is .*, expected a whole number from 0 to 10$"):
+        fields.integer({"x": value}, "x", highest=10)
+
+
+@pytest.mark.parametrize("value", [None, False, "1", float("nan"), float("-inf"), []])
+def test_other_values_are_no_number(value):
+    with pytest.raises(ValueError, match=r"'x' is .*, expected a number"):
+        fields.number({"x": value}, "x")
+
+
+@pytest.mark.parametrize("value", [None, True, 1.5, float("nan"), [], {}])
+def test_other_values_are_no_identity(value):
+    with pytest.raises(ValueError, match=r"'x' is .*, expected a whole number or a text"):
+        fields.identity({"x": value}, "x")
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, False), (1, True), (True, True)])
+def test_a_flag_is_a_number_or_a_truth_value(value, expected):
+    assert fields.flag({"x": value}, "x") is expected
+
+
+@pytest.mark.parametrize("value", [None, 2, "1", 1.0, []])
+def test_other_values_are_no_flag(value):
+    with pytest.raises(ValueError, match=r"'x' is .*, expected 0 or 1"):
+        fields.flag({"x": value}, "x")
+
+
+def test_lists_and_texts_are_checked_too():
+    with pytest.raises(ValueError, match=r"'x' is 3, expected a list$"):
+        fields.items({"x": 3}, "x")
+    with pytest.raises(ValueError, match=r"'x' is 3, expected a text$"):
+        fields.text({"x": 3}, "x")
+    with pytest.raises(ValueError, match=r"'x' is \[\"a\", 3\], expected a list of texts"):
+        fields.texts({"x": ["a", 3]}, "x")
+
+
+def test_an_error_gives_the_position_in_a_list():
+    with pytest.raises(ValueError, match=r"^x\[1\]: found 3, expected an object$"):
+        fields.each({"x": [{}, 3]}, "x", lambda values: values)
+    with pytest.raises(ValueError, match=r"^x\[0\]: has no 'y'$"):
+        fields.each({"x": [{}]}, "x", lambda values: fields.text(values, "y"))
+
+
+def test_a_long_value_is_cut():
+    with pytest.raises(ValueError, match=r"'x' is .{60}\.\.\., expected a number"):
+        fields.number({"x": "a" * 1000}, "x")
+
+
+def test_a_file_may_lie_in_a_folder_below(tmp_path):
+    assert fields.path_in(tmp_path, {"x": "a/b.png"}, "x") == tmp_path / "a" / "b.png"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "/etc/passwd",
+        "../a.png",
+        "a/../../b.png",
+        "..\\a.png",
+        "C:\\a.png",
+        "\\\\host\\share\\a.png",
+        "a\0.png",
+    ],
+)
+def test_a_file_may_not_leave_its_folder(tmp_path, name):
+    with pytest.raises(ValueError, match="expected the name of a file inside its folder"):
+        fields.path_in(tmp_path, {"x": name}, "x")

@@ -1,9 +1,11 @@
 """The settings of a training run, and the one converter that makes them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import cyclopts
 import yaml
@@ -54,9 +56,11 @@ class TrainConfig:
     """Steps between evaluations on the validation data; 0 for one at the end."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"train.{name} is {getattr(self, name)}; expected at least 1")
+        lowest = {"workers": 0, "evaluate_every": 0, "seed": 0}
+        for name in (*lowest, "steps", "batch_size", "log_every", "checkpoint_every"):
+            least = lowest.get(name, 1)
+            if getattr(self, name) < least:
+                raise ValueError(f"train.{name} is {getattr(self, name)}; expected {least} or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +127,11 @@ def from_dict(
     Raises:
         ValueError: If a key is unknown, a value is missing or has the wrong type.
     """
+    _check(kind, values, source)
+    # With all defaults there, one value of a section can be given without the others.
+    completed = _joined(_defaults(kind), dict(values))
     app = App(
-        config=cyclopts.config.Dict(dict(values), source=source, use_commands_as_keys=False),
+        config=cyclopts.config.Dict(completed, source=source, use_commands_as_keys=False),
         result_action="return_value",
         help_flags=(),
         version_flags=(),
@@ -136,6 +143,9 @@ def from_dict(
 
     try:
         made = app(list(overrides), exit_on_error=False, print_error=False)
+    except cyclopts.MissingArgumentError as error:
+        missing = getattr(error.argument, "name", "").removeprefix("--").replace("-", "_")
+        raise ValueError(f"{source}: {missing} is missing{_contents(kind, missing)}") from error
     except (cyclopts.CycloptsError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error
     assert isinstance(made, kind)
@@ -153,6 +163,21 @@ def read_values(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: If a file can't be read.
     """
+    layers: list[dict[str, Any]] = []
+    read: list[Path] = []
+    following: Path | None = path
+    while following is not None:
+        if following.resolve() in read:
+            raise ValueError(f"{path}: its bases lead back to {following}")
+        read.append(following.resolve())
+        values = _read_yaml(following)
+        base = values.pop(BASE, None)
+        layers.append(values)
+        following = None if base is None else following.parent / str(base)
+    return reduce(_joined, reversed(layers))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -163,8 +188,7 @@ def read_values(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected settings by name, found {type(values).__name__}")
-    base = values.pop(BASE, None)
-    return values if base is None else _joined(read_values(path.parent / str(base)), values)
+    return values
 
 
 def _joined(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -177,6 +201,79 @@ def _joined(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
         else:
             joined[name] = value
     return joined
+
+
+def _check(kind: type, values: Mapping[str, Any], source: str) -> None:
+    """Refuse what the converter would take for something else, such as ``optim: 3``."""
+    hints = dict(_settings(kind))
+    for name, value in _given(values):
+        if name not in hints:
+            last = name.rpartition(".")[2]
+            near = [other for other in hints if other.rpartition(".")[2] == last]
+            near = near or get_close_matches(name, hints, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"{source}: there is no setting {name}{hint}")
+        expected = _expected(hints[name], value)
+        if expected is not None:
+            raise ValueError(f"{source}: {name} is {value!r}; expected {expected}")
+
+
+def _settings(kind: type, place: str = "") -> Iterator[tuple[str, object]]:
+    """List all names of settings, those of sections too, with their types."""
+    for name, hint in get_type_hints(kind).items():
+        yield f"{place}{name}", hint
+        section = _section(hint)
+        if section is not None:
+            yield from _settings(section, f"{place}{name}.")
+
+
+def _given(values: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        yield f"{place}{name}", value
+        if isinstance(value, Mapping):
+            yield from _given(value, f"{place}{name}.")
+
+
+def _section(hint: object) -> type | None:
+    """Give the settings that a type stands for, if it is not that of a value."""
+    kinds = (hint, *get_args(hint))
+    return next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
+
+
+def _expected(hint: object, value: object) -> str | None:
+    """Tell what a value should be, if it is not of that form."""
+    kinds = (hint, *get_args(hint))
+    if value is None and type(None) in kinds:
+        return None
+    if _section(hint) is not None:
+        return None if isinstance(value, Mapping) else "settings by name"
+    numbers = value if isinstance(value, list) else [value]
+    if get_origin(hint) is tuple and Ellipsis not in kinds and len(numbers) != len(get_args(hint)):
+        return f"{len(get_args(hint))} values"
+    broken = any(isinstance(number, float) and not number.is_integer() for number in numbers)
+    return "a whole number" if broken and int in kinds and float not in kinds else None
+
+
+def _contents(kind: type, name: str) -> str:
+    """List what a section needs, if the name is one's."""
+    section = _section(dict(_settings(kind)).get(name))
+    if section is None:
+        return ""
+    needed = [
+        f"{name}.{item.name}"
+        for item in fields(section)
+        if item.default is MISSING and item.default_factory is MISSING
+    ]
+    return f"; expected at least {' and '.join(needed)}"
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Give the values of the sections that need not be given."""
+    return {
+        item.name: _plain(asdict(item.default_factory()))
+        for item in fields(kind)
+        if item.default_factory is not MISSING and _section(item.type) is not None
+    }
 
 
 def _plain(value: object) -> object:

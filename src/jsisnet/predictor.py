@@ -51,7 +51,7 @@ class Predictor:
     @torch.inference_mode()
     def outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> Outputs:
         """Give what the branches predict for an RGB photo, at the size of the network's input."""
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)
         resized = resize(pixels, self.config.size)
         return self.network(resized[None].float() / 255)
 

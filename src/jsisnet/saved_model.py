@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from textwrap import shorten
 
 import safetensors.torch
 import torch
@@ -18,6 +19,9 @@ from jsisnet.model.network import JSISNet, NetworkConfig
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 """Names of the two files of a model folder."""
+
+MAX_REASON = 200
+"""Characters of torch's reason why weights don't fit; it lists all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +74,7 @@ def read(model: str | Path, overrides: tuple[str, ...] = ()) -> SavedModel:
         state = safetensors.torch.load_file(weights)
         network.load_state_dict(state)
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = shorten(str(error), MAX_REASON)
         raise ValueError(f"{weights}: not the weights of {DESCRIPTION} ({reason})") from error
     return SavedModel(config, categories, network.float().eval())
 
@@ -118,7 +122,9 @@ def _folder(model: str | Path) -> Path:
 
 def _categories(path: Path, values: object) -> Categories:
     try:
-        return category_entries.parse(values if isinstance(values, list) else [])
+        if not isinstance(values, list) or not values:
+            raise ValueError("'categories' holds no classes")
+        return category_entries.parse(values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

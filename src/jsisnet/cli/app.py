@@ -7,8 +7,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
-from types import FrameType
-from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
@@ -49,7 +47,8 @@ def main() -> int:
     """Run the command of this process and give its exit code."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, _terminate)
+    # An exception, so that what is half-written is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     logging.basicConfig(format="jsisnet: %(message)s")
     if not _debugging(sys.argv):
         warnings.simplefilter("ignore")
@@ -92,8 +91,3 @@ def _launch(tokens: Sequence[str]) -> int:
 
 def _debugging(tokens: Sequence[str]) -> bool:
     return DEBUG in tokens or bool(os.environ.get("JSISNET_DEBUG"))
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """End as an interrupted command does, so that nothing half-written stays behind."""
-    sys.exit(TERMINATED)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from jsisnet.formats.files import replacing
 
@@ -26,11 +27,13 @@ def say(sentence: str) -> None:
     sys.stderr.flush()
 
 
-def display(result: RenderableType) -> None:
-    """Print a result."""
+def display(*results: Table | str) -> None:
+    """Print results; an empty line follows each table."""
     if not out.is_terminal:
         out.width = _WIDTH
-    out.print(result)
+    for result in results:
+        text = isinstance(result, str)
+        out.print(result, soft_wrap=text, end="\n" if text else "\n\n")
 
 
 def live_console() -> Console:

@@ -41,7 +41,8 @@ def describe(
     drawn = sketch(network, overrides, things=things, stuff=stuff)
     found = stages(drawn.network, drawn.categories, drawn.size)
     height, width = drawn.size
-    display(table_of_stages(found, title=f"{network}, input {height} x {width}"))
-    display(table_of_branches(found))
+    display(
+        f"{network}, input {height} x {width}", table_of_stages(found), table_of_branches(found)
+    )
     counts = (len(drawn.categories.thing_labels), len(drawn.categories.stuff_labels))
     display(f"classes: {counts[0]} things and {counts[1]} stuff, from {drawn.source}")

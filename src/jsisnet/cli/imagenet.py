@@ -1,7 +1,5 @@
 """Command that converts a classifier's weights."""
 
-from pathlib import Path
-
 from jsisnet.cli import tables
 from jsisnet.cli.console import display
 from jsisnet.cli.options import File

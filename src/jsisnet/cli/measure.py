@@ -63,7 +63,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     _report(summary(result, predictor.categories), json)
 
 
-def score(
+def score(  # noqa: PLR0913 - the parts of a command line
     truth: Annotated[Path, Parameter(name="TRUTH")],
     prediction: Annotated[Path, Parameter(name="PREDICTION")],
     /,
@@ -110,7 +110,6 @@ def score(
 
 
 def _report(result: dict[str, Any], json: Path | None) -> None:
-    display(tables.quality_of_classes(result))
-    display(tables.quality(result))
+    display(tables.quality_of_classes(result), tables.quality(result))
     if json is not None:
         write_json(result, json)

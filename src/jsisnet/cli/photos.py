@@ -71,10 +71,10 @@ def packaged(name: str) -> Path:
 
 
 def _matches(argument: str) -> Iterator[Path]:
-    path = Path(argument)
     # A file may have the name of a pattern, so the name comes first.
-    found = [path] if path.exists() else map(Path, sorted(glob.glob(argument, recursive=True)))
-    for path in found:
+    exists = Path(argument).exists()
+    names = [argument] if exists else sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - patterns may be absolute
+    for path in map(Path, names):
         if path.is_dir():
             yield from sorted(filter(_ispicture, path.iterdir()))
         else:

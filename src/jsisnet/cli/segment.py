@@ -55,8 +55,10 @@ def _segment(photo: Photo, predictor: Predictor, writer: coco.Writer, *, overlay
         drawn = visualize.draw(image, panoptic, predictor.categories)
         write_picture(drawn, writer.pngs / _overlay(photo))
     writer.add(panoptic, image_id=photo.name, image_name=f"{photo.name}{photo.path.suffix}")
-    title = f"{photo.path}, {image.shape[1]} x {image.shape[0]} pixels"
-    display(tables.segments(panoptic, predictor.categories, title=title))
+    display(
+        f"{photo.path}, {image.shape[1]} x {image.shape[0]} pixels",
+        tables.segments(panoptic, predictor.categories),
+    )
 
 
 def _refuse_to_replace(photos: Sequence[Photo], out: Path) -> None:

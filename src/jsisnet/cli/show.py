@@ -45,8 +45,7 @@ def show(
     panoptic = _read(png, json, known)
     drawn = visualize.draw(read_image(image, upright=upright), panoptic, known)
     write_picture(drawn, out)
-    display(tables.segments(panoptic, known, title=str(png)))
-    display(f"look at {out}")
+    display(tables.segments(panoptic, known), f"look at {out}")
 
 
 def _read(png: Path, json: Path, categories: Categories) -> PanopticMap:

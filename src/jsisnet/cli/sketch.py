@@ -93,9 +93,9 @@ def _invented(things: int, stuff: int) -> Categories:
     )
 
 
-def table_of_stages(stages: Sequence[Stage], *, title: str) -> Table:
+def table_of_stages(stages: Sequence[Stage]) -> Table:
     """List stages in the order in which they run."""
-    made = table("branch", "stage", "output", ">parameters", ">mult-adds", ">regions", title=title)
+    made = table("branch", "stage", "output", ">parameters", ">mult-adds", ">regions")
     for stage in stages:
         made.add_row(
             stage.branch,

@@ -13,9 +13,9 @@ NONE = "-"
 """What stands for a number that does not exist."""
 
 
-def table(*columns: str, title: str | None = None) -> Table:
+def table(*columns: str) -> Table:
     """Give an empty table; columns whose name begins with ``>`` hold numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         isnumber = column.startswith(">")
         made.add_column(
@@ -27,11 +27,9 @@ def table(*columns: str, title: str | None = None) -> Table:
     return made
 
 
-def segments(panoptic: PanopticMap, categories: Categories, *, title: str) -> Table:
+def segments(panoptic: PanopticMap, categories: Categories) -> Table:
     """List the segments of a map."""
-    made = table(
-        ">id", "class", "kind", ">score", ">area %", ">x0", ">y0", ">x1", ">y1", title=title
-    )
+    made = table(">id", "class", "kind", ">score", ">area %", ">x0", ">y0", ">x1", ">y1")
     described = zip(panoptic.segments, panoptic.areas(), panoptic.boxes().tolist(), strict=True)
     for number, (segment, area, corners) in enumerate(described, 1):
         made.add_row(

@@ -101,7 +101,7 @@ def count(
     # Up to 100,000 multiples of 2^-36 add without rounding: no order of images changes a sum.
     iou = np.round(overlap[rows, columns] / union[rows, columns] * 2**36) / 2**36
     return PanopticQuality(
-        np.bincount(labels[columns], iou, num_labels),
+        np.bincount(labels[columns], iou, num_labels).astype(np.float64),
         np.bincount(labels[columns], minlength=num_labels),
         np.bincount(labels[invented], minlength=num_labels),
         np.bincount(true_labels[missed], minlength=num_labels),

@@ -57,7 +57,8 @@ class LastStage(nn.Sequential):
     Args:
         channels: Channels of the input; ImageNet's weights of the first unit fit at 1024 only.
         width: Width of the bottlenecks; the output has four times as many channels. ImageNet: 512.
-        dilation: Spacing of the 3x3 kernels, 4 behind a trunk that stays at stride 8.
+        dilation: Spacing of the 3x3 kernels, 4 behind a trunk that stays at stride 8; that of the
+            first unit is half of it, as the stage halved the map before.
     """
 
     def __init__(self, channels: int, *, width: int = 512, dilation: int = 1):
@@ -67,7 +68,13 @@ class LastStage(nn.Sequential):
             nn.BatchNorm2d(self.out_channels),
         )
         super().__init__(
-            Bottleneck(channels, width, downsample=shortcut, dilation=dilation),
+            Bottleneck(
+                channels,
+                width,
+                downsample=shortcut,
+                dilation=dilation,
+                first_dilation=max(dilation // 2, 1),
+            ),
             Bottleneck(self.out_channels, width, dilation=dilation),
             Bottleneck(self.out_channels, width, dilation=dilation),
         )

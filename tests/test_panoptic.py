@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from factories import BUS, CAR, SKY, panoptic_map, segment
+from jsisnet.panoptic import IGNORE, PanopticMap
+
+SEGMENTS = (segment(CAR), segment(SKY), segment(BUS))
+maps = arrays(
+    np.int32, array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.integers(0, 3)
+)
+
+
+def slow_box(mask):
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return [0, 0, 0, 0]
+    return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+
+
+def test_a_pixel_value_is_the_number_of_its_segment():
+    panoptic = panoptic_map([[0, 1, 1], [2, 2, 2]], segment(CAR), segment(SKY))
+
+    assert panoptic.size == (2, 3)
+    assert panoptic.areas().tolist() == [2, 3]
+    assert panoptic.boxes().tolist() == [[1, 0, 3, 1], [0, 1, 3, 2]]
+    assert panoptic.labels().tolist() == [[IGNORE, CAR, CAR], [SKY, SKY, SKY]]
+
+
+def test_a_segment_may_own_no_pixel():
+    panoptic = panoptic_map([[2, 2]], segment(CAR), segment(SKY))
+
+    assert panoptic.areas().tolist() == [0, 2]
+    assert panoptic.boxes().tolist() == [[0, 0, 0, 0], [0, 0, 2, 1]]
+
+
+def test_a_map_may_have_no_segment():
+    panoptic = panoptic_map([[0, 0]])
+
+    assert panoptic.areas().tolist() == []
+    assert panoptic.boxes().shape == (0, 4)
+    assert panoptic.labels().tolist() == [[IGNORE, IGNORE]]
+
+
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_pixel_without_segment_is_refused(number):
+    with pytest.raises(ValueError, match=f"a map of 1 segments holds ids .*{number}"):
+        panoptic_map([[0, number]], segment(CAR))
+
+
+def test_compact_drops_and_renumbers():
+    panoptic = PanopticMap.compact(np.array([[0, 3], [1, 3]]), SEGMENTS)
+
+    assert panoptic.ids.tolist() == [[0, 2], [1, 2]]
+    assert panoptic.segments == (segment(CAR), segment(BUS))
+
+
+def test_compact_keeps_a_map_of_void():
+    panoptic = PanopticMap.compact(np.zeros((2, 2), np.int64), SEGMENTS)
+
+    assert panoptic.ids.tolist() == [[0, 0], [0, 0]]
+    assert panoptic.segments == ()
+
+
+@given(maps)
+def test_areas_and_boxes_are_those_of_the_masks(ids):
+    panoptic = PanopticMap(ids, SEGMENTS)
+
+    assert panoptic.areas().tolist() == [(ids == number).sum() for number in (1, 2, 3)]
+    assert panoptic.boxes().tolist() == [slow_box(ids == number) for number in (1, 2, 3)]
+
+
+@given(maps)
+def test_compact_changes_no_pixel_s_segment(ids):
+    whole, compact = PanopticMap(ids, SEGMENTS), PanopticMap.compact(ids, SEGMENTS)
+
+    assert (compact.labels() == whole.labels()).all()
+    assert (compact.areas() > 0).all()

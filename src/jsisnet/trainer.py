@@ -114,6 +114,10 @@ class _Run:
         objective, optimizer = fabric.setup(self.objective, self.optimizer)
         listener.begun(self.step, pace.steps)
         metrics = Metrics(self.folder / METRICS, self.step)
+        # A run may have been killed between its checkpoint and the evaluation that was due.
+        missed = self.step > 0 and not metrics.validated and self._is_due(pace.evaluate_every)
+        if validation is not None and missed:
+            self._evaluate(validation, metrics, listener)
         stream = steps(
             fabric,
             objective,
@@ -133,9 +137,7 @@ class _Run:
             if self._is_due(pace.checkpoint_every):
                 self._save()
             if validation is not None and self._is_due(pace.evaluate_every):
-                result = self._evaluate(validation)
-                metrics.add({"step": self.step, "validation": result})
-                listener.evaluated(self.step, result)
+                self._evaluate(validation, metrics, listener)
 
     def _is_due(self, every: int) -> bool:
         return self.step == self.config.train.steps or (every > 0 and self.step % every == 0)
@@ -172,12 +174,16 @@ class _Run:
             optimizer=self.optimizer.state_dict(),
         ).save(self.folder / CHECKPOINT)
 
-    def _evaluate(self, validation: PanopticDataset) -> dict[str, Any]:
+    def _evaluate(
+        self, validation: PanopticDataset, metrics: "Metrics", listener: Listener
+    ) -> None:
         network = JSISNet(self.config.network, self.samples.categories)
         network.load_state_dict(self._state())
         model = SavedModel(self._model_config(), self.samples.categories, network)
         quality = evaluator.evaluate(Predictor(model, device=self.fabric.device), validation)
-        return summary(quality, self.samples.categories)
+        result = summary(quality, self.samples.categories)
+        metrics.add({"step": self.step, "validation": result})
+        listener.evaluated(self.step, result)
 
 
 class Metrics:
@@ -187,18 +193,26 @@ class Metrics:
         """Open the file, and forget what it says of later steps than the given one."""
         self.path = path
         self.began = time.perf_counter()
+        self.validated = False
+        """Whether the file has an evaluation of the given step."""
         if path.exists():
             # A line without its end was being written when the run was killed.
             *lines, _ = path.read_text(encoding="utf-8").split("\n")
-            kept = [line for line in lines if json.loads(line)["step"] <= step]
+            entries = [json.loads(line) for line in lines]
+            kept = [entry for entry in entries if entry["step"] <= step]
+            self.validated = any(entry["step"] == step and "validation" in entry for entry in kept)
             with replacing(path) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+                temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
 
     def add(self, values: dict[str, Any]) -> None:
         """Append a line; `seconds` since the training began or was resumed is added."""
         seconds = round(time.perf_counter() - self.began, 1)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values | {"seconds": seconds}) + "\n")
+            file.write(_line(values | {"seconds": seconds}))
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry) + "\n"
 
 
 class _MixedPrecision(MixedPrecision):

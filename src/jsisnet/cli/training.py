@@ -68,22 +68,23 @@ class Lines:
 
     def __init__(self, config: TrainConfig):
         self.config = config
-        self.first, self.last, self.since = 0, 0, time.monotonic()
+        self.begin = self.line = (0, time.monotonic())
+        self.steps = 0
 
     def begun(self, step: int, steps: int) -> None:
         """Begin to measure the time."""
-        self.first, self.last, self.since = step, steps, time.monotonic()
+        self.begin = self.line = (step, time.monotonic())
+        self.steps = steps
 
     def stepped(self, report: StepReport) -> None:
         """Show a step if it is its turn."""
-        if report.step % self.config.log_every and report.step != self.last:
+        if report.step % self.config.log_every and report.step != self.steps:
             return
-        seconds = (time.monotonic() - self.since) / (report.step - self.first)
-        left = timedelta(seconds=round(seconds * (self.last - report.step)))
-        speed = self.config.batch_size / seconds
-        display(
-            f"step {report.step}/{self.last}  {left} left  {speed:.1f} photos/s  {losses(report)}"
-        )
+        now = (report.step, time.monotonic())
+        left = timedelta(seconds=round((self.steps - report.step) / _speed(self.begin, now)))
+        pace = f"{self.config.batch_size * _speed(self.line, now):.1f} photos/s"
+        self.line = now
+        display(f"step {report.step}/{self.steps}  {left} left  {pace}  {losses(report)}")
 
     def evaluated(self, step: int, result: dict[str, Any]) -> None:
         """Show the quality."""
@@ -103,3 +104,8 @@ def quality(step: int, result: dict[str, Any]) -> str:
         for name in ("all", "things", "stuff")
     ]
     return f"PQ after step {step}: {', '.join(parts)}"
+
+
+def _speed(since: tuple[int, float], now: tuple[int, float]) -> float:
+    """Give the steps in a second between two moments, of which the steps and times are known."""
+    return (now[0] - since[0]) / (now[1] - since[1])

@@ -99,7 +99,7 @@ def write(state: dict[str, Tensor], path: Path) -> None:
     """Write a state dictionary as safetensors; the file appears complete or not at all."""
     with replacing(path) as temporary:
         contiguous = {name: value.contiguous() for name, value in state.items()}
-        safetensors.torch.save_file(contiguous, temporary)
+        temporary.write_bytes(safetensors.torch.save(contiguous))
 
 
 @torch.inference_mode()

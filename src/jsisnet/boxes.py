@@ -55,11 +55,11 @@ def encode(
 
 
 def decode(
-    deltas: Float[Tensor, "*batch 4"],
-    references: Float[Tensor, "*batch 4"],
+    deltas: Float[Tensor, "*#batch 4"],
+    references: Float[Tensor, "*#batch 4"],
     weights: tuple[float, float, float, float],
-) -> Float[Tensor, "*batch 4"]:
-    """Invert `encode`."""
+) -> Float[Tensor, "*both 4"]:
+    """Invert `encode`; one reference may serve several offsets."""
     deltas = deltas / deltas.new_tensor(weights)
     sides = references[..., 2:] - references[..., :2]
     centres = (references[..., :2] + references[..., 2:]) / 2 + deltas[..., :2] * sides

@@ -103,7 +103,8 @@ def write(
     }
     values = {**asdict(config), "categories": category_entries.entries(categories)}
     with replacing(folder / WEIGHTS) as path:
-        safetensors.torch.save_file(stored, path)
+        # save_file would make the file unreadable for others.
+        path.write_bytes(safetensors.torch.save(stored))
     with replacing(folder / DESCRIPTION) as path:
         path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 

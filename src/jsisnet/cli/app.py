@@ -12,16 +12,13 @@ from cyclopts import App, CycloptsError
 
 from jsisnet.cli.console import say
 from jsisnet.cli.describe import describe
-from jsisnet.cli.errors import DEBUG, sentence
+from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, TERMINATED, sentence
 from jsisnet.cli.imagenet import imagenet
 from jsisnet.cli.measure import evaluate, score
 from jsisnet.cli.overrides import split
 from jsisnet.cli.predict import demo, predict
 from jsisnet.cli.show import show
 from jsisnet.cli.train import train
-
-FAILED, MISUSED, STOPPED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM
-"""Exit codes, after those of Unix."""
 
 app = App(
     name="jsisnet",
@@ -52,6 +49,7 @@ def main() -> int:
     logging.basicConfig(format="jsisnet: %(message)s")
     if not _debugging(sys.argv):
         warnings.simplefilter("ignore")
+        sys.unraisablehook = lambda _: None
     return run(sys.argv[1:])
 
 

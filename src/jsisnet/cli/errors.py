@@ -1,4 +1,9 @@
-"""Errors as sentences."""
+"""Errors as sentences and exit codes."""
+
+import signal
+
+FAILED, MISUSED, STOPPED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""Exit codes: something went wrong, unknown options, interrupted, and terminated."""
 
 DEBUG = "--debug"
 """Option of every command: let an error show where it comes from, as JSISNET_DEBUG=1 does."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from jsisnet.cli.console import display, say
+from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
 from jsisnet.cli.options import Folder, Overrides
 
 
@@ -17,7 +18,7 @@ def train(
     out: Folder | None = None,
     resume: bool = False,
     overrides: Overrides = (),
-) -> None:
+) -> int:
     """Train a network on photos with COCO panoptic annotations.
 
     The run folder holds config.yaml, metrics.jsonl, checkpoint.pt and the model, model.json and
@@ -44,11 +45,22 @@ def train(
 
     run = Path("runs", config.stem) if out is None else out
     settings = read_config(config, overrides)
+    again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, "--resume"]
+    hint = f"to go on from the last checkpoint: {shlex.join(again)}"
     try:
         with listening(settings.train) as listener:
             trainer.train(settings, run, listener, resume=resume)
-    except (KeyboardInterrupt, SystemExit):
-        again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, "--resume"]
-        say(f"stopped; to go on from the last checkpoint: {shlex.join(again)}")
+    except KeyboardInterrupt:
+        say(f"stopped; {hint}")
+        return STOPPED
+    except SystemExit:
+        say(f"stopped; {hint}")
         raise
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        # A signal to all processes may end a worker before its parent hears of it.
+        say(f"a process that prepares photos was killed; {hint}")
+        return TERMINATED if "Terminated" in str(error) else FAILED
     display(f"the model is in {run}: jsisnet predict IMAGE --model {run} --out DIR")
+    return 0

@@ -13,7 +13,7 @@ from jsisnet.model.trunk import STRIDE
 class AnchorConfig:
     """Shapes of the anchors of one cell."""
 
-    sizes: tuple[float, ...] = (16, 32, 64, 128, 256, 512)
+    sizes: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
     """Square roots of the areas, in pixels of the network's input."""
 
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)

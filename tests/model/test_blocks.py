@@ -1,0 +1,96 @@
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet50
+
+from jsisnet.model.blocks import ConvNormAct, LastStage, norm, start_kaiming, start_small
+
+
+@pytest.fixture(scope="module")
+def dilated_resnet50():
+    torch.manual_seed(0)
+    return resnet50(replace_stride_with_dilation=[False, True, True]).eval()
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(64, 32), (128, 32), (48, 24), (16, 16), (7, 7), (74, 2)]
+)
+def test_groups_are_the_most_up_to_32_that_divide_the_channels(channels, groups):
+    assert norm("group", channels).num_groups == groups
+
+
+def test_frozen_normalisation_has_nothing_to_train_and_keeps_its_statistics():
+    layer = norm("frozen", 4).train()
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+
+    layer(torch.rand(2, 4, 3, 3))
+
+    assert list(layer.parameters()) == []
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+
+
+def test_batch_normalisation_follows_statistics_at_a_tenth_a_step():
+    layer = norm("batch", 4)
+
+    assert (layer.momentum, layer.eps, layer.affine) == (0.1, 1e-5, True)
+
+
+def test_no_normalisation_means_a_bias_instead():
+    plain = ConvNormAct(3, 4, kernel=3, norm_kind="none")
+    normalised = ConvNormAct(3, 4, kernel=3, norm_kind="batch")
+
+    assert plain[0].bias is not None
+    assert normalised[0].bias is None
+
+
+def test_a_block_keeps_the_size_and_gives_nothing_negative():
+    made = ConvNormAct(3, 4, kernel=3, norm_kind="batch")(torch.randn(2, 3, 5, 7))
+
+    assert made.shape == (2, 4, 5, 7)
+    assert made.min() == 0
+
+
+def test_kaiming_keeps_the_second_moment_behind_a_relu():
+    torch.manual_seed(0)
+    layer = nn.Linear(1000, 1000)
+    start_kaiming(layer)
+
+    inputs = torch.randn(50, 1000).relu()
+
+    outputs = layer(inputs).detach().relu()
+    assert outputs.square().mean().item() == pytest.approx(inputs.square().mean().item(), rel=0.1)
+    assert layer.bias.abs().max() == 0
+
+
+def test_small_weights_have_a_deviation_of_a_hundredth():
+    torch.manual_seed(0)
+    layer = nn.Linear(300, 300)
+    start_small(layer)
+
+    assert layer.weight.std().item() == pytest.approx(0.01, rel=0.02)
+    assert layer.bias.abs().max() == 0
+
+
+def test_the_last_stage_takes_all_weights_of_resnet50_at_1024_channels(dilated_resnet50):
+    stage = LastStage(1024)
+
+    keys = stage.load_state_dict(dilated_resnet50.layer4.state_dict())
+
+    assert keys.missing_keys == keys.unexpected_keys == []
+    assert stage.out_channels == 2048
+
+
+def test_the_dilated_last_stage_is_that_of_resnet50_at_stride_8(dilated_resnet50):
+    stage = LastStage(1024, dilation=4).eval()
+    stage.load_state_dict(dilated_resnet50.layer4.state_dict())
+    features = torch.rand(1, 1024, 4, 4)
+
+    with torch.no_grad():
+        torch.testing.assert_close(stage(features), dilated_resnet50.layer4(features))
+
+
+def test_the_undilated_last_stage_keeps_the_size_of_a_region():
+    stage = LastStage(8, width=4)
+
+    assert stage(torch.rand(2, 8, 7, 7)).shape == (2, 16, 7, 7)
+    assert {layer.dilation for layer in stage.modules() if isinstance(layer, nn.Conv2d)} == {(1, 1)}

@@ -1,0 +1,120 @@
+import pytest
+import torch
+from torch import nn
+
+from jsisnet.model.roi import RoIConfig, RoIHead
+
+LIGHT = {"head": "light", "width": 8, "hidden": 12, "norm": "group"}
+
+
+def head(channels: int = 4, num_things: int = 3, **changes) -> RoIHead:
+    torch.manual_seed(0)
+    options = {"width": 2, "mask_channels": 8, "mask_size": 14} | changes
+    return RoIHead(channels, num_things, RoIConfig(**options)).eval()
+
+
+def reader(**changes) -> RoIHead:
+    """A head that gives what it reads."""
+    made = head(1, **changes)
+    made.stage = nn.Identity()
+    return made
+
+
+def test_regions_are_read_in_pixels_of_the_network_input():
+    features = torch.arange(8.0).expand(1, 1, 8, 8)
+    region = torch.tensor([[16.0, 16.0, 48.0, 48.0]])
+
+    made = reader(crop=4, pool=1).extract(features, [region])
+
+    # The region covers columns 2 to 5, and a cell of the map has its centre in its middle.
+    assert made.tolist() == [[[[2, 3, 4, 5]] * 4]]
+
+
+def test_a_region_is_read_at_twice_the_cells_and_the_larger_value_kept():
+    features = torch.arange(8.0).expand(1, 1, 8, 8)
+    region = torch.tensor([[16.0, 16.0, 48.0, 48.0]])
+
+    made = reader(crop=4, pool=2).extract(features, [region])
+
+    assert made.tolist() == [[[[3, 5]] * 2]]
+
+
+def test_the_paper_reads_14x14_cells_and_pools_them_to_7x7():
+    region = torch.tensor([[0.0, 0.0, 64.0, 64.0]])
+
+    assert reader().extract(torch.rand(1, 1, 8, 8), [region]).shape == (1, 1, 7, 7)
+
+
+def test_regions_of_all_images_are_joined_in_order():
+    features = torch.tensor([10.0, 20.0])[:, None, None, None].expand(2, 1, 8, 8)
+    region = torch.tensor([[0.0, 0.0, 32.0, 32.0]])
+
+    made = reader().extract(features, [region, region.expand(2, 4)])
+
+    assert made[:, 0, 0, 0].tolist() == [10, 20, 20]
+
+
+def test_class_and_box_come_from_the_mean_of_the_last_stage():
+    roi = head()
+    regions = torch.rand(2, 8, 7, 7)
+
+    logits, deltas = roi.classify_and_refine(regions)
+
+    mean = regions.mean(dim=(2, 3))
+    torch.testing.assert_close(logits, roi.classify(mean))
+    torch.testing.assert_close(deltas.flatten(1), roi.deltas(mean))
+
+
+@pytest.mark.parametrize("changes", [{}, LIGHT])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_every_region_has_a_class_more_than_things_and_a_box_and_mask_for_each(changes, count):
+    roi = head(**changes)
+    regions = roi.extract(torch.rand(1, 4, 8, 12), [torch.rand(count, 4).cumsum(dim=1) * 20])
+
+    logits, deltas = roi.classify_and_refine(regions)
+
+    assert logits.shape == (count, 4)
+    assert deltas.shape == (count, 3, 4)
+    assert roi.mask(regions).shape == (count, 3, 14, 14)
+
+
+def test_images_without_regions_are_ordinary_input():
+    none = torch.zeros(0, 4)
+
+    assert head().extract(torch.rand(2, 4, 8, 12), [none, none]).shape == (0, 8, 7, 7)
+
+
+def test_an_empty_box_is_read_without_harm():
+    regions = head().extract(torch.rand(1, 4, 8, 8), [torch.zeros(1, 4)])
+
+    assert regions.isfinite().all()
+
+
+def test_the_paper_head_is_the_last_stage_of_resnet50_from_512_to_2048_channels():
+    with torch.device("meta"):
+        roi = RoIHead(512, 80, RoIConfig())
+
+    assert roi.stage[0].conv1.weight.shape == (512, 512, 1, 1)
+    assert roi.stage[2].conv3.weight.shape == (2048, 512, 1, 1)
+    assert roi.classify.weight.shape == (81, 2048)
+    assert roi.deltas.weight.shape == (320, 2048)
+
+
+def test_the_paper_mask_branch_has_two_convolutions_of_256_channels_and_28x28_cells():
+    with torch.device("meta"):
+        roi = RoIHead(512, 80, RoIConfig())
+        made = roi.mask(torch.rand(2, 2048, 7, 7))
+
+    assert roi.mask.coarse[0].weight.shape == (256, 2048, 3, 3)
+    assert roi.mask.fine[0].weight.shape == (256, 256, 3, 3)
+    assert made.shape == (2, 80, 28, 28)
+
+
+def test_an_untrained_head_is_undecided():
+    roi = head()
+
+    logits, deltas = roi.classify_and_refine(torch.rand(4, 8, 7, 7))
+
+    assert logits.abs().max() < 0.1
+    assert deltas.abs().max() < 0.1
+    assert roi.mask(torch.rand(4, 8, 7, 7)).abs().max() < 0.5

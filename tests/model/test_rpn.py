@@ -1,0 +1,197 @@
+import pytest
+import torch
+from torch import nn
+
+from jsisnet import boxes
+from jsisnet.model.anchors import AnchorConfig
+from jsisnet.model.rpn import UNSCALED, ProposalConfig, Proposals, RegionProposalNetwork, propose
+
+SIZE = (64, 96)
+YES, NO = (-5.0, 5.0), (5.0, -5.0)
+"""Logits of (background, object)."""
+
+
+def proposed(
+    logits: list[tuple[float, float]],
+    anchors: list[list[float]],
+    *,
+    deltas: torch.Tensor | None = None,
+    **limits,
+) -> Proposals:
+    where = torch.tensor(anchors, dtype=torch.float32).view(-1, 4)
+    return propose(
+        torch.tensor([logits]).view(1, -1, 2),
+        torch.zeros(1, len(where), 4) if deltas is None else deltas,
+        where,
+        SIZE,
+        ProposalConfig(**limits),
+    )
+
+
+def boxes_of(proposals: Proposals, image: int = 0) -> list[list[float]]:
+    return proposals.boxes[image][proposals.valid[image]].tolist()
+
+
+def random_boxes(count: int, seed: int) -> torch.Tensor:
+    draw = torch.rand(count, 4, generator=torch.Generator().manual_seed(seed))
+    corner = draw[:, :2] * 60
+    return torch.cat([corner, corner + 2 + draw[:, 2:] * 30], dim=1)
+
+
+def plain_nms(candidates: torch.Tensor, scores: torch.Tensor, max_overlap: float) -> list[int]:
+    """Keep the best box, drop what overlaps it, and begin again."""
+    left = scores.argsort(descending=True).tolist()
+    kept = []
+    while left:
+        best = left.pop(0)
+        kept.append(best)
+        overlaps = boxes.iou(candidates[best : best + 1], candidates)[0]
+        left = [other for other in left if overlaps[other] <= max_overlap]
+    return kept
+
+
+def test_logits_and_offsets_come_in_the_order_of_the_anchors():
+    rpn = RegionProposalNetwork(1, 1, AnchorConfig(sizes=(8.0,), ratios=(1.0, 2.0)))
+    for layer in (rpn.hidden, rpn.objectness, rpn.deltas):
+        nn.init.zeros_(layer.weight)
+    rpn.hidden.weight.data[0, 0, 1, 1] = 1
+    rpn.objectness.weight.data[:, 0, 0, 0] = torch.tensor([1.0, 2, 3, 4])
+    rpn.deltas.weight.data[:, 0, 0, 0] = torch.tensor([1.0, 2, 3, 4, 5, 6, 7, 8])
+
+    logits, deltas = rpn(torch.tensor([[[[1.0, 10.0], [100.0, 1000.0]]]]))
+
+    assert logits[0, :4].tolist() == [[1, 2], [3, 4], [10, 20], [30, 40]]
+    assert logits[0, 6].tolist() == [1000, 2000]
+    assert deltas[0, :3].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [10, 20, 30, 40]]
+
+
+def test_the_head_is_a_3x3_convolution_and_2_plus_4_outputs_an_anchor():
+    rpn = RegionProposalNetwork(32, 64, AnchorConfig())
+
+    assert rpn.hidden.weight.shape == (64, 32, 3, 3)
+    assert rpn.objectness.weight.shape == (2 * 18, 64, 1, 1)
+    assert rpn.deltas.weight.shape == (4 * 18, 64, 1, 1)
+
+
+def test_an_untrained_head_is_undecided_and_moves_nothing():
+    torch.manual_seed(0)
+    rpn = RegionProposalNetwork(16, 16, AnchorConfig())
+
+    logits, deltas = rpn(torch.rand(1, 16, 4, 4))
+
+    assert logits.abs().max() < 0.02
+    assert deltas.abs().max() < 0.02
+
+
+def test_proposals_come_best_first():
+    made = proposed([(0, 1), (0, 3), (0, 2)], [[0, 0, 8, 8], [20, 0, 28, 8], [40, 0, 48, 8]])
+
+    assert boxes_of(made) == [[20, 0, 28, 8], [40, 0, 48, 8], [0, 0, 8, 8]]
+
+
+def test_only_the_difference_of_the_two_logits_counts():
+    made = proposed([(50, 51), (-9, -7)], [[0, 0, 8, 8], [20, 0, 28, 8]])
+
+    assert boxes_of(made)[0] == [20, 0, 28, 8]
+
+
+def test_offsets_move_the_anchors_unscaled():
+    deltas = torch.tensor([[[0.5, 0.25, 0.0, 0.0]]])
+
+    made = proposed([YES], [[0, 0, 8, 8]], deltas=deltas)
+
+    assert boxes_of(made) == [[4, 2, 12, 10]]
+
+
+def test_proposals_are_clipped_to_the_image():
+    made = proposed([YES, YES], [[-8, -8, 8, 8], [80, 50, 200, 100]])
+
+    assert sorted(boxes_of(made)) == [[0, 0, 8, 8], [80, 50, 96, 64]]
+
+
+def test_anchors_that_miss_the_image_become_no_proposal():
+    made = proposed([YES, YES, NO], [[-9, 0, 0, 8], [96, 0, 99, 8], [0, 0, 8, 8]])
+
+    assert boxes_of(made) == [[0, 0, 8, 8]]
+
+
+def test_no_proposals_are_padding_alone():
+    made = proposed([YES], [[-9, -9, -1, -1]], max_proposals=3)
+
+    assert made.valid.tolist() == [[False] * 3]
+    assert made.boxes.abs().max() == 0
+
+
+def test_no_anchors_give_no_proposals():
+    assert not proposed([], [], max_proposals=3).valid.any()
+
+
+def test_proposals_are_padded_with_zeros_to_one_number():
+    made = proposed([YES], [[0, 0, 8, 8]], max_proposals=3)
+
+    assert made.boxes.tolist() == [[[0, 0, 8, 8], [0, 0, 0, 0], [0, 0, 0, 0]]]
+    assert made.valid.tolist() == [[True, False, False]]
+
+
+def test_of_two_that_overlap_too_much_the_less_objectlike_goes():
+    anchors = [[0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 4]]
+
+    made = proposed([(0, 3), (0, 2), (0, 1)], anchors, max_overlap=0.5)
+
+    # An IoU of just one half is not too much; the third overlaps the second by 4/5.
+    assert boxes_of(made) == [[0, 0, 10, 10], [0, 0, 10, 5]]
+
+
+def test_only_the_best_candidates_enter_suppression():
+    anchors = [[0, 0, 10, 10], [0, 0, 10, 9], [50, 0, 60, 10]]
+
+    made = proposed([(0, 3), (0, 2), (0, 1)], anchors, max_candidates=2)
+
+    assert boxes_of(made) == [[0, 0, 10, 10]]
+
+
+def test_at_most_so_many_proposals_are_kept():
+    anchors = [[20.0 * i, 0, 20.0 * i + 9, 9] for i in range(4)]
+
+    made = proposed([YES] * 4, anchors, max_proposals=2)
+
+    assert made.boxes.shape == (1, 2, 4)
+    assert made.valid.all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_suppression_agrees_with_a_plain_loop(seed):
+    anchors = random_boxes(80, seed)
+    logits = torch.randn(2, 80, 2, generator=torch.Generator().manual_seed(seed))
+    config = ProposalConfig(max_overlap=0.3, max_proposals=30, max_candidates=60)
+
+    made = propose(logits, torch.zeros(2, 80, 4), anchors, (200, 200), config)
+
+    for image in range(2):
+        scores, rows = (logits[image, :, 1] - logits[image, :, 0]).topk(60)
+        kept = rows[plain_nms(anchors[rows], scores, 0.3)[:30]]
+        torch.testing.assert_close(
+            made.boxes[image][made.valid[image]], anchors[kept], rtol=0, atol=1e-4
+        )
+
+
+def test_the_paper_keeps_1000_of_6000_candidates_at_an_iou_of_one_half():
+    config = ProposalConfig()
+
+    assert (config.max_candidates, config.max_overlap, config.max_proposals) == (6000, 0.5, 1000)
+    assert UNSCALED == (1, 1, 1, 1)
+
+
+def test_no_gradient_reaches_the_network_through_proposals():
+    logits = torch.zeros(1, 1, 2, requires_grad=True)
+    deltas = torch.zeros(1, 1, 4, requires_grad=True)
+
+    made = propose(logits, deltas, torch.tensor([[0.0, 0, 8, 8]]), SIZE, ProposalConfig())
+
+    assert not made.boxes.requires_grad
+
+
+def test_a_wild_offset_stays_finite():
+    made = proposed([YES], [[0, 0, 8, 8]], deltas=torch.full((1, 1, 4), 1e4))
+
+    assert made.boxes.isfinite().all()

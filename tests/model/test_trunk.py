@@ -1,0 +1,185 @@
+import pytest
+import timm
+import torch
+from torch import nn
+from torchvision.models import resnet50
+
+from jsisnet.model.trunk import TopDown, Trunk, TrunkConfig
+
+
+def small(**changes) -> Trunk:
+    return Trunk(TrunkConfig(name="test_resnet", channels=16, **changes)).eval()
+
+
+@pytest.fixture(scope="module")
+def torchvision_weights():
+    torch.manual_seed(0)
+    return resnet50().state_dict()
+
+
+@pytest.fixture(scope="module")
+def paper_trunk(torchvision_weights):
+    trunk = Trunk(TrunkConfig()).eval()
+    trunk.load_imagenet(torchvision_weights)
+    return trunk
+
+
+@pytest.mark.parametrize("neck", ["reduce", "none", "top_down"])
+@pytest.mark.parametrize(
+    ("size", "cells"), [((64, 96), (8, 12)), ((65, 97), (9, 13)), ((71, 8), (9, 1))]
+)
+def test_the_shared_map_has_a_cell_for_every_8_pixels_begun(neck, size, cells):
+    trunk = small(neck=neck)
+
+    made = trunk(torch.rand(1, 3, *size))
+
+    assert made.shape == (1, trunk.channels, *cells)
+
+
+def test_without_a_neck_the_last_stage_but_one_decides_the_channels():
+    trunk = small(neck="none")
+
+    assert trunk.channels == 192
+    assert not any(name.startswith("stages.layer4") for name, _ in trunk.named_parameters())
+
+
+def test_a_torchvision_resnet50_loads_with_no_weight_missing(paper_trunk, torchvision_weights):
+    loaded = paper_trunk.stages.state_dict()
+
+    assert set(torchvision_weights) - set(loaded) == {"fc.weight", "fc.bias"}
+    assert all(torch.equal(value, torchvision_weights[name]) for name, value in loaded.items())
+
+
+def test_a_timm_resnet50_loads_with_no_weight_missing():
+    with torch.device("meta"):
+        weights = timm.create_model("resnet50").state_dict()
+        trunk = Trunk(TrunkConfig())
+
+    trunk.load_imagenet(weights)
+
+    assert set(weights) - set(trunk.stages.state_dict()) == {"fc.weight", "fc.bias"}
+
+
+def test_the_paper_trunk_is_resnet50_with_its_last_two_stages_dilated(
+    paper_trunk, torchvision_weights
+):
+    theirs = resnet50(replace_stride_with_dilation=[False, True, True]).eval()
+    theirs.load_state_dict(torchvision_weights)
+    image = torch.rand(1, 3, 32, 40)
+
+    with torch.no_grad():
+        maps = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(image))))
+        expected = theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(maps))))
+        (made,) = paper_trunk.stages(image)
+
+    torch.testing.assert_close(made, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_missing_weight_is_named(paper_trunk, torchvision_weights):
+    weights = {k: v for k, v in torchvision_weights.items() if k != "layer1.0.conv1.weight"}
+
+    with pytest.raises(ValueError, match=r"layer1\.0\.conv1\.weight should be .*, found nothing"):
+        paper_trunk.load_imagenet(weights)
+
+
+def test_a_weight_of_another_shape_is_named(paper_trunk, torchvision_weights):
+    weights = torchvision_weights | {"bn1.bias": torch.zeros(3)}
+
+    with pytest.raises(ValueError, match=r"bn1\.bias should be \(64,\), found \(3,\)"):
+        paper_trunk.load_imagenet(weights)
+
+
+def test_images_are_normalised_as_the_classifier_wants_them():
+    lite = Trunk(TrunkConfig(name="tf_efficientnet_lite0", neck="top_down", channels=8))
+
+    assert lite.mean.flatten().tolist() == lite.std.flatten().tolist() == [0.5, 0.5, 0.5]
+    assert Trunk(TrunkConfig(name="resnet10t")).mean.flatten().tolist() == pytest.approx(
+        [0.485, 0.456, 0.406]
+    )
+
+
+def test_an_image_of_the_mean_colour_is_all_zeros_for_the_stages():
+    trunk = small(neck="none")
+    seen = []
+    trunk.stages.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+
+    trunk(trunk.mean.expand(1, 3, 16, 16))
+
+    assert seen[0].abs().max() == 0
+
+
+def test_top_down_adds_coarse_stages_to_finer_ones():
+    neck = TopDown([1, 1, 1], 1, "none")
+    for layer in (*neck.laterals, neck.smooth[0]):
+        nn.init.zeros_(layer.bias)
+        nn.init.zeros_(layer.weight)
+        layer.weight.data[:, :, -1 // 2, -1 // 2] = 1
+    neck.smooth = nn.Identity()
+
+    made = neck(
+        [
+            torch.tensor([[[[1.0, 2.0, 3.0, 4.0]]]]),
+            torch.tensor([[[[10.0, 20.0]]]]),
+            torch.tensor([[[[100.0]]]]),
+        ]
+    )
+
+    assert made.tolist() == [[[[111, 112, 123, 124]]]]
+
+
+def test_frozen_stages_are_not_trained_and_the_others_are():
+    trunk = small(neck="top_down", frozen_stages=3)
+
+    trained = {name.split(".")[0] for name, p in trunk.stages.named_parameters() if p.requires_grad}
+
+    assert trained == {"layer3", "layer4"}
+
+
+def test_frozen_normalisation_keeps_statistics_and_has_no_parameters():
+    trunk = small(neck="top_down", freeze_norm=True).train()
+    before = {name: value.clone() for name, value in trunk.stages.state_dict().items()}
+
+    trunk(torch.rand(2, 3, 64, 64))
+
+    after = trunk.stages.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert not any("bn" in name for name, _ in trunk.stages.named_parameters())
+
+
+def test_frozen_normalisation_takes_statistics_from_the_weights():
+    trunk = small(neck="top_down", freeze_norm=True)
+    weights = timm.create_model("test_resnet").state_dict()
+    weights["bn1.running_mean"] += 3
+
+    trunk.load_imagenet(weights)
+
+    assert torch.equal(trunk.stages.bn1.running_mean, weights["bn1.running_mean"])
+
+
+def test_a_misspelt_model_gets_the_nearest_name():
+    with pytest.raises(ValueError, match=r"timm has no model 'resnet5'.*did you mean resnet5"):
+        Trunk(TrunkConfig(name="resnet5"))
+
+
+def test_a_name_that_points_elsewhere_is_no_model():
+    with pytest.raises(ValueError, match="timm has no model"):
+        Trunk(TrunkConfig(name="hf-hub:somebody/something"))
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "test_vit"])
+@pytest.mark.parametrize("neck", ["reduce", "top_down"])
+def test_a_model_without_stages_of_the_right_strides_is_refused(name, neck):
+    with pytest.raises(ValueError, match=name):
+        Trunk(TrunkConfig(name=name, neck=neck))
+
+
+@pytest.mark.parametrize(("neck", "count"), [("reduce", 6), ("none", 5), ("top_down", -1)])
+def test_more_frozen_stages_than_there_are_is_refused(neck, count):
+    with pytest.raises(ValueError, match=rf"frozen_stages is {count}; expected 0 to"):
+        small(neck=neck, frozen_stages=count)
+
+
+def test_all_stages_may_be_frozen():
+    trunk = small(neck="none", frozen_stages=4)
+
+    assert not any(parameter.requires_grad for parameter in trunk.stages.parameters())

@@ -1,0 +1,97 @@
+"""Small networks and batches that the tests make up."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+import factories
+from jsisnet.categories import Categories, Category
+from jsisnet.data.sample import Batch, Objects, Sample, collate
+from jsisnet.data.targets import example
+from jsisnet.model.anchors import AnchorConfig
+from jsisnet.model.detection import DetectionConfig
+from jsisnet.model.network import JSISNet, NetworkConfig
+from jsisnet.model.roi import RoIConfig
+from jsisnet.model.rpn import ProposalConfig
+from jsisnet.model.semantic import SemanticConfig
+from jsisnet.model.trunk import TrunkConfig
+
+TINY = NetworkConfig(
+    trunk=TrunkConfig(name="test_resnet", neck="top_down", channels=16),
+    semantic=SemanticConfig(channels=16),
+    anchors=AnchorConfig(sizes=(16.0, 32.0)),
+    rpn_channels=16,
+    proposals=ProposalConfig(max_candidates=200, max_overlap=0.7, max_proposals=20),
+    roi=RoIConfig(
+        head="light",
+        width=16,
+        hidden=32,
+        crop=7,
+        pool=1,
+        norm="group",
+        mask_channels=16,
+        mask_size=14,
+        mask_norm="group",
+    ),
+    detection=DetectionConfig(max_detections=5),
+)
+"""The shape of the lite network in a few hundred thousand parameters."""
+
+NARROW = replace(
+    TINY,
+    trunk=TrunkConfig(name="test_resnet", channels=16),
+    roi=RoIConfig(width=8, mask_channels=8, mask_size=14),
+)
+"""The shape of the paper's network: dilated stages, last stage as region head, batch norm."""
+
+
+def numbered(things: int, stuff: int) -> Categories:
+    """Give so many thing classes and then stuff classes."""
+    return Categories(
+        tuple(
+            Category(id=number, name=f"class {number}", isthing=number <= things)
+            for number in range(1, things + stuff + 1)
+        )
+    )
+
+
+def network(
+    config: NetworkConfig = TINY, categories: Categories = factories.CATEGORIES, *, seed: int = 0
+) -> JSISNet:
+    """Draw a network."""
+    torch.manual_seed(seed)
+    return JSISNet(config, categories).eval()
+
+
+def shapes_only(config: NetworkConfig, categories: Categories) -> JSISNet:
+    """Give a network whose tensors take no memory."""
+    with torch.device("meta"):
+        return JSISNet(config, categories)
+
+
+def photos(count: int, size: tuple[int, int] = (64, 96)) -> torch.Tensor:
+    """Draw pictures of noise."""
+    return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(0))
+
+
+def streets(*numbers: int, size: tuple[int, int] = (64, 96)) -> Batch:
+    """Give a batch of the made-up streets."""
+    examples = []
+    for number in numbers:
+        panoptic = factories.tiny_map(number, size)
+        image = torch.from_numpy(np.array(factories.photo_of(panoptic, seed=number)))
+        sample = Sample(image=image.permute(2, 0, 1), panoptic=panoptic, image_id=number)
+        examples.append(example(sample, factories.CATEGORIES))
+    return collate(examples)
+
+
+def objects_of(
+    boxes: list[list[float]], channels: list[int], crowds: list[list[float]] | None = None
+) -> Objects:
+    """Give the objects of an image, written out."""
+    return Objects(
+        boxes=torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
+        channels=torch.tensor(channels, dtype=torch.int64),
+        crowds=torch.tensor(crowds or [], dtype=torch.float32).view(-1, 4),
+    )

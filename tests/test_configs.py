@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import networks
+import pytest
+import yaml
+
+from jsisnet.config import RunConfig, from_dict, read_config, to_yaml
+
+FOLDER = Path(__file__).parent.parent / "configs"
+COMPLETE = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "lite.yaml")
+COCO = networks.numbered(things=80, stuff=53)
+DATA = ("--data.images", "photos", "--data.annotations", "truth.json")
+
+
+@pytest.mark.parametrize("path", COMPLETE, ids=lambda path: path.stem)
+def test_a_configuration_survives_being_written_and_read(path):
+    config = read_config(path)
+
+    assert from_dict(RunConfig, yaml.safe_load(to_yaml(config)), source="text") == config
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_configuration_builds_its_network(path):
+    config = read_config(path, DATA)
+
+    network = networks.shapes_only(config.network, COCO)
+
+    assert network.semantic is not None
+    assert network.instance is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "batch", "steps", "milestones", "per_cell"),
+    [
+        ("paper_coco", (400, 400), 5, 8 * 23_658, (4 * 23_658, 7 * 23_658), 18),
+        ("paper_vistas", (512, 1024), 2, 19 * 9_000, (7 * 9_000, 13 * 9_000), 30),
+    ],
+)
+def test_the_papers_settings_are_those_of_its_section_3(  # noqa: PLR0913, PLR0917
+    name, size, batch, steps, milestones, per_cell
+):
+    config = read_config(FOLDER / f"{name}.yaml")
+
+    assert config.augment.size == size
+    assert (config.train.batch_size, config.train.steps) == (batch, steps)
+    assert config.optim.milestones == milestones
+    assert (config.optim.lr, config.optim.momentum, config.optim.gamma) == (0.075, 0.9, 0.5)
+    assert config.network.anchors.per_cell == per_cell
+    assert config.augment.hflip == 0.5
+
+
+def test_the_papers_loss_weights_are_those_of_table_2():
+    weights = read_config(FOLDER / "paper_coco.yaml").objective.weights
+
+    assert (weights.rpn_objectness, weights.rpn_boxes, weights.classes) == (1.0, 1.0, 1.0)
+    assert (weights.boxes, weights.masks, weights.semantic) == (0.15, 0.3, 1.0)
+    assert weights.l2 == 5.5e-5

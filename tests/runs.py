@@ -5,7 +5,6 @@ from pathlib import Path
 
 import factories
 import networks
-
 from jsisnet.config import RunConfig, TrainConfig, to_yaml
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
@@ -31,7 +30,7 @@ def write_config(path: Path, data: factories.TinyDataset, *, steps: int) -> Path
         validation=photos,
         augment=TransformConfig(size=(64, 96)),
         network=replace(networks.TINY, detection=replace(networks.TINY.detection, min_score=0.05)),
-        merge=MergeConfig(min_score=0.05, min_stuff_area=100),
+        merge=MergeConfig(min_score=0.05, min_stuff_area=100.0),
         optim=OptimConfig(lr=0.05),
         train=TrainConfig(steps=steps, batch_size=2, workers=0, log_every=2, checkpoint_every=4),
     )

@@ -1,7 +1,7 @@
-import factories
 import pytest
-import runs
 
+import factories
+import runs
 from jsisnet.cli.app import run
 
 

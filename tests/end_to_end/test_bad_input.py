@@ -1,5 +1,6 @@
 import json
-import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -76,10 +77,14 @@ def test_photos_that_cannot_be_read_are_reported_and_the_others_go_on(predict, t
 
 
 def test_a_bomb_is_refused(predict, tmp_path):
-    tiny = tmp_path / "bomb.png"
-    Image.new("L", (40_000, 40_000)).save(tiny)
+    bomb = tmp_path / "bomb.png"
+    Image.new("RGB", (1, 1)).save(bomb)
+    content = bytearray(bomb.read_bytes())
+    content[16:24] = struct.pack(">II", 40_000, 40_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    bomb.write_bytes(content)
 
-    code, error = predict(tiny)
+    code, error = predict(bomb)
 
     assert code == 1
     assert error.count("\n") == 1
@@ -107,16 +112,6 @@ def test_a_map_never_takes_the_place_of_a_photo(trained, tmp_path, capsys):
     assert code == 1
     assert "is a photo to segment" in capsys.readouterr().err
     assert (tmp_path / "street.png").read_bytes() == before
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_named(predict, trained, tmp_path):
-    (tmp_path / "maps").mkdir(mode=0o500)
-
-    code, error = predict(trained.data.images / "street0.jpg")
-
-    assert code == 1
-    assert "maps" in error
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(predict, trained, tmp_path):

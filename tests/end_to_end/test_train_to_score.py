@@ -1,10 +1,10 @@
 import json
 
-import factories
 import numpy as np
 import pytest
 from PIL import Image
 
+import factories
 from jsisnet.cli.app import run
 from jsisnet.config import read_config
 from jsisnet.formats import coco

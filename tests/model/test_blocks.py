@@ -13,9 +13,9 @@ def dilated_resnet50():
 
 
 @pytest.mark.parametrize(
-    ("channels", "groups"), [(64, 32), (128, 32), (48, 24), (16, 16), (7, 7), (74, 2)]
+    ("channels", "groups"), [(64, 32), (128, 32), (48, 24), (16, 8), (7, 1), (74, 2), (1, 1)]
 )
-def test_groups_are_the_most_up_to_32_that_divide_the_channels(channels, groups):
+def test_groups_are_the_most_up_to_32_of_equal_size_and_two_channels(channels, groups):
     assert norm("group", channels).num_groups == groups
 
 

@@ -20,7 +20,7 @@ def proposed(
 ) -> Proposals:
     where = torch.tensor(anchors, dtype=torch.float32).view(-1, 4)
     return propose(
-        torch.tensor([logits]).view(1, -1, 2),
+        torch.tensor([logits], dtype=torch.float32).view(1, -1, 2),
         torch.zeros(1, len(where), 4) if deltas is None else deltas,
         where,
         SIZE,

@@ -68,6 +68,13 @@ def test_the_first_logits_are_undecided():
     torch.testing.assert_close(made.softmax(dim=1), torch.full_like(made, 1 / 3), atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_groups_normalise_also_what_is_pooled_to_a_single_cell(training):
+    semantic = branch(norm="group").train(training)
+
+    assert semantic(torch.rand(1, 4, 6, 6)).shape == (1, 3, 12, 12)
+
+
 def test_nothing_is_dropped_by_default():
     features = torch.rand(2, 4, 6, 6)
 

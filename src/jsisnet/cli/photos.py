@@ -4,6 +4,7 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
@@ -46,9 +47,11 @@ def find(arguments: Sequence[str]) -> Found:
     matches = {argument: list(_matches(argument)) for argument in arguments}
     if not any(matches.values()):
         raise ValueError(f"no photo found: {', '.join(arguments) or 'no IMAGE was given'}")
-    paths = {path.resolve(): path for paths in matches.values() for path in paths}
+    photos: dict[Path, Path] = {}
+    for path in chain.from_iterable(matches.values()):
+        photos.setdefault(path.resolve(), path)
     return Found(
-        photos=tuple(_named(paths.values())),
+        photos=tuple(_named(photos.values())),
         unmatched=tuple(argument for argument, paths in matches.items() if not paths),
     )
 

@@ -42,7 +42,7 @@ def segment(
             try:
                 _segment(photo, predictor, writer, overlay=overlay)
                 done += 1
-            except (ValueError, MemoryError, RuntimeError) as error:
+            except (ValueError, OSError, MemoryError, RuntimeError) as error:
                 say(f"{photo.path}: {sentence(error).removeprefix(f'{photo.path}: ')}")
             advance(number, len(photos))
     return done

@@ -21,7 +21,9 @@ def norm(kind: NormKind, channels: int) -> nn.Module:
         case "frozen":
             return FrozenBatchNorm2d(channels)
         case "group":
-            groups = next(n for n in range(min(MOST_GROUPS, channels), 0, -1) if channels % n == 0)
+            # A group of one channel has no statistics where a map is pooled to a single cell.
+            most = max(min(MOST_GROUPS, channels // 2), 1)
+            groups = next(n for n in range(most, 0, -1) if channels % n == 0)
             return nn.GroupNorm(groups, channels)
         case "none":
             return nn.Identity()

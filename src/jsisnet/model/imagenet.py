@@ -1,6 +1,5 @@
 """Classifiers' weights from which training starts."""
 
-import pickle
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def read_file(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # damaged files raise anything, IndexError and KeyError included
         raise ValueError(f"{path}: not a file of weights ({type(error).__name__})") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):

@@ -38,12 +38,22 @@ class OptimConfig:
     """Decay of the moving average of the weights that is saved as the model; 0 for none."""
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
-            raise ValueError(f"optim.lr is {self.lr}; expected a positive number")
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"optim.milestones is {self.milestones}; expected ascending steps")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"optim.average is {self.average}; expected 0 or more, below 1")
+        for name, isright, expected in (
+            ("lr", self.lr > 0, "a positive number"),
+            ("trunk_lr_scale", self.trunk_lr_scale >= 0, "0 or more"),
+            ("momentum", 0 <= self.momentum < 1, "0 or more, below 1"),
+            (
+                "milestones",
+                list(self.milestones) == sorted(set(self.milestones)),
+                "ascending steps",
+            ),
+            ("gamma", self.gamma > 0, "a positive number"),
+            ("warmup", self.warmup >= 0, "0 or more"),
+            ("max_gradient", self.max_gradient >= 0, "0 or more"),
+            ("average", 0 <= self.average < 1, "0 or more, below 1"),
+        ):
+            if not isright:
+                raise ValueError(f"optim.{name} is {getattr(self, name)}; expected {expected}")
 
     def factor(self, step: int) -> float:
         """Give the factor of the learning rate in a step, counted from 0."""

@@ -1,0 +1,118 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jsisnet.cli.app import app, run
+from jsisnet.cli.errors import sentence
+
+COMMANDS = ("predict", "demo", "evaluate", "score", "train", "show", "describe", "imagenet")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example(name, capsys):
+    assert run([name, "--help"]) == 0
+
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: jsisnet {name} ")
+    assert f"\n    jsisnet {name}" in text
+
+
+def test_no_line_of_the_help_is_broken_by_a_narrow_terminal(capsys):
+    for name in COMMANDS:
+        lines = app[name].help.splitlines()
+
+        assert max(map(len, lines)) <= 80
+
+
+def test_without_command_the_help_lists_all(capsys):
+    assert run([]) == 0
+
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["predcit"], 'Did you mean "predict"?'),
+        (["score", "a", "b", "--jsn", "c"], "Did you mean --json?"),
+        (["predict", "a.jpg"], "--out"),
+        (["predict", "a.jpg", "--out"], "--out"),
+        (["score", "a"], "PREDICTION"),
+        (["score", "a", "b", "c"], "c"),
+        (["describe", "coco", "--things", "many"], "--things"),
+    ],
+)
+def test_misuse_is_explained_in_one_sentence(tokens, message, capsys):
+    assert run(tokens) == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("jsisnet: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_bad_input_is_explained_in_one_sentence(capsys):
+    assert run(["score", "nowhere.json", "nothing.json"]) == 1
+
+    assert capsys.readouterr().err == (
+        "jsisnet: nowhere.json: can't be read: No such file or directory\n"
+    )
+
+
+def test_debugging_shows_where_an_error_comes_from(monkeypatch):
+    with pytest.raises(ValueError, match=r"nowhere\.json"):
+        run(["score", "nowhere.json", "nothing.json", "--debug"])
+
+    monkeypatch.setenv("JSISNET_DEBUG", "1")
+    with pytest.raises(ValueError, match=r"nowhere\.json"):
+        run(["score", "nowhere.json", "nothing.json"])
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("two\n  lines"), "two lines"),
+        (FileExistsError(17, "File exists", "maps"), "maps: File exists"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("image file is truncated"), "OSError: image file is truncated"),
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("can't allocate memory: 9 bytes"), "not enough memory"),
+        (KeyError("x"), "KeyError: 'x' (a defect of jsisnet"),
+    ],
+)
+def test_an_error_becomes_a_sentence(error, text):
+    assert sentence(error).startswith(text)
+
+
+def test_scoring_starts_without_torch(tiny):
+    program = (
+        "import sys; from jsisnet.cli.app import run\n"
+        f"code = run(['score', {str(tiny.annotations)!r}, {str(tiny.annotations)!r}])\n"
+        "sys.exit(code or 'torch' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"100.00" in done.stdout
+
+
+def test_a_reader_that_goes_away_ends_a_command_in_silence(tiny):
+    command = [sys.executable, "-m", "jsisnet", "score", *2 * [str(tiny.annotations)]]
+    read, write = os.pipe()
+    os.close(read)
+
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+
+    assert done.returncode != 0
+    assert done.stderr == b""
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert run(["--version"]) == 0
+
+    assert capsys.readouterr().out[0].isdigit()

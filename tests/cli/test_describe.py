@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from jsisnet.cli.app import run
+
+LITE = str(Path(__file__).parents[2] / "configs" / "lite.yaml")
+
+
+@pytest.fixture
+def described(capsys):
+    """Describe a network; gives the words of each line."""
+
+    def called(*tokens):
+        assert run(["describe", *tokens]) == 0
+        return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+    return called
+
+
+def test_every_branch_has_its_costs(described):
+    lines = described(LITE)
+
+    branches = [line for line in lines if len(line) == 5]
+    assert [line[0] for line in branches] == ["trunk", "semantic", "rpn", "roi", "masks", "all"]
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ((), "80 things and 53 stuff, from COCO"),
+        (("--data.merge", "supercategory"), "12 things and 15 stuff, from COCO"),
+        (("--things", "37", "--stuff", "28"), "37 things and 28 stuff, from the options"),
+        (("--things", "37"), "37 things and 53 stuff, from the options"),
+    ],
+)
+def test_without_data_the_classes_are_those_of_coco_or_the_options(described, options, counts):
+    assert " ".join(described(LITE, *options)[-1]).startswith(f"classes: {counts}")
+
+
+def test_with_data_the_classes_are_those_of_its_annotations(described, tiny, tmp_path):
+    config = tmp_path / "street.yaml"
+    config.write_text(f"base: {LITE}\nroot: {tiny.images.parent}\n")
+    data = ("--data.images", "photos", "--data.annotations", tiny.annotations.name)
+
+    assert described(str(config), *data)[-1][:6] == [
+        "classes:",
+        "3",
+        "things",
+        "and",
+        "3",
+        "stuff,",
+    ]
+    assert described(str(config), *data, "--data.merge", "supercategory")[-1][1] == "2"
+
+
+def test_settings_change_the_shapes(described):
+    lines = described(LITE, "--augment.size", "64", "96", "--network.trunk.channels", "32")
+
+    assert [word for line in lines for word in line if word == "32x8x12"] == ["32x8x12"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["nowhere.yaml"], "nowhere.yaml: can't be read"),
+        (["nowhere"], "'nowhere' is no model"),
+        ([LITE, "--things", "-1"], "expected 0 or more"),
+        ([LITE, "--network.trunk.name", "unicorn"], "unicorn"),
+    ],
+)
+def test_what_is_no_network_is_named(tokens, message, capsys):
+    assert run(["describe", *tokens]) == 1
+
+    assert message in capsys.readouterr().err
+
+
+def test_annotations_without_categories_are_named(tmp_path, capsys):
+    truth = tmp_path / "truth.json"
+    truth.write_text(json.dumps({"images": []}))
+
+    assert run(["describe", LITE, "--data.images", ".", "--data.annotations", str(truth)]) == 1
+
+    assert f"{truth}: has no 'categories'" in capsys.readouterr().err

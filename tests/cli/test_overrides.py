@@ -1,0 +1,45 @@
+import pytest
+from cyclopts import UnknownOptionError
+
+from jsisnet.cli.overrides import split
+
+
+@pytest.mark.parametrize(
+    ("line", "rest", "overrides"),
+    [
+        ("score a.json b.json --json c", "score a.json b.json --json c", ""),
+        ("train c.yaml --resume", "train c.yaml --resume", ""),
+        ("train --optim.lr 0.1 c.yaml", "train c.yaml", "--optim.lr 0.1"),
+        ("train c.yaml --optim.lr=0.1 --out r", "train c.yaml --out r", "--optim.lr=0.1"),
+        ("train --root data c.yaml", "train c.yaml", "--root data"),
+        ("train --augment.size 64 96 c.yaml", "train c.yaml", "--augment.size 64 96"),
+        (
+            "train --network.trunk.freeze-norm c.yaml --data.no-cache",
+            "train c.yaml",
+            "--network.trunk.freeze-norm --data.no-cache",
+        ),
+        (
+            "predict --merge.canvas original a.jpg --out d",
+            "predict a.jpg --out d",
+            "--merge.canvas original",
+        ),
+        ("predict a.jpg -- --merge.canvas", "predict a.jpg -- --merge.canvas", ""),
+        ("train c.yaml --help --optim.lr", "train c.yaml --help --optim.lr", ""),
+        ("train c.yaml --optim.lr", "train c.yaml", "--optim.lr"),
+        ("", "", ""),
+    ],
+)
+def test_settings_are_taken_out_with_as_many_values_as_they_have(line, rest, overrides):
+    assert split(line.split()) == (rest.split(), tuple(overrides.split()))
+
+
+def test_a_misspelt_setting_names_the_nearest():
+    with pytest.raises(UnknownOptionError) as caught:
+        split(["train", "c.yaml", "--optim.momentun", "0.5"])
+
+    assert str(caught.value) == "Unknown option: --optim.momentun. Did you mean --optim.momentum?"
+
+
+def test_settings_of_the_training_are_none_of_a_model():
+    with pytest.raises(UnknownOptionError):
+        split(["predict", "a.jpg", "--optim.lr", "0.5"])

@@ -1,0 +1,98 @@
+import pytest
+from PIL import Image
+
+from jsisnet.cli.photos import find, packaged
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A few pictures and other files; the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "a.jpg", "more/a.JPEG", "more/deep/c.webp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden.jpg").write_bytes(b"")
+    return tmp_path
+
+
+def names(*arguments):
+    return [photo.path.as_posix() for photo in find(arguments).photos]
+
+
+def test_files_come_in_the_order_given(folder):
+    assert names("b.png", "a.jpg") == ["b.png", "a.jpg"]
+
+
+def test_a_folder_stands_for_the_pictures_directly_in_it(folder):
+    assert names(".") == ["a.jpg", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.png", ["b.png"]),
+        ("**/*.[jJ]*", ["a.jpg", "more/a.JPEG"]),
+        ("mor?", ["more/a.JPEG"]),
+        ("more/**/*.webp", ["more/deep/c.webp"]),
+    ],
+)
+def test_patterns_are_those_of_the_shell(folder, pattern, expected):
+    assert names(pattern) == expected
+
+
+def test_an_absolute_pattern_matches_too(folder):
+    assert names(f"{folder}/*.png") == [f"{folder}/b.png"]
+
+
+def test_a_file_may_have_the_name_of_a_pattern(folder):
+    Image.new("RGB", (2, 2)).save(folder / "[ab].png")
+
+    assert names("[ab].png") == ["[ab].png"]
+
+
+def test_a_photo_given_twice_is_used_once(folder):
+    assert names("a.jpg", ".", "more/../a.jpg") == ["more/../a.jpg", "b.png"]
+
+
+def test_a_named_file_is_tried_whatever_its_name(folder):
+    assert names("notes.txt") == ["notes.txt"]
+
+
+def test_arguments_without_photo_are_told_apart(folder):
+    found = find(["a.jpg", "missing.jpg", "*.tiff"])
+
+    assert found.unmatched == ("missing.jpg", "*.tiff")
+    assert len(found.photos) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["missing.jpg"], ["*.tiff", "nowhere"]])
+def test_no_photo_at_all_is_refused(folder, arguments):
+    with pytest.raises(ValueError, match="no photo found"):
+        find(arguments)
+
+
+def test_an_empty_folder_is_refused(folder):
+    (folder / "empty").mkdir()
+
+    with pytest.raises(ValueError, match="no photo found: empty"):
+        find(["empty"])
+
+
+def test_photos_of_one_stem_get_different_names(folder):
+    for name in ("A_2.png", "more/a.png"):
+        Image.new("RGB", (2, 2)).save(folder / name)
+
+    found = find(["a.jpg", "more", "A_2.png"])
+
+    assert [photo.name for photo in found.photos] == ["a", "a_3", "a_4", "A_2"]
+
+
+def test_the_demo_has_its_photos():
+    with Image.open(packaged("astronaut")) as photo:
+        assert photo.size == (512, 512)
+
+
+def test_a_photo_that_no_package_has_is_named():
+    with pytest.raises(ValueError, match="'unicorn' is not here"):
+        packaged("unicorn")

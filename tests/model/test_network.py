@@ -1,0 +1,240 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet50
+
+from factories import BUS, CAR, CATEGORIES, PERSON
+from jsisnet.categories import Categories
+from jsisnet.model.network import JSISNet, NetworkConfig
+from jsisnet.model.roi import RoIConfig
+from jsisnet.model.semantic import SemanticConfig
+from jsisnet.model.trunk import TrunkConfig
+from networks import NARROW, TINY, network, numbered, photos, shapes_only
+
+COCO = numbered(80, 53)
+
+READINGS = {
+    "A": NetworkConfig(),
+    "B": NetworkConfig(trunk=TrunkConfig(neck="none"), semantic=SemanticConfig(reduce=True)),
+    "C": NetworkConfig(
+        trunk=TrunkConfig(neck="none"),
+        semantic=SemanticConfig(own_last_stage=True, reduce=True),
+    ),
+}
+"""Where the shared trunk may end; see section 2 of the specification."""
+
+
+@pytest.fixture(scope="module")
+def resnet50_weights():
+    torch.manual_seed(0)
+    return resnet50().state_dict()
+
+
+def millions(module: nn.Module) -> float:
+    return sum(parameter.numel() for parameter in module.parameters()) / 1e6
+
+
+def loaded(reading: str, weights: dict[str, torch.Tensor]) -> JSISNet:
+    """Give the network of a reading, of zeros but for ImageNet's weights."""
+    made = shapes_only(READINGS[reading], COCO).to_empty(device="cpu")
+    for tensor in made.state_dict().values():
+        tensor.zero_()
+    made.load_imagenet(weights)
+    return made
+
+
+def left_out(stage: nn.Module, weights: dict[str, torch.Tensor]) -> set[str]:
+    """Name the tensors of a last stage that don't hold ImageNet's."""
+    return {
+        name
+        for name, value in stage.state_dict().items()
+        if value.shape != weights[f"layer4.{name}"].shape
+        or not torch.equal(value, weights[f"layer4.{name}"])
+    }
+
+
+def sure_of(made: JSISNet, channel: int) -> None:
+    """Let the region head see this thing in every proposal, and proposals lie on the anchors."""
+    assert made.instance is not None
+    roi, rpn = made.instance.roi, made.instance.rpn
+    for layer in (roi.classify, roi.deltas, rpn.objectness, rpn.deltas):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    roi.classify.bias.data[channel] = 10
+
+
+@pytest.mark.parametrize("config", [TINY, NARROW], ids=["lite", "paper"])
+@pytest.mark.parametrize(("size", "grid"), [((64, 96), (16, 24)), ((65, 97), (18, 26))])
+def test_outputs_have_fixed_shapes_also_for_odd_sizes(config, size, grid):
+    with torch.no_grad():
+        made = network(config)(photos(2, size))
+
+    assert made.semantic.shape == (2, 6, *grid)
+    assert made.detections.boxes.shape == (2, 5, 4)
+    assert made.detections.masks.shape == (2, 5, 14, 14)
+    assert made.detections.valid.shape == (2, 5)
+
+
+@pytest.mark.parametrize("config", [TINY, NARROW], ids=["lite", "paper"])
+def test_a_batch_of_three_equals_three_batches_of_one(config):
+    made = network(config)
+    sure_of(made, 0)
+    images = photos(3)
+
+    with torch.no_grad():
+        together, apart = made(images), [made(image[None]) for image in images]
+
+    for name in ("boxes", "labels", "scores", "masks", "valid"):
+        expected = torch.cat([getattr(one.detections, name) for one in apart])
+        torch.testing.assert_close(getattr(together.detections, name), expected)
+    torch.testing.assert_close(together.semantic, torch.cat([one.semantic for one in apart]))
+    assert together.detections.valid.any()
+
+
+def test_an_undecided_network_detects_nothing():
+    with torch.no_grad():
+        made = network()(photos(1))
+
+    assert not made.detections.valid.any()
+    assert made.detections.boxes.abs().max() == 0
+    assert len(made.detections.of_image(0)) == 0
+
+
+@pytest.mark.parametrize(("channel", "label"), [(0, PERSON), (1, CAR), (2, BUS)])
+def test_detections_have_labels_of_the_data_set_not_thing_channels(channel, label):
+    reverse = Categories(tuple(reversed(tuple(CATEGORIES))))
+    made = network(categories=reverse)
+    sure_of(made, channel)
+
+    with torch.no_grad():
+        detections = made(photos(1)).detections.of_image(0)
+
+    names = {reverse[label].name for label in detections.labels.tolist()}
+    assert names == {CATEGORIES[2 - label].name}
+
+
+def test_masks_are_those_of_the_detected_class_in_the_final_box():
+    made = network()
+    sure_of(made, 1)
+    branch = made.instance
+    branch.roi.mask.classify.bias.data[:] = torch.tensor([-20.0, 20.0, -20.0])
+    branch.roi.deltas.bias.data.view(3, 4)[1, 2:] = -2.0
+    read = []
+    branch.roi.mask.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+
+    with torch.no_grad():
+        features = made.trunk(photos(1))
+        detections = branch(features, (64, 96))
+        expected = branch.roi.extract(features, detections.boxes.unbind())
+
+    assert detections.valid.any()
+    assert detections.masks.min() > 0.99
+    torch.testing.assert_close(read[0], expected)
+
+
+def test_things_fill_the_first_thing_channels_of_the_head():
+    made = network()
+
+    assert made.instance.roi.classify.out_features == 3 + 1
+    assert made.instance.thing_labels.tolist() == [PERSON, CAR, BUS]
+    assert made.semantic.classify.out_channels == 6
+
+
+@pytest.mark.parametrize("missing", ["semantic", "instance"])
+def test_a_network_of_one_branch_lacks_the_other(missing):
+    kept = {"semantic": "instance", "instance": "semantic"}[missing]
+    made = network(replace(TINY, branches=kept))
+
+    with torch.no_grad():
+        outputs = made(photos(1))
+
+    assert not any(name.startswith(f"{missing}.") for name in made.state_dict())
+    assert (outputs.semantic is None) == (missing == "semantic")
+    assert (outputs.detections is None) == (missing == "instance")
+
+
+def test_classes_without_a_thing_leave_nothing_to_detect():
+    with pytest.raises(ValueError, match=r"none of the 3 classes is a thing.*--network\.branches"):
+        JSISNet(TINY, numbered(0, 3))
+
+
+def test_classes_without_a_thing_can_be_segmented():
+    made = network(replace(TINY, branches="semantic"), numbered(0, 3))
+
+    assert made(photos(1)).semantic.shape == (1, 3, 16, 24)
+
+
+def test_classes_without_stuff_can_be_detected():
+    with torch.no_grad():
+        assert network(TINY, numbered(3, 0))(photos(1)).semantic.shape == (1, 3, 16, 24)
+
+
+def test_paper_parameters_per_branch():
+    made = shapes_only(READINGS["A"], COCO)
+    roi = made.instance.roi
+
+    assert millions(made.trunk.stages) == pytest.approx(23.5, abs=0.1)
+    assert millions(made.trunk.neck) == pytest.approx(9.4, abs=0.1)
+    assert millions(made.semantic.pool) == pytest.approx(12.9, abs=0.1)
+    assert millions(made.semantic.classify) == pytest.approx(0.07, abs=0.01)
+    assert millions(made.semantic.upsample) == pytest.approx(133 * 133 * 16 / 1e6, abs=0.01)
+    assert millions(made.instance.rpn) == pytest.approx(2.5, abs=0.1)
+    assert millions(roi.stage) == pytest.approx(13.6, abs=0.1)
+    assert millions(roi.mask) == pytest.approx(5.3, abs=0.1)
+    assert millions(roi.classify) + millions(roi.deltas) == pytest.approx(0.8, abs=0.1)
+    assert millions(made) == pytest.approx(68.4, abs=0.1)
+
+
+def test_the_authors_thinner_region_head_has_a_quarter_of_the_parameters():
+    made = shapes_only(NetworkConfig(roi=RoIConfig(width=256)), COCO)
+
+    assert millions(made.instance.roi.stage) == pytest.approx(3.7, abs=0.1)
+
+
+@pytest.mark.parametrize(("reading", "channels"), [("A", 512), ("B", 1024), ("C", 1024)])
+def test_the_shared_map_ends_where_the_reading_says(reading, channels):
+    made = shapes_only(READINGS[reading], COCO).eval()
+
+    with torch.device("meta"):
+        features = made.trunk(torch.rand(1, 3, 64, 96))
+
+    assert features.shape == (1, channels, 8, 12)
+    assert made.semantic(features).shape == (1, 133, 16, 24)
+    assert made.instance.roi.stage[0].conv1.in_channels == channels
+
+
+def test_reading_a_gives_the_region_head_all_but_the_inputs_of_its_first_unit(resnet50_weights):
+    made = loaded("A", resnet50_weights)
+
+    assert left_out(made.instance.roi.stage, resnet50_weights) == {
+        "0.conv1.weight",
+        "0.downsample.0.weight",
+    }
+
+
+def test_reading_b_gives_the_region_head_all_of_imagenets_last_stage(resnet50_weights):
+    made = loaded("B", resnet50_weights)
+
+    assert left_out(made.instance.roi.stage, resnet50_weights) == set()
+    assert isinstance(made.semantic.last_stage, nn.Identity)
+
+
+def test_reading_c_gives_both_branches_all_of_imagenets_last_stage(resnet50_weights):
+    made = loaded("C", resnet50_weights)
+
+    assert left_out(made.instance.roi.stage, resnet50_weights) == set()
+    assert left_out(made.semantic.last_stage, resnet50_weights) == set()
+
+
+def test_a_thinner_region_head_fits_no_kernel_of_imagenet(resnet50_weights):
+    config = NetworkConfig(trunk=TrunkConfig(neck="none"), roi=RoIConfig(width=256))
+    made = shapes_only(config, COCO).to_empty(device="cpu")
+    for tensor in made.state_dict().values():
+        tensor.zero_()
+
+    made.load_imagenet(resnet50_weights)
+
+    kernels = {k: v for k, v in made.instance.roi.stage.state_dict().items() if v.ndim == 4}
+    assert all(value.abs().max() == 0 for value in kernels.values())

@@ -1,0 +1,220 @@
+from itertools import islice, repeat
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+
+from jsisnet.data.sample import Batch
+from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
+from jsisnet.training.losses import Losses
+from jsisnet.training.objective import Objective, ObjectiveConfig
+from jsisnet.training.optim import OptimConfig, optimizer
+from networks import network, streets
+
+
+class Poisoned(nn.Module):
+    """An objective whose mask term is not a number from the third step on."""
+
+    def __init__(self, objective: Objective, value: float = float("nan")) -> None:
+        super().__init__()
+        self.objective = objective
+        self.value = value
+        self.calls = 0
+
+    def forward(self, batch: Batch) -> Losses:
+        self.calls += 1
+        losses = self.objective(batch)
+        return losses._replace(masks=losses.masks * self.value) if self.calls > 2 else losses
+
+
+class Steep(nn.Module):
+    """An objective whose gradient is infinite though its terms are finite."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, batch: Batch) -> Losses:
+        losses = self.objective(batch)
+        return losses._replace(boxes=(losses.boxes - losses.boxes.detach()).abs().sqrt())
+
+
+def trained(count: int, config: OptimConfig, *, first: int = 0, seed: int = 0, wrap=None):
+    """Give the reports of some steps and the network behind them."""
+    made = network()
+    objective = Objective(made, ObjectiveConfig())
+    fabric = Fabric(accelerator="cpu", devices=1)
+    objective, sgd = fabric.setup(
+        objective if wrap is None else wrap(objective), optimizer(made, config, 5.5e-5)
+    )
+    batches = islice(repeat(streets(0, 1)), count)
+    return made, steps(fabric, objective, sgd, batches, config, first=first, seed=seed)
+
+
+def test_a_step_reports_its_terms_total_gradient_and_rate():
+    _, reports = trained(1, OptimConfig(lr=0.05))
+
+    (report,) = reports
+
+    assert isinstance(report, StepReport)
+    assert report.step == 1
+    assert list(report.terms) == list(Losses._fields)
+    assert report.total == pytest.approx(sum(report.terms.values()), rel=1e-6)
+    assert report.gradient > 0
+    assert report.lr == 0.05
+
+
+def test_steps_lower_the_loss():
+    _, reports = trained(12, OptimConfig(lr=0.02))
+
+    totals = [report.total for report in reports]
+
+    assert totals[-1] < 0.8 * totals[0]
+
+
+def test_the_rate_follows_the_schedule_from_the_first_step_on():
+    _, reports = trained(4, OptimConfig(lr=0.01, milestones=(11,), warmup=10), first=8)
+
+    assert [(r.step, r.lr) for r in reports] == [
+        (9, pytest.approx(0.009)),
+        (10, 0.01),
+        (11, 0.01),
+        (12, 0.005),
+    ]
+
+
+def test_a_step_draws_the_same_whatever_was_drawn_before():
+    (_, first), (_, second), (_, other) = (
+        trained(1, OptimConfig(lr=0.01), seed=seed) for seed in (1, 1, 2)
+    )
+
+    once = next(first)
+    torch.rand(100)
+    again, another = next(second), next(other)
+
+    assert once == again
+    assert once.terms["rpn_objectness"] != another.terms["rpn_objectness"]
+
+
+def test_long_gradients_are_shortened_and_reported_as_they_were():
+    before = network().state_dict()
+    made, reports = trained(1, OptimConfig(lr=1.0, momentum=0.0, max_gradient=1e-3))
+
+    (report,) = reports
+
+    moved = [
+        made.state_dict()[name] - before[name]
+        for name, p in made.named_parameters()
+        if p.requires_grad and p.ndim == 1
+    ]
+    assert report.gradient > 1
+    assert torch.cat(moved).norm() <= 1.001e-3
+
+
+def test_gradients_may_stay_as_long_as_they_are():
+    _, reports = trained(1, OptimConfig(lr=0.01, max_gradient=0.0))
+
+    assert next(reports).gradient == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_with_what_to_try(value):
+    _, reports = trained(5, OptimConfig(lr=0.0125), wrap=lambda o: Poisoned(o, value))
+
+    done = list(islice(reports, 2))
+    with pytest.raises(NonFiniteLossError) as caught:
+        next(reports)
+
+    assert [report.step for report in done] == [1, 2]
+    for part in ("step 3", "masks", str(value), "0.0125", "--optim.lr", "--optim.warmup"):
+        assert part in str(caught.value)
+
+
+def test_a_loss_that_is_not_finite_leaves_the_parameters_as_they_were():
+    made, reports = trained(5, OptimConfig(lr=0.0125), wrap=Poisoned)
+    list(islice(reports, 2))
+    before = [p.clone() for p in made.parameters()]
+
+    with pytest.raises(NonFiniteLossError):
+        next(reports)
+
+    assert all(torch.equal(p, old) for p, old in zip(made.parameters(), before, strict=True))
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step():
+    made, reports = trained(1, OptimConfig(lr=0.01), wrap=Steep)
+    before = [p.clone() for p in made.parameters()]
+
+    with pytest.raises(NonFiniteLossError, match="step 1: gradient became"):
+        next(reports)
+
+    assert all(torch.equal(p, old) for p, old in zip(made.parameters(), before, strict=True))
+
+
+def test_an_error_of_the_loss_is_a_value_error():
+    assert issubclass(NonFiniteLossError, ValueError)
+
+
+def test_no_batches_mean_no_steps():
+    _, reports = trained(0, OptimConfig())
+
+    assert list(reports) == []
+
+
+def test_the_moving_average_follows_the_weights_slowly():
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    average = Average(layer, 0.75)
+    nn.init.ones_(layer.weight)
+
+    values = []
+    for step in (1000, 1001):
+        average.update(layer, step)
+        values.append(average.state["weight"].item())
+
+    assert values == [0.25, 0.4375]
+
+
+def test_the_moving_average_forgets_the_start_quickly():
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    average = Average(layer, 0.999)
+    nn.init.ones_(layer.weight)
+
+    average.update(layer, 1)
+
+    assert average.state["weight"].item() == pytest.approx(1 - 2 / 11)
+
+
+def test_the_moving_average_follows_statistics_and_copies_counts():
+    layer = nn.BatchNorm1d(1)
+    average = Average(layer, 0.5)
+    layer.running_mean.fill_(4)
+    layer.num_batches_tracked.fill_(7)
+
+    average.update(layer, 1000)
+
+    assert average.state["running_mean"].item() == 2
+    assert average.state["num_batches_tracked"].item() == 7
+
+
+def test_a_saved_moving_average_goes_on():
+    layer = nn.Linear(2, 2)
+    average = Average(layer, 0.9)
+    saved = {name: value + 1 for name, value in average.state.items()}
+
+    average.load(saved)
+
+    assert all(torch.equal(average.state[name], value) for name, value in saved.items())
+    assert average.state["weight"] is not saved["weight"]
+
+
+def test_the_moving_average_is_no_part_of_the_network():
+    layer = nn.Linear(2, 2)
+    average = Average(layer, 0.5)
+
+    nn.init.zeros_(layer.weight)
+
+    assert average.state["weight"].abs().max() > 0
+    assert not average.state["weight"].requires_grad

@@ -1,0 +1,312 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import box_iou
+
+from factories import PERSON, SKY
+from jsisnet import boxes
+from jsisnet.data.sample import Batch
+from jsisnet.model.detection import BOX_WEIGHTS
+from jsisnet.model.network import JSISNet
+from jsisnet.model.rpn import UNSCALED, propose
+from jsisnet.panoptic import IGNORE
+from jsisnet.training.losses import LossConfig, Losses, mask_targets
+from jsisnet.training.matching import MatchConfig
+from jsisnet.training.objective import Objective, ObjectiveConfig
+from networks import NARROW, TINY, network, objects_of, streets
+
+ALL = ObjectiveConfig(
+    anchors=MatchConfig(
+        min_positive=0.5,
+        max_negative=0.1,
+        match_every_object=False,
+        samples=2000,
+        positives=0.5,
+    ),
+    regions=MatchConfig(
+        min_positive=0.5,
+        max_negative=0.5,
+        match_every_object=False,
+        samples=100,
+        positives=0.25,
+    ),
+)
+"""Reads every anchor and every region that counts, so that nothing is left to chance."""
+
+UNWEIGHTED = LossConfig(
+    rpn_objectness=1.0, rpn_boxes=1.0, classes=1.0, boxes=1.0, masks=1.0, semantic=1.0, l2=1.0
+)
+
+
+def losses_of(
+    made: JSISNet, batch: Batch, config: ObjectiveConfig = ALL, weights: LossConfig = UNWEIGHTED
+) -> Losses:
+    torch.manual_seed(0)
+    return Objective(made, replace(config, weights=weights))(batch)
+
+
+def only_stuff() -> Batch:
+    """Give two streets of which everything that could be counted is gone."""
+    batch = streets(0, 1)
+    nothing = objects_of([], [])
+    return replace(
+        batch,
+        objects=(nothing, nothing),
+        instance_ids=torch.zeros_like(batch.instance_ids),
+        semantic=torch.full_like(batch.semantic, SKY),
+    )
+
+
+def no_label() -> Batch:
+    batch = only_stuff()
+    return replace(batch, semantic=torch.full_like(batch.semantic, IGNORE))
+
+
+def only_crowds() -> Batch:
+    """Give two streets that a crowd of persons fills, so that no region is background either."""
+    batch = only_stuff()
+    crowd = objects_of([], [], [[0, 0, 96, 64]])
+    return replace(batch, objects=(crowd, crowd), semantic=torch.full_like(batch.semantic, PERSON))
+
+
+def one_empty() -> Batch:
+    batch = streets(0, 1)
+    ids = batch.instance_ids.clone()
+    ids[1] = 0
+    return replace(batch, objects=(batch.objects[0], objects_of([], [])), instance_ids=ids)
+
+
+def one_pixel() -> Batch:
+    """Give two streets with an object of a single pixel."""
+    batch = only_stuff()
+    ids = torch.zeros_like(batch.instance_ids)
+    ids[:, 5, 7] = 1
+    speck = objects_of([[7, 5, 8, 6]], [1])
+    return replace(batch, objects=(speck, speck), instance_ids=ids)
+
+
+CASES = [only_stuff, no_label, only_crowds, one_empty, one_pixel, lambda: streets(2, 4)]
+NAMES = ["only stuff", "no label", "only crowds", "one empty", "one pixel", "crowd and void"]
+
+
+@pytest.mark.parametrize("config", [TINY, NARROW], ids=["lite", "paper"])
+@pytest.mark.parametrize("batch", CASES, ids=NAMES)
+def test_losses_and_all_gradients_are_finite(config, batch):
+    made = network(config).train()
+
+    losses = losses_of(made, batch(), ObjectiveConfig(), LossConfig())
+    losses.total().backward()
+
+    assert all(term.isfinite() for term in losses)
+    for name, parameter in made.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    assert all(value.isfinite().all() for value in made.state_dict().values())
+
+
+@pytest.mark.parametrize("batch", [only_stuff, no_label, only_crowds])
+def test_without_things_boxes_and_masks_cost_nothing(batch):
+    losses = losses_of(network(), batch())
+
+    assert losses.rpn_boxes == losses.boxes == losses.masks == 0
+
+
+def test_without_things_anchors_and_regions_are_background():
+    losses = losses_of(network(), only_stuff())
+
+    assert losses.rpn_objectness > 0
+    assert losses.classes > 0
+
+
+def test_crowds_are_no_background():
+    losses = losses_of(network(), only_crowds())
+
+    assert losses.classes == 0
+
+
+def test_void_pixels_cost_nothing():
+    assert losses_of(network(), no_label()).semantic == 0
+
+
+def test_the_terms_add_up_to_the_total():
+    losses = losses_of(network(), streets(0, 1), ObjectiveConfig(), LossConfig())
+
+    assert losses.total().item() == pytest.approx(sum(term.item() for term in losses), rel=1e-6)
+    assert all(term > 0 for term in losses)
+
+
+def test_each_term_is_multiplied_by_its_weight():
+    plain = losses_of(network(), streets(0, 1))
+    weighted = losses_of(network(), streets(0, 1), weights=LossConfig())
+
+    table_2 = (1.0, 1.0, 1.0, 0.15, 0.3, 1.0, 5.5e-5)
+    for term, expected, weight in zip(weighted, plain, table_2, strict=True):
+        assert term.item() == pytest.approx(weight * expected.item(), rel=1e-5)
+
+
+def test_of_the_same_image_twice_only_the_masks_cost_more():
+    once, twice = (losses_of(network(), streets(*numbers)) for numbers in ((0,), (0, 0)))
+
+    for name, term in once._asdict().items():
+        factor = 2 if name == "masks" else 1
+        assert getattr(twice, name).item() == pytest.approx(factor * term.item(), rel=1e-4), name
+
+
+def test_masks_may_be_averaged_over_images_instead():
+    weights = replace(UNWEIGHTED, mask_reduction="mean")
+
+    once, twice = (losses_of(network(), streets(*n), weights=weights) for n in ((0,), (0, 0)))
+
+    assert twice.masks.item() == pytest.approx(once.masks.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("branch", ["semantic", "instance"])
+def test_a_network_of_one_branch_loses_only_by_it(branch):
+    made = network(replace(TINY, branches=branch)).train()
+
+    losses = losses_of(made, streets(0, 1))
+    losses.total().backward()
+
+    assert (losses.semantic > 0) == (branch == "semantic")
+    assert (losses.classes > 0) == (branch == "instance")
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
+
+
+def test_the_l2_term_leaves_out_a_missing_branch():
+    joint, semantic = (
+        losses_of(network(replace(TINY, branches=branches)), streets(0)).l2
+        for branches in ("joint", "semantic")
+    )
+
+    kept = [
+        p
+        for name, p in network().named_parameters()
+        if p.ndim > 1 and not name.startswith("instance.")
+    ]
+    assert semantic.item() < joint.item()
+    assert semantic.item() == pytest.approx(
+        sum(p.square().sum().item() for p in kept) / 2, rel=0.02
+    )
+
+
+def proposals_in(made: JSISNet, features: Tensor) -> list[Tensor]:
+    """Give the proposals of each image."""
+    anchors = made.instance.anchors(features)
+    found = propose(*made.instance.rpn(features), anchors, (64, 96), made.config.proposals)
+    return [found.boxes[image][found.valid[image]] for image in range(len(features))]
+
+
+def owners_of(candidates: Tensor, objects: Tensor, positive: float) -> Tensor:
+    """Give the object of each candidate, -1 for none."""
+    if not len(objects):
+        return torch.full((len(candidates),), -1)
+    best, owner = box_iou(candidates, objects).max(dim=1)
+    return torch.where(best >= positive, owner, -1)
+
+
+def test_the_rpn_terms_are_those_of_a_plain_loop():
+    made, batch = network(), streets(0, 1)
+
+    losses = losses_of(made, batch)
+
+    logits, deltas = made.instance.rpn(made.trunk(batch.images))
+    anchors = made.instance.anchors(made.trunk(batch.images))
+    objectness, offsets = [], []
+    for image, objects in enumerate(batch.objects):
+        owner = owners_of(anchors, objects.boxes, 0.5)
+        best = box_iou(anchors, objects.boxes).amax(dim=1)
+        positive, negative = (owner >= 0).nonzero()[:, 0], (best < 0.1).nonzero()[:, 0]
+        read = len(positive) + len(negative)
+        log_p = logits[image].log_softmax(dim=1)
+        objectness.append(-(log_p[positive, 1].sum() + log_p[negative, 0].sum()) / read)
+        targets = boxes.encode(objects.boxes[owner[positive]], anchors[positive], UNSCALED)
+        distance = (deltas[image, positive] - targets).abs()
+        smooth = torch.where(distance < 1, distance**2 / 2, distance - 0.5)
+        offsets.append(smooth.sum() / read)
+    torch.testing.assert_close(losses.rpn_objectness, torch.stack(objectness).mean())
+    torch.testing.assert_close(losses.rpn_boxes, torch.stack(offsets).mean())
+
+
+def test_the_region_terms_are_those_of_a_plain_loop():
+    made, batch = network(), streets(0, 3)
+    roi, background = made.instance.roi, 3
+
+    losses = losses_of(made, batch)
+
+    features = made.trunk(batch.images)
+    found = proposals_in(made, features)
+    classes, offsets, masks = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    for image, objects in enumerate(batch.objects):
+        regions = torch.cat([found[image], objects.boxes])
+        owner = owners_of(regions, objects.boxes, 0.5)
+        positive = owner >= 0
+        assert len(objects) <= positive.sum() <= 25
+        read = roi.extract(features[image : image + 1], [regions])
+        logits, deltas = roi.classify_and_refine(read)
+        channel = torch.where(positive, objects.channels[owner.clamp(min=0)], background)
+        classes += functional.cross_entropy(logits, channel, reduction="sum") / 200
+        owner, channel = owner[positive], channel[positive]
+        targets = boxes.encode(objects.boxes[owner], regions[positive], BOX_WEIGHTS)
+        rows = torch.arange(len(owner))
+        distance = (deltas[positive][rows, channel] - targets).abs()
+        offsets += torch.where(distance < 1, distance**2 / 2, distance - 0.5).sum() / 200
+        truth = mask_targets(batch.instance_ids[image], owner, regions[positive], 14)
+        mask = roi.mask(read[positive])[rows, channel]
+        masks += functional.binary_cross_entropy_with_logits(mask, truth)
+    torch.testing.assert_close(losses.classes, classes, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(losses.boxes, offsets, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(losses.masks, masks, rtol=1e-4, atol=1e-6)
+
+
+def test_true_boxes_are_regions_unless_told_otherwise():
+    hopeless = replace(TINY, proposals=replace(TINY.proposals, max_proposals=1))
+    batch = streets(0)
+
+    with_them = losses_of(network(hopeless), batch)
+    without = losses_of(network(hopeless), batch, replace(ALL, add_true_boxes=False))
+
+    assert with_them.masks > 0
+    assert with_them.boxes > 0
+    assert without.masks == without.boxes == 0
+
+
+def test_no_gradient_reaches_the_rpn_from_the_region_head():
+    made = network().train()
+    weights = replace(UNWEIGHTED, rpn_objectness=0.0, rpn_boxes=0.0)
+
+    losses_of(made, streets(0, 1), weights=weights).total().backward()
+
+    assert all(p.grad.abs().max() == 0 for p in made.instance.rpn.parameters())
+
+
+def test_both_branches_train_the_shared_trunk():
+    gradients = []
+    for branches in ("joint", "semantic", "instance"):
+        made = network(replace(TINY, branches=branches)).train()
+        losses_of(made, streets(0, 1)).total().backward()
+        gradients.append(made.trunk.stages.conv1[0].weight.grad.abs().sum())
+
+    assert min(gradients) > 0
+    assert gradients[0] not in gradients[1:]
+
+
+def test_a_narrow_paper_network_loses_by_every_term():
+    made = network(NARROW).train()
+
+    losses = losses_of(made, streets(0, 1), ObjectiveConfig(), LossConfig())
+
+    assert all(term.isfinite() and term > 0 for term in losses)
+
+
+def test_the_whole_step_runs_in_half_precision():
+    made = network().train()
+
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = losses_of(made, streets(0, 1), ObjectiveConfig(), LossConfig())
+    losses.total().backward()
+
+    assert all(term.dtype == torch.float32 and term.isfinite() for term in losses)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())

@@ -16,6 +16,9 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from jsisnet.inference.merge import MergeConfig, merge
 from jsisnet.instances import Instances
 
+MIN_MASK, MIN_STUFF_AREA = 0.5, 4096
+"""Limits of both chains."""
+
 THINGS = 80
 """Labels from 0 on that are things; the rest are stuff."""
 
@@ -49,7 +52,7 @@ def scene(size: tuple[int, int], labels: int, instances: int = 100) -> tuple[Ins
 def usual(instances: Instances, logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Merge with whole-image tensors."""
     best = functional.interpolate(logits[None], size, mode="bilinear")[0].argmax(0)
-    pasted = paste_masks_in_image(instances.masks[:, None], instances.boxes, size)[:, 0] >= 0.5
+    pasted = paste_masks_in_image(instances.masks[:, None], instances.boxes, size)[:, 0] >= MIN_MASK
     ids = torch.zeros(size, dtype=torch.int64)
     for number, index in enumerate(instances.scores.argsort(descending=True).tolist(), 1):
         free = pasted[index] & (ids == 0)
@@ -57,7 +60,7 @@ def usual(instances: Instances, logits: Tensor, size: tuple[int, int]) -> Tensor
             ids[free] = number
     for label in range(THINGS, len(logits)):
         region = (best == label) & (ids == 0)
-        if region.sum() >= 4096:
+        if region.sum() >= MIN_STUFF_AREA:
             ids[region] = len(instances) + label
     return ids
 
@@ -66,7 +69,7 @@ def compare(size: tuple[int, int], labels: int, runs: int) -> dict[str, list[flo
     """Time both chains on one case."""
     instances, logits = scene(size, labels)
     stuff = tuple(range(THINGS, labels))
-    config = MergeConfig(canvas="original")
+    config = MergeConfig(canvas="original", min_mask=MIN_MASK, min_stuff_area=MIN_STUFF_AREA)
     return in_turn(
         runs,
         ours=lambda: merge(

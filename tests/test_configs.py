@@ -1,9 +1,9 @@
 from pathlib import Path
 
-import networks
 import pytest
 import yaml
 
+import networks
 from jsisnet.config import RunConfig, from_dict, read_config, to_yaml
 
 FOLDER = Path(__file__).parent.parent / "configs"
@@ -36,7 +36,7 @@ def test_a_configuration_builds_its_network(path):
         ("paper_vistas", (512, 1024), 2, 19 * 9_000, (7 * 9_000, 13 * 9_000), 30),
     ],
 )
-def test_the_papers_settings_are_those_of_its_section_3(  # noqa: PLR0913, PLR0917
+def test_the_papers_settings_are_those_of_its_section_3(
     name, size, batch, steps, milestones, per_cell
 ):
     config = read_config(FOLDER / f"{name}.yaml")

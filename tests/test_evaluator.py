@@ -1,7 +1,7 @@
-import networks
 import numpy as np
 import pytest
 
+import networks
 from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.evaluation.panoptic_quality import summary
 from jsisnet.evaluation.score import score

@@ -1,9 +1,9 @@
-import factories
-import networks
 import numpy as np
 import pytest
 import torch
 
+import factories
+import networks
 from jsisnet import saved_model
 from jsisnet.inference.merge import MergeConfig
 from jsisnet.model.network import NetworkConfig

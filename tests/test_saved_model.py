@@ -1,11 +1,11 @@
 import json
 
-import factories
-import networks
 import pytest
 import safetensors.torch
 import torch
 
+import factories
+import networks
 from jsisnet import saved_model
 from jsisnet.saved_model import DESCRIPTION, WEIGHTS, ModelConfig
 

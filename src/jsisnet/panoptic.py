@@ -59,7 +59,7 @@ class PanopticMap:
         present = np.flatnonzero(seen[1:]) + 1
         renumber = np.zeros(len(segments) + 1, np.int32)
         renumber[present] = np.arange(1, len(present) + 1)
-        return cls(renumber[ids], tuple(segments[i - 1] for i in present))
+        return cls(renumber[ids], tuple(segments[i - 1] for i in present.tolist()))
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,3 +1,4 @@
+import inspect
 import os
 import subprocess
 import sys
@@ -19,11 +20,11 @@ def test_every_command_explains_itself_with_an_example(name, capsys):
     assert f"\n    jsisnet {name}" in text
 
 
-def test_no_line_of_the_help_is_broken_by_a_narrow_terminal(capsys):
-    for name in COMMANDS:
-        lines = app[name].help.splitlines()
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_line_of_the_help_is_broken_by_a_narrow_terminal(name):
+    lines = inspect.cleandoc(app[name].help).splitlines()
 
-        assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= 80
 
 
 def test_without_command_the_help_lists_all(capsys):

@@ -22,8 +22,8 @@ def described(capsys):
 def test_every_branch_has_its_costs(described):
     lines = described(LITE)
 
-    branches = [line for line in lines if len(line) == 5]
-    assert [line[0] for line in branches] == ["trunk", "semantic", "rpn", "roi", "masks", "all"]
+    branches = [line[0] for line in lines[lines.index([]) :] if len(line) == 5]
+    assert branches == ["trunk", "semantic", "rpn", "roi", "masks", "all"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_with_data_the_classes_are_those_of_its_annotations(described, tiny, tmp
     config.write_text(f"base: {LITE}\nroot: {tiny.images.parent}\n")
     data = ("--data.images", "photos", "--data.annotations", tiny.annotations.name)
 
-    assert described(str(config), *data)[-1][:6] == [
+    assert described(str(config), *data)[-1][1:6] == "3 things and 3 stuff,".split()
         "classes:",
         "3",
         "things",

@@ -11,7 +11,7 @@ NAME = "tf_efficientnet_lite0"
 def test_the_weights_recognise_an_espresso_and_start_a_trunk(tmp_path, capsys):
     out = tmp_path / "weights.safetensors"
 
-    assert run(["imagenet", "--out", str(out), "--photo", str(packaged("rocket", "jpg"))]) == 0
+    assert run(["imagenet", "--out", str(out), "--photo", str(packaged("rocket.jpg"))]) == 0
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     firsts = {line[0]: line[1:-1] for line in reversed(lines) if line and "." in line[0]}

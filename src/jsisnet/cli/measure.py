@@ -24,9 +24,10 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
 ) -> None:
     """Measure a model on photos with panoptic annotations: PQ, SQ and RQ.
 
-    The classes of the annotations become those of the model, as its training merged them. With
-    --out, DIR receives predictions.json and truth.json in the classes of the model, with the PNGs
-    in folders of these names, and `jsisnet score` gives the same numbers for them.
+    The classes of the annotations become those of the model, as its training
+    merged them. With --out, DIR receives predictions.json and truth.json in the
+    classes of the model, with the PNGs in folders of these names, and `jsisnet
+    score` gives the same numbers for them.
 
     The settings of the model are options too, such as --merge.canvas original.
 
@@ -76,8 +77,8 @@ def score(  # noqa: PLR0913 - the parts of a command line
 ) -> None:
     """Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.
 
-    The numbers are those of the official script. Anybody's predictions will do; no network is
-    needed.
+    The numbers are those of the official script. Anybody's predictions will do;
+    no network is needed.
 
     For example
         jsisnet score panoptic_val2017.json predictions.json

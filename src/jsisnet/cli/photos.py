@@ -57,7 +57,7 @@ def find(arguments: Sequence[str]) -> Found:
 
 
 def packaged(name: str) -> Path:
-    """Give one of scikit-image's photos, which are free.
+    """Give one of scikit-image's photos.
 
     Raises:
         ValueError: If scikit-image is not installed or lacks the photo.
@@ -65,11 +65,11 @@ def packaged(name: str) -> Path:
     package = find_spec("skimage")
     folders = [] if package is None else package.submodule_search_locations or []
     for folder in folders:
-        path = Path(folder, "data", f"{name}.png")
+        path = Path(folder, "data", name)
         if path.is_file():
             return path
     raise ValueError(
-        f"the photo {name!r} is not here; expected one of your own, or jsisnet[demo] installed"
+        f"the photo {name} is not here; expected one of your own, or jsisnet[demo] installed"
     )
 
 

@@ -9,7 +9,7 @@ from jsisnet.cli.console import display, say
 from jsisnet.cli.options import Device, Folder, Model, Overrides
 from jsisnet.cli.photos import find, packaged
 
-DEMO = ("astronaut", "chelsea", "coffee")
+DEMO = ("astronaut.png", "chelsea.png", "coffee.png")
 """Photos that `demo` segments, all of them free."""
 
 
@@ -23,14 +23,15 @@ def predict(
 ) -> int:
     """Segment photos: a class and an instance for every pixel.
 
-    For each photo DIR receives STEM.png, the map at the photo's own size with COCO's panoptic ids
-    as colours, and STEM_overlay.jpg, the map drawn on the photo. DIR/predictions.json describes all
-    maps in COCO's panoptic format; it is written when the last photo is done. Of photos with one
-    stem the second becomes STEM_2, and so on. Photos are turned as their camera says. A photo that
-    can't be read is reported, the others go on, and the exit code is 1.
+    For each photo DIR receives STEM.png, the map at the photo's own size with
+    COCO's panoptic ids as colours, and STEM_overlay.jpg, the map drawn on the
+    photo. DIR/predictions.json describes all maps in COCO's panoptic format; it
+    is written when the last photo is done. Of photos with one stem the second
+    becomes STEM_2, and so on. Photos are turned as their camera says. A photo
+    that can't be read is reported, the others go on, and the exit code is 1.
 
-    The settings of the model are options too, such as --merge.canvas original for finer edges, or
-    --merge.min-score 0.7.
+    The settings of the model are options too, such as --merge.canvas original for
+    finer edges, or --merge.min-score 0.7.
 
     For example
         jsisnet predict photo.jpg --out maps

@@ -21,12 +21,13 @@ def train(
 ) -> int:
     """Train a network on photos with COCO panoptic annotations.
 
-    The run folder holds config.yaml, metrics.jsonl, checkpoint.pt and the model, model.json and
-    model.safetensors, which `jsisnet predict --model RUN` takes. A training that was stopped, in
-    whatever way, goes on from its last checkpoint with --resume, as if nothing had happened.
+    The run folder holds config.yaml, metrics.jsonl, checkpoint.pt and the model,
+    model.json and model.safetensors, which `jsisnet predict --model RUN` takes. A
+    training that was stopped, in whatever way, goes on from its last checkpoint
+    with --resume, as if nothing had happened.
 
-    All settings of CONFIG are options too, such as --optim.lr 0.01, --train.steps 500 or
-    --root DIR, the folder in which the paths of the data begin.
+    All settings of CONFIG are options too, such as --optim.lr 0.01, --train.steps
+    500 or --root DIR, the folder in which the paths of the data begin.
 
     For example
         jsisnet train configs/overfit.yaml --root coco

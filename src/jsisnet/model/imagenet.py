@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -113,7 +114,7 @@ def classify(
         image: RGB photo; its middle is used.
         count: Number of classes to name.
     """
-    model = timm.create_model(name).eval()
+    model: Any = timm.create_model(name).eval()
     model.load_state_dict(state)
     config = model.pretrained_cfg
     side = round(CROP * min(image.shape[:2]))

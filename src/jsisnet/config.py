@@ -149,6 +149,7 @@ def from_dict(
     except (cyclopts.CycloptsError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error
     assert isinstance(made, kind)
+    _refuse_negative(asdict(made), source)  # type: ignore[call-overload]
     return made
 
 
@@ -216,6 +217,14 @@ def _check(kind: type, values: Mapping[str, Any], source: str) -> None:
         expected = _expected(hints[name], value)
         if expected is not None:
             raise ValueError(f"{source}: {name} is {value!r}; expected {expected}")
+
+
+def _refuse_negative(values: Mapping[str, Any], source: str) -> None:
+    """Refuse numbers below zero and NaN, which no setting can be."""
+    for name, value in _given(values):
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(number >= 0 for number in numbers if isinstance(number, int | float)):
+            raise ValueError(f"{source}: {name} is {value}; expected 0 or more")
 
 
 def _settings(kind: type, place: str = "") -> Iterator[tuple[str, object]]:

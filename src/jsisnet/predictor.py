@@ -50,7 +50,12 @@ class Predictor:
 
     @torch.inference_mode()
     def outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> Outputs:
-        """Give what the branches predict for an RGB photo, at the size of the network's input."""
+        """Give what the branches predict for an RGB photo, at the size of the network's input.
+
+        Raises:
+            ValueError: If the photo is no array of 8-bit RGB pixels, or has none.
+        """
+        _check(image)
         pixels = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)
         resized = resize(pixels, self.config.size)
         return self.network(resized[None].float() / 255)
@@ -58,7 +63,9 @@ class Predictor:
     def merged(self, outputs: Outputs, size: tuple[int, int]) -> PanopticMap:
         """Merge the outputs for one photo of the given height and width."""
         return merge(
-            _no_instances() if outputs.detections is None else outputs.detections.of_image(0),
+            _no_instances(self.device)
+            if outputs.detections is None
+            else outputs.detections.of_image(0),
             None if outputs.semantic is None else outputs.semantic[0],
             frame=self.config.size,
             size=size,
@@ -67,10 +74,19 @@ class Predictor:
         )
 
 
-def _no_instances() -> Instances:
+def _check(image: object) -> None:
+    """Refuse what would be taken for another photo, such as one with values from 0 to 1."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"the photo is of type {type(image).__name__}; expected a NumPy array")
+    if image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
+        found = f"{image.dtype} of shape {image.shape}"
+        raise ValueError(f"the photo is {found}; expected uint8 of height x width x 3")
+
+
+def _no_instances(device: torch.device) -> Instances:
     return Instances(
-        boxes=torch.zeros(0, 4),
-        labels=torch.zeros(0, dtype=torch.int64),
-        scores=torch.zeros(0),
-        masks=torch.zeros(0, 1, 1),
+        boxes=torch.zeros(0, 4, device=device),
+        labels=torch.zeros(0, dtype=torch.int64, device=device),
+        scores=torch.zeros(0, device=device),
+        masks=torch.zeros(0, 1, 1, device=device),
     )

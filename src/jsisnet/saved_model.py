@@ -37,6 +37,10 @@ class ModelConfig:
     merge: MergeConfig = field(default_factory=MergeConfig)
     """How the branches' predictions become one map."""
 
+    def __post_init__(self) -> None:
+        if min(self.size) < 1:
+            raise ValueError(f"size is {self.size}; expected a positive height and width")
+
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
@@ -133,7 +137,7 @@ def _categories(path: Path, values: object) -> Categories:
 def _read_description(path: Path) -> dict[str, object]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not the description of a model ({error})") from error
     if not isinstance(values, dict) or "categories" not in values:
         raise ValueError(f"{path}: not the description of a model (no categories)")

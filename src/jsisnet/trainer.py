@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -101,11 +102,22 @@ class _Run:
         self.step = 0
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to the state of a checkpoint."""
-        self.network.load_state_dict(checkpoint.network)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
-        if self.average is not None and checkpoint.average is not None:
-            self.average.load(checkpoint.average)
+        """Go back to the state of a checkpoint.
+
+        Raises:
+            ValueError: If it is that of another network, as after a change of the data's classes.
+        """
+        try:
+            self.network.load_state_dict(checkpoint.network)
+            self.optimizer.load_state_dict(checkpoint.optimizer)
+            if self.average is not None and checkpoint.average is not None:
+                self.average.load(checkpoint.average)
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = shorten(str(error), saved_model.MAX_REASON)
+            raise ValueError(
+                f"{self.folder / CHECKPOINT}: not of this network; expected the settings and the "
+                f"classes that the run began with ({reason})"
+            ) from error
         self.step = checkpoint.step
 
     def go(self, listener: Listener, validation: PanopticDataset | None) -> None:
@@ -153,8 +165,12 @@ class _Run:
             collate_fn=collate,
             pin_memory=device.type == "cuda",
         )
-        for batch in islice(loader, pace.steps - self.step):
-            yield batch.to(device)
+        try:
+            for batch in islice(loader, pace.steps - self.step):
+                yield batch.to(device)
+        except ValueError as error:
+            # A worker's error holds its whole traceback, of which the last line is the message.
+            raise ValueError(str(error).rpartition("\nValueError: ")[2].strip()) from error
 
     def _state(self) -> dict[str, Tensor]:
         """Give the weights that make the model: the moving average, if there is one."""
@@ -197,9 +213,11 @@ class Metrics:
         """Whether the file has an evaluation of the given step."""
         if path.exists():
             # A line without its end was being written when the run was killed.
-            *lines, _ = path.read_text(encoding="utf-8").split("\n")
-            entries = [json.loads(line) for line in lines]
-            kept = [entry for entry in entries if entry["step"] <= step]
+            *lines, _ = path.read_bytes().split(b"\n")
+            try:
+                kept = [entry for entry in map(json.loads, lines) if entry["step"] <= step]
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{path}: not the metrics of a training ({error})") from error
             self.validated = any(entry["step"] == step and "validation" in entry for entry in kept)
             with replacing(path) as temporary:
                 temporary.write_text("".join(map(_line, kept)), encoding="utf-8")

@@ -20,14 +20,17 @@ def names(*arguments):
     return [photo.path.as_posix() for photo in find(arguments).photos]
 
 
-def test_files_come_in_the_order_given(folder):
+@pytest.mark.usefixtures("folder")
+def test_files_come_in_the_order_given():
     assert names("b.png", "a.jpg") == ["b.png", "a.jpg"]
 
 
-def test_a_folder_stands_for_the_pictures_directly_in_it(folder):
+@pytest.mark.usefixtures("folder")
+def test_a_folder_stands_for_the_pictures_directly_in_it():
     assert names(".") == ["a.jpg", "b.png"]
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
@@ -37,7 +40,7 @@ def test_a_folder_stands_for_the_pictures_directly_in_it(folder):
         ("more/**/*.webp", ["more/deep/c.webp"]),
     ],
 )
-def test_patterns_are_those_of_the_shell(folder, pattern, expected):
+def test_patterns_are_those_of_the_shell(pattern, expected):
     assert names(pattern) == expected
 
 
@@ -51,23 +54,27 @@ def test_a_file_may_have_the_name_of_a_pattern(folder):
     assert names("[ab].png") == ["[ab].png"]
 
 
-def test_a_photo_given_twice_is_used_once(folder):
-    assert names("a.jpg", ".", "more/../a.jpg") == ["more/../a.jpg", "b.png"]
+@pytest.mark.usefixtures("folder")
+def test_a_photo_given_twice_is_used_once():
+    assert names("a.jpg", ".", "more/../a.jpg") == ["a.jpg", "b.png"]
 
 
-def test_a_named_file_is_tried_whatever_its_name(folder):
+@pytest.mark.usefixtures("folder")
+def test_a_named_file_is_tried_whatever_its_name():
     assert names("notes.txt") == ["notes.txt"]
 
 
-def test_arguments_without_photo_are_told_apart(folder):
+@pytest.mark.usefixtures("folder")
+def test_arguments_without_photo_are_told_apart():
     found = find(["a.jpg", "missing.jpg", "*.tiff"])
 
     assert found.unmatched == ("missing.jpg", "*.tiff")
     assert len(found.photos) == 1
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("arguments", [[], ["missing.jpg"], ["*.tiff", "nowhere"]])
-def test_no_photo_at_all_is_refused(folder, arguments):
+def test_no_photo_at_all_is_refused(arguments):
     with pytest.raises(ValueError, match="no photo found"):
         find(arguments)
 
@@ -89,10 +96,10 @@ def test_photos_of_one_stem_get_different_names(folder):
 
 
 def test_the_demo_has_its_photos():
-    with Image.open(packaged("astronaut")) as photo:
+    with Image.open(packaged("astronaut.png")) as photo:
         assert photo.size == (512, 512)
 
 
 def test_a_photo_that_no_package_has_is_named():
-    with pytest.raises(ValueError, match="'unicorn' is not here"):
-        packaged("unicorn")
+    with pytest.raises(ValueError, match=r"unicorn\.png is not here"):
+        packaged("unicorn.png")

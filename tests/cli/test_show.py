@@ -8,7 +8,7 @@ from jsisnet.cli.app import run
 
 
 @pytest.fixture
-def show(tiny, tmp_path):
+def show(tiny):
     """Draw the first street; gives the exit code."""
 
     def called(*options, json=tiny.annotations, photo=tiny.images / "street0.jpg"):

@@ -6,6 +6,7 @@ from PIL import Image
 
 import factories
 from jsisnet.cli.app import run
+from jsisnet.cli.photos import packaged
 from jsisnet.config import read_config
 from jsisnet.formats import coco
 
@@ -108,6 +109,26 @@ def test_predict_draws_each_map_on_its_photo(trained, tmp_path):
     }
     with Image.open(tmp_path / "street1_overlay.jpg") as overlay:
         assert overlay.size == (96, 64)
+
+
+def test_the_demo_segments_its_photos_and_says_where_to_look(trained, tmp_path, capsys):
+    out = tmp_path / "demo"
+
+    assert run(["demo", "--model", str(trained.run), "--out", str(out)]) == 0
+
+    assert f"look at {out}/*_overlay.jpg" in capsys.readouterr().out
+    for name in ("astronaut", "chelsea", "coffee"):
+        with Image.open(packaged(f"{name}.png")) as photo, Image.open(out / f"{name}.png") as map_:
+            assert map_.size == photo.size
+        assert (out / f"{name}_overlay.jpg").is_file()
+
+
+def test_the_demo_takes_photos(trained, tmp_path):
+    photo = str(trained.data.images / "street0.jpg")
+
+    assert run(["demo", photo, "--model", str(trained.run), "--out", str(tmp_path)]) == 0
+
+    assert (tmp_path / "street0_overlay.jpg").is_file()
 
 
 def test_settings_of_the_model_are_options(trained, tmp_path, capsys):

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from jsisnet.model.anchors import AnchorConfig, anchors
@@ -44,6 +45,13 @@ def test_the_paper_has_18_anchors_a_cell_on_coco_and_30_on_vistas():
     assert len(anchors((50, 50), AnchorConfig(), CPU)) == 45_000
     assert vistas.per_cell == 30
     assert len(anchors((64, 128), vistas, CPU)) == 245_760
+
+
+@pytest.mark.parametrize("values", [(), (0.0,), (8.0, -1.0)])
+@pytest.mark.parametrize("name", ["sizes", "ratios"])
+def test_anchors_need_positive_sizes_and_ratios(name, values):
+    with pytest.raises(ValueError, match=rf"anchors\.{name} is .*positive"):
+        AnchorConfig(**{name: values})
 
 
 def test_a_row_of_cells_moves_the_anchors_by_the_stride():

@@ -211,6 +211,11 @@ def test_the_paper_wants_half_a_score_and_suppresses_beyond_an_iou_of_two_fifths
     assert config.one_class_per_region
 
 
+def test_a_limit_of_none_is_refused():
+    with pytest.raises(ValueError, match="max_detections is 0; expected at least 1"):
+        DetectionConfig(max_detections=0)
+
+
 def test_the_detections_of_an_image_have_no_padding():
     detections = Detections(
         boxes=torch.arange(16.0).view(2, 2, 4),

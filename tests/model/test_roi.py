@@ -110,6 +110,12 @@ def test_the_paper_mask_branch_has_two_convolutions_of_256_channels_and_28x28_ce
     assert made.shape == (2, 80, 28, 28)
 
 
+@pytest.mark.parametrize("pool", [0, 8])
+def test_more_pooling_than_cells_is_refused(pool):
+    with pytest.raises(ValueError, match=rf"roi\.pool is {pool}; expected 1 to roi\.crop, 7"):
+        RoIConfig(crop=7, pool=pool)
+
+
 def test_an_untrained_head_is_undecided():
     roi = head()
 

@@ -182,6 +182,12 @@ def test_the_paper_keeps_1000_of_6000_candidates_at_an_iou_of_one_half():
     assert UNSCALED == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize("name", ["max_candidates", "max_proposals"])
+def test_a_limit_of_none_is_refused(name):
+    with pytest.raises(ValueError, match="expected at least 1"):
+        ProposalConfig(**{name: 0})
+
+
 def test_no_gradient_reaches_the_network_through_proposals():
     logits = torch.zeros(1, 1, 2, requires_grad=True)
     deltas = torch.zeros(1, 1, 4, requires_grad=True)

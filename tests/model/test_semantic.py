@@ -90,6 +90,12 @@ def test_whole_channels_are_dropped_in_training_if_asked():
     assert set(dropped.tolist()) == {0, 8}
 
 
+@pytest.mark.parametrize(("name", "value"), [("bins", (1, 0)), ("dropout", 1.0), ("dropout", -0.1)])
+def test_impossible_bins_and_dropouts_are_refused(name, value):
+    with pytest.raises(ValueError, match=rf"semantic\.{name} is "):
+        SemanticConfig(**{name: value})
+
+
 def test_a_branch_may_begin_with_a_reduction():
     semantic = branch(channels=16, reduce=True)
 

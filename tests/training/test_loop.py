@@ -19,7 +19,7 @@ from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.losses import Losses
 from jsisnet.training.objective import Objective, ObjectiveConfig
 from jsisnet.training.optim import OptimConfig, optimizer
-from networks import TINY, network, streets
+from networks import NARROW, TINY, network, streets
 
 
 class Poisoned(nn.Module):
@@ -75,14 +75,16 @@ def test_a_step_reports_its_terms_total_gradient_and_rate():
     assert report.lr == 0.05
 
 
-def test_lengthlower_the_loss():
-    _, reports = trained(12, OptimConfig(lr=0.02))
+@pytest.mark.parametrize("config", [TINY, NARROW], ids=["lite", "paper"])
+def test_steps_lower_the_loss(config):
+    _, reports = trained(12, OptimConfig(lr=0.02), config=config)
 
     totals = [report.total for report in reports]
 
     assert totals[-1] < 0.8 * totals[0]
 
 
+@pytest.mark.slow
 def test_a_street_is_learnt_by_heart_and_its_things_are_found():
     config = replace(TINY, anchors=AnchorConfig(sizes=(16.0, 32.0), ratios=(0.5, 1.0, 2.0, 4.0)))
     made, reports = trained(

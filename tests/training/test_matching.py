@@ -133,6 +133,15 @@ def test_nothing_is_drawn_where_all_is_ignored():
     assert drawn(0, 0) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"min_positive": 0.05}, {"max_negative": -0.1}, {"samples": 0}, {"positives": 1.5}],
+)
+def test_impossible_limits_are_refused(change):
+    with pytest.raises(ValueError, match="expected"):
+        replace(FORCED, **change)
+
+
 def test_no_candidate_is_drawn_twice():
     rows = drawn(30, 300, samples=256)
 

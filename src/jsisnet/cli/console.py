@@ -32,8 +32,9 @@ def display(*results: Table | str) -> None:
     if not out.is_terminal:
         out.width = _WIDTH
     for result in results:
-        text = isinstance(result, str)
-        out.print(result, soft_wrap=text, end="\n" if text else "\n\n")
+        out.print(result, soft_wrap=isinstance(result, str))
+        if isinstance(result, Table):
+            out.print()
 
 
 def live_console() -> Console:

@@ -16,7 +16,7 @@ def describe(
     stuff: int | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """List a network's stages, with the shapes of their outputs, parameters and multiply-adds.
+    """List a network's stages: shapes, parameters and multiply-adds.
 
     Shapes leave out the number of images or regions. Multiply-adds are those of
     convolutions and matrix products. Nothing is computed, so that any network is
@@ -26,7 +26,7 @@ def describe(
 
     For example
         jsisnet describe configs/lite.yaml
-        jsisnet describe configs/lite.yaml --things 37 --stuff 28 --augment.size 512 1024
+        jsisnet describe configs/lite.yaml --things 37 --stuff 28
         jsisnet describe coco
 
     Args:

@@ -14,8 +14,10 @@ def sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
     match error:
         case OSError(strerror=str(reason)):
-            return f"{error.filename}: {reason}" if error.filename else reason
-        case ValueError():
+            # Of a file that could not be renamed, its new name is the one that the user knows.
+            name = error.filename2 or error.filename
+            return f"{name}: {reason}" if name else reason
+        case ValueError() | OSError():
             return text
         case MemoryError():
             return "not enough memory"

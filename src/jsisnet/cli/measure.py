@@ -7,7 +7,8 @@ from cyclopts import Parameter
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
-from jsisnet.cli.options import Device, File, Folder, Model, Overrides
+from jsisnet.cli.options import Device, File, Flag, Folder, Model, Overrides
+from jsisnet.cli.outputs import refuse_to_replace
 
 
 def evaluate(  # noqa: PLR0913 - the parts of a command line
@@ -18,7 +19,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     model: Model = "coco",
     out: Folder | None = None,
     json: File | None = None,
-    recount_areas: bool = False,
+    recount_areas: Flag = False,
     device: Device = None,
     overrides: Overrides = (),
 ) -> None:
@@ -33,7 +34,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
 
     For example
         jsisnet evaluate --images val2017 --annotations panoptic_val2017.json
-        jsisnet evaluate --model runs/mine --images photos --annotations truth.json --out files
+        jsisnet evaluate --images photos --annotations truth.json --out files
 
     Args:
         images: Folder of the photos.
@@ -51,6 +52,11 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     from jsisnet.data.dataset import DataConfig, PanopticDataset
     from jsisnet.evaluation.panoptic_quality import summary
 
+    written = [] if json is None else [json]
+    if out is not None:
+        files = [out / evaluator.TRUTH, out / evaluator.PREDICTIONS]
+        written += [*files, *(file.with_suffix("") for file in files)]
+    refuse_to_replace([images, annotations, pngs or annotations.with_suffix("")], written)
     predictor = load(model, overrides, device)
     data = DataConfig(
         images=str(images),
@@ -72,8 +78,8 @@ def score(  # noqa: PLR0913 - the parts of a command line
     truth_pngs: Folder | None = None,
     prediction_pngs: Folder | None = None,
     json: File | None = None,
-    recount_areas: bool = False,
-    all_crowds: bool = False,
+    recount_areas: Flag = False,
+    all_crowds: Flag = False,
 ) -> None:
     """Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.
 
@@ -82,7 +88,7 @@ def score(  # noqa: PLR0913 - the parts of a command line
 
     For example
         jsisnet score panoptic_val2017.json predictions.json
-        jsisnet score truth.json mine.json --prediction-pngs maps --json quality.json
+        jsisnet score truth.json mine.json --prediction-pngs maps --json pq.json
 
     Args:
         truth: COCO panoptic JSON file of the truth.
@@ -97,6 +103,7 @@ def score(  # noqa: PLR0913 - the parts of a command line
     from jsisnet.evaluation import score as scoring
     from jsisnet.evaluation.panoptic_quality import summary
 
+    refuse_to_replace([truth, prediction], [] if json is None else [json])
     with progress("images") as advance:
         result, categories = scoring.score(
             truth,

@@ -11,6 +11,9 @@ Folder = Annotated[Path, Parameter(metavar="DIR")]
 File = Annotated[Path, Parameter(metavar="FILE")]
 """Path of a file."""
 
+Flag = Annotated[bool, Parameter(negative=())]
+"""Whether an option is given."""
+
 Model = Annotated[str, Parameter(metavar="NAME|DIR")]
 """Name or folder of a model."""
 

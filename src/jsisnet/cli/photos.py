@@ -75,12 +75,12 @@ def packaged(name: str) -> Path:
 
 def _matches(argument: str) -> Iterator[Path]:
     # A file may have the name of a pattern, so the name comes first.
-    exists = Path(argument).exists()
+    exists = argument != "" and Path(argument).exists()
     names = [argument] if exists else sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - patterns may be absolute
     for path in map(Path, names):
         if path.is_dir():
             yield from sorted(filter(_ispicture, path.iterdir()))
-        else:
+        elif path.exists():
             yield path
 
 

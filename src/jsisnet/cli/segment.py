@@ -30,7 +30,8 @@ def segment(
         The number of photos that could be segmented. The others are reported.
 
     Raises:
-        ValueError: If a result would take the place of a photo.
+        ValueError: If a result would take the place of a photo, or of a picture beside the photos
+            that is not the result of an earlier call.
     """
     _refuse_to_replace(photos, out)
     done = 0
@@ -63,10 +64,27 @@ def _segment(photo: Photo, predictor: Predictor, writer: coco.Writer, *, overlay
 
 def _refuse_to_replace(photos: Sequence[Photo], out: Path) -> None:
     paths = {photo.path.resolve() for photo in photos}
+    amid_photos = out.resolve() in {path.parent for path in paths}
+    earlier = _earlier(out) if amid_photos else set()
     for photo in photos:
-        for name in (f"{photo.name}.png", _overlay(photo)):
+        for name in (_map(photo), _overlay(photo)):
             if (out / name).resolve() in paths:
                 raise ValueError(f"{out / name} is a photo to segment; expected another --out")
+            if amid_photos and _map(photo) not in earlier and (out / name).exists():
+                raise ValueError(f"{out / name} lies beside the photos; expected another --out")
+
+
+def _earlier(out: Path) -> set[str]:
+    """Name the maps that an earlier call has left in a folder."""
+    try:
+        described = coco.read_annotations(out / PREDICTIONS, pngs=out, predicted=True)
+    except ValueError:
+        return set()
+    return {annotation.png.name for annotation in described.annotations}
+
+
+def _map(photo: Photo) -> str:
+    return f"{photo.name}.png"
 
 
 def _overlay(photo: Photo) -> str:

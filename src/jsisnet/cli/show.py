@@ -10,7 +10,8 @@ from jsisnet import visualize
 from jsisnet.categories import Categories
 from jsisnet.cli import tables
 from jsisnet.cli.console import display
-from jsisnet.cli.options import File
+from jsisnet.cli.options import File, Flag
+from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.pictures import write_picture
 from jsisnet.data.images import read_image
 from jsisnet.formats import coco
@@ -26,7 +27,7 @@ def show(
     *,
     out: File,
     categories: File | None = None,
-    upright: bool = False,
+    upright: Flag = False,
 ) -> None:
     """Draw a panoptic PNG on its photo, in colours, with outlines and class names.
 
@@ -41,6 +42,7 @@ def show(
         categories: JSON file that lists the categories. Default: JSON does.
         upright: Turn the photo as its camera says, which `jsisnet predict` does too.
     """
+    refuse_to_replace([image, png, json], [out])
     known = read_categories(json if categories is None else categories)
     panoptic = _read(png, json, known)
     drawn = visualize.draw(read_image(image, upright=upright), panoptic, known)

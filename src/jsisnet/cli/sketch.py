@@ -14,6 +14,7 @@ from jsisnet.data.dataset import DataConfig
 from jsisnet.describe import Shape, Stage
 from jsisnet.formats.categories import read as read_categories
 from jsisnet.model.network import NetworkConfig
+from jsisnet.panoptic import IGNORE
 
 COCO, MERGED_COCO = (80, 53), (12, 15)
 """Numbers of thing and stuff classes of COCO, as they are and merged by supercategory."""
@@ -85,6 +86,8 @@ def _counts(categories: Categories) -> tuple[int, int]:
 def _invented(things: int, stuff: int) -> Categories:
     if things < 0 or stuff < 0:
         raise ValueError(f"{things} things and {stuff} stuff classes; expected 0 or more")
+    if things + stuff > IGNORE:
+        raise ValueError(f"{things + stuff} classes; expected at most {IGNORE}")
     return Categories(
         tuple(
             Category(id=number, name=str(number), isthing=number < things)

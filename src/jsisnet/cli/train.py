@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, say
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
-from jsisnet.cli.options import Folder, Overrides
+from jsisnet.cli.options import Flag, Folder, Overrides
 
 
 def train(
@@ -16,7 +16,7 @@ def train(
     /,
     *,
     out: Folder | None = None,
-    resume: bool = False,
+    resume: Flag = False,
     overrides: Overrides = (),
 ) -> int:
     """Train a network on photos with COCO panoptic annotations.
@@ -31,7 +31,7 @@ def train(
 
     For example
         jsisnet train configs/overfit.yaml --root coco
-        jsisnet train configs/overfit.yaml --root coco --out runs/slow --optim.lr 0.001
+        jsisnet train configs/overfit.yaml --root coco --optim.lr 0.001
         jsisnet train configs/overfit.yaml --root coco --resume
 
     Args:

@@ -6,6 +6,7 @@ the place, because only it knows what the entry stands for.
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import NoReturn, TypeVar
@@ -81,7 +82,10 @@ def text(values: Entry, key: str) -> str:
 def number(values: Entry, key: str) -> float:
     """Give a field that has to be a finite number."""
     found = _required(values, key)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        _refuse(key, found, "a number")
+    # math.isfinite can't take the whole numbers that no float can hold.
+    if not abs(found) <= sys.float_info.max:
         _refuse(key, found, "a number")
     return float(found)
 

@@ -19,6 +19,11 @@ class AnchorConfig:
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Heights over widths."""
 
+    def __post_init__(self) -> None:
+        for name, values in (("sizes", self.sizes), ("ratios", self.ratios)):
+            if not values or min(values) <= 0:
+                raise ValueError(f"anchors.{name} is {values}; expected positive numbers")
+
     @property
     def per_cell(self) -> int:
         """Number of anchors of one cell."""

@@ -33,6 +33,10 @@ class DetectionConfig:
     max_detections: int = 300
     """Detections kept per image."""
 
+    def __post_init__(self) -> None:
+        if self.max_detections < 1:
+            raise ValueError(f"max_detections is {self.max_detections}; expected at least 1")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectedBoxes:

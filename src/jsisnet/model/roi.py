@@ -48,6 +48,10 @@ class RoIConfig:
     mask_norm: NormKind = "batch"
     """Normalisation of the mask branch."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.pool <= self.crop:
+            raise ValueError(f"roi.pool is {self.pool}; expected 1 to roi.crop, {self.crop}")
+
 
 class RoIHead(nn.Module):
     """Features of regions, and what the three parallel branches say of them."""

@@ -29,6 +29,13 @@ class ProposalConfig:
     max_proposals: int = 1000
     """Proposals kept per image."""
 
+    def __post_init__(self) -> None:
+        if min(self.max_candidates, self.max_proposals) < 1:
+            raise ValueError(
+                f"proposals are limited to {self.max_proposals} of {self.max_candidates} "
+                "candidates; expected at least 1 of both"
+            )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposals:

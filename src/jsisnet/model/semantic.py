@@ -36,6 +36,12 @@ class SemanticConfig:
     norm: NormKind = "batch"
     """Normalisation of all layers of the branch."""
 
+    def __post_init__(self) -> None:
+        if any(cells < 1 for cells in self.bins):
+            raise ValueError(f"semantic.bins is {self.bins}; expected positive numbers of cells")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"semantic.dropout is {self.dropout}; expected 0 or more, below 1")
+
 
 class PyramidPooling(nn.Module):
     """Adds to each place what the picture holds at several scales.

@@ -37,6 +37,18 @@ class MatchConfig:
     positives: float
     """Largest share of them that may stand for objects."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_negative <= self.min_positive <= 1:
+            raise ValueError(
+                f"candidates are negative below {self.max_negative} and positive from "
+                f"{self.min_positive}; expected 0 or more, ascending, up to 1"
+            )
+        if self.samples < 1 or not 0 <= self.positives <= 1:
+            raise ValueError(
+                f"samples is {self.samples} and positives {self.positives}; expected at least 1, "
+                "and a share of 0 to 1"
+            )
+
 
 def match(
     candidates: Float[Tensor, "n 4"],

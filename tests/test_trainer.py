@@ -223,6 +223,25 @@ def test_a_run_with_other_settings_is_not_resumed(settings, finished, change):
     assert read_config(finished / CONFIG) == settings
 
 
+def test_a_run_that_never_reached_a_checkpoint_may_begin_anew(settings, tmp_path):
+    notes = Notes(stop_after=1)
+    with pytest.raises(PowerCutError):
+        train(settings, tmp_path, notes)
+
+    train(short(settings), tmp_path, Notes())
+
+    assert read_config(tmp_path / CONFIG) == short(settings)
+
+
+def test_a_run_is_not_resumed_with_other_classes(settings, tmp_path):
+    train(short(settings), tmp_path, Notes())
+    description = tmp_path / saved_model.DESCRIPTION
+    description.write_text(description.read_text().replace('"bus"', '"tram"'))
+
+    with pytest.raises(ValueError, match="the classes of the data are not those"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+
 def test_a_resumed_run_may_have_another_pace(settings, tmp_path):
     train(short(settings), tmp_path, Notes())
     paced = short(settings, workers=1, log_every=7, checkpoint_every=9, evaluate_every=0)

@@ -83,6 +83,16 @@ def read(model: str | Path, overrides: tuple[str, ...] = ()) -> SavedModel:
     return SavedModel(config, categories, network.float().eval())
 
 
+def read_categories(folder: Path) -> Categories:
+    """Read the classes of a model, but not its network.
+
+    Raises:
+        ValueError: If the description is missing or damaged.
+    """
+    path = folder / DESCRIPTION
+    return _categories(path, _read_description(path)["categories"])
+
+
 def write(
     folder: Path,
     config: ModelConfig,

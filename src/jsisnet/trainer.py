@@ -82,6 +82,8 @@ def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool =
         temporary.write_text(to_yaml(config), encoding="utf-8")
     run = _Run(config, folder, samples, network)
     if checkpoint.exists():
+        if saved_model.read_categories(folder) != samples.categories:
+            raise ValueError(f"{folder}: the classes of the data are not those the run began with")
         run.restore(Checkpoint.load(checkpoint))
     run.go(listener, validation)
 
@@ -262,9 +264,9 @@ def _refuse_lone_samples(config: RunConfig) -> None:
 
 
 def _refuse_another_run(config: RunConfig, folder: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds a run, unless it is this one and to be resumed."""
+    """Refuse a folder that holds a trained run, unless it is this one and to be resumed."""
     path = folder / CONFIG
-    if not path.exists():
+    if not (path.exists() and (folder / CHECKPOINT).exists()):
         return
     if not resume:
         raise ValueError(f"{folder} holds a run already; expected --resume or another --out")

@@ -205,8 +205,8 @@ def _from_oklch(lightness: float, chroma: float, hue: float) -> Color:
 
 
 def _title(category: Category) -> str:
-    """Leave out what COCO appends to the names of its stuff."""
-    return re.sub(r"(-(other|merged|stuff))+$", "", category.name)
+    """Leave out what COCO appends to the names of its stuff, and line breaks."""
+    return re.sub(r"(-(other|merged|stuff))+$", "", " ".join(category.name.split()))
 
 
 def _blend(

@@ -21,7 +21,7 @@ from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Batch, collate
 from jsisnet.data.sampler import Stream, StreamSampler
 from jsisnet.evaluation.panoptic_quality import summary
-from jsisnet.formats.files import replacing
+from jsisnet.formats.files import remove_leftovers, replacing
 from jsisnet.model import imagenet
 from jsisnet.model.network import JSISNet
 from jsisnet.predictor import Predictor
@@ -78,6 +78,7 @@ def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool =
     checkpoint, trunk = folder / CHECKPOINT, config.network.trunk
     if not checkpoint.exists() and trunk.weights is not None:
         network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
+    remove_leftovers(folder)
     with replacing(folder / CONFIG) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")
     run = _Run(config, folder, samples, network)

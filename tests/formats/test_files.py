@@ -1,6 +1,6 @@
 import pytest
 
-from jsisnet.formats.files import replacing
+from jsisnet.formats.files import remove_leftovers, replacing
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -28,3 +28,13 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / name for name in (".hidden", "file.part", "file.txt")]
+    for path in (*kept, tmp_path / ".file.txt.1234.part"):
+        path.touch()
+
+    remove_leftovers(tmp_path)
+
+    assert sorted(tmp_path.iterdir()) == kept

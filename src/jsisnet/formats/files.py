@@ -6,6 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete what writers that were killed have left in a folder; nobody else may be writing."""
+    for temporary in folder.glob(".*.part"):
+        temporary.unlink()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path whose file takes the place of `path` when the block ends without error.

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jsisnet.formats.files import replacing
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
@@ -27,12 +29,10 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write the file; what was there stays until the new one is complete."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             torch.save({name: getattr(self, name) for name in self.__slots__}, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":

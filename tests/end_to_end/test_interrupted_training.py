@@ -53,14 +53,14 @@ def test_a_stopped_training_says_how_to_go_on(config, tmp_path, monkeypatch, cap
     folder = tmp_path / "run"
     monkeypatch.setattr(sys, "argv", ["jsisnet", "train", str(config), "--out", str(folder)])
     monkeypatch.setenv("JSISNET_DEBUG", "1")
-    handler = signal.getsignal(signal.SIGTERM)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=stop, args=(number, folder / "checkpoint.pt")).start()
     try:
         code = main()
     except SystemExit as error:
         code = error.code
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGINT, before)
 
     assert code == 128 + number
     assert capsys.readouterr().err == (

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,9 +9,10 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
+from jsisnet.cli import signals
 from jsisnet.cli.console import say
 from jsisnet.cli.describe import describe
-from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, TERMINATED, sentence
+from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, sentence
 from jsisnet.cli.imagenet import imagenet
 from jsisnet.cli.measure import evaluate, score
 from jsisnet.cli.overrides import split
@@ -44,13 +44,12 @@ def main() -> int:
     """Run the command of this process and give its exit code."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    # An exception, so that what is half-written is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     logging.basicConfig(format="jsisnet: %(message)s")
     if not _debugging(sys.argv):
         warnings.simplefilter("ignore")
         sys.unraisablehook = lambda _: None
-    return run(sys.argv[1:])
+    with signals.obeyed():
+        return run(sys.argv[1:])
 
 
 def run(tokens: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from jsisnet.cli import signals
 from jsisnet.cli.console import display, live_console, out
 from jsisnet.config import TrainConfig
 from jsisnet.trainer import Listener
@@ -51,6 +52,7 @@ class Bar:
 
     def stepped(self, report: StepReport) -> None:
         """Show a step."""
+        signals.insist()
         self.progress.update(self.task, completed=report.step)
         speed = self.progress.tasks[self.task].speed
         if speed is not None:
@@ -78,6 +80,7 @@ class Lines:
 
     def stepped(self, report: StepReport) -> None:
         """Show a step if it is its turn."""
+        signals.insist()
         if report.step % self.config.log_every and report.step != self.steps:
             return
         now = (report.step, time.monotonic())

@@ -1,0 +1,49 @@
+import os
+import signal
+
+import pytest
+
+from jsisnet.cli import signals
+from jsisnet.cli.errors import TERMINATED
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Let this process hear SIGINT, whoever started it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interruption_that_was_swallowed_is_raised_again():
+    with signals.obeyed():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signals.insist()
+
+
+def test_termination_exits_with_its_code():
+    with signals.obeyed(), pytest.raises(SystemExit) as raised:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert raised.value.code == TERMINATED
+
+
+def test_nothing_is_insisted_on_without_a_signal_or_after_the_block():
+    signals.insist()
+    with signals.obeyed(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    signals.insist()
+
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_interruption_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    with signals.obeyed():
+        os.kill(os.getpid(), signal.SIGINT)
+        signals.insist()
+
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -8,11 +8,11 @@ from fractions import Fraction
 from functools import cache
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
+from jsisnet.data.transforms import resize_ids
 from jsisnet.inference.paste import Window, paste, windows
 from jsisnet.inference.upsample import NO_CHANNEL, Upsampled
 from jsisnet.instances import Instances
@@ -125,7 +125,7 @@ def merge(
             fill = (ids == VOID) & (stuff != NO_CHANNEL)
             ids = torch.where(fill, stuff + (len(segments) + 1), ids)
             segments += [Segment(label=label, isthing=False) for label in labels]
-    return PanopticMap.compact(_resize_nearest(ids.cpu().numpy(), size), segments)
+    return PanopticMap.compact(resize_ids(ids.cpu().numpy(), size), segments)
 
 
 def _check(
@@ -281,16 +281,3 @@ def _warn_small_image(config: MergeConfig) -> None:
         "removed; for small images give the area as a part of the image",
         config.min_stuff_area,
     )
-
-
-def _resize_nearest(
-    ids: Int32[np.ndarray, "h w"], size: tuple[int, int]
-) -> Int32[np.ndarray, "big_h big_w"]:
-    """Resize ids, each pixel taking the one at its centre."""
-    if ids.shape == size:
-        return ids
-    rows, columns = (
-        (2 * np.arange(pixels) + 1) * cells // (2 * pixels)
-        for pixels, cells in zip(size, ids.shape, strict=True)
-    )
-    return ids.take(columns, axis=1).take(rows, axis=0)

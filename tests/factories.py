@@ -38,6 +38,14 @@ class TinyDataset:
     pngs: Path
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TinyInstances:
+    """Where `tiny_instances` has written."""
+
+    images: Path
+    annotations: Path
+
+
 def segment(label: int, **more: object) -> Segment:
     """Give a segment of one of `CATEGORIES`."""
     return Segment(label=label, isthing=CATEGORIES[label].isthing, **more)
@@ -104,6 +112,61 @@ def tiny_dataset(folder: Path, *, count: int = 6, size: tuple[int, int] = (64, 9
     content = {"images": images, "annotations": annotations, "categories": category_entries()}
     dataset.annotations.write_text(json.dumps(content))
     return dataset
+
+
+def tiny_instances(
+    folder: Path, *, count: int = 4, size: tuple[int, int] = (64, 96)
+) -> TinyInstances:
+    """Write the things of the first streets, seen on another day, in COCO instances format.
+
+    Rectangles are polygons, everything else has run lengths.
+    """
+    dataset = TinyInstances(images=folder / "other", annotations=folder / "instances_tiny.json")
+    dataset.images.mkdir(parents=True)
+    images, annotations = [], []
+    for index in range(count):
+        panoptic = tiny_map(index, size)
+        name = f"other{index}.png"
+        photo_of(panoptic, seed=100 + index).save(dataset.images / name)
+        height, width = size
+        images.append({"id": 100 + index, "file_name": name, "height": height, "width": width})
+        for number, info in enumerate(panoptic.segments, 1):
+            if info.isthing:
+                entry = {
+                    "id": 10 * index + number,
+                    "image_id": 100 + index,
+                    "category_id": CATEGORIES[info.label].id,
+                    "segmentation": _outlined(panoptic.ids == number),
+                    "iscrowd": int(info.iscrowd),
+                }
+                annotations.append(entry)
+    content = {"images": images, "annotations": annotations, "categories": thing_entries()}
+    dataset.annotations.write_text(json.dumps(content))
+    return dataset
+
+
+def thing_entries() -> list[dict[str, object]]:
+    """Give the things of `CATEGORIES` as an official file of instances lists them."""
+    return [
+        {name: entry[name] for name in ("id", "name", "supercategory")}
+        for entry in category_entries()
+        if entry["isthing"]
+    ]
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, object]:
+    """Give the uncompressed run lengths of a mask, down the columns, background first."""
+    pixels = np.concatenate([[False], mask.ravel(order="F"), [False]])
+    edges = np.flatnonzero(pixels[1:] != pixels[:-1])
+    bounds = [0, *edges.tolist(), *([] if len(edges) and edges[-1] == mask.size else [mask.size])]
+    return {"size": list(mask.shape), "counts": np.diff(bounds).tolist()}
+
+
+def _outlined(mask: np.ndarray) -> object:
+    x, y, width, height = _bbox(mask)
+    if mask.sum() < width * height:
+        return run_lengths(mask)
+    return [[x, y, x + width, y, x + width, y + height, x, y + height]]
 
 
 def category_entries() -> list[dict[str, object]]:

@@ -1,7 +1,8 @@
 """The classes of a data set, and how those of one data set become those of another."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Literal
 
 from jsisnet.panoptic import IGNORE
@@ -123,8 +124,7 @@ class Categories:
         Raises:
             ValueError: If a class of `source` has no counterpart; the message names it.
         """
-        by_name = {category.name: label for label, category in enumerate(self.items)}
-        by_name |= {name: label for label, c in enumerate(self.items) for name in c.members}
+        by_name = self._labels_by_name()
         for category in source:
             label = by_name.get(category.name)
             if label is None or self.items[label].isthing != category.isthing:
@@ -134,6 +134,62 @@ class Categories:
                     f"counterpart among the {len(self)} known ones"
                 )
         return tuple(by_name[category.name] for category in source)
+
+    def joined_with(self, other: "Categories") -> "Categories":
+        """Add the classes that another data set has besides, behind these.
+
+        Classes are matched by name, also by the names of the members of merged classes; a class
+        that both have merged gets the members of both. A class of `other` keeps its id unless that
+        is taken.
+
+        Raises:
+            ValueError: If a class is a thing here and stuff there, or `other` has merged classes
+                that are kept apart or merged in another way here; the message names it.
+        """
+        items = list(self.items)
+        names = {category.name: label for label, category in enumerate(items)}
+        owners = self._labels_by_name()
+        for category in other:
+            label = (names if category.members else owners).get(category.name)
+            if label is None:
+                label = len(items)
+                items.append(replace(category, id=_free_id(category.id, items)))
+            elif items[label].isthing != category.isthing:
+                kind, before = ("a thing", "stuff") if category.isthing else ("stuff", "a thing")
+                raise ValueError(
+                    f"category {category.name!r} is {kind} here, but {before} in the data before"
+                )
+            elif category.members:
+                members = dict.fromkeys((*items[label].members, *category.members))
+                items[label] = replace(items[label], members=tuple(members))
+            for name in category.members or (category.name,):
+                if owners.setdefault(name, label) != label:
+                    raise ValueError(
+                        f"category {name!r} is part of {items[label].name!r} here, but of "
+                        f"{items[owners[name]].name!r} in the data before; expected the classes to "
+                        "be merged in the same way"
+                    )
+        return Categories(tuple(items))
+
+    def labelled_by(self, source: "Categories") -> tuple[bool, ...]:
+        """Tell for each label whether a data set with other classes labels all that it stands for.
+
+        It does if it has the class, and of a merged class every member.
+        """
+        names = {name for c in source for name in (c.members or (c.name,))}
+        return tuple(
+            category.name in names if not category.members else names.issuperset(category.members)
+            for category in self.items
+        )
+
+    def _labels_by_name(self) -> dict[str, int]:
+        by_name = {category.name: label for label, category in enumerate(self.items)}
+        return by_name | {name: label for label, c in enumerate(self.items) for name in c.members}
+
+
+def _free_id(wanted: CategoryId, taken: Sequence[Category]) -> CategoryId:
+    ids = {category.id for category in taken}
+    return wanted if wanted not in ids else next(number for number in count(1) if number not in ids)
 
 
 def _first_twice(values: Sequence[CategoryId]) -> CategoryId:

@@ -4,14 +4,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factories import CATEGORIES, tiny_map
+import factories
+from factories import CAR, CATEGORIES, PERSON, tiny_map
 from jsisnet.categories import Categories, Category
-from jsisnet.data.dataset import DataConfig, PanopticDataset
+from jsisnet.data.dataset import DataConfig, PanopticDataset, read_categories
 from jsisnet.data.sample import Samples
 
 
 def config(tiny, **settings):
     return DataConfig(images=str(tiny.images), annotations=str(tiny.annotations), **settings)
+
+
+@pytest.fixture
+def things(tmp_path):
+    """Photos of which the things alone are annotated."""
+    return factories.tiny_instances(tmp_path / "things")
+
+
+def things_config(things, **settings):
+    return DataConfig(
+        images=str(things.images), annotations=str(things.annotations), kind="instances", **settings
+    )
 
 
 def rewritten(tiny, change):
@@ -171,7 +184,7 @@ def test_a_missing_file_is_named_when_the_dataset_is_opened(tiny, name):
 def test_a_photo_of_another_size_than_its_map_is_refused(tiny):
     Image.new("RGB", (64, 96)).save(tiny.images / "street1.png")
 
-    with pytest.raises(ValueError, match=r"street1\.png: is 96x64 pixels, but .* is 64x96"):
+    with pytest.raises(ValueError, match=r"street1\.png: is 96x64 pixels, but .*json is 64x96"):
         PanopticDataset(config(tiny))[1]
 
 
@@ -192,3 +205,139 @@ def test_wrong_areas_are_refused_unless_they_are_recounted(tiny):
     with pytest.raises(ValueError, match="but the JSON file says"):
         PanopticDataset(config(tiny))[0]
     assert len(PanopticDataset(config(tiny, recount_areas=True))[0].panoptic.segments) == 5
+
+
+def test_photos_of_an_instances_file_come_with_their_things(things):
+    dataset = PanopticDataset(things_config(things))
+
+    assert [category.name for category in dataset.categories] == ["person", "car", "bus"]
+    assert [dataset[index].image_id for index in range(len(dataset))] == [100, 101, 102, 103]
+    assert [segment.label for segment in dataset[1].panoptic.segments] == [CAR, PERSON]
+    assert dataset.image_name(1) == "other1.png"
+
+
+def test_things_can_be_merged_too(things):
+    dataset = PanopticDataset(things_config(things, merge="supercategory"))
+
+    assert [category.members for category in dataset.categories] == [("person",), ("car", "bus")]
+
+
+def test_a_missing_photo_of_an_instances_file_is_named(things):
+    (things.images / "other2.png").unlink()
+
+    with pytest.raises(ValueError, match=r"json: image 102: .*other2\.png does not exist"):
+        PanopticDataset(things_config(things))
+
+
+def test_a_photo_of_another_size_than_its_instances_file_says_is_refused(things):
+    Image.new("RGB", (64, 96)).save(things.images / "other1.png")
+
+    with pytest.raises(ValueError, match=r"other1\.png: is 96x64 pixels, but .*json is 64x96"):
+        PanopticDataset(things_config(things))[1]
+
+
+def test_a_map_of_another_size_than_its_photo_is_refused_if_the_json_file_has_no_size(tiny):
+    def forget(content):
+        for image in content["images"]:
+            del image["height"]
+
+    Image.new("RGB", (64, 96)).save(tiny.images / "street1.png")
+
+    with pytest.raises(ValueError, match=r"street1\.png: is 96x64 pixels, but .*json is 64x96"):
+        PanopticDataset(config(rewritten(tiny, forget)))[1]
+
+
+def test_a_complete_ground_truth_is_silent_about_nothing(tiny):
+    sample = PanopticDataset(config(tiny))[0]
+
+    assert sample.unlabelled == frozenset()
+    assert sample.semantic
+
+
+def test_a_file_without_stuff_says_no_classes_of_pixels(things):
+    dataset = PanopticDataset(things_config(things), CATEGORIES)
+
+    assert not dataset[0].semantic
+    assert dataset[0].unlabelled == frozenset()
+
+
+def test_where_all_classes_are_things_the_classes_of_pixels_are_known(things):
+    assert PanopticDataset(things_config(things))[0].semantic
+
+
+def test_a_thing_that_the_file_does_not_know_is_unlabelled(tiny):
+    others = Categories((*CATEGORIES, Category(id="zebra", name="zebra", isthing=True)))
+
+    assert PanopticDataset(config(tiny), others)[0].unlabelled == {6}
+
+
+def test_a_merged_thing_of_which_the_file_lacks_a_member_is_unlabelled(tiny):
+    tram = Category(id=7, name="tram", isthing=True, supercategory="vehicle")
+    merged = Categories((*CATEGORIES, tram)).merged_by("supercategory")
+
+    sample = PanopticDataset(config(tiny), merged)[0]
+
+    assert [merged[label].name for label in sample.unlabelled] == ["vehicle"]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "unlabelled", "semantic"),
+    [("all", set(), True), ("semantic", {0, 1, 2}, True), ("instances", set(), False)],
+)
+def test_what_is_not_trusted_is_as_if_it_was_not_labelled(tiny, trusted, unlabelled, semantic):
+    sample = PanopticDataset(config(tiny, trusted=trusted))[0]
+
+    assert sample.unlabelled == unlabelled
+    assert sample.semantic == semantic
+
+
+def test_the_same_photos_can_be_had_in_other_classes(tiny):
+    dataset = PanopticDataset(config(tiny, cache=True))
+    before = dataset[0].panoptic
+
+    other = dataset.in_classes(Categories(tuple(reversed(CATEGORIES.items))))
+
+    assert [5 - s.label for s in other[0].panoptic.segments] == [s.label for s in before.segments]
+    assert dataset[0].panoptic is before
+    with pytest.raises(ValueError, match=r"panoptic_tiny\.json: .*'person'"):
+        dataset.in_classes(Categories(()))
+
+
+def test_the_classes_can_be_read_alone(tiny, things):
+    assert read_categories(config(tiny)) == CATEGORIES
+    assert read_categories(config(tiny, merge="supercategory"))[1].name == "vehicle"
+    assert len(read_categories(things_config(things))) == 3
+
+
+def test_classes_that_can_not_be_merged_are_refused_with_the_name_of_the_file(things):
+    rewritten(things, lambda content: content["categories"][0].pop("supercategory"))
+
+    with pytest.raises(ValueError, match=r"instances_tiny\.json: category 'person' has no superc"):
+        PanopticDataset(things_config(things, merge="supercategory"))
+
+
+def test_data_may_have_a_root_of_its_own_below_or_beside_that_of_the_run(things):
+    folder = things.images.parent
+    relative = {"images": "other", "annotations": "instances_tiny.json", "kind": "instances"}
+
+    below = DataConfig(**relative, root=folder.name).under(str(folder.parent))
+    beside = DataConfig(**relative, root=f"../{folder.name}").under(str(folder))
+    absolute = DataConfig(**relative, root=str(folder)).under("nowhere")
+
+    assert [len(PanopticDataset(data)) for data in (below, beside, absolute)] == [4, 4, 4]
+    assert below.under("") == below
+    assert len(PanopticDataset(DataConfig(**relative, root=str(folder)))) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weight": -1.0}, "weight is -1.0; expected a number, 0 or more"),
+        ({"weight": float("inf")}, "weight is inf; expected a number"),
+        ({"trusted": "semantic"}, "trusted is semantic; expected all or instances"),
+        ({"pngs": "maps"}, "pngs is maps; expected none for kind instances"),
+    ],
+)
+def test_settings_that_contradict_an_instances_file_are_refused(things, settings, message):
+    with pytest.raises(ValueError, match=message):
+        things_config(things, **settings)

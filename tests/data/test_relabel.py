@@ -64,3 +64,12 @@ def test_a_map_without_segments_stays_void():
 
     assert panoptic.ids.tolist() == [[0, 0]]
     assert panoptic.segments == ()
+
+
+def test_a_map_in_which_nothing_is_merged_keeps_its_ids():
+    panoptic = PanopticMap(np.array([[0, 1]], np.int32), (Segment(label=CAT, isthing=True),))
+
+    relabelled_map = relabelled(panoptic, MERGED.labels_of(SOURCE), MERGED)
+
+    assert relabelled_map.ids is panoptic.ids
+    assert relabelled_map.segments[0].label == ANIMAL

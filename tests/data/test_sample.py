@@ -17,6 +17,8 @@ def example(image_id, *, value, objects):
             channels=torch.zeros(objects, dtype=torch.int64),
             crowds=torch.zeros(0, 4),
         ),
+        labelled=torch.tensor([True, False]),
+        seed=value,
         image_id=image_id,
     )
 
@@ -27,7 +29,7 @@ def batch():
 
 def tensors(of: Batch):
     each = [tensor for o in of.objects for tensor in (o.boxes, o.channels, o.crowds)]
-    return [of.images, of.semantic, of.instance_ids, *each]
+    return [of.images, of.semantic, of.instance_ids, of.labelled, *each]
 
 
 def test_examples_are_stacked_in_order():
@@ -37,14 +39,9 @@ def test_examples_are_stacked_in_order():
     assert [len(objects) for objects in stacked.objects] == [2, 0]
     assert stacked.instance_ids[:, 0, 0].tolist() == [2, 0]
     assert stacked.semantic.shape == (2, 2, 3)
-
-
-def test_images_become_numbers_between_0_and_1():
-    images = batch().images
-
-    assert images.shape == (2, 3, 2, 3)
-    assert images[0].unique().tolist() == [1.0]
-    assert torch.equal(images[1], torch.full((3, 2, 3), 0.2))
+    assert stacked.images[:, 0, 0, 0].tolist() == [255, 51]
+    assert stacked.labelled.tolist() == [[True, False], [True, False]]
+    assert stacked.seeds == (255, 51)
 
 
 def test_a_batch_has_the_length_of_its_images():

@@ -1,13 +1,17 @@
-from itertools import chain, islice
+from collections import Counter
+from itertools import accumulate, chain, islice, pairwise
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from factories import CATEGORIES, photo_of, tiny_map
 from jsisnet.data.sample import Sample, collate
-from jsisnet.data.sampler import Stream, StreamSampler, sample_index
+from jsisnet.data.sampler import Stream, StreamSampler, _order, _turns, sample_index
+from jsisnet.data.sources import Part
 from jsisnet.data.transforms import TransformConfig
 
 CONFIG = TransformConfig(size=(16, 24), min_scale=0.5, max_scale=2.0, brightness=0.2)
@@ -55,14 +59,16 @@ def equal(first, second):
 
 def test_each_run_through_the_data_holds_every_sample_once():
     for epoch in range(20):
-        run = [sample_index(epoch * 7 + place, 7, seed=0) for place in range(7)]
+        run = [sample_index(epoch * 7 + place, (Part(length=7),), seed=0) for place in range(7)]
 
         assert sorted(run) == list(range(7))
 
 
 def test_each_run_and_each_seed_has_its_own_order():
     def order(epoch, seed):
-        return tuple(sample_index(epoch * 50 + place, 50, seed) for place in range(50))
+        return tuple(
+            sample_index(epoch * 50 + place, (Part(length=50),), seed) for place in range(50)
+        )
 
     orders = {order(epoch, seed) for epoch in range(5) for seed in range(5)}
 
@@ -70,8 +76,99 @@ def test_each_run_and_each_seed_has_its_own_order():
 
 
 def test_positions_are_found_in_any_order():
-    forward = [sample_index(position, 6, seed=1) for position in range(60)]
-    backward = [sample_index(position, 6, seed=1) for position in reversed(range(60))]
+    forward = [sample_index(position, (Part(length=6),), seed=1) for position in range(60)]
+    backward = [
+        sample_index(position, (Part(length=6),), seed=1) for position in reversed(range(60))
+    ]
+
+    assert backward[::-1] == forward
+
+
+def shares(parts, count, seed=0):
+    """Count how often each sample of each part lies at the first positions."""
+    counts = Counter(sample_index(position, parts, seed) for position in range(count))
+    ends = accumulate(part.length for part in parts)
+    return [
+        [counts[i] for i in range(end - part.length, end)]
+        for end, part in zip(ends, parts, strict=True)
+    ]
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.floats(0.1, 4)), min_size=1, max_size=4),
+    st.integers(0, 3),
+)
+def test_a_round_holds_each_part_as_often_as_its_length_times_its_weight(pairs, seed):
+    parts = tuple(Part(length=length, weight=weight) for length, weight in pairs)
+    expected = [max(1, round(part.length * part.weight)) for part in parts]
+
+    for rounds in (1, 2, 5):
+        found = shares(parts, rounds * sum(expected), seed)
+
+        assert [sum(part) for part in found] == [rounds * share for share in expected]
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.floats(0.1, 4)), min_size=1, max_size=4),
+    st.integers(1, 200),
+)
+def test_photos_of_a_part_are_seen_equally_often_up_to_any_position(pairs, count):
+    parts = tuple(Part(length=length, weight=weight) for length, weight in pairs)
+
+    assert all(max(part) - min(part) <= 1 for part in shares(parts, count))
+
+
+def test_a_photo_of_weight_3_is_seen_3_times_as_often():
+    parts = (Part(length=10), Part(length=4, weight=3.0), Part(length=8, weight=0.5))
+
+    assert shares(parts, 26 * 2) == [[2] * 10, [6] * 4, [1] * 8]
+
+
+def test_parts_take_turns_at_random():
+    parts = (Part(length=50), Part(length=50))
+
+    turns = [sample_index(position, parts, seed=0) < 50 for position in range(100)]
+
+    assert 30 < sum(one != other for one, other in pairwise(turns)) < 70
+
+
+def test_each_round_and_each_seed_has_its_own_turns():
+    parts = (Part(length=10), Part(length=10))
+
+    def turns(number, seed):
+        places = range(number * 20, number * 20 + 20)
+        return tuple(sample_index(place, parts, seed) < 10 for place in places)
+
+    assert len({turns(number, seed) for number in range(4) for seed in range(4)}) == 16
+
+
+def test_parts_of_one_length_have_orders_of_their_own():
+    parts = (Part(length=30), Part(length=30))
+    places = [sample_index(position, parts, seed=0) for position in range(60)]
+
+    first, second = [p for p in places if p < 30], [p - 30 for p in places if p >= 30]
+
+    assert sorted(first) == sorted(second)
+    assert first != second
+
+
+def test_a_part_alone_is_read_as_without_parts_whatever_its_weight():
+    alone, weighted = ((Part(length=9, weight=weight),) for weight in (1.0, 2.5))
+
+    places = [[sample_index(p, parts, seed=0) for p in range(50)] for parts in (alone, weighted)]
+
+    assert places[0] == places[1]
+
+
+def test_positions_of_several_parts_are_found_in_any_order():
+    parts = (Part(length=5), Part(length=3, weight=2.0))
+
+    forward = [sample_index(position, parts, seed=1) for position in range(100)]
+    _turns.cache_clear()
+    _order.cache_clear()
+    backward = [sample_index(position, parts, seed=1) for position in reversed(range(100))]
 
     assert backward[::-1] == forward
 

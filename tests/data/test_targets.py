@@ -9,10 +9,10 @@ from jsisnet.panoptic import IGNORE, Segment
 THING_CHANNELS = {PERSON: 0, CAR: 1, BUS: 2}
 
 
-def targets(ids, *segments, min_box=1):
+def targets(ids, *segments, min_box=1, **silence):
     panoptic = panoptic_map(ids, *segments)
     image = torch.zeros(3, *panoptic.size, dtype=torch.uint8)
-    sample = Sample(image=image, panoptic=panoptic, image_id=1)
+    sample = Sample(image=image, panoptic=panoptic, image_id=1, **silence)
     return example(sample, CATEGORIES, min_box=min_box)
 
 
@@ -76,3 +76,43 @@ def test_a_map_without_segments_gives_no_objects_and_only_void():
     assert found.instance_ids.unique().tolist() == [0]
     assert found.objects.boxes.shape == (0, 4)
     assert found.objects.channels.shape == (0,)
+
+
+def test_all_things_are_labelled_unless_the_ground_truth_is_silent_about_some():
+    full, partial = targets([[0]]), targets([[0]], unlabelled=frozenset([CAR]))
+
+    assert full.labelled.tolist() == [True, True, True]
+    assert partial.labelled.tolist() == [True, False, True]
+
+
+def test_an_object_of_a_class_that_is_labelled_in_part_is_an_object():
+    found = targets([[1, 2]], segment(CAR), segment(BUS), unlabelled=frozenset([CAR]))
+
+    assert found.objects.channels.tolist() == [THING_CHANNELS[CAR], THING_CHANNELS[BUS]]
+
+
+def test_without_labelled_things_there_are_no_objects_but_classes_of_pixels():
+    crowd = segment(PERSON, iscrowd=True)
+
+    found = targets([[1, 2, 3]], segment(SKY), segment(CAR), crowd, unlabelled=frozenset(range(3)))
+
+    assert not found.labelled.any()
+    assert len(found.objects) == len(found.objects.crowds) == 0
+    assert found.instance_ids.tolist() == [[0, 0, 0]]
+    assert found.semantic.tolist() == [[SKY, CAR, PERSON]]
+
+
+def test_without_classes_of_pixels_all_of_them_are_void():
+    found = targets([[0, 1]], segment(CAR), semantic=False)
+
+    assert found.semantic.tolist() == [[IGNORE, IGNORE]]
+    assert found.instance_ids.tolist() == [[0, 1]]
+    assert found.labelled.all()
+
+
+def test_the_seed_is_handed_on():
+    sample = Sample(
+        image=torch.zeros(3, 1, 1, dtype=torch.uint8), panoptic=panoptic_map([[0]]), image_id=1
+    )
+
+    assert example(sample, CATEGORIES, seed=2**64 - 1).seed == 2**64 - 1

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -324,3 +326,11 @@ def test_a_crowd_stays_one():
 
 def test_void_stays_void():
     assert (small_street(4).ids == VOID).mean() == pytest.approx(1 / 16, abs=0.01)
+
+
+def test_what_the_ground_truth_is_silent_about_stays_known():
+    sample = replace(noise(), unlabelled=frozenset([PERSON]), semantic=False)
+
+    varied = transform(sample, MIRROR, random())
+
+    assert (varied.unlabelled, varied.semantic) == ({PERSON}, False)

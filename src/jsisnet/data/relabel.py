@@ -33,4 +33,5 @@ def relabelled(panoptic: PanopticMap, labels: Sequence[int], categories: Categor
         numbers[i] = len(segments)
         if not isthing:
             stuff[label] = len(segments)
-    return PanopticMap(numbers[panoptic.ids], tuple(segments))
+    merged = len(segments) < len(panoptic.segments)
+    return PanopticMap(numbers[panoptic.ids] if merged else panoptic.ids, tuple(segments))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
 from jsisnet.categories import Categories
@@ -25,6 +25,12 @@ class Sample:
 
     image_id: ImageId
     """Names the photo within its data set."""
+
+    unlabelled: frozenset[int] = frozenset()
+    """Labels of the things that the ground truth is silent about: they may be anywhere."""
+
+    semantic: bool = True
+    """Whether the classes of the pixels are there to be learned, not the objects alone."""
 
 
 @runtime_checkable
@@ -65,6 +71,8 @@ class Example:
     semantic: UInt8[Tensor, "h w"]
     instance_ids: Int32[Tensor, "h w"]
     objects: Objects
+    labelled: Bool[Tensor, " t"]
+    seed: int
     image_id: ImageId
 
 
@@ -72,8 +80,8 @@ class Example:
 class Batch:
     """Several examples of one size; tensors are on one device."""
 
-    images: Float[Tensor, "b 3 h w"]
-    """RGB in [0, 1]; normalising it is the network's business."""
+    images: UInt8[Tensor, "b 3 h w"]
+    """RGB."""
 
     semantic: UInt8[Tensor, "b h w"]
     """Label of each pixel, `IGNORE` where it is void. Crowds have the label of their class."""
@@ -83,6 +91,13 @@ class Batch:
 
     objects: tuple[Objects, ...]
     """Objects of each image; their order is that of `instance_ids`."""
+
+    labelled: Bool[Tensor, "b t"]
+    """Which thing channels the source of each image labels. Things of the others may be anywhere in
+    it, so nothing there is background for them."""
+
+    seeds: tuple[int, ...]
+    """Seed of what a training draws for each image, whatever batch the image is in."""
 
     image_ids: tuple[ImageId, ...]
     """Names of the images."""
@@ -111,6 +126,8 @@ class Batch:
                 )
                 for objects in self.objects
             ),
+            labelled=function(self.labelled),
+            seeds=self.seeds,
             image_ids=self.image_ids,
         )
 
@@ -118,9 +135,11 @@ class Batch:
 def collate(examples: Sequence[Example]) -> Batch:
     """Stack examples of one size, at least one."""
     return Batch(
-        images=torch.stack([example.image for example in examples]).float().div_(255),
+        images=torch.stack([example.image for example in examples]),
         semantic=torch.stack([example.semantic for example in examples]),
         instance_ids=torch.stack([example.instance_ids for example in examples]),
         objects=tuple(example.objects for example in examples),
+        labelled=torch.stack([example.labelled for example in examples]),
+        seeds=tuple(example.seed for example in examples),
         image_ids=tuple(example.image_id for example in examples),
     )

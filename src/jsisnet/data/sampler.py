@@ -11,13 +11,16 @@ from itertools import count
 
 import numpy as np
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from jsisnet.data.sample import Example, Samples
+from jsisnet.data.sources import Part, Sources
 from jsisnet.data.targets import example
 from jsisnet.data.transforms import TransformConfig, transform
 
-_ORDER, _VARIATION = range(2)
+_ORDER, _VARIATION, _TRAINING, _ROUND = range(4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,13 +46,14 @@ class StreamSampler:
 
 
 class Stream(Dataset[Example]):
-    """Examples by position: run after run through the samples, each in its own random order."""
+    """Examples by position, in random order: run after run through the samples of each source."""
 
     def __init__(self, samples: Samples, config: TransformConfig, *, seed: int = 0) -> None:
         """Open the stream.
 
         Args:
-            samples: At least one photo with ground truth.
+            samples: At least one photo with ground truth; those of `Sources` are seen as often as
+                the weights of their parts say.
             config: How the photos are varied.
             seed: Not negative.
 
@@ -63,27 +67,60 @@ class Stream(Dataset[Example]):
         self.samples = samples
         self.config = config
         self.seed = seed
+        parts = samples.parts if isinstance(samples, Sources) else (Part(length=len(samples)),)
+        self.parts = tuple(part for part in parts if part.length)
 
     def __getitem__(self, position: int) -> Example:
-        sample = self.samples[sample_index(position, len(self.samples), self.seed)]
+        sample = self.samples[sample_index(position, self.parts, self.seed)]
         varied = transform(sample, self.config, _generator(self.seed, _VARIATION, position))
-        return example(varied, self.samples.categories, min_box=self.config.min_box)
+        return example(
+            varied,
+            self.samples.categories,
+            min_box=self.config.min_box,
+            seed=_seed(self.seed, _TRAINING, position),
+        )
 
 
-def sample_index(position: int, length: int, seed: int) -> int:
-    """Tell which of `length` samples lies at a position of the stream.
+def sample_index(position: int, parts: tuple[Part, ...], seed: int) -> int:
+    """Tell which sample lies at a position of the stream.
 
-    Positions 0 to `length - 1` hold each sample once, so do the next `length`, and so on.
+    The stream is cut into rounds. In each of them the parts take turns at random, every part as
+    often as it has photos, times its weight (rounded, but at least once). At its turns a part goes
+    through its photos, in an order of its own in each run through them, so none of them is ever
+    seen twice more than another.
+
+    Args:
+        position: 0 or more.
+        parts: Samples of one part lie behind those of the other; none is empty.
+        seed: Not negative.
     """
-    epoch, place = divmod(position, length)
-    return int(_order(epoch, length, seed)[place])
+    shares = tuple(max(1, round(part.weight * part.length)) for part in parts)
+    number, place = divmod(position, sum(shares))
+    part, turn = _turns(number, shares, seed)[place].tolist()
+    run, place = divmod(number * shares[part] + turn, parts[part].length)
+    before = sum(other.length for other in parts[:part])
+    return before + int(_order(run, parts[part].length, part, seed)[place])
 
 
 @lru_cache(maxsize=4)
-def _order(epoch: int, length: int, seed: int) -> torch.Tensor:
-    return torch.randperm(length, generator=_generator(seed, _ORDER, epoch))
+def _turns(number: int, shares: tuple[int, ...], seed: int) -> Int64[Tensor, "positions 2"]:
+    """Give for each position of a round the part whose turn it is, and its turns before."""
+    parts = torch.arange(len(shares)).repeat_interleave(torch.tensor(shares))
+    parts = parts[torch.randperm(len(parts), generator=_generator(seed, _ROUND, number))]
+    turns = torch.zeros_like(parts)
+    for part, share in enumerate(shares):
+        turns[parts == part] = torch.arange(share)
+    return torch.stack([parts, turns], dim=1)
+
+
+@lru_cache(maxsize=64)
+def _order(run: int, length: int, part: int, seed: int) -> Int64[Tensor, " length"]:
+    return torch.randperm(length, generator=_generator(seed, _ORDER, run, part))
 
 
 def _generator(*key: int) -> torch.Generator:
-    state = np.random.SeedSequence(key).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
+    return torch.Generator().manual_seed(_seed(*key))
+
+
+def _seed(*key: int) -> int:
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])

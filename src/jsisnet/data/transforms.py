@@ -1,6 +1,6 @@
 """From a photo of any size to a network input, with and without augmentation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -134,11 +134,7 @@ def transform(sample: Sample, config: TransformConfig, generator: torch.Generato
     if flip < config.hflip:
         image = image.flip(-1)
         ids = ids[:, ::-1]
-    return Sample(
-        image=image,
-        panoptic=PanopticMap.compact(ids, sample.panoptic.segments),
-        image_id=sample.image_id,
-    )
+    return replace(sample, image=image, panoptic=PanopticMap.compact(ids, sample.panoptic.segments))
 
 
 def _scaled_size(

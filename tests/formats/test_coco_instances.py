@@ -1,0 +1,267 @@
+import json
+from copy import deepcopy
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hotcoco import COCO, mask
+
+import factories
+from factories import BUS, CAR, CATEGORIES, PERSON, segment
+from jsisnet.formats import coco_instances
+
+SQUARE = [1, 0, 3, 0, 3, 2, 1, 2]
+"""Corners of the 2x2 pixels at the right of the first column."""
+
+CONTENT = {
+    "images": [{"id": 7, "file_name": "photo.JPG", "height": 3, "width": 4}],
+    "annotations": [
+        {"id": 11, "image_id": 7, "category_id": 3, "segmentation": [SQUARE], "iscrowd": 0}
+    ],
+    "categories": factories.thing_entries(),
+}
+IMAGE, ANNOTATION = ("images", 0), ("annotations", 0)
+
+
+def write(folder, content=CONTENT):
+    path = folder / "instances.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def changed(*keys, **values):
+    """Copy `CONTENT` with new values in the entry that the keys lead to."""
+    content = deepcopy(CONTENT)
+    target = content
+    for key in keys:
+        target = target[key]
+    for key, value in values.items():
+        if value is None:
+            del target[key]
+        else:
+            target[key] = value
+    return content
+
+
+def things(*shapes, **more):
+    """Give annotations of cars with these shapes."""
+    common = {"image_id": 7, "category_id": 3} | more
+    return [{"id": i, "segmentation": shape} | common for i, shape in enumerate(shapes)]
+
+
+def drawn(folder, annotations):
+    path = write(folder, CONTENT | {"annotations": annotations})
+    file = coco_instances.read_annotations(path, images=folder)
+    return coco_instances.draw(file.annotations[0], file.categories)
+
+
+def runs(*rows):
+    return factories.run_lengths(np.array(rows, bool))
+
+
+def test_a_file_lists_photos_with_their_things(tmp_path):
+    file = coco_instances.read_annotations(write(tmp_path), images=tmp_path / "photos")
+
+    annotation = file.annotations[0]
+    assert [category.name for category in file.categories] == ["person", "car", "bus"]
+    assert (annotation.image_id, annotation.size) == (7, (3, 4))
+    assert annotation.image == tmp_path / "photos" / "photo.JPG"
+    assert [(i.id, i.category_id, i.iscrowd) for i in annotation.instances] == [(11, 3, False)]
+
+
+def test_all_categories_are_things_whether_the_file_says_so_or_not(tmp_path):
+    content = changed("categories", 0, isthing=1)
+
+    categories = coco_instances.read_categories(write(tmp_path, content))
+
+    assert [(c.isthing, c.supercategory) for c in categories] == [
+        (True, "person"),
+        (True, "vehicle"),
+        (True, "vehicle"),
+    ]
+
+
+def test_pixels_that_no_thing_covers_are_void(tmp_path):
+    panoptic = drawn(tmp_path, CONTENT["annotations"])
+
+    assert panoptic.ids.tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert panoptic.segments == (segment(CAR),)
+
+
+def test_a_thing_may_have_several_parts(tmp_path):
+    left, right = [0, 0, 1, 0, 1, 3, 0, 3], [3, 0, 4, 0, 4, 1, 3, 1]
+
+    panoptic = drawn(tmp_path, things([left, right]))
+
+    assert panoptic.ids.tolist() == [[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_polygons_and_both_kinds_of_run_lengths_are_the_same_to_it(tmp_path):
+    uncompressed = runs([0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0])
+    compressed = mask.fr_py_objects(uncompressed, 3, 4)
+    compressed["counts"] = compressed["counts"].decode()
+
+    maps = [drawn(tmp_path, things(s)) for s in ([SQUARE], uncompressed, compressed)]
+
+    assert [m.ids.tolist() for m in maps] == [[[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]] * 3
+
+
+def test_of_two_things_the_smaller_one_lies_on_top(tmp_path):
+    all_of_it = [0, 0, 4, 0, 4, 3, 0, 3]
+
+    maps = [drawn(tmp_path, things(*s)) for s in ([[SQUARE], [all_of_it]], [[all_of_it], [SQUARE]])]
+
+    assert maps[0].ids.tolist() == [[2, 1, 1, 2], [2, 1, 1, 2], [2, 2, 2, 2]]
+    assert maps[1].ids.tolist() == [[1, 2, 2, 1], [1, 2, 2, 1], [1, 1, 1, 1]]
+
+
+def test_crowds_lie_below_everything(tmp_path):
+    crowd = things(runs([0, 0, 1, 0], [0] * 4, [0] * 4), iscrowd=1)
+    crowd[0]["id"] = 5
+
+    panoptic = drawn(tmp_path, [*things([SQUARE]), *crowd])
+
+    assert panoptic.ids.tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert panoptic.segments == (segment(CAR), segment(CAR, iscrowd=True))
+
+
+def test_of_two_equally_large_things_the_later_one_lies_on_top(tmp_path):
+    panoptic = drawn(tmp_path, things([SQUARE], [SQUARE]))
+
+    assert panoptic.areas().tolist() == [0, 4]
+
+
+def test_a_photo_without_things_is_all_void(tmp_path):
+    panoptic = drawn(tmp_path, [])
+
+    assert panoptic.size == (3, 4)
+    assert not panoptic.ids.any()
+    assert panoptic.segments == ()
+
+
+def test_outlines_may_leave_the_photo_a_little(tmp_path):
+    panoptic = drawn(tmp_path, things([[-1.5, 1, 7, 1, 7, 5, -1.5, 5]]))
+
+    assert panoptic.ids.tolist() == [[0] * 4, [1] * 4, [1] * 4]
+
+
+def test_the_things_of_streets_are_read_as_they_were_drawn(tmp_path):
+    tiny = factories.tiny_instances(tmp_path)
+    file = coco_instances.read_annotations(tiny.annotations, images=tiny.images)
+    labels = [PERSON, CAR, BUS]
+
+    for index, annotation in enumerate(file.annotations):
+        panoptic, street = (
+            coco_instances.draw(annotation, file.categories),
+            factories.tiny_map(index),
+        )
+        listed = [number for number, s in enumerate(street.segments, 1) if s.isthing]
+        expected = np.array([0, *(listed.index(n) + 1 if n in listed else 0 for n in range(1, 9))])
+        assert np.array_equal(panoptic.ids, expected[street.ids])
+        assert [(labels[s.label], s.iscrowd) for s in panoptic.segments] == [
+            (street.segments[n - 1].label, street.segments[n - 1].iscrowd) for n in listed
+        ]
+
+
+def test_masks_are_those_of_the_official_tools(tmp_path):
+    generator = np.random.default_rng(0)
+    blobs = [generator.uniform(-5, [65, 45], (corners, 2)) for corners in range(3, 23)]
+    shapes = [[blob.ravel().tolist()] for blob in blobs]
+    shapes += [[a[0], b[0]] for a, b in pairwise(shapes)]
+    image = {"id": 0, "file_name": "a.png", "height": 40, "width": 60}
+    annotations = [
+        {"id": i, "image_id": i, "category_id": 1, "segmentation": shape, "area": 1, "iscrowd": 0}
+        for i, shape in enumerate(shapes, 1)
+    ]
+    content = {
+        "images": [image | {"id": i} for i in range(1, len(shapes) + 1)],
+        "annotations": annotations,
+        "categories": factories.thing_entries(),
+    }
+    path = write(tmp_path, content)
+    official = COCO(str(path))
+
+    file = coco_instances.read_annotations(path, images=tmp_path)
+
+    for annotation, entry in zip(file.annotations, annotations, strict=True):
+        ids = coco_instances.draw(annotation, file.categories).ids
+        assert np.array_equal(ids, official.annToMask(entry))
+
+
+RUNS = runs([1, 0, 0, 0], [0] * 4, [0] * 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", r"found \[\], expected an object"),
+        ({}, "has no 'categories'"),
+        (changed(images=None), "has no 'images'"),
+        (changed(annotations=None), "has no 'annotations'"),
+        (changed(*IMAGE, id=None), r"images\[0\]: has no 'id'"),
+        (changed(*IMAGE, height=None), "image 7: has no 'height'"),
+        (changed(*IMAGE, width=0), "image 7: 'width' is 0, expected a whole number of at least 1"),
+        (changed(*IMAGE, file_name="../a.jpg"), "image 7: 'file_name' is .* inside its folder"),
+        (changed(*IMAGE, file_name="C:a.jpg"), "image 7: 'file_name' is .* inside its folder"),
+        (changed(images=CONTENT["images"] * 2), "image 7: is listed twice"),
+        (changed("categories", 1, isthing=0), "category 3 .'car'. is stuff"),
+        (changed("categories", 1, id=1), "category id 1 occurs twice"),
+        (changed(*ANNOTATION, id=None), r"annotations\[0\]: has no 'id'"),
+        (changed(annotations=CONTENT["annotations"] * 2), "annotation 11: is listed twice"),
+        (changed(*ANNOTATION, image_id=None), "annotation 11: has no 'image_id'"),
+        (changed(*ANNOTATION, image_id=8), "image 8: annotation 11: the image is not listed"),
+        (changed(*ANNOTATION, category_id=92), "annotation 11: 'category_id' is 92, expected one"),
+        (changed(*ANNOTATION, iscrowd=2), "image 7: annotation 11: 'iscrowd' is 2"),
+        (changed(*ANNOTATION, segmentation=None), "image 7: annotation 11: has no 'segmentation'"),
+        (changed(*ANNOTATION, segmentation=[]), "annotation 11: has no 'segmentation'; a box"),
+        (changed(*ANNOTATION, segmentation=5), "annotation 11: 'segmentation' is 5, expected a l"),
+        (changed(*ANNOTATION, segmentation=SQUARE), "polygon 0 .* is no list of x, y"),
+        (changed(*ANNOTATION, segmentation=[SQUARE, SQUARE[:4]]), "polygon 1 .* three corners"),
+        (changed(*ANNOTATION, segmentation=[SQUARE[:7]]), "polygon 0 .* three corners"),
+        (changed(*ANNOTATION, segmentation=[[SQUARE, [1]]]), "polygon 0 .* three corners"),
+        (changed(*ANNOTATION, segmentation=[["1"] * 6]), "polygon 0 .* than finite numbers"),
+        (changed(*ANNOTATION, segmentation=[[float("nan")] * 6]), "than finite numbers"),
+        (changed(*ANNOTATION, segmentation=[[10**400] * 6]), "than finite numbers"),
+        (changed(*ANNOTATION, segmentation=[[9e9] * 6]), "far outside the photo of 3x4 pixels"),
+        (changed(*ANNOTATION, segmentation=RUNS | {"size": [4, 3]}), r"\[4, 3\], expected .*3, 4"),
+        (changed(*ANNOTATION, segmentation=RUNS | {"counts": [0, 1]}), "no whole .* up to 12"),
+        (changed(*ANNOTATION, segmentation=RUNS | {"counts": [13, -1]}), "no whole numbers"),
+        (changed(*ANNOTATION, segmentation=RUNS | {"counts": [1.5, 10.5]}), "no whole numbers"),
+        (changed(*ANNOTATION, segmentation=RUNS | {"counts": "~~~~"}), "annotation 11: .*be read"),
+        (changed(*ANNOTATION, segmentation={"size": [3, 4]}), "annotation 11: .* can't be read"),
+    ],
+)
+def test_a_malformed_file_is_refused_in_one_sentence(tmp_path, content, message):
+    path = write(tmp_path, content)
+
+    with pytest.raises(ValueError, match=message) as caught:
+        coco_instances.read_annotations(path, images=tmp_path)
+
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_categories_that_break_a_rule_are_refused_when_read_alone(tmp_path):
+    with pytest.raises(ValueError, match=r"instances\.json: category 3 .'car'. is stuff"):
+        coco_instances.read_categories(write(tmp_path, changed("categories", 1, isthing=0)))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere\.json: can't be read: No such file"):
+        coco_instances.read_annotations(tmp_path / "nowhere.json", images=tmp_path)
+
+
+def test_ids_may_be_texts(tmp_path):
+    content = changed(*IMAGE, id="a/7")
+    content["annotations"][0] |= {"id": "x", "image_id": "a/7"}
+
+    file = coco_instances.read_annotations(write(tmp_path, content), images=tmp_path)
+
+    assert file.annotations[0].image_id == "a/7"
+    assert file.annotations[0].instances[0].id == "x"
+
+
+def test_labels_are_those_of_the_given_categories(tmp_path):
+    file = coco_instances.read_annotations(write(tmp_path), images=tmp_path)
+
+    assert coco_instances.draw(file.annotations[0], CATEGORIES).segments == (segment(CAR),)

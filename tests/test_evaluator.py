@@ -1,11 +1,19 @@
+import json
+import operator
+import pickle
+from dataclasses import replace
+from functools import reduce
+
 import numpy as np
 import pytest
+from hotcoco import mask as run_lengths
 
+import factories
 import networks
 from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.evaluation.panoptic_quality import summary
 from jsisnet.evaluation.score import score
-from jsisnet.evaluator import PREDICTIONS, TRUTH, evaluate
+from jsisnet.evaluator import PREDICTIONS, RANKED, TRUTH, evaluate
 from jsisnet.inference.merge import MergeConfig
 from jsisnet.predictor import Predictor
 from jsisnet.saved_model import ModelConfig, SavedModel
@@ -21,15 +29,29 @@ def dataset(tiny, request):
     return PanopticDataset(config)
 
 
+def predicting(categories, **settings):
+    """Give a network that finds things, with these settings."""
+    made = replace(networks.TINY, **settings)
+    config = ModelConfig(size=SIZE, network=made, merge=MergeConfig(min_stuff_area=0.0))
+    network = networks.network(made, categories)
+    if network.instance is not None:
+        network.instance.roi.classify.weight.data *= 100
+    return Predictor(SavedModel(config, categories, network))
+
+
 @pytest.fixture
 def predictor(dataset):
-    config = ModelConfig(size=SIZE, network=networks.TINY, merge=MergeConfig(min_stuff_area=0.0))
-    network = networks.network(networks.TINY, dataset.categories)
-    return Predictor(SavedModel(config, dataset.categories, network))
+    return predicting(dataset.categories)
+
+
+@pytest.fixture
+def streets(tiny):
+    config = DataConfig(images=str(tiny.images), annotations=str(tiny.annotations))
+    return PanopticDataset(config)
 
 
 def test_every_segment_of_the_truth_is_found_or_missed(dataset, predictor):
-    quality = evaluate(predictor, dataset)
+    quality = evaluate(predictor, dataset).panoptic
 
     truths = [dataset[index].panoptic for index in range(len(dataset))]
     things = sum(not segment.iscrowd for truth in truths for segment in truth.segments)
@@ -37,7 +59,7 @@ def test_every_segment_of_the_truth_is_found_or_missed(dataset, predictor):
 
 
 def test_the_written_files_score_the_same_to_the_last_digit(dataset, predictor, tmp_path):
-    quality = evaluate(predictor, dataset, out=tmp_path)
+    quality = evaluate(predictor, dataset, out=tmp_path).panoptic
 
     scored, categories = score(tmp_path / TRUTH, tmp_path / PREDICTIONS)
 
@@ -59,3 +81,121 @@ def test_progress_is_told_photo_by_photo(dataset, predictor):
     evaluate(predictor, dataset, on_image=lambda done, total: told.append((done, total)))
 
     assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_the_mean_iou_is_that_of_the_semantic_branch(streets):
+    predictor = predicting(streets.categories)
+
+    confusion = evaluate(predictor, streets).semantic.confusion
+
+    truths = [streets[number].panoptic.labels() for number in range(len(streets))]
+    photo = streets[1].image.permute(1, 2, 0).numpy()
+    labels = predictor.semantic_labels(predictor.outputs(photo), SIZE)
+    alone = evaluate(predictor, streets, share=(1, 6)).semantic.confusion
+    assert confusion.sum() == sum((truth != 255).sum() for truth in truths)
+    assert alone.sum(0).tolist() == np.bincount(labels.ravel(), minlength=6).tolist()
+
+
+def test_average_precision_is_measured_on_demand(streets):
+    predictor = predicting(streets.categories)
+
+    assert evaluate(predictor, streets).instances is None
+    collected = evaluate(predictor, streets, ap=True).instances
+    assert [photo.number for photo in collected.photos] == list(range(6))
+    assert sum(len(photo.truth.labels) for photo in collected.photos) == 6 + 6 + 2 + 1
+    assert sum(photo.iscrowd.sum() for photo in collected.photos) == 1
+
+
+def test_average_precision_ranks_more_detections_than_the_map_shows(streets):
+    predictor = predicting(streets.categories)
+
+    result = evaluate(predictor, streets, ap=True)
+
+    counts = [len(photo.scores) for photo in result.instances.photos]
+    assert min(counts) > networks.TINY.detection.max_detections
+    assert max(counts) <= RANKED.max_detections
+    assert all(photo.scores.min() >= RANKED.min_score for photo in result.instances.photos)
+
+
+def test_average_precision_leaves_the_other_numbers_as_they_are(streets):
+    predictor = predicting(streets.categories)
+
+    without = evaluate(predictor, streets).summary(streets.categories)
+    result = evaluate(predictor, streets, ap=True).summary(streets.categories)
+
+    assert {name: result[name] for name in without} == without
+    assert set(result) - set(without) == {"mask_ap", "mask_ap50", "box_ap", "box_ap50", "instances"}
+
+
+def test_boxes_and_masks_are_those_of_the_photo_not_of_the_networks_input(tmp_path):
+    tiny = factories.tiny_dataset(tmp_path, count=1, size=(128, 144))
+    data = DataConfig(images=str(tiny.images), annotations=str(tiny.annotations))
+    predictor = predicting(factories.CATEGORIES)
+
+    (photo,) = evaluate(predictor, PanopticDataset(data), ap=True).instances.photos
+
+    image = PanopticDataset(data)[0].image.permute(1, 2, 0).numpy()
+    boxes = predictor.outputs(image, RANKED).extra.of_image(0).boxes.numpy()
+    assert photo.size == (128, 144)
+    assert photo.found.boxes == pytest.approx(boxes * [1.5, 2, 1.5, 2])
+    for mask, (x0, y0, x1, y1) in zip(photo.found.masks, photo.found.boxes, strict=True):
+        rows, columns = run_lengths.decode({"size": photo.size, "counts": mask}).nonzero()
+        inside = (rows + 0.5 > y0) & (rows + 0.5 < y1) & (columns + 0.5 > x0) & (columns + 0.5 < x1)
+        assert inside.all()
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 7])
+def test_the_shares_of_all_processes_add_up_to_the_whole(streets, processes):
+    predictor = predicting(streets.categories)
+    shares = [
+        evaluate(predictor, streets, share=(rank, processes), ap=True) for rank in range(processes)
+    ]
+
+    sent = [pickle.loads(pickle.dumps(share)) for share in shares]
+    total = reduce(operator.add, reversed(sent)).summary(streets.categories)
+
+    assert total == evaluate(predictor, streets, ap=True).summary(streets.categories)
+
+
+def test_a_share_tells_of_its_own_photos(streets):
+    told = []
+
+    evaluate(
+        predicting(streets.categories),
+        streets,
+        share=(1, 4),
+        on_image=lambda done, total: told.append((done, total)),
+    )
+
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_a_share_is_not_written(streets, tmp_path):
+    predictor = predicting(streets.categories)
+
+    with pytest.raises(ValueError, match="one of 2 processes can't write the predictions of all"):
+        evaluate(predictor, streets, out=tmp_path, share=(0, 2))
+
+
+def test_without_a_semantic_branch_there_is_no_mean_iou(streets):
+    predictor = predicting(streets.categories, branches="instance")
+
+    result = evaluate(predictor, streets, ap=True).summary(streets.categories)
+
+    assert "miou" not in result
+    assert "mask_ap" in result
+
+
+def test_without_an_instance_branch_there_is_no_average_precision(streets):
+    predictor = predicting(streets.categories, branches="semantic")
+
+    result = evaluate(predictor, streets, ap=True).summary(streets.categories)
+
+    assert "mask_ap" not in result
+    assert result["miou"] >= 0
+
+
+def test_a_summary_is_plain_json(streets):
+    result = evaluate(predicting(streets.categories), streets, ap=True).summary(streets.categories)
+
+    assert json.loads(json.dumps(result, allow_nan=False)) == result

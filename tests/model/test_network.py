@@ -7,6 +7,7 @@ from torchvision.models import resnet50
 
 from factories import BUS, CAR, CATEGORIES, PERSON
 from jsisnet.categories import Categories
+from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.roi import RoIConfig
 from jsisnet.model.semantic import SemanticConfig
@@ -126,7 +127,7 @@ def test_masks_are_those_of_the_detected_class_in_the_final_box():
 
     with torch.no_grad():
         features = made.trunk(photos(1))
-        detections = branch(features, (64, 96))
+        (detections,) = branch(features, (64, 96), branch.config.detection)
         expected = branch.roi.extract(features, detections.boxes.unbind())
 
     assert detections.valid.any()
@@ -238,3 +239,38 @@ def test_a_thinner_region_head_fits_no_kernel_of_imagenet(resnet50_weights):
 
     kernels = {k: v for k, v in made.instance.roi.stage.state_dict().items() if v.ndim == 4}
     assert all(value.abs().max() == 0 for value in kernels.values())
+
+
+def test_things_are_detected_by_other_rules_besides():
+    made = network()
+    sure_of(made, 1)
+    rules = DetectionConfig(max_overlap=0.9, one_class_per_region=False, max_detections=9)
+
+    with torch.no_grad():
+        alone, both = made(photos(2)), made(photos(2), rules)
+
+    assert alone.extra is None
+    assert torch.equal(both.detections.masks, alone.detections.masks)
+    assert both.extra.boxes.shape == (2, 9, 4)
+    assert both.extra.valid.sum() > both.detections.valid.sum()
+
+
+def test_other_rules_give_what_a_network_of_these_rules_gives():
+    rules = DetectionConfig(max_overlap=0.9, one_class_per_region=False, max_detections=9)
+    made, other = network(), network(replace(TINY, detection=rules))
+    for one in (made, other):
+        sure_of(one, 1)
+
+    with torch.no_grad():
+        extra, expected = made(photos(2), rules).extra, other(photos(2)).detections
+
+    for name in ("boxes", "labels", "scores", "masks", "valid"):
+        assert torch.equal(getattr(extra, name), getattr(expected, name))
+
+
+def test_a_network_without_instances_ignores_rules_for_them():
+    with torch.no_grad():
+        made = network(replace(TINY, branches="semantic"))(photos(1), DetectionConfig())
+
+    assert made.detections is None
+    assert made.extra is None

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
-from jsisnet.cli.options import Device, File, Flag, Folder, Model, Overrides
+from jsisnet.cli.options import Device, File, Flag, Folder, InstancesFrom, Model, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 
 
@@ -17,18 +17,23 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     annotations: File,
     pngs: Folder | None = None,
     model: Model = "coco",
+    instances_from: InstancesFrom = None,
     out: Folder | None = None,
     json: File | None = None,
+    ap: bool = True,
     recount_areas: Flag = False,
     device: Device = None,
     overrides: Overrides = (),
 ) -> None:
-    """Measure a model on photos with panoptic annotations: PQ, SQ and RQ.
+    """Measure a model on photos with panoptic annotations: PQ, mean IoU and AP.
+
+    PQ, SQ and RQ are those of the merged maps, the mean IoU that of the semantic
+    branch, and the average precision (AP) that of the instance branch.
 
     The classes of the annotations become those of the model, as its training
     merged them. With --out, DIR receives predictions.json and truth.json in the
     classes of the model, with the PNGs in folders of these names, and `jsisnet
-    score` gives the same numbers for them.
+    score` gives the same PQ for them.
 
     The settings of the model are options too, such as --merge.canvas original.
 
@@ -41,8 +46,11 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
         annotations: COCO panoptic JSON file.
         pngs: Folder of the annotations' PNGs. Default: named like the JSON file, beside it.
         model: Name of an embedded model, or a model or run folder.
+        instances_from: Model that finds the instances in place of the first one, whose semantic
+            branch and settings of the merge stay.
         out: Folder that receives predictions and truth; made if it is missing.
         json: File that receives the numbers, as percentages.
+        ap: Whether to measure average precision, which takes about half as long again.
         recount_areas: Accept annotations whose areas differ from their PNGs.
         device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
         overrides: Settings that win over the model's own.
@@ -50,14 +58,13 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     from jsisnet import evaluator
     from jsisnet.cli.models import load
     from jsisnet.data.dataset import DataConfig, PanopticDataset
-    from jsisnet.evaluation.panoptic_quality import summary
 
     written = [] if json is None else [json]
     if out is not None:
         files = [out / evaluator.TRUTH, out / evaluator.PREDICTIONS]
         written += [*files, *(file.with_suffix("") for file in files)]
     refuse_to_replace([images, annotations, pngs or annotations.with_suffix("")], written)
-    predictor = load(model, overrides, device)
+    predictor = load(model, overrides, device, instances_from=instances_from)
     data = DataConfig(
         images=str(images),
         annotations=str(annotations),
@@ -66,8 +73,8 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     )
     dataset = PanopticDataset(data, predictor.categories)
     with progress("photos") as advance:
-        result = evaluator.evaluate(predictor, dataset, out=out, on_image=advance)
-    _report(summary(result, predictor.categories), json)
+        result = evaluator.evaluate(predictor, dataset, out=out, on_image=advance, ap=ap)
+    _report(result.summary(predictor.categories), json)
 
 
 def score(  # noqa: PLR0913 - the parts of a command line
@@ -119,5 +126,7 @@ def score(  # noqa: PLR0913 - the parts of a command line
 
 def _report(result: dict[str, Any], json: Path | None) -> None:
     display(tables.quality_of_classes(result), tables.quality(result))
+    if "miou" in result or "mask_ap" in result:
+        display(tables.branches(result))
     if json is not None:
         write_json(result, json)

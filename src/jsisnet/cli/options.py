@@ -17,6 +17,9 @@ Flag = Annotated[bool, Parameter(negative=())]
 Model = Annotated[str, Parameter(metavar="NAME|DIR")]
 """Name or folder of a model."""
 
+InstancesFrom = Annotated[str | None, Parameter(metavar="NAME|DIR")]
+"""Name or folder of a model that finds the instances in place of the first one."""
+
 Device = Annotated[str | None, Parameter(metavar="NAME")]
 """Name of a device; ``None`` for the best one."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from jsisnet.cli.console import display, say
-from jsisnet.cli.options import Device, Folder, Model, Overrides
+from jsisnet.cli.options import Device, Folder, InstancesFrom, Model, Overrides
 from jsisnet.cli.photos import find, packaged
 
 DEMO = ("astronaut.png", "chelsea.png", "coffee.png")
@@ -17,6 +17,7 @@ def predict(
     *images: Annotated[str, Parameter(name="IMAGE")],
     out: Folder,
     model: Model = "coco",
+    instances_from: InstancesFrom = None,
     device: Device = None,
     overlay: bool = True,
     overrides: Overrides = (),
@@ -41,6 +42,8 @@ def predict(
         images: Photos, folders of photos, or patterns.
         out: Folder for the results; made if it is missing.
         model: Name of an embedded model, or a model or run folder.
+        instances_from: Model that finds the instances in place of the first one, whose semantic
+            branch and settings of the merge stay.
         device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
         overlay: Whether to draw the maps on the photos.
         overrides: Settings that win over the model's own.
@@ -51,7 +54,7 @@ def predict(
     found = find(images)
     for argument in found.unmatched:
         say(f"{argument}: no photo found")
-    predictor = load(model, overrides, device)
+    predictor = load(model, overrides, device, instances_from=instances_from)
     done = segment(found.photos, predictor, out, overlay=overlay)
     if done:
         results = "*_overlay.jpg" if overlay else "*.png"

@@ -8,7 +8,7 @@ from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.errors import sentence
 from jsisnet.cli.photos import Photo
-from jsisnet.cli.pictures import write_picture
+from jsisnet.formats.pictures import write_picture
 from jsisnet.data.images import read_image
 from jsisnet.evaluator import PREDICTIONS
 from jsisnet.formats import coco

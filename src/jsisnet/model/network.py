@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from jsisnet.categories import Categories
 from jsisnet.model.anchors import AnchorConfig, anchors
 from jsisnet.model.blocks import LastStage
-from jsisnet.model.detection import DetectionConfig, Detections, detect
+from jsisnet.model.detection import DetectedBoxes, DetectionConfig, Detections, detect
 from jsisnet.model.roi import RoIConfig, RoIHead
-from jsisnet.model.rpn import ProposalConfig, Proposals, RegionProposalNetwork, propose
+from jsisnet.model.rpn import ProposalConfig, RegionProposalNetwork, propose
 from jsisnet.model.semantic import SemanticBranch, SemanticConfig
 from jsisnet.model.trunk import Trunk, TrunkConfig
 
@@ -56,6 +56,9 @@ class Outputs:
     detections: Detections | None
     """Things; ``None`` without that branch."""
 
+    extra: Detections | None = None
+    """Things by other rules, if they were asked for."""
+
 
 class InstanceBranch(nn.Module):
     """Mask R-CNN on the shared map: proposals, then class, box and mask of each.
@@ -73,31 +76,28 @@ class InstanceBranch(nn.Module):
         self.roi = RoIHead(channels, len(thing_labels), config.roi)
         self.register_buffer("thing_labels", torch.tensor(thing_labels), persistent=False)
 
-    def forward(self, features: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Detections:
-        """Detect things in images of the given height and width."""
+    def forward(
+        self, features: Float[Tensor, "b c h w"], size: tuple[int, int], *rules: DetectionConfig
+    ) -> tuple[Detections, ...]:
+        """Detect things in images of the given height and width, by each set of rules."""
         objectness, deltas = self.rpn(features)
         proposals = propose(objectness, deltas, self.anchors(features), size, self.config.proposals)
-        return self.detect_in(features, proposals, size)
+        regions = self.roi.extract(features, proposals.boxes.unbind())
+        logits, deltas = self.roi.classify_and_refine(regions)
+        logits = logits.view(len(features), -1, logits.shape[-1])
+        deltas = deltas.view(len(features), -1, *deltas.shape[1:])
+        return tuple(
+            self._with_masks(features, detect(logits, deltas, proposals, size, config))
+            for config in rules
+        )
 
     def anchors(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "a 4"]:
         """Place the anchors of a shared map."""
         height, width = features.shape[-2:]
         return anchors((height, width), self.config.anchors, features.device)
 
-    def detect_in(
-        self, features: Float[Tensor, "b c h w"], proposals: Proposals, size: tuple[int, int]
-    ) -> Detections:
-        """Classify and refine proposals, then read the refined boxes again for their masks."""
-        batch = len(features)
-        regions = self.roi.extract(features, proposals.boxes.unbind())
-        class_logits, deltas = self.roi.classify_and_refine(regions)
-        found = detect(
-            class_logits.view(batch, -1, class_logits.shape[-1]),
-            deltas.view(batch, -1, *deltas.shape[1:]),
-            proposals,
-            size,
-            self.config.detection,
-        )
+    def _with_masks(self, features: Float[Tensor, "b c h w"], found: DetectedBoxes) -> Detections:
+        """Read the refined boxes again for their masks."""
         regions = self.roi.extract(features, found.boxes.unbind())
         logits = self.roi.mask(regions)
         rows = torch.arange(len(logits), device=logits.device)
@@ -106,7 +106,7 @@ class InstanceBranch(nn.Module):
             boxes=found.boxes,
             labels=self.thing_labels[found.channels],
             scores=found.scores,
-            masks=masks.view(batch, -1, *masks.shape[1:]),
+            masks=masks.view(len(features), -1, *masks.shape[1:]),
             valid=found.valid,
         )
 
@@ -141,13 +141,24 @@ class JSISNet(nn.Module):
             InstanceBranch(channels, things, config) if config.branches != "semantic" else None
         )
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Outputs:
-        """Predict for RGB images with values in [0, 1]."""
+    def forward(
+        self, images: Float[Tensor, "b 3 h w"], extra: DetectionConfig | None = None
+    ) -> Outputs:
+        """Predict for RGB images with values in [0, 1].
+
+        Args:
+            images: Images of one size.
+            extra: Other rules than the network's own to detect things by, besides.
+        """
         features = self.trunk(images)
         height, width = images.shape[-2:]
+        semantic = None if self.semantic is None else self.semantic(features).float()
+        if self.instance is None:
+            return Outputs(semantic=semantic, detections=None)
+        rules = [self.config.detection] if extra is None else [self.config.detection, extra]
+        found = self.instance(features, (height, width), *rules)
         return Outputs(
-            semantic=None if self.semantic is None else self.semantic(features).float(),
-            detections=None if self.instance is None else self.instance(features, (height, width)),
+            semantic=semantic, detections=found[0], extra=None if extra is None else found[1]
         )
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
@@ -168,3 +179,27 @@ class JSISNet(nn.Module):
                 if f"layer4.{name}" in state and state[f"layer4.{name}"].shape == value.shape
             }
             stage.load_state_dict(fitting, strict=False)
+
+    def load_fitting(self, state: dict[str, Tensor]) -> int:
+        """Take over what fits of another network: every value of the same name and shape.
+
+        Args:
+            state: State dictionary of a `JSISNet`.
+
+        Returns:
+            The number of values taken over.
+
+        Raises:
+            ValueError: If the stages of the trunk don't fit, as they do for another trunk.
+        """
+        own = self.state_dict()
+        fitting = {
+            name: value
+            for name, value in state.items()
+            if name in own and own[name].shape == value.shape
+        }
+        lacking = [name for name in own if name.startswith("trunk.stages.") and name not in fitting]
+        if lacking:
+            raise ValueError(f"its trunk is another one: {lacking[0]} does not fit")
+        self.load_state_dict(fitting, strict=False)
+        return len(fitting)

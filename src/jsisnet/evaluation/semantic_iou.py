@@ -1,0 +1,86 @@
+"""Mean IoU: how well each pixel's predicted class matches the true one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
+
+from jsisnet.categories import Categories
+from jsisnet.panoptic import IGNORE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SemanticIoU:
+    """Sums of one or more images; ``+`` joins the images of two sums."""
+
+    confusion: Int64[np.ndarray, "k k"]
+    """Pixels by their true and their predicted label; those of true void are not counted."""
+
+    @classmethod
+    def zero(cls, num_labels: int) -> "SemanticIoU":
+        """Give the sums of no image."""
+        return cls(np.zeros((num_labels, num_labels), np.int64))
+
+    def __add__(self, other: "SemanticIoU") -> "SemanticIoU":
+        return SemanticIoU(self.confusion + other.confusion)
+
+    @property
+    def seen(self) -> Bool[np.ndarray, " k"]:
+        """Labels that the truth or the prediction has; only these enter the mean."""
+        return self._union > 0
+
+    @property
+    def iou(self) -> Float64[np.ndarray, " k"]:
+        """Intersection over union from 0 to 1, over all images; NaN for labels not `seen`."""
+        both = self.confusion.diagonal()
+        nothing = np.full(len(both), np.nan)
+        return np.divide(both, self._union, out=nothing, where=self.seen)
+
+    @property
+    def _union(self) -> Int64[np.ndarray, " k"]:
+        return self.confusion.sum(0) + self.confusion.sum(1) - self.confusion.diagonal()
+
+
+def count(
+    truth: Int32[np.ndarray, "h w"], prediction: Int32[np.ndarray, "h w"], num_labels: int
+) -> SemanticIoU:
+    """Compare the labels of one image.
+
+    Args:
+        truth: True labels, `IGNORE` where it is void.
+        prediction: Predicted labels; a class for every pixel.
+        num_labels: Number of labels, K.
+
+    Returns:
+        Sums of this image.
+
+    Raises:
+        ValueError: If a label is none of the K.
+    """
+    known = truth != IGNORE
+    true, predicted = truth[known].astype(np.int64), prediction[known]
+    for name, labels in (("true", true), ("predicted", predicted)):
+        if labels.size and not 0 <= labels.min() <= labels.max() < num_labels:
+            raise ValueError(
+                f"the {name} labels are {labels.min()} to {labels.max()}; expected 0 to "
+                f"{num_labels - 1}"
+            )
+    pairs = np.bincount(true * num_labels + predicted, minlength=num_labels**2)
+    return SemanticIoU(pairs.astype(np.int64).reshape(num_labels, num_labels))
+
+
+def summary(result: SemanticIoU, categories: Categories) -> dict[str, object]:
+    """Describe sums as plain values in percent, ready for a JSON file.
+
+    Returns:
+        ``miou``, the mean over the classes seen, and ``semantic``, one entry for each class. What
+        has no value is ``None``.
+    """
+    iou, seen = 100 * result.iou, result.seen
+    return {
+        "miou": float(iou[seen].mean()) if seen.any() else None,
+        "semantic": [
+            {"name": category.name, "iou": float(iou[label]) if seen[label] else None}
+            for label, category in enumerate(categories)
+        ],
+    }

@@ -82,7 +82,7 @@ def streets(*numbers: int, size: tuple[int, int] = (64, 96)) -> Batch:
         panoptic = factories.tiny_map(number, size)
         image = torch.from_numpy(np.array(factories.photo_of(panoptic, seed=number)))
         sample = Sample(image=image.permute(2, 0, 1), panoptic=panoptic, image_id=number)
-        examples.append(example(sample, factories.CATEGORIES))
+        examples.append(example(sample, factories.CATEGORIES, seed=number))
     return collate(examples)
 
 

@@ -99,3 +99,95 @@ def test_a_thing_is_no_counterpart_of_stuff():
 
     with pytest.raises(ValueError, match="the stuff category 'car'"):
         CATEGORIES.labels_of(source)
+
+
+def things(*names, **more):
+    return Categories(tuple(category(i, n, isthing=True, **more) for i, n in enumerate(names, 1)))
+
+
+def merged(**groups):
+    return Categories(
+        tuple(
+            category(i, name, isthing=True, members=tuple(members.split()))
+            for i, (name, members) in enumerate(groups.items(), 1)
+        )
+    )
+
+
+def test_classes_are_joined_by_name_in_order_of_first_appearance():
+    joined = things("cat", "dog").joined_with(things("cow", "cat", "emu"))
+
+    assert [c.name for c in joined] == ["cat", "dog", "cow", "emu"]
+
+
+def test_an_id_that_is_taken_is_replaced_by_a_free_one():
+    joined = things("cat", "dog").joined_with(things("dog", "cow", "emu"))
+
+    assert [(c.id, c.name) for c in joined] == [(1, "cat"), (2, "dog"), (3, "cow"), (4, "emu")]
+
+
+def test_classes_joined_with_their_own_or_none_stay_as_they_are():
+    assert CATEGORIES.joined_with(CATEGORIES) == CATEGORIES
+    assert Categories(()).joined_with(CATEGORIES) == CATEGORIES
+    assert CATEGORIES.joined_with(Categories(())) == CATEGORIES
+
+
+def test_merged_classes_get_the_members_of_both():
+    joined = merged(vehicle="car bus", pet="cat").joined_with(merged(vehicle="bus tram"))
+
+    assert [(c.name, c.members) for c in joined] == [
+        ("vehicle", ("car", "bus", "tram")),
+        ("pet", ("cat",)),
+    ]
+
+
+def test_a_member_of_a_merged_class_joins_it():
+    joined = merged(vehicle="car bus").joined_with(things("bus", "cat"))
+
+    assert [c.name for c in joined] == ["vehicle", "cat"]
+
+
+def test_a_class_named_like_a_merged_one_joins_it_whatever_its_members_are_named():
+    both = merged(person="person rider", rider="jockey")
+
+    assert both.joined_with(both) == both
+
+
+def test_a_class_that_is_a_thing_here_and_stuff_there_is_named():
+    with pytest.raises(ValueError, match="'car' is stuff here, but a thing in the data before"):
+        things("car").joined_with(Categories((category(1, "car"),)))
+    with pytest.raises(ValueError, match="'car' is a thing here, but stuff in the data before"):
+        Categories((category(1, "car"),)).joined_with(things("car"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (things("car", "bus"), merged(vehicle="car bus")),
+        (merged(vehicle="car", toy="bus"), merged(vehicle="car bus")),
+    ],
+)
+def test_classes_that_are_merged_in_two_ways_are_refused(first, second):
+    with pytest.raises(
+        ValueError, match=r"'(car|bus)' is part of 'vehicle' here, but of '(car|toy)"
+    ):
+        first.joined_with(second)
+
+
+def test_too_many_classes_in_all_are_refused():
+    with pytest.raises(ValueError, match="300 categories; expected at most 255"):
+        things(*map(str, range(200))).joined_with(things(*map(str, range(100, 300))))
+
+
+def test_a_data_set_labels_the_classes_that_it_has():
+    ours = things("cat", "dog", "cow")
+
+    assert ours.labelled_by(things("cow", "cat")) == (True, False, True)
+
+
+def test_a_data_set_labels_a_merged_class_if_it_has_all_members():
+    ours = merged(vehicle="car bus", pet="cat dog")
+
+    assert ours.labelled_by(things("bus", "cat", "car")) == (True, False)
+    assert ours.labelled_by(merged(vehicle="car bus", pet="dog")) == (True, False)
+    assert ours.labelled_by(CATEGORIES) == (True, False)

@@ -274,3 +274,87 @@ def test_the_settings_of_a_model_pass_the_same_door():
         from_dict(ModelConfig, {"sice": [64, 96]}, source="m")
     with pytest.raises(ValueError, match="m: size is missing"):
         from_dict(ModelConfig, {}, source="m")
+
+
+MORE = {"photos": DATA, "things": DATA | {"kind": "instances", "weight": 2}}
+THINGS = replace(PHOTOS, kind="instances", weight=2.0)
+
+
+def test_further_data_has_names_of_ones_own():
+    config = made({"more_data": MORE})
+
+    assert config.more_data == {"photos": PHOTOS, "things": THINGS}
+    assert made().more_data == made({"more_data": {}}).more_data == {}
+
+
+def test_options_win_over_the_values_of_further_data_and_add_some():
+    config = made(
+        {"more_data": MORE},
+        *("--more-data.things.weight", "0.5", "--more-data.photos.cache"),
+        *("--more-data.my-own.images", "photos", "--more-data.my_own.annotations=truth.json"),
+    )
+
+    assert config.more_data == {
+        "photos": replace(PHOTOS, cache=True),
+        "things": replace(THINGS, weight=0.5),
+        "my_own": PHOTOS,
+    }
+
+
+def test_further_data_survives_being_written_and_read(written):
+    config = made({"more_data": MORE})
+
+    assert read_config(written(to_yaml(config))) == config
+
+
+def test_a_base_may_have_further_data(written):
+    written(f"data: {DATA}\nmore_data: {{a: {DATA}, b: {DATA}}}", "base.yaml")
+
+    config = read_config(written(f"base: base.yaml\nmore_data: {{b: {{weight: 0}}, c: {DATA}}}"))
+
+    assert [data.weight for data in config.more_data.values()] == [1, 0, 1]
+
+
+def test_all_data_begins_in_the_root_of_the_run_or_of_its_own():
+    config = made(
+        {
+            "root": "data",
+            "more_data": {"near": DATA | {"root": "../near"}, "far": DATA | {"root": "/far"}},
+        }
+    )
+
+    assert [data.images for data in config.sources()] == [
+        "data/photos",
+        "data/../near/photos",
+        "/far/photos",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more_data", "message"),
+    [
+        (3, "more_data is 3; expected settings by name"),
+        (None, "more_data is None; expected settings by name"),
+        ({"a": 3}, "more_data.a is 3; expected settings by name"),
+        ({"a": {}}, "more_data.a"),
+        ({"a": {"images": "x"}}, "more_data.a.annotations is missing"),
+        ({"a": {"imagse": "x"}}, "more_data.a.imagse; did you mean more_data.a.images?"),
+        ({"a": DATA | {"kind": "coco"}}, 'Choose from: "panoptic", "instances"'),
+        ({"a": DATA | {"weight": -1}}, "weight is -1.0; expected a number, 0 or more"),
+        ({"a-b": DATA}, "more_data.a-b: expected a name of lower-case letters, digits and _"),
+        ({"A": DATA}, "more_data.A: expected a name of lower-case letters"),
+        ({1: DATA}, "more_data.1: expected a name of lower-case letters"),
+        ({"class": DATA}, "more_data.class: expected a name of lower-case letters"),
+    ],
+)
+def test_further_data_that_breaks_a_rule_is_refused(more_data, message):
+    assert message in refused({"data": DATA, "more_data": more_data})
+
+
+def test_a_misspelt_name_of_further_data_points_to_the_right_one():
+    values = {"data": DATA, "more_data": MORE}
+
+    message = refused(values, "--more-data.thigns.weight", "0")
+
+    assert message == "more_data.thigns.images is missing; did you mean more_data.things.images?"
+    assert "--more-data.things.weight?" in refused(values, "--more-data.things.wieght", "0")

@@ -1,10 +1,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import networks
 from jsisnet.config import RunConfig, from_dict, read_config, to_yaml
+from jsisnet.training.objective import Objective
+from jsisnet.training.optim import optimizer
 
 FOLDER = Path(__file__).parent.parent / "configs"
 COMPLETE = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "lite.yaml")
@@ -29,11 +32,30 @@ def test_a_configuration_builds_its_network(path):
     assert network.instance is not None
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_configuration_takes_a_step(path):
+    config = read_config(path, (*DATA, "--objective.regions.samples", "8"))
+    network = networks.network(config.network)
+    objective = Objective(network, config.objective).train()
+    optimiser = optimizer(network, config.optim, config.objective.weights.l2)
+    before = network.trunk.neck.state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+
+    losses = objective(networks.streets(0, 3, size=(64, 64)))
+    losses.total().backward()
+    optimiser.step()
+
+    assert all(term.isfinite() and term > 0 for term in losses)
+    assert any(not torch.equal(v, before[n]) for n, v in network.trunk.neck.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("name", "size", "batch", "steps", "milestones", "per_cell"),
     [
-        ("paper_coco", (400, 400), 5, 8 * 23_658, (4 * 23_658, 7 * 23_658), 18),
-        ("paper_vistas", (512, 1024), 2, 19 * 9_000, (7 * 9_000, 13 * 9_000), 30),
+        ("coco", (400, 400), 5, 8 * 23_658, (4 * 23_658, 7 * 23_658), 18),
+        ("vistas", (512, 1024), 2, 19 * 9_000, (7 * 9_000, 13 * 9_000), 30),
+        ("vistas_17_epochs", (512, 1024), 2, 17 * 9_000, (7 * 9_000, 13 * 9_000), 30),
     ],
 )
 def test_the_papers_settings_are_those_of_its_section_3(
@@ -50,7 +72,7 @@ def test_the_papers_settings_are_those_of_its_section_3(
 
 
 def test_the_papers_loss_weights_are_those_of_table_2():
-    weights = read_config(FOLDER / "paper_coco.yaml").objective.weights
+    weights = read_config(FOLDER / "coco.yaml").objective.weights
 
     assert (weights.rpn_objectness, weights.rpn_boxes, weights.classes) == (1.0, 1.0, 1.0)
     assert (weights.boxes, weights.masks, weights.semantic) == (0.15, 0.3, 1.0)

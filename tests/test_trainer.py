@@ -15,8 +15,11 @@ from jsisnet import saved_model
 from jsisnet.config import RunConfig, TrainConfig, read_config
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.formats.history import METRICS
 from jsisnet.inference.merge import MergeConfig
-from jsisnet.trainer import CHECKPOINT, CONFIG, METRICS, Metrics, train
+from jsisnet.listener import Pictures
+from jsisnet.run_folder import CHECKPOINT, CONFIG, PICTURES, PLOT, Metrics
+from jsisnet.trainer import train
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.loop import StepReport
 from jsisnet.training.optim import OptimConfig
@@ -44,6 +47,13 @@ class Notes:
         self.steps.append(report.step)
         if report.step == self.stop_after:
             raise PowerCutError
+
+    def evaluating(self, done: int, total: int) -> None:
+        assert 1 <= done <= total == 6
+
+    def pictured(self, step: int, pictures: Pictures) -> None:
+        assert step >= 1
+        assert len(pictures) == 4
 
     def evaluated(self, step: int, result: dict[str, Any]) -> None:
         assert result["all"]["n"] == 6
@@ -83,8 +93,9 @@ def short(config: RunConfig, **changes) -> RunConfig:
 
 
 def metrics_of(folder: Path) -> list[dict[str, Any]]:
-    """Give the lines of a run's metrics without the time they took."""
+    """Give the lines of a run's metrics without the time and the memory that they took."""
     entries = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    assert all(entry.pop("memory") > 0 for entry in entries if "terms" in entry)
     assert all(entry.pop("seconds") >= 0 for entry in entries)
     return entries
 
@@ -112,6 +123,8 @@ def test_a_run_leaves_its_settings_metrics_checkpoint_and_model(finished, settin
         CONFIG,
         METRICS,
         CHECKPOINT,
+        PLOT,
+        PICTURES,
         saved_model.DESCRIPTION,
         saved_model.WEIGHTS,
     }
@@ -263,8 +276,9 @@ def test_a_line_that_was_being_written_is_dropped(tmp_path):
     path = tmp_path / METRICS
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
 
-    metrics = Metrics(path, 2)
-    metrics.add({"step": 3})
+    metrics = Metrics(path, 1)
+    metrics.begun(2, 9)
+    metrics.evaluated(3, {})
 
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
 

@@ -6,7 +6,7 @@ import pytest
 
 from jsisnet.categories import Categories, Category
 from jsisnet.panoptic import PanopticMap, Segment
-from jsisnet.visualize import Style, _Room, category_color, draw, segment_colors, side_by_side
+from jsisnet.visualize import Style, _Room, draw, side_by_side
 
 SKY, ROAD, CAR = range(3)
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -65,6 +65,16 @@ def test_borders_grow_with_the_photo():
     picture = draw(grey(panoptic), panoptic, CATEGORIES, replace(PAINT, outline=1 / 100))
 
     assert (picture[200] == 255).all(axis=1).nonzero()[0].tolist() == [198, 199, 200, 201]
+
+
+def test_without_borders_every_pixel_has_its_colour():
+    ids = np.ones((5, 9), np.int32)
+    ids[:, 4] = 2
+    panoptic = PanopticMap(ids, (stuff(SKY), car()))
+
+    picture = draw(grey(panoptic), panoptic, CATEGORIES, replace(PAINT, outline=0.0))
+
+    assert [tuple(pixel) for pixel in picture[2].tolist()] == [BLUE] * 4 + [RED] + [BLUE] * 4
 
 
 def test_drawing_leaves_the_photo_as_it_is_and_repeats_exactly():
@@ -135,33 +145,6 @@ def test_void_is_grey_and_hatched():
     assert (picture[1:, :-1] == picture[:-1, 1:]).all()
 
 
-def test_instances_of_a_class_have_different_colours_and_the_first_has_that_of_the_class():
-    panoptic = PanopticMap(np.zeros((1, 1), np.int32), (stuff(SKY), *[car()] * 60))
-
-    colors = [tuple(color) for color in segment_colors(panoptic, CATEGORIES).tolist()]
-
-    assert colors[:2] == [BLUE, RED]
-    assert len(set(colors[1:])) == 60
-
-
-def test_classes_without_a_colour_get_different_ones():
-    categories = Categories(
-        tuple(Category(id=i, name=f"class {i}", isthing=i < 80) for i in range(133))
-    )
-
-    colors = {category_color(categories, label) for label in range(133)}
-
-    assert len(colors) == 133
-
-
-def test_familiar_stuff_has_its_natural_colour():
-    categories = Categories((Category(id=1, name="grass-merged", isthing=False),))
-
-    red, green, blue = category_color(categories, 0)
-
-    assert green > red > blue
-
-
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (0, 5), (3, 2)])
 def test_maps_of_any_size_are_drawn(size):
     panoptic = PanopticMap(np.ones(size, np.int32), (car(0.5),))
@@ -186,6 +169,26 @@ def test_pictures_are_laid_out_in_rows_with_captions():
     assert page.shape[1] < 2 * 100 + 20
     below = page[dark.nonzero()[0].max() + 1 :]
     assert (below < 100).any()
+
+
+def test_long_captions_are_broken_into_lines_below_their_own_picture():
+    picture = np.full((50, 300, 3), 40, np.uint8)
+    words = "a caption that is wider than the picture " * 3
+
+    page = side_by_side([picture] * 2, [words, "short\nlines"], columns=2)
+
+    below = (page[60:] < 128).any(axis=2)
+    assert page.shape[0] > side_by_side([picture], ["short"]).shape[0] + 2 * 11
+    assert below[:, :308].any()
+    assert not below[:, 308:312].any()
+    assert below[:, 312:].any()
+
+
+@pytest.mark.parametrize("caption", ["", "a\n\nb"])
+def test_captions_may_be_empty(caption):
+    page = side_by_side([np.zeros((2, 1, 3), np.uint8)], [caption])
+
+    assert page.shape[2] == 3
 
 
 def test_pictures_without_captions_are_refused():

@@ -1,11 +1,21 @@
 """The settings of a training run, and the one converter that makes them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import (
+    MISSING,
+    asdict,
+    dataclass,
+    field,
+    fields,
+    is_dataclass,
+    make_dataclass,
+)
 from difflib import get_close_matches
 from functools import reduce
+from keyword import iskeyword
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import cyclopts
 import yaml
@@ -15,16 +25,16 @@ from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.inference.merge import MergeConfig
 from jsisnet.model.network import NetworkConfig
+from jsisnet.training.devices import DeviceConfig, Precision
 from jsisnet.training.objective import ObjectiveConfig
 from jsisnet.training.optim import OptimConfig
 
 Settings = TypeVar("Settings")
 
-Precision = Literal["32-true", "bf16-mixed"]
-"""Numbers that a network is trained with."""
-
 BASE = "base"
 """Key of a YAML file that names another one, whose values it begins with."""
+
+_NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +53,11 @@ class TrainConfig:
     precision: Precision = "32-true"
     """Numbers that the network computes with; the loss is always computed in 32 bits."""
 
+    sync_norm: bool = False
+    """Whether the statistics of batch normalisation are those of all GPUs together."""
+
     workers: int = 2
-    """Processes that prepare photos; 0 for none but the training's own."""
+    """Processes that prepare the photos of each device; 0 for none but the training's own."""
 
     log_every: int = 10
     """Steps between the lines of `metrics.jsonl`."""
@@ -55,8 +68,11 @@ class TrainConfig:
     evaluate_every: int = 0
     """Steps between evaluations on the validation data; 0 for one at the end."""
 
+    pictures: int = 4
+    """Validation photos, the first ones, whose maps are drawn at each evaluation."""
+
     def __post_init__(self) -> None:
-        lowest = {"workers": 0, "evaluate_every": 0, "seed": 0}
+        lowest = {"workers": 0, "evaluate_every": 0, "seed": 0, "pictures": 0}
         for name in (*lowest, "steps", "batch_size", "log_every", "checkpoint_every"):
             least = lowest.get(name, 1)
             if getattr(self, name) < least:
@@ -68,19 +84,26 @@ class RunConfig:
     """Everything that decides a training run."""
 
     root: str = "."
-    """Folder in which the relative paths of `data` and `validation` begin."""
+    """Folder in which the relative paths of `data`, `more_data` and `validation` begin."""
 
     data: DataConfig
     """Photos to train on."""
 
+    more_data: dict[str, DataConfig] = field(default_factory=dict)
+    """Further photos to train on, by names of one's own. Classes of the same name are the same."""
+
     validation: DataConfig | None = None
-    """Photos to measure on, in the classes of `data`."""
+    """Photos to measure on, in the classes of the data to train on."""
 
     augment: TransformConfig = field(default_factory=TransformConfig)
     """Size of the network's input, and how photos are varied."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network."""
+
+    start: str | None = None
+    """Model to begin with, an embedded one's name or a folder: every weight of it that has the same
+    name and shape here. What the new classes need begins afresh."""
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     """The loss."""
@@ -93,6 +116,13 @@ class RunConfig:
 
     train: TrainConfig = field(default_factory=TrainConfig)
     """Length and pace."""
+
+    devices: DeviceConfig = field(default_factory=DeviceConfig)
+    """Where the training runs."""
+
+    def sources(self) -> tuple[DataConfig, ...]:
+        """Give all data to train on, `data` first, with paths that begin in `root`."""
+        return tuple(data.under(self.root) for data in (self.data, *self.more_data.values()))
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -127,9 +157,14 @@ def from_dict(
     Raises:
         ValueError: If a key is unknown, a value is missing or has the wrong type.
     """
-    _check(kind, values, source)
+    try:
+        converted = with_names(kind, values, overrides)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    _check(converted, values, source)
     # With all defaults there, one value of a section can be given without the others.
-    completed = _joined(_defaults(kind), dict(values))
+    empty = {name for name in _dictionaries(kind) if not values.get(name)}
+    completed = _joined(_defaults(kind), {n: v for n, v in values.items() if n not in empty})
     app = App(
         config=cyclopts.config.Dict(completed, source=source, use_commands_as_keys=False),
         result_action="return_value",
@@ -138,19 +173,48 @@ def from_dict(
     )
 
     @app.default
-    def settings(*, settings: Annotated[kind, Parameter(name="*")]) -> kind:  # type: ignore[valid-type]
+    def settings(*, settings: Annotated[converted, Parameter(name="*")]) -> converted:  # type: ignore[valid-type]
         return settings
 
     try:
-        made = app(list(overrides), exit_on_error=False, print_error=False)
+        made = _without_names(kind, app(list(overrides), exit_on_error=False, print_error=False))
     except cyclopts.MissingArgumentError as error:
         missing = getattr(error.argument, "name", "").removeprefix("--").replace("-", "_")
-        raise ValueError(f"{source}: {missing} is missing{_contents(kind, missing)}") from error
+        hint = _contents(converted, missing) or _nearest(missing, values)
+        raise ValueError(f"{source}: {missing} is missing{hint}") from error
     except (cyclopts.CycloptsError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error
-    assert isinstance(made, kind)
     _refuse_negative(asdict(made), source)  # type: ignore[call-overload]
     return made
+
+
+def with_names(kind: type, values: Mapping[str, Any], options: Sequence[str]) -> type:
+    """Turn each dictionary of sections into one section with the names that occur.
+
+    The converter needs to know all names beforehand.
+
+    Args:
+        kind: A dataclass of settings.
+        values: Nested values.
+        options: Command-line options; what else is among them doesn't matter.
+
+    Returns:
+        A dataclass without dictionaries.
+
+    Raises:
+        ValueError: If a name can't be an option.
+    """
+    members: list[tuple[str, object, Any]] = []
+    for item in fields(kind):
+        hint, default = get_type_hints(kind)[item.name], field(default=item.default)
+        if item.default_factory is not MISSING:
+            default = field(default_factory=item.default_factory)
+        if item.name in _dictionaries(kind):
+            names = _names(item.name, values.get(item.name), options)
+            hint = _dataclass(item.name, [(name, get_args(hint)[1], field()) for name in names])
+            default = field() if names else field(default_factory=hint)
+        members.append((item.name, hint, default))
+    return _dataclass(kind.__name__, members)
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -204,6 +268,33 @@ def _joined(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
+def _names(dictionary: str, values: object, options: Sequence[str]) -> list[str]:
+    """Give the names of sections that values or options choose."""
+    names = dict.fromkeys(map(str, values if isinstance(values, Mapping) else ()))
+    for option in options:
+        place, _, rest = option.removeprefix("--").replace("-", "_").partition(".")
+        if place == dictionary and "." in rest and option.startswith("--"):
+            names[rest.partition(".")[0]] = None
+    for name in names:
+        if not _NAME.fullmatch(name) or iskeyword(name):
+            raise ValueError(
+                f"{dictionary}.{name}: expected a name of lower-case letters, digits and _"
+            )
+    return list(names)
+
+
+def _dataclass(name: str, members: Sequence[tuple[str, object, Any]]) -> type:
+    # The converter takes classes of some of Python's modules for values instead of sections.
+    own = {"__module__": __name__}
+    return make_dataclass(name, members, kw_only=True, frozen=True, namespace=own)
+
+
+def _without_names(kind: type[Settings], made: object) -> Settings:
+    """Invert `with_names` for a value."""
+    values = vars(made)
+    return kind(**values | {name: vars(values[name]) for name in _dictionaries(kind)})
+
+
 def _check(kind: type, values: Mapping[str, Any], source: str) -> None:
     """Refuse what the converter would take for something else, such as ``optim: 3``."""
     hints = dict(_settings(kind))
@@ -243,8 +334,15 @@ def _given(values: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, ob
             yield from _given(value, f"{place}{name}.")
 
 
+def _dictionaries(kind: type) -> list[str]:
+    """List the settings that hold sections by names of the user's choice."""
+    return [name for name, hint in get_type_hints(kind).items() if get_origin(hint) is dict]
+
+
 def _section(hint: object) -> type | None:
     """Give the settings that a type stands for, if it is not that of a value."""
+    if get_origin(hint) is dict:
+        return None
     kinds = (hint, *get_args(hint))
     return next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
 
@@ -274,6 +372,12 @@ def _contents(kind: type, name: str) -> str:
         if item.default is MISSING and item.default_factory is MISSING
     ]
     return f"; expected at least {' and '.join(needed)}"
+
+
+def _nearest(name: str, values: Mapping[str, Any]) -> str:
+    """Point to a setting that is given and has almost this name."""
+    near = get_close_matches(name, dict(_given(values)), 1, cutoff=0.9)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _defaults(kind: type) -> dict[str, Any]:

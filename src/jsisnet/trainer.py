@@ -1,104 +1,111 @@
-"""A training run: a folder that holds its settings, its metrics, its checkpoint and its model."""
+"""A training, from its settings to a run folder."""
 
-import json
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from functools import reduce
 from itertools import islice
+from operator import add
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.plugins import MixedPrecision
-from torch import Tensor
+from timm.layers import convert_sync_batchnorm
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from jsisnet import evaluator, saved_model
-from jsisnet.config import Precision, RunConfig, read_config, to_yaml
+from jsisnet import evaluator, run_folder, saved_model, visualize
+from jsisnet.config import RunConfig
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Batch, collate
 from jsisnet.data.sampler import Stream, StreamSampler
-from jsisnet.evaluation.panoptic_quality import summary
-from jsisnet.formats.files import remove_leftovers, replacing
+from jsisnet.data.sources import Sources
+from jsisnet.formats.history import METRICS
+from jsisnet.listener import Listener, Pictures, Silent, Together
 from jsisnet.model import imagenet
 from jsisnet.model.network import JSISNet
 from jsisnet.predictor import Predictor
+from jsisnet.run_folder import CHECKPOINT, Metrics, Sketches
 from jsisnet.saved_model import ModelConfig, SavedModel
 from jsisnet.training.checkpoint import Checkpoint
-from jsisnet.training.loop import Average, StepReport, steps
+from jsisnet.training.devices import Layout, fabric, gathered
+from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
-
-CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.jsonl", "checkpoint.pt"
-"""Names of the files of a run folder; the model's two lie beside them."""
-
-Data = TypeVar("Data")
-
-PACE = ("log_every", "checkpoint_every", "evaluate_every", "workers")
-"""Settings of `TrainConfig` that may change when a run is resumed."""
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Who wants to know how a training goes on."""
-
-    def begun(self, step: int, steps: int) -> None:
-        """Hear that `step` of `steps` are done and the next begins."""
-
-    def stepped(self, report: StepReport) -> None:
-        """Hear that a step is done."""
-
-    def evaluated(self, step: int, result: dict[str, Any]) -> None:
-        """Hear how good the model is after `step`; `result` is a `summary`."""
 
 
 def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool = False) -> None:
     """Train a network, or go on with a training that was stopped.
 
+    With several devices, each process calls this; what begins the others runs the same command
+    again for each.
+
     Args:
-        config: All settings. To resume, they must be those of the run, but for its `PACE`.
+        config: All settings. To resume, they must be those of the run, but for its pace and its
+            devices.
         folder: Run folder; must not hold a run unless it is resumed.
         listener: Is told of each step and evaluation.
         resume: Whether to go on from the last checkpoint, or from nothing if there is none yet.
 
     Raises:
-        ValueError: If settings contradict the data, the folder or each other, a file can't be read,
-            or the loss is not finite any more.
+        ValueError: If settings contradict the data, the folder, the devices or each other, a file
+            can't be read, or the loss is not finite any more.
     """
-    _refuse_lone_samples(config)
-    _refuse_another_run(config, folder, resume=resume)
-    samples = PanopticDataset(config.data.under(config.root))
+    layout = Layout.of(config.devices)
+    _refuse_uneven_batches(config, layout)
+    _refuse_lone_samples(config, layout)
+    run_folder.refuse_another(config, folder, resume=resume)
+    company = fabric(layout, config.train.precision)
+    company.launch()
+    samples = Sources(config.sources())
     validation = None
     if config.validation is not None:
         validation = PanopticDataset(config.validation.under(config.root), samples.categories)
     torch.manual_seed(config.train.seed)
     network = JSISNet(config.network, samples.categories)
-    checkpoint, trunk = folder / CHECKPOINT, config.network.trunk
-    if not checkpoint.exists() and trunk.weights is not None:
-        network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
-    remove_leftovers(folder)
-    with replacing(folder / CONFIG) as temporary:
-        temporary.write_text(to_yaml(config), encoding="utf-8")
-    run = _Run(config, folder, samples, network)
+    checkpoint = folder / CHECKPOINT
+    if not checkpoint.exists():
+        _begin(network, config)
+    if config.train.sync_norm:
+        network = _shared_norm(network, layout)
+    if company.is_global_zero:
+        run_folder.begin(config, folder)
+    run = _Run(config, folder, samples, network, company)
     if checkpoint.exists():
         if saved_model.read_categories(folder) != samples.categories:
             raise ValueError(f"{folder}: the classes of the data are not those the run began with")
         run.restore(Checkpoint.load(checkpoint))
-    run.go(listener, validation)
+    run.go(listener if company.is_global_zero else Silent(), validation)
+
+
+def _begin(network: JSISNet, config: RunConfig) -> None:
+    """Load the weights that a new training begins with."""
+    trunk = config.network.trunk
+    if config.start is not None:
+        try:
+            network.load_fitting(saved_model.read(config.start).network.state_dict())
+        except ValueError as error:
+            raise ValueError(f"start: {config.start}: {error}") from error
+    elif trunk.weights is not None:
+        network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
 
 
 class _Run:
     """The moving parts of one training."""
 
-    def __init__(self, config: RunConfig, folder: Path, samples: PanopticDataset, network: JSISNet):
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        samples: Sources,
+        network: JSISNet,
+        fabric: Fabric,
+    ):
         self.config = config
         self.folder = folder
         self.samples = samples
-        self.fabric = _fabric(config.train.precision)
+        self.fabric = fabric
         # The states of average and optimiser are made where the weights are, so these move first.
-        self.network = network.to(self.fabric.device)
+        self.network = network.to(fabric.device)
         self.objective = Objective(network, config.objective)
         self.optimizer = optimizer(network, config.optim, config.objective.weights.l2)
         self.average = Average(network, config.optim.average) if config.optim.average else None
@@ -121,56 +128,71 @@ class _Run:
                 f"{self.folder / CHECKPOINT}: not of this network; expected the settings and the "
                 f"classes that the run began with ({reason})"
             ) from error
+        self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
         self.step = checkpoint.step
 
     def go(self, listener: Listener, validation: PanopticDataset | None) -> None:
         """Train to the last step."""
-        pace, fabric = self.config.train, self.fabric
-        objective, optimizer = fabric.setup(self.objective, self.optimizer)
-        listener.begun(self.step, pace.steps)
-        metrics = Metrics(self.folder / METRICS, self.step)
+        pace = self.config.train
+        metrics = Metrics(self.folder / METRICS, pace.log_every)
+        if self.fabric.is_global_zero:
+            listener = Together([metrics, Sketches(self.folder), listener])
         # A run may have been killed between its checkpoint and the evaluation that was due.
-        missed = self.step > 0 and not metrics.validated and self._is_due(pace.evaluate_every)
+        isdue = self.step > 0 and self._is_due(pace.evaluate_every)
+        missed = self.fabric.broadcast(isdue and not metrics.validated(self.step))
+        if self.config.devices.compile:
+            self._compile()
+        objective, optimizer = self.fabric.setup(self.objective, self.optimizer)
+        listener.begun(self.step, pace.steps)
         if validation is not None and missed:
-            self._evaluate(validation, metrics, listener)
+            self._evaluate(validation, listener)
         stream = steps(
-            fabric,
+            self.fabric,
             objective,
             optimizer,
             self._batches(),
             self.config.optim,
             first=self.step,
+            length=pace.steps,
             seed=pace.seed,
         )
-        for report in stream:
+        for report in _advised(stream, self.config):
             self.step = report.step
             if self.average is not None:
                 self.average.update(self.network, report.step)
             listener.stepped(report)
-            if self._is_due(pace.log_every):
-                metrics.add(asdict(report))
             if self._is_due(pace.checkpoint_every):
                 self._save()
             if validation is not None and self._is_due(pace.evaluate_every):
-                self._evaluate(validation, metrics, listener)
+                self._evaluate(validation, listener)
 
     def _is_due(self, every: int) -> bool:
         return self.step == self.config.train.steps or (every > 0 and self.step % every == 0)
 
-    def _batches(self) -> Iterator[Batch]:
-        """Load the batches of the steps that are left."""
-        pace, device = self.config.train, self.fabric.device
+    def _compile(self) -> None:
+        """Compile what has one shape in all steps."""
+        for part in (self.network.trunk, self.network.semantic):
+            if part is not None:
+                part.compile()
+
+    def _batches(self) -> Iterator[list[Batch]]:
+        """Load the parts of the steps that are left, those of this process."""
+        pace, world = self.config.train, self.fabric.world_size
+        parts = self.config.devices.accumulate
         loader = DataLoader(
             Stream(self.samples, self.config.augment, seed=pace.seed),
-            batch_size=pace.batch_size,
-            sampler=StreamSampler(start=self.step * pace.batch_size),
+            batch_size=pace.batch_size // (world * parts),
+            sampler=StreamSampler(
+                start=self.step * pace.batch_size, rank=self.fabric.global_rank, world=world
+            ),
             num_workers=pace.workers,
             collate_fn=collate,
-            pin_memory=device.type == "cuda",
+            pin_memory=self.fabric.device.type == "cuda",
         )
         try:
-            for batch in islice(loader, pace.steps - self.step):
-                yield batch.to(device)
+            batches = iter(loader)
+            for _ in range(pace.steps - self.step):
+                yield list(islice(batches, parts))
         except ValueError as error:
             # A worker's error holds its whole traceback, of which the last line is the message.
             raise ValueError(str(error).rpartition("\nValueError: ")[2].strip()) from error
@@ -185,93 +207,105 @@ class _Run:
 
     def _save(self) -> None:
         """Write model and checkpoint; the checkpoint last, as it vouches for the rest."""
+        if not self.fabric.is_global_zero:
+            return
         saved_model.write(self.folder, self._model_config(), self.samples.categories, self._state())
         Checkpoint(
             step=self.step,
             network=self.network.state_dict(),
             average=None if self.average is None else self.average.state,
             optimizer=self.optimizer.state_dict(),
+            scaler=self.fabric.strategy.precision.state_dict(),
         ).save(self.folder / CHECKPOINT)
 
-    def _evaluate(
-        self, validation: PanopticDataset, metrics: "Metrics", listener: Listener
-    ) -> None:
+    def _evaluate(self, validation: PanopticDataset, listener: Listener) -> None:
+        """Measure the model, each process a share of the photos, and draw the first ones."""
         network = JSISNet(self.config.network, self.samples.categories)
         network.load_state_dict(self._state())
         model = SavedModel(self._model_config(), self.samples.categories, network)
-        quality = evaluator.evaluate(Predictor(model, device=self.fabric.device), validation)
-        result = summary(quality, self.samples.categories)
-        metrics.add({"step": self.step, "validation": result})
+        predictor = Predictor(model, device=self.fabric.device)
+        share = evaluator.evaluate(
+            predictor,
+            validation,
+            share=(self.fabric.global_rank, self.fabric.world_size),
+            on_image=listener.evaluating,
+        )
+        result = reduce(add, gathered(share, self.fabric)).summary(self.samples.categories)
         listener.evaluated(self.step, result)
+        shown = min(self.config.train.pictures, len(validation))
+        if shown and self.fabric.is_global_zero:
+            listener.pictured(self.step, _pictures(predictor, validation, shown))
 
 
-class Metrics:
-    """The file of a run's figures: one JSON object a line."""
-
-    def __init__(self, path: Path, step: int):
-        """Open the file, and forget what it says of later steps than the given one."""
-        self.path = path
-        self.began = time.perf_counter()
-        self.validated = False
-        """Whether the file has an evaluation of the given step."""
-        if path.exists():
-            # A line without its end was being written when the run was killed.
-            *lines, _ = path.read_bytes().split(b"\n")
-            try:
-                kept = [entry for entry in map(json.loads, lines) if entry["step"] <= step]
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}: not the metrics of a training ({error})") from error
-            self.validated = any(entry["step"] == step and "validation" in entry for entry in kept)
-            with replacing(path) as temporary:
-                temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
-
-    def add(self, values: dict[str, Any]) -> None:
-        """Append a line; `seconds` since the training began or was resumed is added."""
-        seconds = round(time.perf_counter() - self.began, 1)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(values | {"seconds": seconds}))
+def _pictures(predictor: Predictor, validation: PanopticDataset, count: int) -> Pictures:
+    """Draw the first photos, each beside its predicted map and its true one."""
+    pictures: Pictures = {}
+    for index in range(count):
+        sample = validation[index]
+        image = sample.image.permute(1, 2, 0).numpy()
+        predicted, truth = (
+            visualize.draw(image, panoptic, predictor.categories)
+            for panoptic in (predictor(image), sample.panoptic)
+        )
+        name = validation.image_name(index)
+        pictures[name] = visualize.side_by_side(
+            [image, predicted, truth], [name, "prediction", "truth"]
+        )
+    return pictures
 
 
-def _line(entry: dict[str, Any]) -> str:
-    return json.dumps(entry) + "\n"
+def _advised(stream: Iterator[StepReport], config: RunConfig) -> Iterator[StepReport]:
+    """Add to the error of a loss that is not finite what may be the reason and what to try."""
+    try:
+        yield from stream
+    except NonFiniteLossError as error:
+        trunk, semantic, roi = config.network.trunk, config.network.semantic, config.network.roi
+        statistics = "synchronised" if config.train.sync_norm else "batch"
+        stages = "frozen" if trunk.freeze_norm else "batch"
+        modes = {"trunk": stages, "neck": trunk.norm, "semantic": semantic.norm, "region": roi.norm}
+        modes = {part: statistics if mode == "batch" else mode for part, mode in modes.items()}
+        listed = ", ".join(f"{part} {mode}" for part, mode in modes.items())
+        hint = (
+            " (frozen statistics want a lower rate than the batch's)" if trunk.freeze_norm else ""
+        )
+        raise NonFiniteLossError(
+            f"{error}; normalisation: {listed}; begin a new run with a lower --optim.lr or with "
+            f"--optim.warmup {max(500, 2 * config.optim.warmup)}{hint}"
+        ) from error
 
 
-class _MixedPrecision(MixedPrecision):
-    """Fabric's, but the batch stays as it is: half a precision would move boxes by whole pixels."""
-
-    def convert_input(self, data: Data) -> Data:
-        return data
-
-    def convert_output(self, data: Data) -> Data:
-        return data
-
-
-def _fabric(precision: Precision) -> Fabric:
-    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    if precision == "32-true":
-        return Fabric(accelerator=accelerator, devices=1)
-    plugin = _MixedPrecision(precision, accelerator)
-    return Fabric(accelerator=accelerator, devices=1, plugins=[plugin])
-
-
-def _refuse_lone_samples(config: RunConfig) -> None:
-    """Refuse what batch normalisation can't do: statistics of a single value."""
-    pools_to_one = 1 in config.network.semantic.bins and config.network.branches != "instance"
-    if config.train.batch_size == 1 and pools_to_one and config.network.semantic.norm == "batch":
+def _refuse_uneven_batches(config: RunConfig, layout: Layout) -> None:
+    """Refuse a batch whose photos can't be shared out evenly."""
+    parts = layout.devices * config.devices.accumulate
+    if config.train.batch_size % parts:
         raise ValueError(
-            "a batch of one photo has no statistics for the 1x1 bin of pyramid pooling; expected "
-            "--train.batch-size 2 or more, or --network.semantic.norm group"
+            f"train.batch_size is {config.train.batch_size}; expected a multiple of {parts}, for "
+            f"{layout.devices} devices with {config.devices.accumulate} parts each"
         )
 
 
-def _refuse_another_run(config: RunConfig, folder: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds a trained run, unless it is this one and to be resumed."""
-    path = folder / CONFIG
-    if not (path.exists() and (folder / CHECKPOINT).exists()):
-        return
-    if not resume:
-        raise ValueError(f"{folder} holds a run already; expected --resume or another --out")
-    before = read_config(path)
-    pace = {name: getattr(config.train, name) for name in PACE}
-    if replace(before, train=replace(before.train, **pace)) != config:
-        raise ValueError(f"{path}: the run has other settings; expected those it began with")
+def _refuse_lone_samples(config: RunConfig, layout: Layout) -> None:
+    """Refuse what batch normalisation can't do: statistics of a single value."""
+    alone = config.train.batch_size == layout.devices * config.devices.accumulate
+    pools_to_one = 1 in config.network.semantic.bins and config.network.branches != "instance"
+    if alone and pools_to_one and config.network.semantic.norm == "batch":
+        raise ValueError(
+            "a batch of one photo has no statistics for the 1x1 bin of pyramid pooling; expected "
+            "--train.batch-size 2 or more for each part of each device, or "
+            "--network.semantic.norm group"
+        )
+
+
+def _shared_norm(network: JSISNet, layout: Layout) -> JSISNet:
+    """Let batch normalisation use the statistics of all devices.
+
+    Raises:
+        ValueError: If there is none, or it can't.
+    """
+    if layout.accelerator == "cpu" and layout.devices > 1:
+        raise ValueError("train.sync_norm needs GPUs; expected it off, or group normalisation")
+    shared = convert_sync_batchnorm(network)
+    if not any(isinstance(module, nn.SyncBatchNorm) for module in shared.modules()):
+        raise ValueError("train.sync_norm is on, but no layer has batch normalisation")
+    assert isinstance(shared, JSISNet)
+    return shared

@@ -1,50 +1,23 @@
 """Pictures of panoptic maps: colours, outlines and names drawn over the photo."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from textwrap import wrap
 
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from jsisnet.categories import Categories, Category
+from jsisnet.categories import Categories
+from jsisnet.drawing.palette import segment_colors, short_name
 from jsisnet.panoptic import VOID, PanopticMap
-
-Color = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
-
-_NATURAL_COLORS: dict[str, Color] = {
-    "building": (204, 122, 106),
-    "ceiling": (238, 224, 178),
-    "dirt": (150, 114, 80),
-    "floor": (196, 140, 84),
-    "flower": (230, 136, 178),
-    "grass": (146, 204, 84),
-    "ground": (170, 160, 118),
-    "mountain": (130, 132, 108),
-    "pavement": (176, 164, 190),
-    "plant": (88, 166, 84),
-    "river": (78, 160, 196),
-    "road": (118, 110, 158),
-    "rock": (144, 136, 126),
-    "sand": (228, 204, 142),
-    "sea": (48, 122, 186),
-    "sky": (120, 188, 240),
-    "snow": (226, 238, 248),
-    "tree": (52, 140, 80),
-    "wall": (196, 186, 212),
-    "water": (66, 146, 204),
-}
-"""Colours by which stuff is recognised at once."""
-
-_GOLDEN = 0.618034
-"""Its multiples, modulo 1, are spread evenly however many there are."""
 
 _GRID = 128
 """Cells along the longer side of the grid on which places for names are sought."""
+
+_LETTERS = 1.6
+"""Letters of a caption in the width of its height."""
 
 _MIN_INSIDE = 0.9
 """Part of a name's box that must lie inside its segment."""
@@ -61,7 +34,8 @@ class Style:
     """Share of the colour of stuff over the photo, 0 to 1."""
 
     outline: float = 1 / 320
-    """Width of the outlines, as a part of the photo's shorter side; at least one pixel."""
+    """Width of the outlines, as a part of the photo's shorter side; at least one pixel, 0 for
+    none."""
 
     names: bool = True
     """Whether to write names."""
@@ -97,7 +71,8 @@ def draw(
         return image.copy()
     colors = segment_colors(panoptic, categories)
     picture = _blend(image, panoptic, colors, style)
-    _outline(picture, panoptic.ids, max(1, round(min(panoptic.size) * style.outline)))
+    if style.outline > 0:
+        _outline(picture, panoptic.ids, max(1, round(min(panoptic.size) * style.outline)))
     canvas = Image.fromarray(picture)
     if style.names:
         _write_names(canvas, panoptic, categories, colors, style)
@@ -105,11 +80,21 @@ def draw(
 
 
 def side_by_side(
-    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], captions: Sequence[str], *, columns: int = 3
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    captions: Sequence[str],
+    *,
+    columns: int = 3,
+    text: float = 1 / 28,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Lay pictures out on a white page, row by row, each with its caption below.
 
     All get the width of the widest; each row is as high as its highest picture.
+
+    Args:
+        images: At least one.
+        captions: One for each picture; long ones are broken into lines.
+        columns: Pictures in a row.
+        text: Height of the captions' letters, as a part of the pictures' width.
 
     Raises:
         ValueError: If there is not one caption per picture, or no picture at all.
@@ -117,96 +102,32 @@ def side_by_side(
     if len(images) != len(captions) or not images:
         raise ValueError(f"{len(images)} pictures and {len(captions)} captions; expected one each")
     width = max(image.shape[1] for image in images)
-    gap, size = max(4, width // 50), max(11, width // 28)
+    gap, size = max(4, width // 50), max(11, round(width * text))
+    texts = [_broken(caption, max(1, round(_LETTERS * width / size))) for caption in captions]
     pictures = [Image.fromarray(image) for image in images]
     pictures = [p.resize((width, max(1, p.height * width // p.width))) for p in pictures]
     rows = [slice(first, first + columns) for first in range(0, len(images), columns)]
-    heights = [max(picture.height for picture in pictures[row]) + 2 * size for row in rows]
+    below = [round((0.6 + 1.4 * max(t.count("\n") + 1 for t in texts[row])) * size) for row in rows]
+    heights = [max(picture.height for picture in pictures[row]) for row in rows]
     across = min(columns, len(images))
-    page = Image.new("RGB", (gap + across * (width + gap), gap + sum(heights)), "white")
+    page = Image.new(
+        "RGB", (gap + across * (width + gap), gap + sum(heights) + sum(below)), "white"
+    )
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(size)
     top = gap
-    for row, height in zip(rows, heights, strict=True):
-        for column, (picture, caption) in enumerate(zip(pictures[row], captions[row], strict=True)):
-            left, bottom = gap + column * (width + gap), top + height - 2 * size
-            page.paste(picture, (left, bottom - picture.height))
-            pen.text((left + width / 2, bottom + size), caption, "black", font, anchor="mm")
+    for row, height, room in zip(rows, heights, below, strict=True):
         top += height
+        for column, (picture, lines) in enumerate(zip(pictures[row], texts[row], strict=True)):
+            left = gap + column * (width + gap)
+            page.paste(picture, (left, top - picture.height))
+            centre = (left + width / 2, top + room / 2)
+            pen.text(centre, lines, "black", font, "mm", spacing=0.4 * size, align="center")
+        top += room
     return np.array(page)
 
 
-def segment_colors(
-    panoptic: PanopticMap, categories: Categories
-) -> UInt8[np.ndarray, "segments 3"]:
-    """Give each segment its class's colour; instances of one class get variations of it.
-
-    The first instance of a class has the very colour of the class.
-    """
-    counts = [0] * len(categories)
-    colors = np.zeros((len(panoptic.segments), 3), np.uint8)
-    for color, segment in zip(colors, panoptic.segments, strict=True):
-        color[:] = _variation(category_color(categories, segment.label), counts[segment.label])
-        counts[segment.label] += segment.isthing
-    return colors
-
-
-def category_color(categories: Categories, label: int) -> Color:
-    """Give the colour of a class, or one that suits it if it has none."""
-    category = categories[label]
-    return (
-        category.color or _NATURAL_COLORS.get(_title(category)) or _spread(label, category.isthing)
-    )
-
-
-@cache
-def _spread(label: int, isthing: bool) -> Color:
-    """Choose a hue far from those of the labels around it; strong for things, pale for stuff."""
-    lightness = (0.7, 0.62, 0.78)[label % 3]
-    return _from_oklch(lightness, 0.17 if isthing else 0.09, label * _GOLDEN)
-
-
-@cache
-def _variation(color: Color, count: int) -> Color:
-    if count == 0:
-        return color
-    lightness, chroma, hue = _to_oklch(color)
-    lightness = min(max(lightness, 0.55), 0.75) + 0.3 * (count * 0.754878 % 1 - 0.5)
-    return _from_oklch(lightness, max(chroma, 0.1), hue + 0.2 * (count * _GOLDEN % 1 - 0.5))
-
-
-_RGB_TO_LMS = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-_LMS_TO_LAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-
-
-def _to_oklch(color: Color) -> tuple[float, float, float]:
-    """Give lightness, chroma and hue (in turns) in Oklab, where equal steps look equal."""
-    linear = (np.array(color) / 255) ** 2.2
-    lightness, a, b = (_LMS_TO_LAB @ np.cbrt(_RGB_TO_LMS @ linear)).tolist()
-    return lightness, math.hypot(a, b), math.atan2(b, a) / math.tau
-
-
-def _from_oklch(lightness: float, chroma: float, hue: float) -> Color:
-    a, b = chroma * math.cos(hue * math.tau), chroma * math.sin(hue * math.tau)
-    linear = np.linalg.solve(_RGB_TO_LMS, np.linalg.solve(_LMS_TO_LAB, [lightness, a, b]) ** 3)
-    red, green, blue = np.rint(255 * linear.clip(0, 1) ** (1 / 2.2)).astype(int).tolist()
-    return red, green, blue
-
-
-def _title(category: Category) -> str:
-    """Leave out what COCO appends to the names of its stuff, and line breaks."""
-    return re.sub(r"(-(other|merged|stuff))+$", "", " ".join(category.name.split()))
+def _broken(caption: str, letters: int) -> str:
+    return "\n".join(line for part in caption.split("\n") for line in wrap(part, letters))
 
 
 def _blend(
@@ -266,7 +187,7 @@ def _write_names(
     room = _Room(panoptic.ids)
     for index in np.argsort(-panoptic.areas(), kind="stable").tolist():
         segment = panoptic.segments[index]
-        text = _title(categories[segment.label])
+        text = short_name(categories[segment.label])
         if segment.score is not None:
             text += f" {segment.score:.0%}"
         for size, font in fonts.items():

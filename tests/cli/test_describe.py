@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+import factories
 from jsisnet.cli.app import run
 
 LITE = str(Path(__file__).parents[2] / "configs" / "lite.yaml")
@@ -46,6 +47,17 @@ def test_with_data_the_classes_are_those_of_its_annotations(described, tiny, tmp
 
     assert described(str(config), *data)[-1][1:6] == ["3", "things", "and", "3", "stuff,"]
     assert described(str(config), *data, "--data.merge", "supercategory")[-1][1] == "2"
+
+
+def test_with_several_data_sets_the_classes_are_those_of_all(described, tiny, tmp_path):
+    things = factories.tiny_instances(tmp_path / "things").annotations
+    things.write_text(things.read_text().replace('"name": "bus"', '"name": "tram"'))
+    data = ("--data.images", "photos", "--data.annotations", str(tiny.annotations))
+    more = ("--more-data.things.images", "photos", "--more-data.things.kind", "instances")
+
+    last = described(LITE, *data, *more, "--more-data.things.annotations", str(things))[-1]
+
+    assert " ".join(last).startswith("classes: 4 things and 3 stuff, from ")
 
 
 def test_settings_change_the_shapes(described):

@@ -1,6 +1,102 @@
 import json
+from dataclasses import replace
 
+import pytest
+
+import factories
+import networks
+from jsisnet import saved_model
 from jsisnet.cli.app import run
+from jsisnet.inference.merge import MergeConfig
+from jsisnet.saved_model import ModelConfig
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A network of one branch or both, on disk."""
+
+    def write(branches):
+        config = replace(networks.TINY, branches=branches)
+        settings = ModelConfig(size=(64, 96), network=config, merge=MergeConfig(min_stuff_area=0.0))
+        network = networks.network(config)
+        if network.instance is not None:
+            network.instance.roi.classify.weight.data *= 100
+        folder = tmp_path / branches
+        saved_model.write(folder, settings, factories.CATEGORIES, network.state_dict())
+        return str(folder)
+
+    return write
+
+
+def evaluated(tiny, tmp_path, *options):
+    """Run `evaluate`, and give what it wrote."""
+    json_file = tmp_path / "quality.json"
+    files = ("--images", str(tiny.images), "--annotations", str(tiny.annotations))
+    assert run(["evaluate", *files, "--json", str(json_file), *options]) == 0
+    return json.loads(json_file.read_text())
+
+
+ADDED = {"miou", "semantic", "mask_ap", "mask_ap50", "box_ap", "box_ap50", "instances"}
+"""What `evaluate` measures besides panoptic quality."""
+
+
+def test_evaluate_gives_panoptic_quality_mean_iou_and_average_precision(
+    tiny, tmp_path, model, capsys
+):
+    result = evaluated(tiny, tmp_path, "--model", model("joint"))
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert set(result) == {"all", "things", "stuff", "classes"} | ADDED
+    assert ["mIoU", f"{result['miou']:.2f}"] in lines
+    for title, name in (("mask", "mask_ap"), ("box", "box_ap")):
+        assert [title, "AP", f"{result[name]:.2f}"] in lines
+        assert [title, "AP50", f"{result[name + '50']:.2f}"] in lines
+    car, road = (next(line for line in lines if line[:1] == [name]) for name in ("car", "road"))
+    assert car[-2:] == [
+        f"{result['semantic'][factories.CAR]['iou']:.2f}",
+        f"{result['instances'][factories.CAR]['mask_ap']:.2f}",
+    ]
+    assert road[-1] == "-"
+
+
+def test_average_precision_may_be_left_out(tiny, tmp_path, model, capsys):
+    result = evaluated(tiny, tmp_path, "--model", model("joint"), "--no-ap")
+
+    assert set(result) & ADDED == {"miou", "semantic"}
+    assert "AP" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("branches", "missing"), [("semantic", "mask_ap"), ("instance", "miou")])
+def test_what_a_network_has_no_branch_for_is_not_measured(tiny, tmp_path, model, branches, missing):
+    assert missing not in evaluated(tiny, tmp_path, "--model", model(branches))
+
+
+def test_instances_may_come_from_another_network(tiny, tmp_path, model):
+    semantic, instance = model("semantic"), model("instance")
+
+    both = evaluated(tiny, tmp_path, "--model", semantic, "--instances-from", instance)
+
+    assert both["semantic"] == evaluated(tiny, tmp_path, "--model", semantic)["semantic"]
+    assert both["instances"] == evaluated(tiny, tmp_path, "--model", instance)["instances"]
+
+
+def test_predict_takes_instances_from_another_network_too(tiny, tmp_path, model, capsys):
+    photo, out = str(tiny.images / "street0.jpg"), str(tmp_path / "maps")
+    pair = ("--model", model("semantic"), "--instances-from", model("instance"))
+
+    assert run(["predict", photo, *pair, "--out", out]) == 0
+
+    assert (tmp_path / "maps" / "predictions.json").is_file()
+    assert "stuff" in capsys.readouterr().out
+
+
+def test_networks_that_do_not_fit_end_in_one_sentence(tiny, tmp_path, model, capsys):
+    photo, out = str(tiny.images / "street0.jpg"), str(tmp_path / "maps")
+    pair = ("--model", model("instance"), "--instances-from", model("semantic"))
+
+    assert run(["predict", photo, *pair, "--out", out]) == 1
+
+    assert "the model has no semantic branch" in capsys.readouterr().err
 
 
 def test_a_truth_scores_full_marks_against_itself(tiny, tmp_path, capsys):

@@ -19,6 +19,11 @@ from jsisnet.cli.overrides import split
             "--network.trunk.freeze-norm --data.no-cache",
         ),
         (
+            "train --more-data.extra.weight 2 c.yaml --more-data.my-own.cache --out d",
+            "train c.yaml --out d",
+            "--more-data.extra.weight 2 --more-data.my-own.cache",
+        ),
+        (
             "predict --merge.canvas original a.jpg --out d",
             "predict a.jpg --out d",
             "--merge.canvas original",

@@ -1,5 +1,6 @@
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice, repeat
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from jsisnet.predictor import Predictor
 from jsisnet.saved_model import ModelConfig, SavedModel
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.losses import Losses
-from jsisnet.training.objective import Objective, ObjectiveConfig
+from jsisnet.training.objective import Objective, ObjectiveConfig, Totals
 from jsisnet.training.optim import OptimConfig, optimizer
 from networks import NARROW, TINY, network, streets
 
@@ -31,9 +32,9 @@ class Poisoned(nn.Module):
         self.value = value
         self.calls = 0
 
-    def forward(self, batch: Batch) -> Losses:
+    def forward(self, batch: Batch, totals: Totals) -> Losses:
         self.calls += 1
-        losses = self.objective(batch)
+        losses = self.objective(batch, totals)
         return losses._replace(masks=losses.masks * self.value) if self.calls > 2 else losses
 
 
@@ -44,12 +45,23 @@ class Steep(nn.Module):
         super().__init__()
         self.objective = objective
 
-    def forward(self, batch: Batch) -> Losses:
-        losses = self.objective(batch)
+    def forward(self, batch: Batch, totals: Totals) -> Losses:
+        losses = self.objective(batch, totals)
         return losses._replace(boxes=(losses.boxes - losses.boxes.detach()).abs().sqrt())
 
 
-def trained(length: int, optim: OptimConfig, *, config=TINY, numbers=(0, 1), wrap=None, **start):
+def drawing(parts: list[Batch], length: int, seed: int) -> Iterator[list[Batch]]:
+    """Repeat the parts of a step, each time with new seeds, as a stream does."""
+    for step in range(length):
+        yield [
+            replace(part, seeds=tuple(100_000 * seed + 10 * step + n for n in part.seeds))
+            for part in parts
+        ]
+
+
+def trained(
+    length: int, optim: OptimConfig, *, config=TINY, numbers=(0, 1), wrap=None, parts=None, **start
+):
     """Give the reports of some steps and the network behind them."""
     made = network(config)
     objective = Objective(made, ObjectiveConfig())
@@ -57,8 +69,8 @@ def trained(length: int, optim: OptimConfig, *, config=TINY, numbers=(0, 1), wra
     objective, sgd = fabric.setup(
         objective if wrap is None else wrap(objective), optimizer(made, optim, 5.5e-5)
     )
-    batches = repeat(streets(*numbers), length)
-    start = {"first": 0, "seed": 0} | start
+    start = {"first": 0, "length": 1000, "seed": 0} | start
+    batches = drawing([streets(*numbers)] if parts is None else parts, length, start["seed"])
     return made, steps(fabric, objective, sgd, batches, optim, **start)
 
 
@@ -130,6 +142,28 @@ def test_a_step_draws_the_same_whatever_was_drawn_before():
     assert once.terms["rpn_objectness"] != another.terms["rpn_objectness"]
 
 
+def test_a_step_in_two_parts_equals_one_in_one_piece():
+    """Batch normalisation is the exception, so it is frozen here."""
+    config = replace(
+        TINY,
+        trunk=replace(TINY.trunk, freeze_norm=True, norm="group"),
+        semantic=replace(TINY.semantic, norm="group"),
+    )
+    both, one, other = (streets(*numbers) for numbers in ((0, 1, 4, 3), (0, 1), (4, 3)))
+    optim = OptimConfig(lr=0.02)
+
+    whole, reports = trained(2, optim, config=config, parts=[both])
+    expected = list(reports)
+    pieces, reports = trained(2, optim, config=config, parts=[one, other])
+    found = list(reports)
+
+    assert found[0].terms == pytest.approx(expected[0].terms, rel=1e-5)
+    assert found[1].terms == pytest.approx(expected[1].terms, rel=1e-4)
+    assert found[1].gradient == pytest.approx(expected[1].gradient, rel=1e-4)
+    for name, value in pieces.state_dict().items():
+        torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
 def test_long_gradients_are_shortened_and_reported_as_they_were():
     before = network().state_dict()
     made, reports = trained(1, OptimConfig(lr=1.0, momentum=0.0, max_gradient=1e-3))
@@ -160,7 +194,7 @@ def test_a_loss_that_is_not_finite_stops_with_what_to_try(value):
         next(reports)
 
     assert [report.step for report in done] == [1, 2]
-    for part in ("step 3", "masks", str(value), "0.0125", "--optim.lr", "--optim.warmup"):
+    for part in ("step 3", "masks", str(value), "learning rate 0.0125"):
         assert part in str(caught.value)
 
 

@@ -45,15 +45,41 @@ def test_objectness_is_averaged_over_the_sampled_anchors():
 def test_boxes_cost_half_the_square_below_one_and_the_distance_less_a_half_beyond():
     deltas = torch.tensor([[0.5, -0.5, 2.0, 0.0], [0.0, 0.0, 0.0, -3.0]])
 
-    loss = losses.box_loss(deltas, torch.zeros(2, 4), 10)
+    loss = losses.box_loss(deltas, torch.zeros(2, 4))
 
-    assert loss.item() == pytest.approx((0.125 + 0.125 + 1.5 + 2.5) / 10)
+    assert loss.item() == pytest.approx(0.125 + 0.125 + 1.5 + 2.5)
 
 
-def test_classes_are_divided_by_the_number_of_regions_asked_for():
-    loss = losses.class_loss(torch.zeros(3, 4), torch.tensor([0, 3, 3]), 128)
+def looked_for(regions: int) -> torch.Tensor:
+    """Give three things that somebody has looked for in the photos of all regions."""
+    return torch.zeros(regions, 3, dtype=torch.bool)
 
-    assert loss.item() == pytest.approx(3 * math.log(4) / 128)
+
+def test_classes_cost_their_cross_entropy():
+    logits, channels = torch.randn(5, 4), torch.tensor([0, 3, 3, 1, 2])
+
+    loss = losses.class_loss(logits, channels, looked_for(5))
+
+    torch.testing.assert_close(loss, functional.cross_entropy(logits, channels, reduction="sum"))
+
+
+def test_background_may_be_a_thing_that_nobody_has_looked_for():
+    logits = torch.zeros(2, 4)
+    unlabelled = torch.tensor([[False, True, True], [False, True, True]])
+
+    background = losses.class_loss(logits[:1], torch.tensor([3]), unlabelled[:1])
+    thing = losses.class_loss(logits[:1], torch.tensor([0]), unlabelled[:1])
+
+    assert background.item() == pytest.approx(math.log(4 / 3))
+    assert thing.item() == pytest.approx(math.log(4))
+
+
+def test_an_unlabelled_thing_is_not_pushed_down_by_the_background():
+    logits = torch.zeros(1, 4, requires_grad=True)
+
+    losses.class_loss(logits, torch.tensor([3]), torch.tensor([[False, True, False]])).backward()
+
+    assert logits.grad[0, 1] < 0 < logits.grad[0, 0]
 
 
 def test_masks_are_averaged_over_cells_and_positives():
@@ -75,14 +101,14 @@ def test_soft_mask_targets_are_matched_by_their_own_probability():
     assert slope(0.0) > 0
 
 
-def test_semantics_are_averaged_over_the_labelled_pixels_of_the_whole_batch():
+def test_semantics_are_added_over_the_labelled_pixels():
     logits = torch.zeros(2, 2, 1, 2)
     logits[1, 1] = math.log(3)
     labels = torch.tensor([[[0, IGNORE]], [[0, 1]]], dtype=torch.uint8)
 
     loss = losses.semantic_loss(logits, labels)
 
-    assert loss.item() == pytest.approx((LOG2 + math.log(4) + math.log(4 / 3)) / 3)
+    assert loss.item() == pytest.approx(LOG2 + math.log(4) + math.log(4 / 3))
 
 
 def test_semantics_are_compared_at_the_size_of_the_input():
@@ -92,7 +118,8 @@ def test_semantics_are_compared_at_the_size_of_the_input():
     full = functional.interpolate(logits, (16, 24), mode="bilinear", align_corners=False)
 
     torch.testing.assert_close(
-        losses.semantic_loss(logits, labels), functional.cross_entropy(full, labels.long())
+        losses.semantic_loss(logits, labels),
+        functional.cross_entropy(full, labels.long(), reduction="sum"),
     )
 
 
@@ -108,8 +135,10 @@ def test_without_a_labelled_pixel_semantics_cost_nothing():
 
 def test_without_samples_nothing_is_lost():
     assert losses.objectness_loss(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)) == 0
-    assert losses.box_loss(torch.zeros(0, 4), torch.zeros(0, 4), 0) == 0
-    assert losses.class_loss(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), 64) == 0
+    assert losses.box_loss(torch.zeros(0, 4), torch.zeros(0, 4)) == 0
+    assert (
+        losses.class_loss(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), looked_for(0)) == 0
+    )
     assert losses.mask_loss(torch.zeros(0, 2, 2), torch.zeros(0, 2, 2)) == 0
 
 
@@ -117,7 +146,8 @@ def test_losses_of_half_precision_are_computed_in_single():
     logits = torch.tensor([[0.0, 30.0]], dtype=torch.bfloat16)
 
     assert losses.objectness_loss(logits, torch.tensor([1])).dtype == torch.float32
-    assert losses.class_loss(logits, torch.tensor([1]), 1).dtype == torch.float32
+    things = torch.zeros(1, 1, dtype=torch.bool)
+    assert losses.class_loss(logits, torch.tensor([1]), things).dtype == torch.float32
 
 
 def test_kernels_decay_and_biases_and_normalisation_do_not():

@@ -3,7 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from jsisnet.training.matching import IGNORED, NEGATIVE, MatchConfig, match, sample
+from jsisnet.training.matching import (
+    IGNORED,
+    NEGATIVE,
+    MatchConfig,
+    match,
+    sample,
+    without_background,
+)
 from jsisnet.training.objective import ObjectiveConfig
 
 FORCED = ObjectiveConfig().anchors
@@ -26,11 +33,15 @@ def matched(
     return match(*tables, crowd, config).tolist()
 
 
-def drawn(objects: int, background: int, ignored: int = 0, **limits) -> list[int]:
+def dice(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def drawn(objects: int, background: int, ignored: int = 0, *, seed: int = 0, **limits) -> list[int]:
     """Sample candidates of which the first are positive and the last are ignored."""
     matches = [0] * objects + [NEGATIVE] * background + [IGNORED] * ignored
     config = replace(FORCED, **limits)
-    return sample(torch.tensor(matches, dtype=torch.int64), config).tolist()
+    return sample(torch.tensor(matches, dtype=torch.int64), config, dice(seed)).tolist()
 
 
 def test_a_candidate_is_positive_from_one_half_and_negative_below_a_tenth():
@@ -149,10 +160,7 @@ def test_no_candidate_is_drawn_twice():
 
 
 def test_the_draw_depends_on_the_seed():
-    draws = []
-    for seed in (0, 0, 1):
-        torch.manual_seed(seed)
-        draws.append(drawn(50, 500))
+    draws = [drawn(50, 500, seed=seed) for seed in (0, 0, 1)]
 
     assert draws[0] == draws[1] != draws[2]
 
@@ -163,7 +171,13 @@ def test_the_draw_depends_on_the_seed():
 def test_the_paper_reads_256_anchors_and_64_regions_of_an_image(config, positives, negatives):
     matches = torch.tensor([0] * 500 + [NEGATIVE] * 500)
 
-    rows = sample(matches, config)
+    rows = sample(matches, config, dice())
 
     assert (rows < 500).sum() == positives
     assert (rows >= 500).sum() == negatives
+
+
+def test_without_background_only_objects_are_left():
+    matches = torch.tensor([0, NEGATIVE, IGNORED, 3])
+
+    assert without_background(matches).tolist() == [0, IGNORED, IGNORED, 3]

@@ -15,7 +15,7 @@ from jsisnet.model.rpn import UNSCALED, propose
 from jsisnet.panoptic import IGNORE
 from jsisnet.training.losses import LossConfig, Losses, mask_targets
 from jsisnet.training.matching import MatchConfig
-from jsisnet.training.objective import Objective, ObjectiveConfig
+from jsisnet.training.objective import Objective, ObjectiveConfig, Totals
 from networks import NARROW, TINY, network, objects_of, streets
 
 ALL = ObjectiveConfig(
@@ -212,8 +212,8 @@ def test_the_rpn_terms_are_those_of_a_plain_loop():
 
     losses = losses_of(made, batch)
 
-    logits, deltas = made.instance.rpn(made.trunk(batch.images))
-    anchors = made.instance.anchors(made.trunk(batch.images))
+    logits, deltas = made.instance.rpn(made.trunk(batch.images / 255))
+    anchors = made.instance.anchors(made.trunk(batch.images / 255))
     objectness, offsets = [], []
     for image, objects in enumerate(batch.objects):
         owner = owners_of(anchors, objects.boxes, 0.5)
@@ -236,7 +236,7 @@ def test_the_region_terms_are_those_of_a_plain_loop():
 
     losses = losses_of(made, batch)
 
-    features = made.trunk(batch.images)
+    features = made.trunk(batch.images / 255)
     found = proposals_in(made, features)
     classes, offsets, masks = torch.zeros(()), torch.zeros(()), torch.zeros(())
     for image, objects in enumerate(batch.objects):
@@ -310,3 +310,74 @@ def test_the_whole_step_runs_in_half_precision():
 
     assert all(term.dtype == torch.float32 and term.isfinite() for term in losses)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
+
+
+def test_photos_without_labelled_things_cost_nothing_of_the_instance_branch():
+    """Their objects are none, and nothing in them is background."""
+    nobody = [False, False, False]
+    nothing = replace(only_stuff(), labelled=torch.tensor([nobody, nobody]))
+    made = network().train()
+
+    losses = losses_of(made, nothing)
+    losses.total().backward()
+
+    assert losses.semantic > 0
+    instance = (losses.rpn_objectness, losses.rpn_boxes, losses.classes, losses.boxes, losses.masks)
+    assert all(term == 0 for term in instance)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
+
+
+def test_the_instance_terms_are_averaged_over_the_photos_whose_things_are_labelled():
+    one = losses_of(network(), streets(0))
+    batch = streets(0, 1)
+    nothing = (batch.objects[0], objects_of([], []))
+    ids = batch.instance_ids.clone()
+    ids[1] = 0
+    labelled = torch.tensor([[True, True, True], [False, False, False]])
+
+    both = losses_of(
+        network(), replace(batch, objects=nothing, instance_ids=ids, labelled=labelled)
+    )
+
+    for name in ("rpn_objectness", "rpn_boxes", "classes", "boxes", "masks"):
+        assert getattr(both, name).item() == pytest.approx(getattr(one, name).item(), rel=1e-4)
+
+
+def test_where_some_things_are_not_labelled_no_anchor_is_background():
+    batch = only_stuff()
+
+    full = losses_of(network(), batch)
+    part = losses_of(network(), replace(batch, labelled=torch.tensor([[True, False, True]] * 2)))
+
+    assert full.rpn_objectness > 0
+    assert part.rpn_objectness == 0
+    assert 0 < part.classes < full.classes
+
+
+def test_a_batch_in_two_parts_costs_what_it_costs_in_one():
+    whole = streets(0, 1, 3, 4)
+    parts = [streets(0, 1), streets(3, 4)]
+    made = network()
+
+    expected = losses_of(made, whole)
+    objective = Objective(made, replace(ALL, weights=UNWEIGHTED))
+    found = [objective(part, Totals.of(parts)) for part in parts]
+
+    for name, value in expected._asdict().items():
+        added = sum(getattr(losses, name).item() for losses in found)
+        assert added == pytest.approx(value.item(), rel=1e-4), name
+
+
+def test_the_mean_over_devices_is_what_one_device_gives():
+    whole = streets(0, 1, 3, 4)
+    parts = [streets(0, 1), streets(3, 4)]
+    totals = replace(Totals.of([whole]), devices=2)
+    made = network()
+
+    expected = losses_of(made, whole)
+    objective = Objective(made, replace(ALL, weights=UNWEIGHTED))
+    found = [objective(part, totals) for part in parts]
+
+    for name, value in expected._asdict().items():
+        mean = sum(getattr(losses, name).item() for losses in found) / 2
+        assert mean == pytest.approx(value.item(), rel=1e-4), name

@@ -25,17 +25,38 @@ def test_the_paper_on_coco():
 def test_the_learning_rate_is_halved_twice(step, rate):
     config = OptimConfig(milestones=(63_000, 117_000))
 
-    assert config.lr * config.factor(step) == pytest.approx(rate)
+    assert config.lr * config.factor(step, 171_000) == pytest.approx(rate)
 
 
 def test_warmup_rises_linearly_to_the_full_rate():
     config = OptimConfig(warmup=4, milestones=(6,))
 
-    assert [config.factor(step) for step in range(8)] == [0.25, 0.5, 0.75, 1, 1, 1, 0.5, 0.5]
+    assert [config.factor(step, 8) for step in range(8)] == [0.25, 0.5, 0.75, 1, 1, 1, 0.5, 0.5]
+
+
+def test_a_cosine_falls_slowly_at_both_ends():
+    config = OptimConfig(schedule="cosine")
+
+    factors = [config.factor(step, 4) for step in range(5)]
+
+    assert factors == pytest.approx([1, 0.853553, 0.5, 0.146447, 0], abs=1e-6)
+
+
+def test_a_polynomial_is_a_power_of_what_is_left():
+    config = OptimConfig(schedule="poly", power=2.0)
+
+    assert [config.factor(step, 4) for step in range(5)] == [1, 0.5625, 0.25, 0.0625, 0]
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "poly"])
+def test_every_schedule_warms_up(schedule):
+    config = OptimConfig(schedule=schedule, warmup=10)
+
+    assert config.factor(0, 10**6) == pytest.approx(0.1, rel=1e-4)
 
 
 def test_without_milestones_the_rate_stays():
-    assert OptimConfig(milestones=()).factor(10**6) == 1
+    assert OptimConfig(milestones=()).factor(10**6, 10**7) == 1
 
 
 @pytest.mark.parametrize(
@@ -49,6 +70,8 @@ def test_without_milestones_the_rate_stays():
         ("milestones", (5, 3)),
         ("milestones", (3, 3)),
         ("gamma", 0.0),
+        ("power", 0.0),
+        ("weight_decay", -1.0),
         ("warmup", -1),
         ("max_gradient", -1.0),
         ("average", 1.0),
@@ -130,3 +153,30 @@ def test_an_explicit_l2_term_equals_weight_decay(steps):
 
     for name, value in results[0].items():
         torch.testing.assert_close(value, results[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_adam_decays_kernels_by_itself():
+    made = network()
+
+    adam = optimizer(made, OptimConfig(kind="adamw", lr=1e-3, weight_decay=0.05), 0.0)
+
+    assert isinstance(adam, torch.optim.AdamW)
+    decays = {id(p): g["weight_decay"] for g in adam.param_groups for p in g["params"]}
+    decaying = {id(kernel) for kernel in kernels(made)}
+    assert all(decay == (0.05 if p in decaying else 0) for p, decay in decays.items())
+
+
+@pytest.mark.parametrize(
+    ("config", "l2", "message"),
+    [
+        (
+            OptimConfig(weight_decay=0.1),
+            0.1,
+            "optim.weight_decay is 0.1, but SGD's decay is a term",
+        ),
+        (OptimConfig(kind="adamw"), 0.1, "objective.weights.l2 is 0.1, but AdamW's decay is no"),
+    ],
+)
+def test_decay_that_the_optimiser_does_not_do_is_refused(config, l2, message):
+    with pytest.raises(ValueError, match=message):
+        optimizer(network(), config, l2)

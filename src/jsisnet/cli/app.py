@@ -16,8 +16,11 @@ from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, sentence
 from jsisnet.cli.imagenet import imagenet
 from jsisnet.cli.measure import evaluate, score
 from jsisnet.cli.overrides import split
+from jsisnet.cli.plot import plot
 from jsisnet.cli.predict import demo, predict
+from jsisnet.cli.reproduce import reproduce
 from jsisnet.cli.show import show
+from jsisnet.cli.show_batch import show_batch
 from jsisnet.cli.train import train
 
 app = App(
@@ -33,11 +36,15 @@ for command, usage in (
     (evaluate, "--images DIR --annotations FILE"),
     (score, "TRUTH PREDICTION"),
     (train, "CONFIG"),
+    (show_batch, "CONFIG"),
+    (plot, "RUN..."),
+    (reproduce, "EXPERIMENT CONFIG"),
     (show, "IMAGE PNG JSON --out FILE"),
     (describe, "CONFIG|MODEL"),
     (imagenet, "--out FILE"),
 ):
-    app.command(command, usage=f"Usage: jsisnet {command.__name__} {usage} [OPTIONS]")
+    name = command.__name__.replace("_", "-")
+    app.command(command, name=name, usage=f"Usage: jsisnet {name} {usage} [OPTIONS]")
 
 
 def main() -> int:
@@ -45,6 +52,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     logging.basicConfig(format="jsisnet: %(message)s")
+    logging.getLogger("lightning").setLevel(logging.WARNING)
     if not _debugging(sys.argv):
         warnings.simplefilter("ignore")
         sys.unraisablehook = lambda _: None

@@ -9,6 +9,8 @@ from cyclopts import App, ArgumentCollection, Parameter, Token, UnknownOptionErr
 
 SETTINGS = {
     "describe": "jsisnet.config:RunConfig",
+    "reproduce": "jsisnet.config:RunConfig",
+    "show-batch": "jsisnet.config:RunConfig",
     "train": "jsisnet.config:RunConfig",
     "demo": "jsisnet.saved_model:ModelConfig",
     "evaluate": "jsisnet.saved_model:ModelConfig",
@@ -35,7 +37,7 @@ def split(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     options = {token for token in tokens if token.startswith("-")}
     if command not in SETTINGS or not options or options & {"--help", "-h"}:
         return list(tokens), ()
-    settings = _arguments(SETTINGS[command])
+    settings = _arguments(SETTINGS[command], tokens)
     queue = deque(tokens)
     rest: list[str] = []
     overrides: list[str] = []
@@ -69,10 +71,12 @@ def _values(token: str, settings: ArgumentCollection) -> int | None:
     return 0 if equals or isflag else setting.token_count(keys)[0]
 
 
-def _arguments(path: str) -> ArgumentCollection:
-    """List the options of settings."""
+def _arguments(path: str, tokens: Sequence[str]) -> ArgumentCollection:
+    """List the options of settings, also those whose names the tokens alone choose."""
+    from jsisnet.config import with_names
+
     module, _, name = path.partition(":")
-    kind = getattr(import_module(module), name)
+    kind = with_names(getattr(import_module(module), name), {}, tokens)
     app = App(help_flags=(), version_flags=())
 
     @app.default

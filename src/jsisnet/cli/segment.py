@@ -8,10 +8,10 @@ from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.errors import sentence
 from jsisnet.cli.photos import Photo
-from jsisnet.formats.pictures import write_picture
 from jsisnet.data.images import read_image
 from jsisnet.evaluator import PREDICTIONS
 from jsisnet.formats import coco
+from jsisnet.formats.pictures import write_picture
 from jsisnet.predictor import Predictor
 
 

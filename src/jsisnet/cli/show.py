@@ -12,10 +12,10 @@ from jsisnet.cli import tables
 from jsisnet.cli.console import display
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import refuse_to_replace
-from jsisnet.cli.pictures import write_picture
 from jsisnet.data.images import read_image
 from jsisnet.formats import coco
 from jsisnet.formats.categories import read as read_categories
+from jsisnet.formats.pictures import write_picture
 from jsisnet.panoptic import PanopticMap
 
 

@@ -11,8 +11,8 @@ from jsisnet.categories import Categories, Category
 from jsisnet.cli.tables import NONE, table
 from jsisnet.config import RunConfig, from_dict, read_values
 from jsisnet.data.dataset import DataConfig
+from jsisnet.data.sources import common_categories
 from jsisnet.describe import Shape, Stage
-from jsisnet.formats.categories import read as read_categories
 from jsisnet.model.network import NetworkConfig
 from jsisnet.panoptic import IGNORE
 
@@ -57,7 +57,7 @@ def sketch(
         values = {"data": _NOWHERE} | read_values(path)
         config = from_dict(RunConfig, values, overrides, source=name)
         network, size = config.network, config.augment.size
-        counts, source = _classes(config.data.under(config.root))
+        counts, source = _classes(config.sources())
     else:
         model = saved_model.read(name)
         network, size = model.config.network, model.config.size
@@ -68,15 +68,12 @@ def sketch(
     return Sketch(network=network, size=size, categories=_invented(*chosen), source=source)
 
 
-def _classes(data: DataConfig) -> tuple[tuple[int, int], str]:
-    path = Path(data.annotations)
-    if not path.is_file():
-        counts = COCO if data.merge is None else MERGED_COCO
+def _classes(sources: Sequence[DataConfig]) -> tuple[tuple[int, int], str]:
+    paths = [data.annotations for data in sources if data.weight > 0]
+    if not all(Path(path).is_file() for path in paths):
+        counts = COCO if sources[0].merge is None else MERGED_COCO
         return counts, "COCO, as the annotations are not here"
-    categories = read_categories(path)
-    return _counts(categories if data.merge is None else categories.merged_by(data.merge)), str(
-        path
-    )
+    return _counts(common_categories(sources)), ", ".join(paths)
 
 
 def _counts(categories: Categories) -> tuple[int, int]:

@@ -7,10 +7,33 @@ from rich import box
 from rich.table import Table
 
 from jsisnet.categories import Categories
+from jsisnet.experiments.spread import Spread
 from jsisnet.panoptic import PanopticMap
 
 NONE = "-"
 """What stands for a number that does not exist."""
+
+_OF_CLASSES = {">IoU": ("semantic", "iou"), ">mask AP": ("instances", "mask_ap")}
+"""Headings of further figures of each class: the part of a summary, and what it is called there."""
+
+_OF_BRANCHES = {
+    "miou": "mIoU",
+    "mask_ap": "mask AP",
+    "mask_ap50": "mask AP50",
+    "box_ap": "box AP",
+    "box_ap50": "box AP50",
+}
+"""Figures of a summary, and what they are called."""
+
+_OF_EXPERIMENTS = {
+    "miou": "mIoU",
+    "mask_ap50": "mask AP50",
+    "pq": "PQ",
+    "training_seconds": "training, s",
+    "training_megabytes": "memory, MB",
+    "prediction_milliseconds": "photo to map, ms",
+}
+"""Figures of an experiment, and what they are called."""
 
 
 def table(*columns: str) -> Table:
@@ -53,18 +76,49 @@ def quality(summary: Mapping[str, Any]) -> Table:
 
 
 def quality_of_classes(summary: Mapping[str, Any]) -> Table:
-    """Show PQ, SQ and RQ of each class, and its numbers of segments."""
-    made = table("class", "kind", ">PQ", ">SQ", ">RQ", ">TP", ">FP", ">FN")
+    """Show all that was measured of each class, and its numbers of segments."""
+    more = {
+        heading: {row["name"]: row[figure] for row in summary[part]}
+        for heading, (part, figure) in _OF_CLASSES.items()
+        if part in summary
+    }
+    made = table("class", "kind", ">PQ", ">SQ", ">RQ", ">TP", ">FP", ">FN", *more)
     for row in summary["classes"]:
         counts = [str(row[name]) for name in ("tp", "fp", "fn")]
-        made.add_row(row["name"], _kind(row["isthing"]), *_percentages(row), *counts)
+        values = [_percentage(figures.get(row["name"])) for figures in more.values()]
+        made.add_row(row["name"], _kind(row["isthing"]), *_percentages(row), *counts, *values)
+    return made
+
+
+def branches(summary: Mapping[str, Any]) -> Table:
+    """Show what was measured of the branches by themselves."""
+    made = table("", ">%")
+    for name, title in _OF_BRANCHES.items():
+        if name in summary:
+            made.add_row(title, _percentage(summary[name]))
     return made
 
 
 def _percentages(row: Mapping[str, Any]) -> list[str]:
-    values = [row[name] for name in ("pq", "sq", "rq")]
-    return [NONE if value is None else f"{value:.2f}" for value in values]
+    return [_percentage(row[name]) for name in ("pq", "sq", "rq")]
+
+
+def _percentage(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"
 
 
 def _kind(isthing: bool) -> str:
     return "thing" if isthing else "stuff"
+
+
+def experiment_table(rows: Mapping[str, Mapping[str, Spread | None]]) -> Table:
+    """Show figures over seeds, as mean and standard deviation."""
+    figures = list(next(iter(rows.values())))
+    made = table("", *(f">{_OF_EXPERIMENTS[figure]}" for figure in figures))
+    for name, row in rows.items():
+        made.add_row(name, *(_spread(row[figure]) for figure in figures))
+    return made
+
+
+def _spread(spread: Spread | None) -> str:
+    return NONE if spread is None else f"{spread.mean:.1f} ± {spread.deviation:.1f}"

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -17,6 +17,10 @@ def train(
     *,
     out: Folder | None = None,
     resume: Flag = False,
+    track: Annotated[
+        tuple[Literal["tensorboard", "wandb", "mlflow"], ...],
+        Parameter(negative=(), metavar="NAME", show_default=False),
+    ] = (),
     overrides: Overrides = (),
 ) -> int:
     """Train a network on photos with COCO panoptic annotations.
@@ -33,24 +37,34 @@ def train(
         jsisnet train configs/overfit.yaml --root coco
         jsisnet train configs/overfit.yaml --root coco --optim.lr 0.001
         jsisnet train configs/overfit.yaml --root coco --resume
+        jsisnet train configs/overfit.yaml --root coco --track tensorboard
 
     Args:
         config: YAML file with the settings.
         out: Run folder. Default: runs/ and the stem of CONFIG.
         resume: Go on with the training in the run folder, or begin if there is none.
+        track: Also record the training with this library; may be given several times.
         overrides: Settings that win over those of CONFIG.
     """
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
     from jsisnet import trainer
     from jsisnet.cli.training import listening
     from jsisnet.config import read_config
+    from jsisnet.listener import Together
+    from jsisnet.tracking.recorder import recording
 
     run = Path("runs", config.stem) if out is None else out
     settings = read_config(config, overrides)
-    again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, "--resume"]
+    tracked = [token for name in track for token in ("--track", name)]
+    again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, *tracked, "--resume"]
     hint = f"to go on from the last checkpoint: {shlex.join(again)}"
     try:
-        with listening(settings.train) as listener:
-            trainer.train(settings, run, listener, resume=resume)
+        with (
+            listening(settings.train) as progress,
+            recording(track, settings, run, say) as recorders,
+        ):
+            trainer.train(settings, run, Together([progress, *recorders]), resume=resume)
     except KeyboardInterrupt:
         say(f"stopped; {hint}")
         return STOPPED
@@ -63,5 +77,6 @@ def train(
         # A signal to all processes may end a worker before its parent hears of it.
         say(f"a process that prepares photos was killed; {hint}")
         return TERMINATED if "Terminated" in str(error) else FAILED
-    display(f"the model is in {run}: jsisnet predict IMAGE --model {run} --out DIR")
+    if not rank_zero_only.rank:  # type: ignore[attr-defined]
+        display(f"the model is in {run}: jsisnet predict IMAGE --model {run} --out DIR")
     return 0

@@ -1,7 +1,7 @@
 """What a training needs to go on after it was killed, in one file."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ class Checkpoint:
 
     optimizer: dict[str, Any]
     """State dictionary of the optimiser."""
+
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """State of the scaling of the loss, where half precision needs it."""
 
     def save(self, path: Path) -> None:
         """Write the file; what was there stays until the new one is complete."""

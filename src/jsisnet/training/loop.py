@@ -1,20 +1,23 @@
 """The training loop."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from jsisnet.data.sample import Batch
+from jsisnet.training.devices import peak_memory
+from jsisnet.training.losses import Losses
+from jsisnet.training.objective import Totals
 from jsisnet.training.optim import OptimConfig, set_learning_rate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
-    """What one step did."""
+    """What one step did; the same on all devices."""
 
     step: int
     """Steps done, this one included."""
@@ -31,6 +34,9 @@ class StepReport:
     lr: float
     """Learning rate of the new layers."""
 
+    memory: float
+    """Most memory so far in megabytes: of this process, or of its GPU."""
+
 
 class NonFiniteLossError(ValueError):
     """The loss is infinite or not a number; the parameters are still those before the step."""
@@ -40,57 +46,102 @@ def steps(  # noqa: PLR0913 - the moving parts of a training, each by name
     fabric: Fabric,
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Iterable[Batch],
+    batches: Iterable[Sequence[Batch]],
     config: OptimConfig,
     *,
     first: int,
+    length: int,
     seed: int,
 ) -> Iterator[StepReport]:
     """Train, one step for each item taken.
 
     Args:
-        fabric: Device and precision.
+        fabric: Device, precision and company.
         objective: An `Objective`, set up by `fabric`.
         optimizer: Set up by `fabric`.
-        batches: Batches from step `first` on.
+        batches: For each step from `first` on, the parts that this device goes through; at least
+            one, on any device.
         config: Schedule.
         first: Steps done before.
-        seed: Seed of what is drawn at random inside a step, together with its number; so a resumed
-            training draws the same.
+        length: Steps of the whole training.
+        seed: Seed of what layers draw at random, such as dropout, together with the step's number
+            and the device's; so a resumed training draws the same.
 
     Raises:
-        NonFiniteLossError: If a term is infinite or not a number.
+        NonFiniteLossError: If a term is infinite or not a number, on whatever device.
     """
     objective.train()
-    for step, batch in enumerate(batches, first):
-        torch.manual_seed(seed * 1_000_003 + step)
-        set_learning_rate(optimizer, config.factor(step))
-        losses = objective(batch)
-        total = losses.total()
-        terms = {name: term.item() for name, term in losses._asdict().items()}
+    for step, parts in enumerate(batches, first):
+        torch.manual_seed((seed * 1_000_003 + step) * fabric.world_size + fabric.global_rank)
+        set_learning_rate(optimizer, config.factor(step, length))
         lr = max(group["lr"] for group in optimizer.param_groups)
+        terms = _add_gradients(fabric, objective, parts)
         _check_finite(terms, step, lr)
-        fabric.backward(total)
-        gradient = 0.0
-        if config.max_gradient:
-            norm = fabric.clip_gradients(
-                objective, optimizer, max_norm=config.max_gradient, error_if_nonfinite=False
-            )
-            assert norm is not None  # it is for limits of single values only
-            gradient = norm.item()
+        gradient = _shorten_gradient(fabric, objective, optimizer, config.max_gradient)
+        if gradient is not None and not _scales(fabric):
             _check_finite({"gradient": gradient}, step, lr)
         optimizer.step()
         optimizer.zero_grad()
-        yield StepReport(step=step + 1, terms=terms, total=total.item(), gradient=gradient, lr=lr)
+        yield StepReport(
+            step=step + 1,
+            terms=terms,
+            total=sum(terms.values()),
+            gradient=gradient or 0.0,
+            lr=lr,
+            memory=peak_memory(fabric.device),
+        )
 
 
-def _check_finite(terms: dict[str, float], step: int, lr: float) -> None:
-    bad = [name for name, value in terms.items() if not math.isfinite(value)]
+def _add_gradients(
+    fabric: Fabric, objective: nn.Module, parts: Sequence[Batch]
+) -> dict[str, float]:
+    """Go through the parts of a step, and give the terms of the whole step."""
+    totals = _shared(Totals.of(parts), fabric)
+    added = torch.zeros(len(Losses._fields), device=fabric.device)
+    for number, part in enumerate(parts, 1):
+        later = number < len(parts)
+        with fabric.no_backward_sync(objective, enabled=later):  # type: ignore[arg-type]
+            losses = objective(part.to(fabric.device), totals)
+            fabric.backward(losses.total())
+        added += torch.stack(tuple(losses)).detach()
+    mean = fabric.all_reduce(added, reduce_op="mean")
+    assert isinstance(mean, Tensor)
+    return dict(zip(Losses._fields, mean.tolist(), strict=True))
+
+
+def _shared(totals: Totals, fabric: Fabric) -> Totals:
+    """Add what the other devices count."""
+    if fabric.world_size == 1:
+        return totals
+    counts = torch.tensor([totals.pixels, totals.images], device=fabric.device)
+    added = fabric.all_reduce(counts, reduce_op="sum")
+    assert isinstance(added, Tensor)
+    pixels, images = added.tolist()
+    return replace(totals, pixels=pixels, images=images, devices=fabric.world_size)
+
+
+def _shorten_gradient(
+    fabric: Fabric, objective: nn.Module, optimizer: torch.optim.Optimizer, limit: float
+) -> float | None:
+    """Give the norm of the gradient before it was shortened; ``None`` if there is no limit."""
+    if not limit:
+        return None
+    norm = fabric.clip_gradients(objective, optimizer, max_norm=limit, error_if_nonfinite=False)
+    assert norm is not None  # it is for limits of single values only
+    return norm.item()
+
+
+def _scales(fabric: Fabric) -> bool:
+    """Tell whether steps of too large a gradient are left out, and the next ones scaled down."""
+    scaler = getattr(fabric.strategy.precision, "scaler", None)
+    return scaler is not None and scaler.get_scale() > 1
+
+
+def _check_finite(values: dict[str, float], step: int, lr: float) -> None:
+    bad = [name for name, value in values.items() if not math.isfinite(value)]
     if bad:
         raise NonFiniteLossError(
-            f"step {step + 1}: {', '.join(bad)} became {terms[bad[0]]} at learning rate {lr:g}; "
-            "begin a new run with a lower --optim.lr or with --optim.warmup 500 "
-            "(with --network.trunk.freeze-norm, the learning rate has to be lower than without)"
+            f"step {step + 1}: {', '.join(bad)} became {values[bad[0]]} at learning rate {lr:g}"
         )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -65,18 +65,30 @@ def objectness_loss(
     return functional.cross_entropy(logits.float(), isobject, reduction="sum") / max(len(logits), 1)
 
 
-def box_loss(
-    deltas: Float[Tensor, "n 4"], targets: Float[Tensor, "n 4"], samples: int
-) -> Float[Tensor, ""]:
-    """Add the smooth L1 distances of the positives, over the number of all samples."""
-    return functional.smooth_l1_loss(deltas.float(), targets, reduction="sum") / max(samples, 1)
+def box_loss(deltas: Float[Tensor, "n 4"], targets: Float[Tensor, "n 4"]) -> Float[Tensor, ""]:
+    """Add the smooth L1 distances of all coordinates."""
+    return functional.smooth_l1_loss(deltas.float(), targets, reduction="sum")
 
 
 def class_loss(
-    logits: Float[Tensor, "n t_and_background"], channels: Int64[Tensor, " n"], samples: int
+    logits: Float[Tensor, "n t_and_background"],
+    channels: Int64[Tensor, " n"],
+    unlabelled: Bool[Tensor, "n t"],
 ) -> Float[Tensor, ""]:
-    """Add the cross-entropies of the sampled regions, over the number that was asked for."""
-    return functional.cross_entropy(logits.float(), channels, reduction="sum") / samples
+    """Add the cross-entropies of regions.
+
+    Args:
+        logits: The background is the last channel.
+        channels: What the regions show.
+        unlabelled: Things that nobody has looked for in a region's photo. Background there means
+            background or one of these, so the probabilities are added.
+    """
+    possible = functional.one_hot(channels, logits.shape[1]).bool()
+    background = channels == logits.shape[1] - 1
+    possible[:, :-1] |= unlabelled & background[:, None]
+    logits = logits.float()
+    wanted = logits.masked_fill(~possible, float("-inf"))
+    return (logits.logsumexp(dim=1) - wanted.logsumexp(dim=1)).sum()
 
 
 def mask_loss(logits: Float[Tensor, "n m m"], targets: Float[Tensor, "n m m"]) -> Float[Tensor, ""]:
@@ -88,14 +100,13 @@ def mask_loss(logits: Float[Tensor, "n m m"], targets: Float[Tensor, "n m m"]) -
 def semantic_loss(
     logits: Float[Tensor, "b k h w"], labels: UInt8[Tensor, "b H W"]
 ) -> Float[Tensor, ""]:
-    """Average the cross-entropy over the pixels of the batch that are not void; 0 without any.
+    """Add the cross-entropies of the pixels that are not void.
 
     Logits are resized to the size of the labels first.
     """
     height, width = labels.shape[-2:]
     full = functional.interpolate(logits.float(), (height, width), mode="bilinear")
-    loss = functional.cross_entropy(full, labels.long(), ignore_index=IGNORE, reduction="sum")
-    return loss / (labels != IGNORE).sum().clamp(min=1)
+    return functional.cross_entropy(full, labels.long(), ignore_index=IGNORE, reduction="sum")
 
 
 def kernels(module: nn.Module) -> list[Tensor]:

@@ -81,14 +81,23 @@ def match(
     return matches
 
 
-def sample(matches: Int64[Tensor, " n"], config: MatchConfig) -> Int64[Tensor, " s"]:
+def without_background(matches: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """Ignore what seems to be background, where things are that nobody has labelled."""
+    return matches.masked_fill(matches == NEGATIVE, IGNORED)
+
+
+def sample(
+    matches: Int64[Tensor, " n"], config: MatchConfig, generator: torch.Generator
+) -> Int64[Tensor, " s"]:
     """Draw candidates at random, positives first; fewer than wanted where there are fewer."""
     limit = int(config.samples * config.positives)
-    positive = _draw(matches >= 0, limit)
-    negative = _draw(matches == NEGATIVE, config.samples - len(positive))
+    positive = _draw(matches >= 0, limit, generator)
+    negative = _draw(matches == NEGATIVE, config.samples - len(positive), generator)
     return torch.cat([positive, negative])
 
 
-def _draw(allowed: Bool[Tensor, " n"], limit: int) -> Int64[Tensor, " s"]:
+def _draw(
+    allowed: Bool[Tensor, " n"], limit: int, generator: torch.Generator
+) -> Int64[Tensor, " s"]:
     rows = allowed.nonzero().flatten()
-    return rows[torch.randperm(len(rows), device=rows.device)[:limit]]
+    return rows[torch.randperm(len(rows), generator=generator, device=rows.device)[:limit]]

@@ -1,5 +1,6 @@
 """The training objective: the network's stages, with targets between them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -7,14 +8,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from jsisnet import boxes
-from jsisnet.data.sample import Batch, Objects
+from jsisnet.data.sample import Batch
 from jsisnet.model.detection import BOX_WEIGHTS
 from jsisnet.model.network import InstanceBranch, JSISNet
-from jsisnet.model.roi import RoIHead
 from jsisnet.model.rpn import UNSCALED, Proposals, propose
+from jsisnet.panoptic import IGNORE
 from jsisnet.training import losses
 from jsisnet.training.losses import LossConfig, Losses
-from jsisnet.training.matching import MatchConfig, match, sample
+from jsisnet.training.matching import MatchConfig, match, sample, without_background
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +68,37 @@ class _Regions:
         return self.boxes[: len(self.owners)]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """What the terms of a step are averaged over: its photos on all devices.
+
+    A step's gradient is the sum over the parts that a device goes through one after the other, and
+    the mean over devices. With these totals it is that of the whole step in one piece, however it
+    is divided.
+    """
+
+    pixels: int
+    """Pixels with a class."""
+
+    images: int
+    """Photos whose things are labelled, all or some of them."""
+
+    devices: int = 1
+    """Devices that share the step."""
+
+    parts: int = 1
+    """Parts that each device goes through."""
+
+    @classmethod
+    def of(cls, parts: Sequence[Batch]) -> "Totals":
+        """Count the parts of one device; other devices' counts are still to be added."""
+        return cls(
+            pixels=sum(int((part.semantic != IGNORE).sum()) for part in parts),
+            images=sum(int(part.labelled.any(dim=1).sum()) for part in parts),
+            parts=len(parts),
+        )
+
+
 class Objective(nn.Module):
     """The network with its loss; what a training step calls and what is distributed."""
 
@@ -75,46 +107,68 @@ class Objective(nn.Module):
         self.network = network
         self.config = config
 
-    def forward(self, batch: Batch) -> Losses:
-        """Give the weighted terms of a batch; those of a missing branch are 0."""
-        features = self.network.trunk(batch.images)
+    def forward(self, batch: Batch, totals: Totals | None = None) -> Losses:
+        """Give the weighted terms of a batch; those of a missing branch are 0.
+
+        Args:
+            batch: A whole step, or a part of it.
+            totals: Those of the step; default: the batch is the whole step.
+        """
+        totals = totals or Totals.of([batch])
+        features = self.network.trunk(batch.images.float() / 255)
         zero = features.new_zeros((), dtype=torch.float32)
         semantic = objectness = rpn_boxes = classes = region_boxes = masks = zero
         if self.network.semantic is not None:
             semantic = losses.semantic_loss(self.network.semantic(features), batch.semantic)
         if self.network.instance is not None:
             branch = self.network.instance
-            objectness, rpn_boxes, proposals = self._propose(branch, features, batch)
-            classes, region_boxes, masks = self._classify(branch, features, proposals, batch)
+            generators = [
+                torch.Generator(features.device).manual_seed(seed) for seed in batch.seeds
+            ]
+            objectness, rpn_boxes, proposals = self._propose(branch, features, batch, generators)
+            classes, region_boxes, masks = self._classify(
+                branch, features, proposals, batch, generators
+            )
         weights = self.config.weights
+        per_pixel = totals.devices / max(totals.pixels, 1)
+        per_image = totals.devices / max(totals.images, 1)
+        per_region = per_image / self.config.regions.samples
+        per_mask = per_image if weights.mask_reduction == "mean" else totals.devices
         return Losses(
-            rpn_objectness=weights.rpn_objectness * objectness,
-            rpn_boxes=weights.rpn_boxes * rpn_boxes,
-            classes=weights.classes * classes,
-            boxes=weights.boxes * region_boxes,
-            masks=weights.masks * masks,
-            semantic=weights.semantic * semantic,
-            l2=weights.l2 * losses.half_sum_of_squares(losses.kernels(self.network)),
+            rpn_objectness=weights.rpn_objectness * per_image * objectness,
+            rpn_boxes=weights.rpn_boxes * per_image * rpn_boxes,
+            classes=weights.classes * per_region * classes,
+            boxes=weights.boxes * per_region * region_boxes,
+            masks=weights.masks * per_mask * masks,
+            semantic=weights.semantic * per_pixel * semantic,
+            l2=weights.l2 * losses.half_sum_of_squares(losses.kernels(self.network)) / totals.parts,
         )
 
     def _propose(
-        self, branch: InstanceBranch, features: Float[Tensor, "b c h w"], batch: Batch
+        self,
+        branch: InstanceBranch,
+        features: Float[Tensor, "b c h w"],
+        batch: Batch,
+        generators: list[torch.Generator],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Proposals]:
-        """Give the RPN's losses of objectness and boxes, averaged over images, and proposals."""
+        """Give the RPN's losses of objectness and boxes, added over images, and proposals."""
         logits, deltas = branch.rpn(features)
         anchors = branch.anchors(features)
         objectness, offsets = [], []
         for image, objects in enumerate(batch.objects):
             matches = match(anchors, objects.boxes, objects.crowds, self.config.anchors)
-            read = sample(matches, self.config.anchors)
+            if not batch.labelled[image].all():
+                matches = without_background(matches)
+            read = sample(matches, self.config.anchors, generators[image])
             isobject = matches[read] >= 0
             objectness.append(losses.objectness_loss(logits[image, read], isobject.long()))
             positive = read[isobject]
             targets = boxes.encode(objects.boxes[matches[positive]], anchors[positive], UNSCALED)
-            offsets.append(losses.box_loss(deltas[image, positive], targets, len(read)))
+            distance = losses.box_loss(deltas[image, positive], targets)
+            offsets.append(distance / max(len(read), 1))
         height, width = batch.images.shape[-2:]
         proposals = propose(logits, deltas, anchors, (height, width), branch.config.proposals)
-        return torch.stack(objectness).mean(), torch.stack(offsets).mean(), proposals
+        return torch.stack(objectness).sum(), torch.stack(offsets).sum(), proposals
 
     def _classify(
         self,
@@ -122,16 +176,25 @@ class Objective(nn.Module):
         features: Float[Tensor, "b c h w"],
         proposals: Proposals,
         batch: Batch,
+        generators: list[torch.Generator],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-        """Give the region head's losses of classes, boxes and masks."""
-        roi, asked = branch.roi, len(batch) * self.config.regions.samples
+        """Give the region head's losses of classes, boxes and masks, added over regions."""
+        roi = branch.roi
         sampled = [
-            self._sample_regions(proposals.boxes[image][proposals.valid[image]], objects, roi)
-            for image, objects in enumerate(batch.objects)
+            self._sample_regions(
+                proposals.boxes[image][proposals.valid[image]], batch, image, generators[image]
+            )
+            for image in range(len(batch))
         ]
         regions = roi.extract(features, [region.boxes for region in sampled])
         logits, deltas = roi.classify_and_refine(regions)
         channels = torch.cat([region.channels for region in sampled])
+        unlabelled = torch.cat(
+            [
+                (~labelled).expand(len(region.channels), -1)
+                for region, labelled in zip(sampled, batch.labelled, strict=True)
+            ]
+        )
         positive = (channels < roi.num_things).nonzero().flatten()
         channel = channels[positive]
         targets = [
@@ -141,28 +204,35 @@ class Objective(nn.Module):
         mask_logits = roi.mask(regions[positive])
         rows = torch.arange(len(positive), device=positive.device)
         return (
-            losses.class_loss(logits, channels, asked),
-            losses.box_loss(deltas[positive, channel], torch.cat(targets), asked),
+            losses.class_loss(logits, channels, unlabelled),
+            losses.box_loss(deltas[positive, channel], torch.cat(targets)),
             self._mask_losses(mask_logits[rows, channel], sampled, batch),
         )
 
     def _sample_regions(
-        self, proposals: Float[Tensor, "p 4"], objects: Objects, roi: RoIHead
+        self,
+        proposals: Float[Tensor, "p 4"],
+        batch: Batch,
+        image: int,
+        generator: torch.Generator,
     ) -> _Regions:
+        objects, labelled = batch.objects[image], batch.labelled[image]
         if self.config.add_true_boxes:
             proposals = torch.cat([proposals, objects.boxes])
         matches = match(proposals, objects.boxes, objects.crowds, self.config.regions)
-        read = sample(matches, self.config.regions)
+        if not labelled.any():
+            matches = without_background(matches)
+        read = sample(matches, self.config.regions, generator)
         owners = matches[read]
         owners = owners[owners >= 0]
-        channels = torch.full_like(read, roi.num_things)
+        channels = torch.full_like(read, len(labelled))
         channels[: len(owners)] = objects.channels[owners]
         return _Regions(boxes=proposals[read], channels=channels, owners=owners)
 
     def _mask_losses(
         self, logits: Float[Tensor, "n m m"], sampled: list[_Regions], batch: Batch
     ) -> Float[Tensor, ""]:
-        """Reduce the mask losses of the images; `logits` holds the positives of all, in order."""
+        """Add the mask losses of the images; `logits` holds the positives of all, in order."""
         parts = logits.split([len(region.owners) for region in sampled])
         each = [
             losses.mask_loss(
@@ -171,5 +241,4 @@ class Objective(nn.Module):
             )
             for part, region, ids in zip(parts, sampled, batch.instance_ids, strict=True)
         ]
-        total = torch.stack(each).sum()
-        return total / len(each) if self.config.weights.mask_reduction == "mean" else total
+        return torch.stack(each).sum()

@@ -1,0 +1,189 @@
+"""The paper's Table 3: one joint network against one network for each branch."""
+
+import json
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from jsisnet import evaluator, saved_model, trainer
+from jsisnet.config import RunConfig, TrainConfig
+from jsisnet.data.dataset import PanopticDataset
+from jsisnet.experiments.spread import Spread
+from jsisnet.formats.files import replacing
+from jsisnet.formats.history import METRICS, read_entries
+from jsisnet.listener import Listener
+from jsisnet.predictor import Predictor
+from jsisnet.run_folder import CHECKPOINT
+
+Branches = Literal["joint", "semantic", "instance"]
+BRANCHES: tuple[Branches, ...] = ("joint", "semantic", "instance")
+
+SEPARATE = "semantic + instance"
+"""Name of the row of the two single networks, merged."""
+
+ROWS = (*BRANCHES, SEPARATE)
+"""Rows of the table, top to bottom."""
+
+Listening = Callable[[TrainConfig], AbstractContextManager[Listener]]
+"""Gives the listener of a training; a function that other processes can import."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What one network, or the two single ones, came to with one seed."""
+
+    miou: float | None
+    """Mean IoU of the semantic branch in percent; ``None`` without that branch."""
+
+    mask_ap50: float | None
+    """Average precision of the instance branch's masks at IoU 0.5 in percent."""
+
+    pq: float | None
+    """Panoptic quality in percent; ``None`` of a single branch, which makes no whole map."""
+
+    training_seconds: float
+    """Time of all steps, each as long as the median one; of two networks one after the other."""
+
+    training_megabytes: float
+    """Most memory of the training's process; of two networks the larger."""
+
+    prediction_milliseconds: float
+    """Median time from photo to panoptic map."""
+
+
+def reproduce(
+    config: RunConfig, out: Path, seeds: Sequence[int], listening: Listening
+) -> Iterator[tuple[int, dict[str, Row]]]:
+    """Train and measure the networks of Table 3, one seed after the other.
+
+    Each training has a process of its own, so that its memory is its own, and a run folder in
+    which it goes on when this is called again.
+
+    Args:
+        config: Settings of the joint network; the single ones have the same but for the branches.
+        out: Folder of the run folders.
+        seeds: Seeds of the trainings.
+        listening: Shows a training.
+
+    Yields:
+        The seed and its rows by their names.
+
+    Raises:
+        ValueError: If there are no validation data, or a training fails.
+    """
+    if config.validation is None:
+        raise ValueError("validation is missing; Table 3 is measured on it")
+    for seed in seeds:
+        folders = {name: out / f"seed_{seed}_{name}" for name in BRANCHES}
+        for name, folder in folders.items():
+            variant = replace(
+                config,
+                validation=None,
+                network=replace(config.network, branches=name),
+                train=replace(config.train, seed=seed),
+            )
+            _train_apart(variant, folder, listening)
+        yield seed, {name: _cached_row(name, folders, config) for name in ROWS}
+
+
+def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | None]]:
+    """Give the spread of every figure of every row."""
+    table: dict[str, dict[str, Spread | None]] = {}
+    for name in ROWS:
+        rows = [asdict(rows[name]) for rows in seeds]
+        table[name] = {figure: Spread.of([row[figure] for row in rows]) for figure in rows[0]}
+    return table
+
+
+def _train_apart(config: RunConfig, folder: Path, listening: Listening) -> None:
+    """Train in a process of its own, or go on with a training."""
+    context = multiprocessing.get_context("spawn")
+    errors, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_train, args=(config, folder, listening, sender))
+    process.start()
+    try:
+        process.join()
+    finally:
+        process.terminate()
+        process.join()
+    if process.exitcode:
+        reason = errors.recv() if errors.poll() else f"it ended with code {process.exitcode}"
+        raise ValueError(f"training {folder}: {reason}")
+
+
+def _train(config: RunConfig, folder: Path, listening: Listening, errors: Connection) -> None:
+    try:
+        with listening(config.train) as listener:
+            trainer.train(config, folder, listener, resume=(folder / CHECKPOINT).exists())
+    except KeyboardInterrupt:
+        sys.exit(1)
+    except (ValueError, OSError) as error:
+        errors.send(str(error))
+        sys.exit(1)
+
+
+def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
+    """Measure a row, unless that was done before."""
+    kept = folders["joint"].parent / f"{folders['joint'].name}.{name.replace(' + ', '_')}.json"
+    if kept.exists():
+        return Row(**json.loads(kept.read_text(encoding="utf-8")))
+    row = _row(name, folders, config)
+    with replacing(kept) as temporary:
+        temporary.write_text(json.dumps(asdict(row), indent=1) + "\n", encoding="utf-8")
+    return row
+
+
+def _row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
+    parts: tuple[Branches, ...] = ("semantic", "instance") if name == SEPARATE else (name,)  # type: ignore[assignment]
+    models = [saved_model.read(folders[part]) for part in parts]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    predictor = Predictor(
+        models[0], instances_from=models[1] if len(models) > 1 else None, device=device
+    )
+    assert config.validation is not None
+    validation = PanopticDataset(config.validation.under(config.root), predictor.categories)
+    result = evaluator.evaluate(predictor, validation, ap=True).summary(predictor.categories)
+    costs = [_cost(folders[part], config.train.steps) for part in parts]
+    iswhole = name in ("joint", SEPARATE)
+    return Row(
+        miou=result.get("miou"),
+        mask_ap50=result.get("mask_ap50"),
+        pq=result["all"]["pq"] if iswhole else None,
+        training_seconds=sum(seconds for seconds, _ in costs),
+        training_megabytes=max(memory for _, memory in costs),
+        prediction_milliseconds=_prediction_time(predictor, validation),
+    )
+
+
+def _cost(folder: Path, steps: int) -> tuple[float, float]:
+    """Give the seconds and the megabytes of a training."""
+    entries = [entry for entry in read_entries(folder / METRICS) if "terms" in entry]
+    paces = [
+        (later["seconds"] - entry["seconds"]) / (later["step"] - entry["step"])
+        for entry, later in pairwise(entries)
+        if later["seconds"] > entry["seconds"]
+    ]
+    if not paces:
+        raise ValueError(f"{folder / METRICS}: has too few lines; expected a smaller log_every")
+    return statistics.median(paces) * steps, max(entry["memory"] for entry in entries)
+
+
+def _prediction_time(predictor: Predictor, photos: PanopticDataset, count: int = 20) -> float:
+    """Give the median milliseconds from photo to panoptic map."""
+    seconds = []
+    for index in range(min(count, len(photos))):
+        image = photos[index].image.permute(1, 2, 0).numpy()
+        began = time.perf_counter()
+        predictor(image)
+        seconds.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(seconds)

@@ -1,0 +1,121 @@
+"""What a training leaves behind: a folder with its settings, metrics, checkpoint and model."""
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from jsisnet import plot
+from jsisnet.config import RunConfig, read_config, to_yaml
+from jsisnet.formats.files import remove_leftovers, replacing
+from jsisnet.formats.history import read_entries
+from jsisnet.formats.pictures import write_picture
+from jsisnet.listener import Pictures, Silent
+from jsisnet.training.loop import StepReport
+from jsisnet.visualize import side_by_side
+
+CONFIG, CHECKPOINT = "config.yaml", "checkpoint.pt"
+"""Names of files of a run folder; metrics and the model's two lie beside them."""
+
+PLOT, PICTURES = "plot.png", "pictures"
+"""Name of the picture of the metrics, and of the folder of the maps of validation photos."""
+
+PACE = ("log_every", "checkpoint_every", "evaluate_every", "workers", "pictures")
+"""Settings of `TrainConfig` that may change when a run is resumed, as may those of its devices."""
+
+
+def refuse_another(config: RunConfig, folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds a trained run, unless it is this one and to be resumed.
+
+    Raises:
+        ValueError: If it does.
+    """
+    path = folder / CONFIG
+    if not (path.exists() and (folder / CHECKPOINT).exists()):
+        return
+    if not resume:
+        raise ValueError(f"{folder} holds a run already; expected --resume or another --out")
+    before = read_config(path)
+    pace = {name: getattr(config.train, name) for name in PACE}
+    if replace(before, train=replace(before.train, **pace), devices=config.devices) != config:
+        raise ValueError(f"{path}: the run has other settings; expected those it began with")
+
+
+def begin(config: RunConfig, folder: Path) -> None:
+    """Write the settings, and delete what a run that was killed has left half-written."""
+    remove_leftovers(folder)
+    with replacing(folder / CONFIG) as temporary:
+        temporary.write_text(to_yaml(config), encoding="utf-8")
+
+
+class Metrics(Silent):
+    """The file of a run's figures: one JSON object a line."""
+
+    def __init__(self, path: Path, every: int):
+        """Choose the file.
+
+        Args:
+            path: The file; it may exist.
+            every: Steps between lines; the last step has one, too.
+        """
+        self.path = path
+        self.every = every
+        self.steps = 0
+        self.began = time.perf_counter()
+
+    def validated(self, step: int) -> bool:
+        """Tell whether the file has an evaluation of a step.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        return any(entry["step"] == step and "validation" in entry for entry in self._entries())
+
+    def begun(self, step: int, steps: int) -> None:
+        """Forget what the file says of later steps than the given one.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        self.steps, self.began = steps, time.perf_counter()
+        kept = [entry for entry in self._entries() if entry["step"] <= step]
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
+
+    def stepped(self, report: StepReport) -> None:
+        """Append the terms, if it is their turn."""
+        if report.step % self.every == 0 or report.step == self.steps:
+            self._add(asdict(report))
+
+    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+        """Append the quality."""
+        self._add({"step": step, "validation": result})
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return read_entries(self.path) if self.path.exists() else []
+
+    def _add(self, values: dict[str, Any]) -> None:
+        seconds = round(time.perf_counter() - self.began, 1)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(values | {"seconds": seconds}))
+
+
+class Sketches(Silent):
+    """The pictures of a run: the maps of its first validation photos, and a plot of its metrics."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def evaluated(self, step: int, result: dict[str, Any]) -> None:  # noqa: ARG002 - in the file
+        """Plot the metrics so far."""
+        plot.write(plot.plot([self.folder]), self.folder / PLOT)
+
+    def pictured(self, step: int, pictures: Pictures) -> None:
+        """Keep the maps as one picture, named after the step."""
+        page = side_by_side(list(pictures.values()), list(pictures), columns=1)
+        write_picture(page, self.folder / PICTURES / f"step_{step:07}.jpg")
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry) + "\n"

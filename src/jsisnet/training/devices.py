@@ -1,0 +1,142 @@
+"""The processes and devices that a training runs on."""
+
+import os
+import resource
+import sys
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.fabric.strategies.ddp import DDPStrategy
+from torch import distributed
+
+Data = TypeVar("Data")
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+"""Numbers that a network is trained with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceConfig:
+    """Where a training runs, and in how many pieces.
+
+    Its results do not depend on it, but for rounding, and for batch normalisation, whose statistics
+    are those of the photos that a device sees at once. Under torchrun or SLURM, `count` and `nodes`
+    are the launcher's.
+    """
+
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    """Kind of device; ``auto`` for GPUs if there are any."""
+
+    count: int = 1
+    """Devices of each node, each with a process of its own; 0 for all its GPUs."""
+
+    nodes: int = 1
+    """Computers that train together."""
+
+    accumulate: int = 1
+    """Parts in which a device goes through its photos of a step, to need less memory."""
+
+    compile: bool = False
+    """Whether trunk and semantic branch are compiled by torch; the first steps take minutes."""
+
+    def __post_init__(self) -> None:
+        for name, least in {"count": 0, "nodes": 1, "accumulate": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"devices.{name} is {getattr(self, name)}; expected {least} or more"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """What a `DeviceConfig` comes to on this machine, or a launcher has decided."""
+
+    accelerator: Literal["cpu", "cuda"]
+    count: int
+    nodes: int
+
+    @classmethod
+    def of(cls, config: DeviceConfig) -> "Layout":
+        """Look at the machine.
+
+        Raises:
+            ValueError: If it has no such devices.
+        """
+        gpus = torch.cuda.device_count()
+        accelerator = config.accelerator
+        if accelerator == "auto":
+            accelerator = "cuda" if gpus else "cpu"
+        count, nodes = _launched() or (config.count or max(gpus, 1), config.nodes)
+        if accelerator == "cuda" and count > gpus:
+            raise ValueError(f"{count} GPUs are asked for, but there are {gpus} here")
+        return cls(accelerator=accelerator, count=count, nodes=nodes)
+
+    @property
+    def devices(self) -> int:
+        """Devices of all nodes."""
+        return self.count * self.nodes
+
+
+def fabric(layout: Layout, precision: Precision) -> Fabric:
+    """Give the device of this process, and its way to speak with the others.
+
+    The other processes are begun by its `launch`, which runs the same command again for each.
+
+    Raises:
+        ValueError: If the device can't compute with the precision.
+    """
+    if precision == "16-mixed" and layout.accelerator == "cpu":
+        raise ValueError("train.precision is 16-mixed on a CPU; expected bf16-mixed or 32-true")
+    mixed = None if precision == "32-true" else _MixedPrecision(precision, layout.accelerator)
+    return Fabric(
+        accelerator=layout.accelerator,
+        devices=layout.count,
+        num_nodes=layout.nodes,
+        strategy=DDPStrategy() if layout.devices > 1 else "auto",
+        plugins=mixed,
+    )
+
+
+def gathered(item: Data, fabric: Fabric) -> list[Data]:
+    """Give the items of all processes, in their order."""
+    if fabric.world_size == 1:
+        return [item]
+    items: list[Data | None] = [None] * fabric.world_size
+    distributed.all_gather_object(items, item)
+    return [each for each in items if each is not None]
+
+
+def peak_memory(device: torch.device) -> float:
+    """Give the most memory that this process has needed so far, in megabytes: the GPU's or its own.
+
+    Not of the processes that prepare photos.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+class _MixedPrecision(MixedPrecision):
+    """Fabric's, but the batch stays as it is: half a precision would move boxes by whole pixels."""
+
+    def convert_input(self, data: Data) -> Data:
+        return data
+
+    def convert_output(self, data: Data) -> Data:
+        return data
+
+
+def _launched() -> tuple[int, int] | None:
+    """Give the processes of each node, and the nodes, that a launcher has begun, if one has."""
+    if TorchElasticEnvironment.detect():
+        return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", "1"))
+        return int(os.environ["SLURM_NTASKS"]) // nodes, nodes
+    return None

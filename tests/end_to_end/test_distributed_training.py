@@ -1,0 +1,80 @@
+"""Trainings of two processes, which talk through gloo."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import factories
+import runs
+from factories import ROAD, SKY
+from jsisnet import saved_model
+from jsisnet.config import read_config, to_yaml
+from jsisnet.formats import coco
+from jsisnet.training.checkpoint import Checkpoint
+
+ALIKE = shlex.split(
+    "--network.trunk.freeze-norm --network.trunk.norm group --network.semantic.norm group"
+)
+"""Without batch statistics, which are those of one process."""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Give settings on two photos; at each step one process has the one that shows no thing."""
+    folder = tmp_path_factory.mktemp("distributed")
+    data = factories.tiny_dataset(folder / "data", count=2)
+    rows = np.repeat([1, 2], 32)[:, None] * np.ones((1, 96), int)
+    empty = factories.panoptic_map(rows.tolist(), factories.segment(SKY), factories.segment(ROAD))
+    with coco.writing(data.annotations, factories.CATEGORIES) as writer:
+        for number, panoptic in enumerate((factories.tiny_map(0), empty)):
+            name = f"street{number}{factories.SUFFIXES[number]}"
+            writer.add(panoptic, image_id=number, image_name=name)
+    path = runs.write_config(folder / "street.yaml", data, steps=4)
+    settings = read_config(path)
+    settings = replace(settings, train=replace(settings.train, evaluate_every=2, log_every=1))
+    path.write_text(to_yaml(settings))
+    return path
+
+
+def trained(config, folder, *options):
+    """Train in processes of their own."""
+    command = [sys.executable, "-m", "jsisnet", "train", str(config), "--out", str(folder)]
+    done = subprocess.run(
+        [*command, *ALIKE, *options],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_measure_as_one_does(config, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+
+    alone = trained(config, one)
+    together = trained(config, two, "--devices.count", "2")
+
+    assert [entry["step"] for entry in together] == [entry["step"] for entry in alone]
+    assert together[0]["terms"] == pytest.approx(alone[0]["terms"], rel=1e-5, abs=1e-7)
+    assert together[0]["gradient"] == pytest.approx(alone[0]["gradient"], rel=1e-4)
+    for ours, theirs in zip(together, alone, strict=True):
+        # Rounding differs, and grows from step to step.
+        if "terms" in theirs:
+            assert ours["total"] == pytest.approx(theirs["total"], rel=1e-2)
+        else:
+            assert ours["validation"]["all"] == pytest.approx(theirs["validation"]["all"], abs=2.0)
+    states = [Checkpoint.load(folder / "checkpoint.pt").network for folder in (two, one)]
+    for name, value in states[1].items():
+        torch.testing.assert_close(states[0][name], value, rtol=0.05, atol=1e-3)
+    assert saved_model.read(two).config == saved_model.read(one).config

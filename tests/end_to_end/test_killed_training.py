@@ -1,0 +1,70 @@
+"""A training that is killed again and again."""
+
+import multiprocessing
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import runs
+from jsisnet.config import RunConfig, read_config
+from jsisnet.formats.history import METRICS, read_entries
+from jsisnet.listener import Silent
+from jsisnet.run_folder import CHECKPOINT
+from jsisnet.saved_model import WEIGHTS
+from jsisnet.trainer import train
+
+KILLS = 12
+STEPS = 40
+
+
+@pytest.fixture
+def settings(tiny, tmp_path) -> RunConfig:
+    config = read_config(runs.write_config(tmp_path / "street.yaml", tiny, steps=STEPS))
+    pace = replace(config.train, log_every=1, checkpoint_every=2)
+    average = replace(config.optim, average=0.9)
+    return replace(config, validation=None, optim=average, train=pace)
+
+
+def go_on(settings: RunConfig, folder: Path) -> None:
+    torch.set_num_threads(1)  # of more than one, the order of sums may differ
+    train(settings, folder, Silent(), resume=True)
+
+
+def steps_of(folder: Path) -> int:
+    path = folder / METRICS
+    entries = read_entries(path) if path.exists() else []
+    return entries[-1]["step"] if entries else 0
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_a_dozen_times_ends_as_if_it_never_was(settings, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["jsisnet.trainer"])
+    dice = random.Random(0)
+
+    for _ in range(KILLS):
+        process = context.Process(target=go_on, args=(settings, killed))
+        goal = steps_of(killed) + dice.randrange(1, 4)
+        process.start()
+        while process.is_alive() and steps_of(killed) < goal:
+            time.sleep(0.003)
+        process.kill()
+        process.join()
+        assert process.exitcode == -9
+    go_on(settings, killed)
+    go_on(settings, whole)
+
+    figures = [
+        [entry | {"seconds": 0, "memory": 0} for entry in read_entries(folder / METRICS)]
+        for folder in (killed, whole)
+    ]
+    assert figures[0] == figures[1]
+    assert [entry["step"] for entry in figures[0]] == list(range(1, STEPS + 1))
+    assert (killed / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    assert (killed / CHECKPOINT).exists()
+    assert not list(killed.glob(".*.part"))

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+import yaml
+
+import factories
+import runs
+from jsisnet import saved_model
+from jsisnet.cli.app import run
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Write a training on streets, and on other photos of which the things alone are annotated."""
+    folder = tmp_path_factory.mktemp("sources")
+    streets = factories.tiny_dataset(folder / "streets")
+    things = factories.tiny_instances(folder / "things")
+    path = runs.write_config(folder / "both.yaml", streets, steps=2)
+    values = yaml.safe_load(path.read_text())
+    values["more_data"] = {
+        "things": {
+            "root": "../things",
+            "images": things.images.name,
+            "annotations": things.annotations.name,
+            "kind": "instances",
+        }
+    }
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def trained(config, out, *options):
+    assert run(["train", str(config), "--out", str(out), *options]) == 0
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def terms(entries):
+    return next(entry["terms"] for entry in entries if "terms" in entry)
+
+
+def test_a_network_learns_from_complete_and_partial_ground_truth(config, tmp_path):
+    entries = trained(config, tmp_path / "run")
+
+    assert all(0 < value < 100 for value in terms(entries).values())
+    assert saved_model.read_categories(tmp_path / "run") == factories.CATEGORIES
+    assert "things" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_things_alone_teach_no_classes_of_pixels(config, tmp_path):
+    weights = ("--data.weight", "0.001", "--more-data.things.weight", "1000")
+
+    found = terms(trained(config, tmp_path / "run", *weights))
+
+    assert found["semantic"] == 0
+    assert found["rpn_objectness"] > 0
+
+
+def test_classes_of_pixels_alone_teach_no_things(config, tmp_path):
+    without = ("--data.trusted", "semantic", "--more-data.things.weight", "0")
+
+    found = terms(trained(config, tmp_path / "run", *without))
+
+    assert found["semantic"] > 0
+    instance = ("rpn_objectness", "rpn_boxes", "classes", "boxes", "masks")
+    assert [found[name] for name in instance] == [0] * 5
+
+
+def test_contradicting_classes_end_in_one_sentence(config, tmp_path, capsys):
+    merged = ("--more-data.things.merge", "supercategory")
+
+    code = run(["train", str(config), "--out", str(tmp_path / "run"), *merged])
+
+    error = capsys.readouterr().err
+    assert code == 1
+    assert error.count("\n") == 1
+    assert "instances_tiny.json: category 'car' is part of 'vehicle' here, but of 'car'" in error

@@ -6,7 +6,7 @@ import torch
 
 import factories
 import networks
-from factories import CAR, PERSON, ROAD, SKY, segment
+from factories import BUS, CAR, PERSON, ROAD, SKY, segment
 from jsisnet.categories import Categories, Category
 from jsisnet.data.sample import Sample
 from jsisnet.data.sampler import Stream
@@ -130,20 +130,17 @@ def test_the_caption_tells_how_much_is_void():
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"unlabelled": {CAR}}, "1 person\nnot labelled: car"),
-        ({"unlabelled": {0, 1, 2}}, "no objects\nnot labelled: objects"),
+        ({"unlabelled": frozenset({CAR})}, "1 person\nnot labelled: car"),
+        ({"unlabelled": frozenset({PERSON, CAR, BUS})}, "no objects\nnot labelled: objects"),
         ({"semantic": False}, "1 person\nnot labelled: classes of pixels"),
         (
-            {"unlabelled": {1, 2}, "semantic": False},
+            {"unlabelled": frozenset({CAR, BUS}), "semantic": False},
             "1 person\nnot labelled: car, bus, classes of pixels",
         ),
     ],
 )
 def test_the_caption_tells_what_is_not_labelled(more, expected):
-    made = example_of([[1]], segment(PERSON))
-    labels = more.get("unlabelled", ())
-    known = frozenset(labels)
-    made = example_of([[1]], segment(PERSON), **(more | {"unlabelled": known}))
+    made = example_of([[1]], segment(PERSON), **more)
 
     assert caption(made, factories.CATEGORIES) == expected
 
@@ -193,7 +190,7 @@ def test_a_page_shows_the_examples_at_the_positions_of_the_stream():
     assert not iswithin(draw_targets(stream[6], factories.CATEGORIES), drawn)
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 30])
+@pytest.mark.parametrize("count", [1, 2, 7, 12])
 def test_pages_are_wider_than_high_but_not_by_far(count):
     stream = Stream(Streets(), TransformConfig(size=(64, 96)))
 

@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from PIL import Image
 
 import factories
 import networks
@@ -21,6 +22,7 @@ from jsisnet.listener import Pictures
 from jsisnet.run_folder import CHECKPOINT, CONFIG, PICTURES, PLOT, Metrics
 from jsisnet.trainer import train
 from jsisnet.training.checkpoint import Checkpoint
+from jsisnet.training.devices import DeviceConfig
 from jsisnet.training.loop import StepReport
 from jsisnet.training.optim import OptimConfig
 
@@ -318,8 +320,15 @@ def test_a_run_may_compute_in_half_precision(settings, tmp_path):
 def test_a_loss_that_explodes_stops_the_run_with_what_to_try(settings, tmp_path):
     wild = replace(settings, optim=OptimConfig(lr=1e30, max_gradient=0.0))
 
-    with pytest.raises(ValueError, match=r"step [2-5]: .* at learning rate 1e\+30; .*--optim\.lr"):
+    with pytest.raises(ValueError, match=r"step [2-5]: .* at learning rate 1e\+30; ") as caught:
         train(short(wild, steps=STEPS), tmp_path, Notes())
+
+    for part in (
+        "normalisation: trunk batch, neck batch, semantic batch, region group",
+        "--optim.lr",
+        "--optim.warmup 500",
+    ):
+        assert part in str(caught.value)
 
 
 def test_a_run_begins_with_the_weights_of_a_classifier(settings, tmp_path):
@@ -360,3 +369,87 @@ def test_data_that_are_not_there_leave_no_run_behind(settings, tmp_path):
         train(lost, tmp_path / "run", Notes())
 
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_may_begin_with_another_model(settings, finished, tmp_path):
+    few = replace(networks.TINY.anchors, sizes=(16.0, 32.0, 64.0))
+    other = replace(
+        short(settings),
+        start=str(finished),
+        network=replace(networks.TINY, anchors=few),
+        optim=OptimConfig(lr=1e-30),
+    )
+
+    train(other, tmp_path, Notes())
+
+    before, after = (saved_model.read(folder).network for folder in (finished, tmp_path))
+    assert torch.equal(after.trunk.neck.laterals[0].weight, before.trunk.neck.laterals[0].weight)
+    assert torch.equal(after.semantic.classify.weight, before.semantic.classify.weight)
+    shapes = [len(network.instance.rpn.objectness.weight) for network in (before, after)]
+    assert shapes[0] < shapes[1]
+
+
+@pytest.mark.parametrize("start", ["nowhere", "coco"])
+def test_a_model_to_begin_with_that_does_not_fit_is_named(settings, tmp_path, start):
+    with pytest.raises(ValueError, match=f"^start: {start}: "):
+        train(short(replace(settings, start=start)), tmp_path / "run", Notes())
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_parts_of_a_step_need_even_shares(settings, tmp_path):
+    uneven = replace(short(settings, batch_size=5), devices=DeviceConfig(accumulate=2))
+
+    with pytest.raises(ValueError, match=r"batch_size is 5; expected a multiple of 2, for 1 dev"):
+        train(uneven, tmp_path / "run", Notes())
+
+
+def test_a_run_may_go_on_in_other_parts(settings, tmp_path):
+    smooth = replace(networks.TINY.semantic, norm="group")
+    config = short(replace(settings, network=replace(networks.TINY, semantic=smooth)), steps=4)
+    notes = Notes(stop_after=3)
+    with pytest.raises(PowerCutError):
+        train(config, tmp_path, notes)
+
+    train(replace(config, devices=DeviceConfig(accumulate=2)), tmp_path, notes, resume=True)
+
+    assert notes.steps == [1, 2, 3, 3, 4]
+
+
+def test_shared_statistics_need_several_gpus_or_one_device(settings, tmp_path):
+    shared = short(settings, sync_norm=True)
+
+    train(shared, tmp_path / "one", Notes())
+
+    weights = saved_model.read(tmp_path / "one").network.state_dict()
+    assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_shared_statistics_of_nothing_are_refused(settings, tmp_path):
+    trunk = replace(networks.TINY.trunk, freeze_norm=True, norm="group")
+    network = replace(
+        networks.TINY, trunk=trunk, semantic=replace(networks.TINY.semantic, norm="group")
+    )
+
+    with pytest.raises(ValueError, match="sync_norm is on, but no layer has batch normalisation"):
+        train(short(replace(settings, network=network), sync_norm=True), tmp_path / "r", Notes())
+
+
+def test_adam_and_a_cosine_train(settings, tmp_path):
+    optim = OptimConfig(kind="adamw", lr=1e-3, weight_decay=0.05, schedule="cosine", warmup=1)
+    weights = replace(settings.objective.weights, l2=0.0)
+    objective = replace(settings.objective, weights=weights)
+
+    train(short(replace(settings, optim=optim, objective=objective), steps=4), tmp_path, Notes())
+
+    rates = [entry["lr"] for entry in metrics_of(tmp_path)]
+    assert rates == pytest.approx([1e-3, 0.853553e-3, 0.5e-3, 0.146447e-3], rel=1e-4)
+
+
+def test_pictures_show_photo_prediction_and_truth(finished):
+    pages = sorted((finished / PICTURES).iterdir())
+
+    assert [page.name for page in pages] == ["step_0000003.jpg", "step_0000005.jpg"]
+    with Image.open(pages[0]) as page:
+        assert page.width > 3 * 96
+        assert page.height > 4 * 64

@@ -21,6 +21,7 @@ _SPELLINGS = {
     "rpn_boxes": "RPN boxes",
     "l2": "L2",
     "gradient": "norm of the gradient",
+    "memory": "memory, MB",
     "miou": "mIoU",
 }
 """Names of figures that a space in the place of each underscore does not make readable."""

@@ -8,7 +8,18 @@ import pytest
 from jsisnet.cli.app import app, run
 from jsisnet.cli.errors import sentence
 
-COMMANDS = ("predict", "demo", "evaluate", "score", "train", "show", "describe", "imagenet")
+COMMANDS = (
+    "predict",
+    "demo",
+    "evaluate",
+    "score",
+    "train",
+    "show-batch",
+    "plot",
+    "show",
+    "describe",
+    "imagenet",
+)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

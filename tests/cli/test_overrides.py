@@ -24,6 +24,11 @@ from jsisnet.cli.overrides import split
             "--more-data.extra.weight 2 --more-data.my-own.cache",
         ),
         (
+            "show-batch c.yaml --step 3 --train.seed 1",
+            "show-batch c.yaml --step 3",
+            "--train.seed 1",
+        ),
+        (
             "predict --merge.canvas original a.jpg --out d",
             "predict a.jpg --out d",
             "--merge.canvas original",

@@ -36,6 +36,8 @@ def test_a_run_folder_holds_settings_metrics_checkpoint_and_model(trained):
         "checkpoint.pt",
         "model.json",
         "model.safetensors",
+        "pictures",
+        "plot.png",
     }
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 10]
     assert read_config(trained.run / "config.yaml") == read_config(trained.config)

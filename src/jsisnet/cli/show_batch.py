@@ -1,6 +1,5 @@
 """Command that draws what a training step sees."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +55,9 @@ def show_batch(
     positions = range(step * batch, step * batch + (batch if count is None else count))
     _check(positions, settings.augment.size)
     path = Path(f"{config.stem}_batch_{step}.png") if out is None else out
-    _refuse_data(path, [folder for data in sources for folder in (data.images, data.pngs)])
+    for data in sources:
+        _refuse_file_in(data.images, path)
+        _refuse_file_in(data.pngs or Path(data.annotations).with_suffix(""), path)
     refuse_to_replace([config], [path])
     stream = Stream(Sources(sources), settings.augment, seed=settings.train.seed)
     with progress("photos") as advance:
@@ -75,8 +76,7 @@ def _check(positions: range, size: tuple[int, int]) -> None:
         )
 
 
-def _refuse_data(path: Path, folders: Sequence[str | None]) -> None:
-    """Refuse to write over a file in a folder of photos or of their maps."""
-    inside = [path.resolve().is_relative_to(Path(folder).resolve()) for folder in folders if folder]
-    if path.exists() and any(inside):
+def _refuse_file_in(folder: Path | str, path: Path) -> None:
+    """Refuse to write over a file in a folder of the data."""
+    if path.exists() and path.resolve().is_relative_to(Path(folder).resolve()):
         raise ValueError(f"{path} lies in a folder of the data; expected another")

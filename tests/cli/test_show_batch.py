@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+import runs
+from jsisnet.cli.app import run
+
+
+@pytest.fixture
+def show(tiny, tmp_path, monkeypatch):
+    """Draw a batch of a training on the streets; gives the exit code."""
+    config = runs.write_config(tmp_path / "street.yaml", tiny, steps=4)
+    monkeypatch.chdir(tmp_path)
+    return lambda *options: run(["show-batch", str(config), *options])
+
+
+def picture(path):
+    with Image.open(path) as opened:
+        return np.asarray(opened)
+
+
+def test_the_batch_of_a_step_is_drawn(show, tmp_path, capsys):
+    assert show() == 0
+    assert show("--step", "1") == 0
+
+    assert capsys.readouterr().out == "look at street_batch_0.png\nlook at street_batch_1.png\n"
+    first, second = (picture(tmp_path / f"street_batch_{step}.png") for step in range(2))
+    assert first.shape == second.shape
+    assert (first != second).any()
+
+
+def test_a_step_begins_behind_the_photos_of_the_steps_before(show, tmp_path):
+    assert show("--step", "2", "--count", "1", "--out", "a.png") == 0
+    assert show("--step", "4", "--count", "1", "--out", "b.png", "--train.batch-size", "1") == 0
+
+    assert (picture(tmp_path / "a.png") == picture(tmp_path / "b.png")).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--train.seed", "1"],
+        ["--augment.max-scale", "3"],
+        ["--augment.brightness", "0.9"],
+        ["--augment.keep-aspect", "--augment.size", "96", "96"],
+        ["--count", "5"],
+    ],
+)
+def test_settings_are_seen(show, tmp_path, options):
+    assert show("--out", "before.png") == 0
+    assert show("--out", "after.png", *options) == 0
+
+    before, after = (picture(tmp_path / name) for name in ("before.png", "after.png"))
+    assert before.shape != after.shape or (before != after).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--step", "-1"], "expected a --step of 0 or more and a --count of 1 or more"),
+        (["--count", "0"], "expected a --step of 0 or more and a --count of 1 or more"),
+        (["--count", "999999"], "999999 photos are too many for a picture; expected --count 4882"),
+        (["--out", "look.txt"], "look.txt: expected a name that ends in .jpg or .png"),
+        (["--out", "street.yaml"], "street.yaml is read here"),
+        (["--out", "tiny/photos/street0.jpg"], "lies in a folder of the data"),
+        (["--out", "tiny/panoptic_tiny/map0.png"], "lies in a folder of the data"),
+        (["--augment.hue", "3"], "hue is 3"),
+        (["--root", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_can_not_be_drawn_is_told_in_one_sentence(show, tiny, capsys, options, message):
+    files = {path: path.read_bytes() for path in tiny.images.parent.rglob("*") if path.is_file()}
+
+    assert show(*options) == 1
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert files == {path: path.read_bytes() for path in files}
+
+
+def test_a_misspelt_setting_names_the_nearest(show, capsys):
+    assert show("--augment.huge", "0.1") == 2
+
+    assert "--augment.hue" in capsys.readouterr().err
+
+
+def test_no_network_is_needed(show):
+    assert show("--network.trunk.name", "unicorn") == 0

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from jsisnet.training.devices import DeviceConfig, Layout, fabric, gathered, peak_memory
+
+GPUS = torch.cuda.device_count()
+
+
+def test_by_default_one_device_trains():
+    layout = Layout.of(DeviceConfig())
+
+    assert layout == Layout(accelerator="cuda" if GPUS else "cpu", count=1, nodes=1)
+    assert layout.devices == 1
+
+
+def test_processes_of_all_computers_are_counted():
+    config = DeviceConfig(accelerator="cpu", count=3, nodes=2)
+
+    assert Layout.of(config).devices == 6
+
+
+@pytest.mark.parametrize("name", ["count", "nodes", "accumulate"])
+def test_values_out_of_range_are_named(name):
+    with pytest.raises(ValueError, match=rf"devices\.{name} is -1; expected [01] or more"):
+        DeviceConfig(**{name: -1})
+
+
+def test_torchrun_decides_how_many_processes_there_are(monkeypatch):
+    for name, value in {
+        "TORCHELASTIC_RUN_ID": "street",
+        "LOCAL_WORLD_SIZE": "4",
+        "GROUP_WORLD_SIZE": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    layout = Layout.of(DeviceConfig(accelerator="cpu"))
+
+    assert (layout.count, layout.nodes) == (4, 2)
+
+
+def test_slurm_decides_how_many_processes_there_are(monkeypatch):
+    for name, value in {
+        "SLURM_NTASKS": "8",
+        "SLURM_NNODES": "2",
+        "SLURM_JOB_NAME": "street",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    layout = Layout.of(DeviceConfig(accelerator="cpu"))
+
+    assert (layout.count, layout.nodes) == (4, 2)
+
+
+def test_gpus_that_are_not_there_are_refused():
+    config = DeviceConfig(accelerator="cuda", count=GPUS + 1)
+
+    with pytest.raises(ValueError, match=f"asked for, but there are {GPUS} here"):
+        Layout.of(config)
+
+
+def test_half_precision_with_scaling_needs_a_gpu():
+    with pytest.raises(ValueError, match="16-mixed on a CPU; expected bf16-mixed or 32-true"):
+        fabric(Layout(accelerator="cpu", count=1, nodes=1), "16-mixed")
+
+
+def test_alone_a_process_gathers_its_own_item():
+    alone = fabric(Layout(accelerator="cpu", count=1, nodes=1), "32-true")
+
+    assert gathered("mine", alone) == ["mine"]
+
+
+def test_a_process_needs_some_memory():
+    before = peak_memory(torch.device("cpu"))
+    held = torch.ones(200 * 2**20 // 4)
+
+    assert 100 < before < 100_000
+    assert peak_memory(torch.device("cpu")) >= before
+    assert len(held) == 200 * 2**20 // 4

@@ -113,7 +113,8 @@ class Sketches(Silent):
 
     def pictured(self, step: int, pictures: Pictures) -> None:
         """Keep the maps as one picture, named after the step."""
-        page = side_by_side(list(pictures.values()), list(pictures), columns=1)
+        rows = list(pictures.values())
+        page = side_by_side(rows, [""] * len(rows), columns=1, text=1 / 200)
         write_picture(page, self.folder / PICTURES / f"step_{step:07}.jpg")
 
 

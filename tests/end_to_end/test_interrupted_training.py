@@ -67,7 +67,7 @@ def test_a_stopped_training_says_how_to_go_on(config, tmp_path, number):
     ) as process:
         wait_for(folder / "checkpoint.pt")
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
 
     assert process.returncode == 128 + number
     assert said == (
@@ -78,7 +78,7 @@ def test_a_stopped_training_says_how_to_go_on(config, tmp_path, number):
 
 
 def wait_for(path):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not path.exists():
         assert time.monotonic() < end
         time.sleep(0.01)

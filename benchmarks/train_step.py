@@ -1,0 +1,197 @@
+"""A training step of one joint network against those of the two networks that it stands for.
+
+The peers are torchvision's Mask R-CNN and DeepLabV3, both with ResNet-50, trained apart with their
+own settings, for as many classes. All see the same photos at the same size, from random weights;
+every weight is trained, by SGD with momentum. The peers find their inputs ready on the device, as
+floats, with whole-photo masks; ours makes floats and the targets of masks within its step.
+
+`lite` is a small network, so its row says what training costs that stands for the two; `paper` is
+the row of equal trunks.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from pathlib import Path
+
+import torch
+from harness import CATEGORIES, Promise, finish, in_turn, options, row, scene
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.detection import maskrcnn_resnet50_fpn
+from torchvision.models.segmentation import deeplabv3_resnet50
+
+from jsisnet.config import RunConfig, read_config
+from jsisnet.data.sample import Batch, Sample, collate
+from jsisnet.data.targets import example
+from jsisnet.model.network import JSISNet
+from jsisnet.panoptic import IGNORE
+from jsisnet.training.devices import Layout, Precision, fabric
+from jsisnet.training.loop import StepReport, steps
+from jsisnet.training.objective import Objective
+from jsisnet.training.optim import optimizer
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+FILES = {"lite": "lite.yaml", "paper": "coco.yaml"}
+"""Our two networks."""
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+THREADS = 2
+SIZE, BATCH = (256, 256), 2
+RATE = 1e-4
+"""Learning rate that random weights survive; the time of a step does not depend on it."""
+
+GOAL = 3.0
+"""How many times faster than the two networks `lite` should be."""
+
+
+def wait() -> None:
+    """Wait until the device is done."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
+def settings(preset: str, *overrides: str) -> RunConfig:
+    """Read a preset; there is no data."""
+    nowhere = ["--data.images=none", "--data.annotations=none"]
+    return read_config(CONFIGS / FILES[preset], [*nowhere, f"--optim.lr={RATE}", *overrides])
+
+
+def photos(count: int, size: tuple[int, int]) -> Batch:
+    """Draw a batch of photos with their targets."""
+    examples = []
+    for number in range(count):
+        image, panoptic = scene(number, size)
+        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        sample = Sample(image=pixels, panoptic=panoptic, image_id=number)
+        examples.append(example(sample, CATEGORIES, seed=number))
+    return collate(examples)
+
+
+def training(
+    config: RunConfig, batch: Batch, precision: Precision = "32-true"
+) -> Iterator[StepReport]:
+    """Train from random weights on one batch again and again, a step for each item taken."""
+    company = fabric(Layout.of(config.devices), precision)
+    torch.manual_seed(0)
+    network = JSISNet(config.network, CATEGORIES).to(company.device)
+    objective = Objective(network, config.objective)
+    objective, moves = company.setup(
+        objective, optimizer(network, config.optim, config.objective.weights.l2)
+    )
+    return steps(
+        company,
+        objective,
+        moves,
+        repeat([batch]),
+        config.optim,
+        first=0,
+        length=config.train.steps,
+        seed=0,
+    )
+
+
+def peer_step(
+    network: nn.Module, loss: Callable[[nn.Module], Tensor], precision: Precision
+) -> Callable[[], None]:
+    """Give a training step of a peer, whose loss a function of the network gives."""
+    network.to(DEVICE).train()
+    moves = torch.optim.SGD(network.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4)
+
+    def step() -> None:
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            total = loss(network)
+        total.backward()
+        moves.step()
+        moves.zero_grad()
+
+    return step
+
+
+def detector(batch: Batch, precision: Precision) -> Callable[[], None]:
+    """Give a training step of Mask R-CNN."""
+    images = list((batch.images.float() / 255).to(DEVICE))
+    targets = []
+    for objects, ids in zip(batch.objects, batch.instance_ids, strict=True):
+        masks = ids == torch.arange(1, len(objects) + 1)[:, None, None]
+        target = {"boxes": objects.boxes, "labels": objects.channels + 1, "masks": masks.byte()}
+        targets.append({name: value.to(DEVICE) for name, value in target.items()})
+    network = maskrcnn_resnet50_fpn(
+        weights=None,
+        weights_backbone=None,
+        num_classes=1 + len(CATEGORIES.thing_labels),
+        min_size=min(SIZE),
+        max_size=max(SIZE),
+    )
+    return peer_step(
+        network, lambda net: torch.stack(tuple(net(images, targets).values())).sum(), precision
+    )
+
+
+def segmenter(batch: Batch, precision: Precision) -> Callable[[], None]:
+    """Give a training step of DeepLabV3."""
+    images, labels = (batch.images.float() / 255).to(DEVICE), batch.semantic.long().to(DEVICE)
+    network = deeplabv3_resnet50(
+        weights=None, weights_backbone=None, num_classes=len(CATEGORIES), aux_loss=False
+    )
+    return peer_step(
+        network,
+        lambda net: functional.cross_entropy(net(images)["out"], labels, ignore_index=IGNORE),
+        precision,
+    )
+
+
+def precisions() -> tuple[Precision, ...]:
+    """List the precisions for which the device has instructions."""
+    if DEVICE == "cuda":
+        capable = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        processor = Path("/proc/cpuinfo")
+        flags = set(processor.read_text(encoding="utf-8").split()) if processor.exists() else set()
+        capable = bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+    return ("32-true", "bf16-mixed") if capable else ("32-true",)
+
+
+def compare(
+    presets: list[str], batch: Batch, precision: Precision, runs: int
+) -> dict[str, list[float]]:
+    """Time all contestants; give seconds per photo."""
+    contestants: dict[str, Callable[[], object]] = {
+        preset: training(settings(preset), batch, precision).__next__ for preset in presets
+    }
+    contestants["Mask R-CNN"] = detector(batch, precision)
+    contestants["DeepLabV3"] = segmenter(batch, precision)
+    seconds = in_turn(runs, wait, **contestants)
+    return {name: [each / len(batch) for each in timings] for name, timings in seconds.items()}
+
+
+def main() -> None:
+    """Time the steps in each precision."""
+    chosen = options(__doc__)
+    torch.set_num_threads(THREADS)
+    presets = ["lite"] if chosen.quick else ["lite", "paper"]
+    batch = photos(BATCH, SIZE)
+    size = "x".join(map(str, SIZE))
+    print(f"per photo of {size} pixels, {BATCH} in a step, on {DEVICE}")
+    promises, figures = [], {}
+    for precision in precisions()[: 1 if chosen.quick else None]:
+        seconds = compare(presets, batch, precision, 2 if chosen.quick else 5)
+        rounds = zip(seconds["Mask R-CNN"], seconds["DeepLabV3"], strict=True)
+        seconds["both peers"] = [sum(each) for each in rounds]
+        for name, timings in seconds.items():
+            print(row(f"{precision}: {name}", timings))
+        both = statistics.median(seconds["both peers"])
+        for preset in presets:
+            ratio = both / statistics.median(seconds[preset])
+            print(f"{precision}: {preset} is {ratio:.3g} times as fast as both peers")
+            if preset == "lite":
+                promise = f"training step {size}, {precision}, lite, times faster than two networks"
+                promises.append(Promise(promise, ratio, GOAL))
+        figures[precision] = seconds
+    if chosen.quick:
+        print("not run: paper, other precisions")
+    finish(promises, {"device": DEVICE, **figures}, chosen.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -45,16 +45,16 @@ class Promise:
     name: str
     figure: float
     goal: float
-    atmost: bool = False
+    lower_is_better: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether the goal is reached."""
-        return self.figure <= self.goal if self.atmost else self.figure >= self.goal
+        return self.figure <= self.goal if self.lower_is_better else self.figure >= self.goal
 
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "falls short"
-        limit = "at most " if self.atmost else ""
+        limit = "at most " if self.lower_is_better else ""
         return f"{verdict}: {self.name} {self.figure:.3g} (goal {limit}{self.goal:g})"
 
 

@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -138,7 +138,7 @@ def _truth(ids: Tensor, infos: Sequence[dict[str, Any]]) -> tuple[Tensor, dict[s
     return tv_tensors.Mask(labels), objects
 
 
-def read_all(photos: Sequence[object] | Stream, count: int) -> None:
+def read_all(photos: Stream | Peer, count: int) -> None:
     """Read so many photos, one by one."""
     for index in range(count):
         photos[index]
@@ -148,14 +148,16 @@ def parts(config: DataConfig, runs: int) -> dict[str, list[float]]:
     """Time what happens to a varied photo; give seconds per photo."""
     way = WAYS["varied"]
     file = coco.read_annotations(Path(config.annotations), images=Path(config.images))
-    samples = list(islice(PanopticDataset(config), len(file.annotations)))
+    data = PanopticDataset(config)
+    samples = [data[index] for index in range(len(data))]
+    photos = [each.image for each in file.annotations if each.image is not None]
     generator = torch.Generator().manual_seed(0)
     varied = [transform(sample, way, generator) for sample in samples]
     examples = [example(sample, CATEGORIES) for sample in varied]
     seconds = in_turn(
         runs,
         **{
-            "decode the photo": lambda: [read_image(each.image) for each in file.annotations],
+            "decode the photo": lambda: [read_image(path) for path in photos],
             "decode the map": lambda: [
                 coco.read_png(each, file.categories) for each in file.annotations
             ],
@@ -172,12 +174,11 @@ def parts(config: DataConfig, runs: int) -> dict[str, list[float]]:
 def in_one_thread(config: DataConfig, runs: int) -> dict[str, list[float]]:
     """Time both contestants; give seconds per photo."""
     data = PanopticDataset(config)
-    contestants = {f"{name}: ours": Stream(data, way) for name, way in WAYS.items()}
-    contestants |= {f"{name}: torchvision": Peer(config, way) for name, way in PEER_WAYS.items()}
-    runners = {
-        name: lambda photos=photos: read_all(photos, len(data))
-        for name, photos in contestants.items()
+    contestants: dict[str, Stream | Peer] = {
+        f"{name}: ours": Stream(data, way) for name, way in WAYS.items()
     }
+    contestants |= {f"{name}: torchvision": Peer(config, way) for name, way in PEER_WAYS.items()}
+    runners = {name: partial(read_all, photos, len(data)) for name, photos in contestants.items()}
     return _per_photo(in_turn(runs, **runners), len(data))
 
 
@@ -210,7 +211,7 @@ def _take(batches: Iterator[object], count: int) -> float:
 
 
 def memory_of_ours(config: DataConfig) -> Memory:
-    """Measure a process that reads the photos twice as a worker does."""
+    """Measure a process that reads the photos as a worker does."""
     photos = Stream(PanopticDataset(config), WAYS["varied"])
     return _memory_of_reading(photos, len(photos.samples))
 
@@ -223,7 +224,7 @@ def memory_of_peer(config: DataConfig) -> Memory:
 
 def _memory_of_reading(photos: Stream | Peer, count: int) -> Memory:
     torch.set_num_threads(1)
-    return memory_of(lambda: [read_all(photos, count) for _ in range(2)])
+    return memory_of(lambda: read_all(photos, count))
 
 
 def loaders(config: DataConfig, runs: int) -> dict[str, list[float]]:

@@ -217,7 +217,12 @@ def main() -> None:
         lines += [] if chosen.quick else prediction_memory_lines(case)
         print(*lines, sep="\n", flush=True)
         promises += [
-            Promise(f"{case.preset}, {line.name}, joint / both", line.ratio, line.goal, atmost=True)
+            Promise(
+                f"{case.preset}, {line.name}, joint / both",
+                line.ratio,
+                line.goal,
+                lower_is_better=True,
+            )
             for line in lines
             if line.goal is not None
         ]

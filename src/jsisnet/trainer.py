@@ -27,7 +27,7 @@ from jsisnet.predictor import Predictor
 from jsisnet.run_folder import CHECKPOINT, Metrics, Sketches
 from jsisnet.saved_model import ModelConfig, SavedModel
 from jsisnet.training.checkpoint import Checkpoint
-from jsisnet.training.devices import Layout, fabric, gathered
+from jsisnet.training.devices import Layout, fabric, gathered, launched
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
@@ -55,7 +55,15 @@ def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool =
     _refuse_lone_samples(config, layout)
     run_folder.refuse_another(config, folder, resume=resume)
     company = fabric(layout, config.train.precision)
-    company.launch()
+    with launched(company):
+        run, validation = _prepared(config, folder, layout, company)
+        run.go(listener if company.is_global_zero else Silent(), validation)
+
+
+def _prepared(
+    config: RunConfig, folder: Path, layout: Layout, company: Fabric
+) -> tuple["_Run", PanopticDataset | None]:
+    """Open the data and make the run, at the step where it begins."""
     samples = Sources(config.sources())
     validation = None
     if config.validation is not None:
@@ -67,14 +75,14 @@ def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool =
         _begin(network, config)
     if config.train.sync_norm:
         network = _shared_norm(network, layout)
+    run = _Run(config, folder, samples, network, company)
     if company.is_global_zero:
         run_folder.begin(config, folder)
-    run = _Run(config, folder, samples, network, company)
     if checkpoint.exists():
         if saved_model.read_categories(folder) != samples.categories:
             raise ValueError(f"{folder}: the classes of the data are not those the run began with")
         run.restore(Checkpoint.load(checkpoint))
-    run.go(listener if company.is_global_zero else Silent(), validation)
+    return run, validation
 
 
 def _begin(network: JSISNet, config: RunConfig) -> None:
@@ -103,6 +111,7 @@ class _Run:
         self.config = config
         self.folder = folder
         self.samples = samples
+        self.stream = Stream(samples, config.augment, seed=config.train.seed)
         self.fabric = fabric
         # The states of average and optimiser are made where the weights are, so these move first.
         self.network = network.to(fabric.device)
@@ -122,7 +131,7 @@ class _Run:
             self.optimizer.load_state_dict(checkpoint.optimizer)
             if self.average is not None and checkpoint.average is not None:
                 self.average.load(checkpoint.average)
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = shorten(str(error), saved_model.MAX_REASON)
             raise ValueError(
                 f"{self.folder / CHECKPOINT}: not of this network; expected the settings and the "
@@ -180,7 +189,7 @@ class _Run:
         pace, world = self.config.train, self.fabric.world_size
         parts = self.config.devices.accumulate
         loader = DataLoader(
-            Stream(self.samples, self.config.augment, seed=pace.seed),
+            self.stream,
             batch_size=pace.batch_size // (world * parts),
             sampler=StreamSampler(
                 start=self.step * pace.batch_size, rank=self.fabric.global_rank, world=world

@@ -3,9 +3,11 @@
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from types import TracebackType
 
 from cyclopts import App, CycloptsError
 
@@ -52,10 +54,13 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     logging.basicConfig(format="jsisnet: %(message)s")
-    logging.getLogger("lightning").setLevel(logging.WARNING)
     if not _debugging(sys.argv):
+        # Lightning chooses the level of its own logger, whatever it was before.
+        logging.disable(logging.INFO)
         warnings.simplefilter("ignore")
         sys.unraisablehook = lambda _: None
+        sys.excepthook = _tell_of_main_thread
+        threading.excepthook = lambda _: None
     with signals.obeyed():
         return run(sys.argv[1:])
 
@@ -92,6 +97,14 @@ def _launch(tokens: Sequence[str]) -> int:
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
     return command(*bound.args, **bound.kwargs) or 0
+
+
+def _tell_of_main_thread(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Show an error that no command has caught; threads of libraries that end late are silent."""
+    if threading.current_thread() is threading.main_thread():
+        sys.__excepthook__(kind, error, traceback)
 
 
 def _debugging(tokens: Sequence[str]) -> bool:

@@ -3,7 +3,10 @@
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from subprocess import TimeoutExpired
 from typing import Literal, TypeVar
 
 import torch
@@ -18,6 +21,13 @@ Data = TypeVar("Data")
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 """Numbers that a network is trained with."""
+
+_PATIENCE = 10
+"""Seconds in which a process that is told to end may do so by itself."""
+
+
+class LostProcessError(ValueError):
+    """Another process of the training has ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,10 +98,17 @@ def fabric(layout: Layout, precision: Precision) -> Fabric:
     The other processes are begun by its `launch`, which runs the same command again for each.
 
     Raises:
-        ValueError: If the device can't compute with the precision.
+        ValueError: If the device can't compute with the precision, or nothing says where the other
+            computers are.
     """
     if precision == "16-mixed" and layout.accelerator == "cpu":
         raise ValueError("train.precision is 16-mixed on a CPU; expected bf16-mixed or 32-true")
+    addressed = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if layout.nodes > 1 and _launched() is None and not addressed:
+        raise ValueError(
+            f"devices.nodes is {layout.nodes}, but nothing says where the others are; expected "
+            "torchrun or srun to begin the processes"
+        )
     mixed = None if precision == "32-true" else _MixedPrecision(precision, layout.accelerator)
     return Fabric(
         accelerator=layout.accelerator,
@@ -100,6 +117,23 @@ def fabric(layout: Layout, precision: Precision) -> Fabric:
         strategy=DDPStrategy() if layout.devices > 1 else "auto",
         plugins=mixed,
     )
+
+
+@contextmanager
+def launched(fabric: Fabric) -> Iterator[None]:
+    """Begin the other processes; after an error, none that this process has begun is left.
+
+    Raises:
+        LostProcessError: If another process has ended.
+    """
+    fabric.launch()
+    try:
+        yield
+    except BaseException as error:
+        _end_others(fabric)
+        if isinstance(error, distributed.DistError) or "gloo" in str(error):
+            raise LostProcessError("another process of the training has ended") from error
+        raise
 
 
 def gathered(item: Data, fabric: Fabric) -> list[Data]:
@@ -120,6 +154,22 @@ def peak_memory(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 2**20
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _end_others(fabric: Fabric) -> None:
+    """End the processes that this one has begun; what waits for lost ones may have to be killed."""
+    begun = getattr(fabric.strategy.launcher, "procs", [])
+    others = list(begun)
+    # Of those in the list, a thread of Lightning's avenges the first to end by killing all.
+    begun.clear()
+    for process in others:
+        process.terminate()
+    for process in others:
+        try:
+            process.wait(_PATIENCE)
+        except TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class _MixedPrecision(MixedPrecision):

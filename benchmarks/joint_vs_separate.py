@@ -60,7 +60,7 @@ CASES = (
     Case(preset="lite", batch=8, runs=5, processes=3, goal=TRAINING_GOAL),
     Case(preset="paper", batch=2, runs=3, processes=1, goal=GOAL),
 )
-QUICK = Case(preset="lite", batch=4, runs=2, processes=1, goal=TRAINING_GOAL)
+QUICK = Case(preset="lite", batch=2, runs=3, processes=1, goal=TRAINING_GOAL)
 
 
 @dataclass(frozen=True, kw_only=True)

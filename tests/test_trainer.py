@@ -196,7 +196,8 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(
 
 
 def test_to_resume_a_finished_run_changes_nothing(settings, finished):
-    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.name != CONFIG}
+    files = [path for path in finished.iterdir() if path.is_file() and path.name != CONFIG]
+    before = {path.name: path.read_bytes() for path in files}
     notes = Notes()
 
     train(settings, finished, notes, resume=True)
@@ -453,3 +454,48 @@ def test_pictures_show_photo_prediction_and_truth(finished):
     with Image.open(pages[0]) as page:
         assert page.width > 3 * 96
         assert page.height > 4 * 64
+
+
+@pytest.mark.parametrize("taken", [PICTURES, PLOT])
+def test_a_picture_that_can_not_be_written_does_not_stop_a_run(settings, tmp_path, caplog, taken):
+    other = {PICTURES: PLOT, PLOT: PICTURES}[taken]
+    if taken == PLOT:
+        (tmp_path / taken).mkdir()
+    else:
+        (tmp_path / taken).touch()
+
+    train(replace(short(settings), validation=settings.validation), tmp_path, Notes())
+
+    assert (tmp_path / saved_model.WEIGHTS).is_file()
+    assert (tmp_path / other).exists()
+    (record,) = caplog.records
+    assert f"{tmp_path / taken}" in record.getMessage()
+    assert "is left out, and the training goes on" in record.getMessage()
+
+
+def test_a_checkpoint_without_its_settings_is_neither_continued_nor_replaced(settings, tmp_path):
+    train(short(settings), tmp_path, Notes())
+    (tmp_path / CONFIG).unlink()
+
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(short(settings), tmp_path, Notes())
+    with pytest.raises(ValueError, match=r"config\.yaml: can't be read"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+
+def test_a_checkpoint_of_something_else_is_refused(settings, tmp_path):
+    train(short(settings), tmp_path, Notes())
+    written = Checkpoint.load(tmp_path / CHECKPOINT)
+    replace(written, optimizer={"state": 3, "param_groups": 3}).save(tmp_path / CHECKPOINT)
+
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not of this network"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+
+def test_settings_that_contradict_each_other_leave_no_run_behind(settings, tmp_path):
+    adam = replace(short(settings), optim=OptimConfig(kind="adamw"))
+
+    with pytest.raises(ValueError, match="expected 0, and --optim"):
+        train(adam, tmp_path / "run", Notes())
+
+    assert not (tmp_path / "run").exists()

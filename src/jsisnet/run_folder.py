@@ -1,7 +1,10 @@
 """What a training leaves behind: a folder with its settings, metrics, checkpoint and model."""
 
 import json
+import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ from jsisnet.formats.pictures import write_picture
 from jsisnet.listener import Pictures, Silent
 from jsisnet.training.loop import StepReport
 from jsisnet.visualize import side_by_side
+
+_log = logging.getLogger(__name__)
 
 CONFIG, CHECKPOINT = "config.yaml", "checkpoint.pt"
 """Names of files of a run folder; metrics and the model's two lie beside them."""
@@ -32,7 +37,7 @@ def refuse_another(config: RunConfig, folder: Path, *, resume: bool) -> None:
         ValueError: If it does.
     """
     path = folder / CONFIG
-    if not (path.exists() and (folder / CHECKPOINT).exists()):
+    if not (folder / CHECKPOINT).exists():
         return
     if not resume:
         raise ValueError(f"{folder} holds a run already; expected --resume or another --out")
@@ -96,26 +101,40 @@ class Metrics(Silent):
         return read_entries(self.path) if self.path.exists() else []
 
     def _add(self, values: dict[str, Any]) -> None:
-        seconds = round(time.perf_counter() - self.began, 1)
+        seconds = round(time.perf_counter() - self.began, 3)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(values | {"seconds": seconds}))
 
 
 class Sketches(Silent):
-    """The pictures of a run: the maps of its first validation photos, and a plot of its metrics."""
+    """The pictures of a run: the maps of its first validation photos, and a plot of its metrics.
+
+    A picture that can't be written costs a warning, and the training goes on.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def evaluated(self, step: int, result: dict[str, Any]) -> None:  # noqa: ARG002 - in the file
         """Plot the metrics so far."""
-        plot.write(plot.plot([self.folder]), self.folder / PLOT)
+        with _forgone(self.folder / PLOT) as path:
+            plot.write(plot.plot([self.folder]), path)
 
     def pictured(self, step: int, pictures: Pictures) -> None:
         """Keep the maps as one picture, named after the step."""
         rows = list(pictures.values())
-        page = side_by_side(rows, [""] * len(rows), columns=1, text=1 / 200)
-        write_picture(page, self.folder / PICTURES / f"step_{step:07}.jpg")
+        with _forgone(self.folder / PICTURES / f"step_{step:07}.jpg") as path:
+            page = side_by_side(rows, [""] * len(rows), columns=1, text=1 / 200)
+            write_picture(page, path)
+
+
+@contextmanager
+def _forgone(path: Path) -> Iterator[Path]:
+    """Do without a file if it can't be written."""
+    try:
+        yield path
+    except (OSError, ValueError) as error:
+        _log.warning("%s is left out, and the training goes on (%s)", path, error)
 
 
 def _line(entry: dict[str, Any]) -> str:

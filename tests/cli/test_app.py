@@ -128,3 +128,20 @@ def test_the_version_is_that_of_the_package(capsys):
     assert run(["--version"]) == 0
 
     assert capsys.readouterr().out[0].isdigit()
+
+
+def test_a_thread_that_fails_at_the_end_is_silent():
+    program = (
+        "import sys, threading; from jsisnet.cli.app import main\n"
+        "sys.argv = ['jsisnet', '--version']; main()\n"
+        "def fail(): raise OSError\n"
+        "thread = threading.Thread(target=fail); thread.start(); thread.join()\n"
+        "raise KeyError('shown')"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert "OSError" not in done.stderr
+    assert "KeyError: 'shown'" in done.stderr

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -78,3 +79,24 @@ def test_two_processes_train_and_measure_as_one_does(config, tmp_path):
     for name, value in states[1].items():
         torch.testing.assert_close(states[0][name], value, rtol=0.05, atol=1e-3)
     assert saved_model.read(two).config == saved_model.read(one).config
+
+
+@pytest.mark.slow
+def test_a_photo_that_one_process_can_not_read_ends_both(config, tmp_path):
+    shutil.copytree(config.parent / "data", tmp_path / "data")
+    (tmp_path / "data" / "photos" / "street1.png").write_text("no photo")
+    command = [sys.executable, "-m", "jsisnet", "train", str(config), "--devices.count", "2"]
+
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "run"), "--root", str(tmp_path / "data"), *ALIKE],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    reasons = [line for line in done.stderr.splitlines() if "another process" not in line]
+    assert len(reasons) == 1, done.stderr
+    assert "street1.png: can't be read as a picture" in reasons[0]

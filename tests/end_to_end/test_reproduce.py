@@ -57,3 +57,21 @@ def test_table_3_needs_validation_data(config, tmp_path, capsys):
     assert capsys.readouterr().err == (
         "jsisnet: validation is missing; Table 3 is measured on it\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--devices.count", "2"], "measured on one device"),
+        (["--train.log-every", "4"], "a training of 4 steps has a single line"),
+    ],
+)
+def test_what_can_not_be_measured_is_refused_before_any_training(
+    config, tmp_path, capsys, options, message
+):
+    out = tmp_path / "runs"
+
+    assert run(["reproduce", "table3", str(config), "--out", str(out), *options]) == 1
+
+    assert message in capsys.readouterr().err
+    assert not out.exists()

@@ -1,7 +1,20 @@
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from jsisnet.training.devices import DeviceConfig, Layout, fabric, gathered, peak_memory
+from jsisnet.training import devices
+from jsisnet.training.devices import (
+    DeviceConfig,
+    Layout,
+    LostProcessError,
+    fabric,
+    gathered,
+    launched,
+    peak_memory,
+)
 
 GPUS = torch.cuda.device_count()
 
@@ -76,3 +89,37 @@ def test_a_process_needs_some_memory():
     assert 100 < before < 100_000
     assert peak_memory(torch.device("cpu")) >= before
     assert len(held) == 200 * 2**20 // 4
+
+
+def test_other_computers_need_an_address(monkeypatch):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+
+    with pytest.raises(ValueError, match=r"devices\.nodes is 2, but nothing says where"):
+        fabric(Layout(accelerator="cpu", count=1, nodes=2), "32-true")
+
+
+@pytest.mark.parametrize("script", ["", "import signal; signal.signal(signal.SIGTERM, print);"])
+def test_no_process_is_left_after_an_error(monkeypatch, script):
+    monkeypatch.setattr(devices, "_PATIENCE", 0.5)
+    script += "print(flush=True); import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        begun = [other]
+        alone = fabric(Layout(accelerator="cpu", count=1, nodes=1), "32-true")
+        monkeypatch.setattr(type(alone.strategy), "launcher", SimpleNamespace(procs=begun))
+        monkeypatch.setattr(alone, "launch", lambda: None)
+
+        with pytest.raises(KeyError), launched(alone):
+            raise KeyError
+
+        assert other.returncode < 0
+        assert begun == []
+
+
+def test_the_loss_of_another_process_is_told_from_other_errors():
+    alone = fabric(Layout(accelerator="cpu", count=1, nodes=1), "32-true")
+
+    with pytest.raises(LostProcessError, match="another process"), launched(alone):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:561] Connection closed by peer")
+    with pytest.raises(RuntimeError, match="shapes"), launched(alone):
+        raise RuntimeError("shapes differ")

@@ -65,18 +65,39 @@ def train(
             recording(track, settings, run, say) as recorders,
         ):
             trainer.train(settings, run, Together([progress, *recorders]), resume=resume)
-    except KeyboardInterrupt:
-        say(f"stopped; {hint}")
-        return STOPPED
-    except SystemExit:
-        say(f"stopped; {hint}")
-        raise
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        # A signal to all processes may end a worker before its parent hears of it.
-        say(f"a process that prepares photos was killed; {hint}")
-        return TERMINATED if "Terminated" in str(error) else FAILED
+    except (KeyboardInterrupt, SystemExit, RuntimeError, ValueError) as error:
+        return _ended(error, hint)
     if not rank_zero_only.rank:  # type: ignore[attr-defined]
         display(f"the model is in {run}: jsisnet predict IMAGE --model {run} --out DIR")
     return 0
+
+
+def _ended(error: BaseException, hint: str) -> int:
+    """Tell why a training ended and how to go on, and give the exit code.
+
+    Of what every process hears, the first one tells.
+    """
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    from jsisnet.training.devices import LostProcessError
+    from jsisnet.training.loop import NonFiniteLossError
+
+    speaks = not rank_zero_only.rank  # type: ignore[attr-defined]
+    match error:
+        case KeyboardInterrupt():
+            reason, code = "stopped", STOPPED
+        case SystemExit():
+            reason, code = "stopped", TERMINATED
+        case LostProcessError():
+            reason, code = str(error), FAILED
+        case NonFiniteLossError() if not speaks:
+            return FAILED
+        case RuntimeError() if "DataLoader worker" in str(error):
+            # A signal to all processes may end a worker before its parent hears of it.
+            reason, speaks = "a process that prepares photos was killed", True
+            code = TERMINATED if "Terminated" in str(error) else FAILED
+        case _:
+            raise error
+    if speaks:
+        say(f"{reason}; {hint}")
+    return code

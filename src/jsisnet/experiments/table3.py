@@ -24,6 +24,7 @@ from jsisnet.formats.history import METRICS, read_entries
 from jsisnet.listener import Listener
 from jsisnet.predictor import Predictor
 from jsisnet.run_folder import CHECKPOINT
+from jsisnet.training.devices import Layout
 
 Branches = Literal["joint", "semantic", "instance"]
 BRANCHES: tuple[Branches, ...] = ("joint", "semantic", "instance")
@@ -79,10 +80,18 @@ def reproduce(
         The seed and its rows by their names.
 
     Raises:
-        ValueError: If there are no validation data, or a training fails.
+        ValueError: If there are no validation data or several devices, too few steps are logged to
+            tell a pace, or a training fails.
     """
     if config.validation is None:
         raise ValueError("validation is missing; Table 3 is measured on it")
+    if Layout.of(config.devices).devices > 1:
+        raise ValueError("Table 3 is measured on one device; expected --devices.count 1")
+    if config.train.steps <= config.train.log_every:
+        raise ValueError(
+            f"train.log_every is {config.train.log_every}, so that a training of "
+            f"{config.train.steps} steps has a single line; expected less, to tell its pace"
+        )
     for seed in seeds:
         folders = {name: out / f"seed_{seed}_{name}" for name in BRANCHES}
         for name, folder in folders.items():

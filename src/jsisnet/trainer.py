@@ -27,7 +27,7 @@ from jsisnet.predictor import Predictor
 from jsisnet.run_folder import CHECKPOINT, Metrics, Sketches
 from jsisnet.saved_model import ModelConfig, SavedModel
 from jsisnet.training.checkpoint import Checkpoint
-from jsisnet.training.devices import Layout, fabric, gathered, launched
+from jsisnet.training.devices import Layout, end_with_parent, fabric, gathered, launched
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
@@ -197,6 +197,7 @@ class _Run:
             num_workers=pace.workers,
             collate_fn=collate,
             pin_memory=self.fabric.device.type == "cuda",
+            worker_init_fn=end_with_parent,
         )
         try:
             batches = iter(loader)

@@ -4,8 +4,10 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +102,37 @@ def test_a_photo_that_one_process_can_not_read_ends_both(config, tmp_path):
     reasons = [line for line in done.stderr.splitlines() if "another process" not in line]
     assert len(reasons) == 1, done.stderr
     assert "street1.png: can't be read as a picture" in reasons[0]
+
+
+def assert_empty(group):
+    """See that no process of a group is left; the system may take a moment to forget dead ones."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("a process is left")
+
+
+@pytest.mark.slow
+def test_a_training_that_is_stopped_leaves_no_process_behind(config, tmp_path):
+    command = [sys.executable, "-m", "jsisnet", "train", str(config), "--devices.count", "2"]
+    endless = ["--train.steps", "9999", "--train.evaluate-every", "0", "--train.workers", "1"]
+    with subprocess.Popen(
+        [*command, *endless, "--out", str(tmp_path / "run"), *ALIKE],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as first:
+        assert first.stdout.readline().startswith("step 1/")
+        first.terminate()
+        _, said = first.communicate(timeout=60)
+
+    assert first.returncode == 128 + signal.SIGTERM
+    assert said.startswith("jsisnet: stopped; to go on from the last checkpoint")
+    assert said.count("\n") == 1
+    assert_empty(first.pid)

@@ -10,6 +10,9 @@ from jsisnet.panoptic import IGNORE
 CategoryId = int | str
 """A data set's own number or name of a category; sparse."""
 
+UNKNOWN = -1
+"""Label of a category that a data set does not have."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Category:

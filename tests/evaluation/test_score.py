@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -8,10 +9,15 @@ from PIL import Image
 
 import factories
 from factories import BUS, CAR, CATEGORIES, SKY, panoptic_map, segment
+from jsisnet.evaluation import overlap
+from jsisnet.evaluation.compared_files import ComparedFiles, Rules
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count, summary
 from jsisnet.evaluation.score import score
-from jsisnet.formats import coco
+from jsisnet.formats import coco, id_strips
+from jsisnet.formats.color_ids import write_ids
+from jsisnet.panoptic import PanopticMap
 
+SKY_ONE = segment(SKY)
 TRUTH = panoptic_map([[1, 1, 1, 2, 2]], segment(CAR), segment(SKY))
 BETTER = panoptic_map([[1, 1, 1, 2, 2]], segment(CAR, score=0.9), segment(SKY))
 WORSE = panoptic_map([[1, 1, 1, 2, 2]], segment(BUS, score=0.9), segment(SKY))
@@ -31,6 +37,26 @@ def edit(path, change):
     path.write_text(json.dumps(content))
 
 
+def first(content):
+    """Give the first segment of a file."""
+    return content["annotations"][0]["segments_info"][0]
+
+
+def measured(truth, predictions, *, truth_pngs=None, prediction_pngs=None, **rules):
+    files = ComparedFiles(
+        truth,
+        predictions,
+        truth_pngs=truth_pngs,
+        prediction_pngs=prediction_pngs,
+        rules=Rules(**rules),
+    )
+    return score(files)
+
+
+def quality_of_files(truth, predictions, **rules):
+    return measured(truth, predictions, **rules).quality
+
+
 @pytest.fixture
 def truth(tmp_path):
     return write(tmp_path / "truth.json", {1: TRUTH, 2: TRUTH})
@@ -42,7 +68,7 @@ def predictions(tmp_path):
 
 
 def test_a_truth_scores_100_against_itself(tiny):
-    result = summary(*score(tiny.annotations, tiny.annotations, prediction_pngs=tiny.pngs))
+    result = measured(tiny.annotations, tiny.annotations, prediction_pngs=tiny.pngs).summary()
 
     assert result["all"] == {"pq": 100, "sq": 100, "rq": 100, "n": 6}
 
@@ -55,16 +81,16 @@ def test_files_give_the_same_numbers_as_maps(tmp_path, tiny):
     for panoptic, other in zip(maps, shifted.values(), strict=True):
         expected += count(panoptic, other, len(CATEGORIES))
 
-    quality, categories = score(tiny.annotations, path)
+    total = measured(tiny.annotations, path)
 
-    assert 0 < quality.tp.sum() < 25
-    assert summary(quality, categories) == summary(expected, CATEGORIES)
+    assert 0 < total.quality.tp.sum() < 25
+    assert summary(total.quality, total.categories) == summary(expected, CATEGORIES)
 
 
 def test_images_are_paired_by_id(tmp_path, truth):
     path = write(tmp_path / "predictions.json", {2: BETTER, 1: WORSE})
 
-    quality, _ = score(truth, path)
+    quality = quality_of_files(truth, path)
 
     assert (quality.tp[CAR], quality.fn[CAR], quality.fp[BUS]) == (1, 1, 1)
 
@@ -73,30 +99,30 @@ def test_an_image_without_prediction_is_named(tmp_path, truth):
     path = write(tmp_path / "predictions.json", {1: BETTER, 3: BETTER})
 
     with pytest.raises(ValueError, match=r"predictions\.json: has no prediction for image 2"):
-        score(truth, path)
+        measured(truth, path)
 
 
 def test_predictions_for_other_images_are_ignored(tmp_path, truth):
     path = write(tmp_path / "predictions.json", {0: WORSE, 1: BETTER, 2: BETTER})
     (tmp_path / "predictions" / "0.png").unlink()
 
-    assert score(truth, path)[0].tp[CAR] == 2
+    assert quality_of_files(truth, path).tp[CAR] == 2
 
 
 def test_the_last_of_several_predictions_counts(tmp_path, truth):
     path = write(tmp_path / "predictions.json", {0: WORSE, 1: BETTER, 2: BETTER})
     edit(path, lambda content: content["annotations"][0].update(image_id=2))
-    assert score(truth, path)[0].tp[CAR] == 2
+    assert quality_of_files(truth, path).tp[CAR] == 2
 
     edit(path, lambda content: content["annotations"].reverse())
-    assert score(truth, path)[0].tp[CAR] == 1
+    assert quality_of_files(truth, path).tp[CAR] == 1
 
 
 def test_a_predicted_id_that_is_not_listed_is_named(truth, predictions):
     edit(predictions, lambda content: content["annotations"][1]["segments_info"].pop())
 
     with pytest.raises(ValueError, match=r"2\.png: image 2: segment 2: is in the PNG, but not"):
-        score(truth, predictions)
+        measured(truth, predictions)
 
 
 def test_a_predicted_segment_without_pixels_is_named(truth, predictions):
@@ -104,34 +130,31 @@ def test_a_predicted_segment_without_pixels_is_named(truth, predictions):
     edit(predictions, lambda content: content["annotations"][1]["segments_info"].append(extra))
 
     with pytest.raises(ValueError, match=r"2\.png: image 2: segment 9: .* owns no pixel"):
-        score(truth, predictions)
+        measured(truth, predictions)
 
 
-@pytest.mark.parametrize("which", ["truth", "predictions"])
-def test_an_unknown_category_is_named(truth, predictions, which):
-    path = {"truth": truth, "predictions": predictions}[which]
-    edit(
-        path,
-        lambda content: content["annotations"][1]["segments_info"][0].update(category_id=4),
-    )
+def test_an_unknown_category_of_a_prediction_is_named(truth, predictions):
+    edit(predictions, lambda content: first(content).update(category_id=4))
 
-    with pytest.raises(ValueError, match=rf"{which}\.json: .*image 2: .*segment 1: 'category_id'"):
-        score(truth, predictions)
+    with pytest.raises(
+        ValueError, match=r"predictions\.json: image 1: segment 1: 'category_id' is 4"
+    ):
+        measured(truth, predictions)
 
 
 def test_category_ids_of_predictions_mean_what_they_mean_in_the_truth(truth, predictions):
     edit(predictions, lambda content: content["categories"][1].update(name="lorry"))
 
     with pytest.raises(ValueError, match=r"predictions\.json: .*'lorry', expected 'car'"):
-        score(truth, predictions)
+        measured(truth, predictions)
 
 
 def test_wrong_true_areas_are_refused_unless_they_are_recounted(truth, predictions):
     edit(truth, lambda content: content["annotations"][0]["segments_info"][0].update(area=30))
 
     with pytest.raises(ValueError, match=r"1\.png: image 1: segment 1: has 3 pixels, but .* 30"):
-        score(truth, predictions)
-    assert score(truth, predictions, recount_areas=True)[0].tp[CAR] == 2
+        measured(truth, predictions)
+    assert quality_of_files(truth, predictions, recount_areas=True).tp[CAR] == 2
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5), (5, 1)])
@@ -141,20 +164,20 @@ def test_maps_of_different_sizes_are_named(truth, predictions, shape):
     edit(predictions, lambda content: content["annotations"][1]["segments_info"].pop())
 
     with pytest.raises(ValueError, match=r"2\.png: image 2: the predicted map is .* expected 1x5"):
-        score(truth, predictions)
+        measured(truth, predictions)
 
 
 def test_a_grey_png_is_refused(truth, predictions):
     Image.new("L", (5, 1)).save(predictions.with_suffix("") / "1.png")
 
     with pytest.raises(ValueError, match=r"1\.png: image 1: is a PNG with 8-bit grey pixels"):
-        score(truth, predictions)
+        measured(truth, predictions)
 
 
 def test_a_prediction_may_be_all_void(tmp_path, truth):
     empty = panoptic_map([[0, 0, 0, 0, 0]])
 
-    quality, _ = score(truth, write(tmp_path / "predictions.json", {1: empty, 2: empty}))
+    quality = quality_of_files(truth, write(tmp_path / "predictions.json", {1: empty, 2: empty}))
 
     assert quality.fn.sum() == 4
     assert quality.fp.sum() == 0
@@ -163,18 +186,198 @@ def test_a_prediction_may_be_all_void(tmp_path, truth):
 def test_a_truth_without_images_has_no_quality(tmp_path):
     path = write(tmp_path / "truth.json", {})
 
-    assert summary(*score(path, path))["all"] == {"pq": None, "sq": None, "rq": None, "n": 0}
-
-
-def test_progress_is_told_after_each_image(truth, predictions):
-    told = []
-
-    score(truth, predictions, on_image=lambda done, total: told.append((done, total)))
-
-    assert told == [(1, 2), (2, 2)]
+    assert measured(path, path).summary()["all"] == {"pq": None, "sq": None, "rq": None, "n": 0}
 
 
 def test_scoring_needs_no_torch():
     code = "import sys, jsisnet.evaluation.score; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+ODDITIES = {
+    "segment twice": (
+        "truth",
+        lambda content: content["annotations"][0]["segments_info"].append(
+            {"id": 1, "category_id": 6, "area": 3}
+        ),
+        "truth.json: image 1: segment 1: is listed twice",
+    ),
+    "predicted twice": (
+        "predictions",
+        lambda content: content["annotations"][0]["segments_info"].insert(
+            0, {"id": 1, "category_id": 6}
+        ),
+        "predictions.json: image 1: segment 1: is listed twice",
+    ),
+    "unknown true category": (
+        "truth",
+        lambda content: first(content).update(category_id=4),
+        "truth.json: image 1: segment 1: 'category_id' is 4, expected one of the 6 categories",
+    ),
+    "unlisted true segment": (
+        "truth",
+        lambda content: content["annotations"][0]["segments_info"].pop(0),
+        "1.png: image 1: segment 1: is in the PNG, but not in the JSON file",
+    ),
+    "no area": (
+        "truth",
+        lambda content: first(content).pop("area"),
+        "1.png: image 1: segment 1: has no 'area'",
+    ),
+    "true image twice": (
+        "truth",
+        lambda content: content["annotations"].append(content["annotations"][0]),
+        "truth.json: image 1: is listed twice",
+    ),
+    "predicted image twice": (
+        "predictions",
+        lambda content: content["annotations"].append(content["annotations"][0]),
+        "predictions.json: image 1: is listed twice",
+    ),
+    "other image": (
+        "predictions",
+        lambda content: content["annotations"].append(content["annotations"][0] | {"image_id": 7}),
+        "predictions.json: 1 predictions are for images that the truth lacks, such as 7",
+    ),
+}
+"""What the official script overlooks: where it is, how it comes about, and what is said."""
+
+OVERLOOKED = {
+    "segment twice": {CAR: (1, 1, 0), BUS: (0, 0, 1), SKY: (2, 0, 0)},
+    "predicted twice": {CAR: (2, 0, 0), SKY: (2, 0, 0)},
+    "unknown true category": {CAR: (1, 1, 0), SKY: (2, 0, 0)},
+    "unlisted true segment": {CAR: (1, 1, 0), SKY: (2, 0, 0)},
+    "no area": {CAR: (2, 0, 0), SKY: (2, 0, 0)},
+    "true image twice": {CAR: (3, 0, 0), SKY: (3, 0, 0)},
+    "predicted image twice": {CAR: (2, 0, 0), SKY: (2, 0, 0)},
+    "other image": {CAR: (2, 0, 0), SKY: (2, 0, 0)},
+}
+"""The official script's TP, FP and FN all the same."""
+
+
+@pytest.mark.parametrize("kind", ODDITIES)
+def test_what_the_official_script_overlooks_counts_as_there_but_is_told(truth, predictions, kind):
+    which, change, said = ODDITIES[kind]
+    edit({"truth": truth, "predictions": predictions}[which], change)
+
+    total = measured(truth, predictions)
+
+    quality = total.quality
+    assert {
+        label: (int(quality.tp[label]), int(quality.fp[label]), int(quality.fn[label]))
+        for label in np.flatnonzero(quality.seen).tolist()
+    } == OVERLOOKED[kind]
+    assert len(total.oddities) == 1
+    assert said in total.oddities[0]
+    assert total.faults == []
+
+
+@pytest.mark.parametrize("kind", ODDITIES)
+def test_strict_refuses_what_the_official_script_overlooks(truth, predictions, kind):
+    which, change, said = ODDITIES[kind]
+    edit({"truth": truth, "predictions": predictions}[which], change)
+
+    with pytest.raises(ValueError, match=re.escape(said)):
+        measured(truth, predictions, mode="strict")
+
+
+def test_strict_gives_the_numbers_of_sound_files(truth, predictions):
+    assert quality_of_files(truth, predictions, mode="strict").tp.sum() == 4
+
+
+def test_pixels_of_an_unlisted_true_segment_stay_in_the_union(tmp_path):
+    truth = write(tmp_path / "truth.json", {1: panoptic_map([[1, 1, 1, 2]], *TRUTH.segments)})
+    edit(truth, lambda content: content["annotations"][0]["segments_info"].pop(1))
+    path = write(tmp_path / "predictions.json", {1: panoptic_map([[1, 1, 1, 1]], segment(CAR))})
+
+    assert quality_of_files(truth, path).iou[CAR] == 0.75
+
+
+def test_segment_zero_may_be_predicted(truth, predictions):
+    """It is no void then; networks with 100 slots begin to count there."""
+    png = predictions.with_suffix("") / "1.png"
+    write_ids(np.array([[0, 0, 0, 2, 2]], np.uint32), png)
+    edit(predictions, lambda content: first(content).update(id=0))
+
+    quality = quality_of_files(truth, predictions)
+
+    assert (quality.tp[CAR], quality.iou[CAR]) == (2, 2)
+
+
+def test_every_crowd_can_excuse(tmp_path):
+    crowd = segment(CAR, iscrowd=True)
+    truth = write(tmp_path / "truth.json", {1: panoptic_map([[1, 1, 2, 3]], crowd, crowd, SKY_ONE)})
+    path = write(tmp_path / "predictions.json", {1: panoptic_map([[1] * 4], segment(CAR))})
+
+    assert quality_of_files(truth, path).fp[CAR] == 1
+    assert quality_of_files(truth, path, mode="all-crowds").fp[CAR] == 0
+
+
+def test_an_image_without_prediction_may_be_taken_for_void(tmp_path, truth):
+    path = write(tmp_path / "predictions.json", {1: BETTER})
+
+    total = measured(truth, path, missing="void")
+
+    assert total.missing == 1
+    assert (total.quality.tp[CAR], total.quality.fn[CAR], total.quality.fp.sum()) == (1, 1, 0)
+
+
+def test_every_image_has_its_own_quality(tmp_path, truth):
+    total = measured(truth, write(tmp_path / "predictions.json", {1: BETTER, 2: WORSE}))
+
+    images = total.summary()["images"]
+    assert [image["image_id"] for image in images] == [1, 2]
+    assert (images[0]["pq"], images[0]["tp"]) == (100, 2)
+    # The car is missed and the bus invented, so that two of three classes have none.
+    assert images[1]["pq"] == pytest.approx(100 / 3)
+    assert images[1]["classes"] == [
+        {"name": "car", "iou": 0.0, "tp": 0, "fp": 0, "fn": 1},
+        {"name": "bus", "iou": 0.0, "tp": 0, "fp": 1, "fn": 0},
+        {"name": "sky", "iou": 1.0, "tp": 1, "fp": 0, "fn": 0},
+    ]
+
+
+def test_classes_that_are_taken_for_one_another_are_counted(tmp_path, truth):
+    predictions = {1: WORSE, 2: panoptic_map([[0, 0, 0, 1, 1]], segment(SKY))}
+
+    total = measured(truth, write(tmp_path / "predictions.json", predictions))
+
+    assert total.summary()["confusion"] == [
+        {"truth": "car", "prediction": "bus", "count": 1},
+        {"truth": "car", "prediction": None, "count": 1},
+    ]
+
+
+def test_boundaries_are_measured_on_demand(tmp_path):
+    # A line through the middle is all boundary; a large square has an inside.
+    size = 60
+    ids = np.ones((size, size), np.int32)
+    ids[20:40, 20:40] = 2
+    shifted = np.roll(ids, 2, axis=1)
+    truth = write(tmp_path / "truth.json", {1: PanopticMap(ids, (SKY_ONE, segment(CAR)))})
+    path = write(tmp_path / "predictions.json", {1: PanopticMap(shifted, (SKY_ONE, segment(CAR)))})
+
+    total = measured(truth, path, boundary=True)
+
+    # 2 % of the diagonal are two pixels: a frame of 144, of which 68 are shared.
+    assert total.quality.iou[CAR] == pytest.approx(360 / 440, abs=1e-9)
+    assert total.boundary.tp[CAR] == 0
+    assert total.summary()["boundary"]["all"]["n"] == 2
+
+
+def test_no_number_of_threads_changes_the_numbers(tiny):
+    files = ComparedFiles(tiny.annotations, tiny.annotations)
+
+    assert score(files, threads=1).summary() == score(files, threads=5).summary()
+
+
+def test_the_compiled_loops_and_the_plain_ones_agree(tmp_path, tiny, monkeypatch):
+    maps = [factories.tiny_map(index) for index in range(6)]
+    path = write(tmp_path / "p.json", dict(enumerate([*maps[1:], maps[0]], 100)))
+    compiled = measured(tiny.annotations, path).summary()
+
+    monkeypatch.setattr(overlap, "_pixels", None)
+    monkeypatch.setattr(id_strips, "_pixels", None)
+
+    assert measured(tiny.annotations, path).summary() == compiled

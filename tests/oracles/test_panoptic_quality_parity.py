@@ -7,11 +7,12 @@ import pytest
 from hotcoco import panoptic as hotcoco
 
 from factories import CATEGORIES, category_entries
+from jsisnet.evaluation.compared_files import ComparedFiles
 from jsisnet.evaluation.panoptic_quality import summary
 from jsisnet.evaluation.score import score
 from jsisnet.formats.color_ids import write_ids
 
-IMAGES = 600
+IMAGES = 1000
 THINGS = [category.id for category in CATEGORIES if category.isthing]
 ALL = [category.id for category in CATEGORIES]
 
@@ -97,7 +98,8 @@ def test_panoptic_quality_equals_hotcoco(files, capsys):
     theirs = hotcoco.pq_compute(*files)
     capsys.readouterr()
 
-    quality, categories = score(*files)
+    total = score(ComparedFiles(*files))
+    quality, categories = total.quality, total.categories
 
     ours = summary(quality, categories)
     for group, name in (("all", "All"), ("things", "Things"), ("stuff", "Stuff")):

@@ -13,17 +13,8 @@ from cyclopts import App, CycloptsError
 
 from jsisnet.cli import signals
 from jsisnet.cli.console import say
-from jsisnet.cli.describe import describe
 from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, sentence
-from jsisnet.cli.imagenet import imagenet
-from jsisnet.cli.measure import evaluate, score
 from jsisnet.cli.overrides import split
-from jsisnet.cli.plot import plot
-from jsisnet.cli.predict import demo, predict
-from jsisnet.cli.reproduce import reproduce
-from jsisnet.cli.show import show
-from jsisnet.cli.show_batch import show_batch
-from jsisnet.cli.train import train
 
 app = App(
     name="jsisnet",
@@ -32,20 +23,23 @@ app = App(
     help_format="plaintext",
     version=lambda: version("jsisnet"),
 )
-for command, usage in (
-    (predict, "IMAGE... --out DIR"),
-    (demo, "[PHOTO...]"),
-    (evaluate, "--images DIR --annotations FILE"),
-    (score, "TRUTH PREDICTION"),
-    (train, "CONFIG"),
-    (show_batch, "CONFIG"),
-    (plot, "RUN..."),
-    (reproduce, "EXPERIMENT CONFIG"),
-    (show, "IMAGE PNG JSON --out FILE"),
-    (describe, "CONFIG|MODEL"),
-    (imagenet, "--out FILE"),
+for name, home, usage in (
+    ("predict", "predict", "IMAGE... --out DIR"),
+    ("demo", "predict", "[PHOTO...]"),
+    ("evaluate", "measure", "--images DIR --annotations FILE"),
+    ("score", "score", "TRUTH PREDICTION"),
+    ("compare", "compare", "A B"),
+    ("submit", "submit", "--image-info FILE"),
+    ("train", "train", "CONFIG"),
+    ("show-batch", "show_batch", "CONFIG"),
+    ("plot", "plot", "RUN..."),
+    ("reproduce", "reproduce", "EXPERIMENT CONFIG"),
+    ("show", "show", "IMAGE PNG JSON --out FILE"),
+    ("describe", "describe", "CONFIG|MODEL"),
+    ("imagenet", "imagenet", "--out FILE"),
 ):
-    name = command.__name__.replace("_", "-")
+    # By its path, so that only the command that is called is imported.
+    command = f"jsisnet.cli.{home}:{name.replace('-', '_')}"
     app.command(command, name=name, usage=f"Usage: jsisnet {name} {usage} [OPTIONS]")
 
 

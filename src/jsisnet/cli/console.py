@@ -1,11 +1,13 @@
 """What the commands print: sentences, tables and progress."""
 
+import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -17,9 +19,6 @@ out = Console(markup=False, highlight=False, emoji=False)
 
 _err = Console(markup=False, highlight=False, emoji=False, stderr=True)
 
-_WIDTH = 160
-"""Columns of what is not a terminal, so that tables in files keep all they say."""
-
 
 def say(sentence: str) -> None:
     """Tell what went wrong, on standard error; a progress bar stays below."""
@@ -29,12 +28,14 @@ def say(sentence: str) -> None:
 
 def display(*results: Table | str) -> None:
     """Print results; an empty line follows each table."""
-    if not out.is_terminal:
-        out.width = _WIDTH
     for result in results:
-        out.print(result, soft_wrap=isinstance(result, str))
+        if out.is_terminal:
+            out.print(result, soft_wrap=isinstance(result, str))
+        else:
+            sys.stdout.write(_plain(result) if isinstance(result, Table) else f"{result}\n")
         if isinstance(result, Table):
-            out.print()
+            sys.stdout.write("\n")
+            sys.stdout.flush()
 
 
 def live_console() -> Console:
@@ -71,3 +72,25 @@ def write_json(values: Mapping[str, object], path: Path) -> None:
     """Write a JSON file, which appears complete or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def write_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], path: Path) -> None:
+    """Write a table, which appears complete or not at all; what has no value is empty."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _plain(table: Table) -> str:
+    """Write a table as rich does for a wide terminal; large ones take a tenth of the time so."""
+    columns = []
+    for column in table.columns:
+        cells = [str(column.header), *map(str, column.cells)]
+        width = max(map(cell_len, cells))
+        spaces = [" " * (width - cell_len(cell)) for cell in cells]
+        pairs = zip(cells, spaces, strict=True)
+        isright = column.justify == "right"
+        columns.append([space + cell if isright else cell + space for cell, space in pairs])
+    head, *rows = ("   ".join(line) for line in zip(*columns, strict=True))
+    return "\n".join([head, "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * cell_len(head), *rows, ""])

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from jsisnet.categories import Categories
-from jsisnet.panoptic import PanopticMap, Segment
+from jsisnet.categories import UNKNOWN, Categories
+from jsisnet.evaluation.matching import NOBODY, Matching, match
+from jsisnet.panoptic import PanopticMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,49 +63,37 @@ def count(
 ) -> PanopticQuality:
     """Match the segments of one image and count the outcome.
 
-    Segments of one label match when their IoU exceeds one half, which allows one match at most.
-    True void is taken out of a prediction before its IoU is measured. A prediction that mostly
-    covers true void or a crowd region of its own class counts neither way.
-
     Args:
         truth: Ground truth.
         prediction: Map of the same size.
         num_labels: Number of labels, K.
-        all_crowds: Whether every crowd region of a class excuses predictions; the official script
-            knows only the last one that the file lists.
+        all_crowds: As in `match`.
 
     Returns:
         Sums of this image.
 
     Raises:
         ValueError: If the maps differ in size.
-
-    Reference:
-        Kirillov et al., "Panoptic Segmentation", CVPR 2019, section 4; panopticapi's
-        ``evaluation.py``.
     """
-    pixels = _shared_pixels(truth, prediction)
-    overlap, void = pixels[1:, 1:], pixels[0, 1:]
-    true_areas, areas = pixels[1:].sum(1, keepdims=True), pixels[:, 1:].sum(0)
-    true_labels, labels = _labels(truth.segments), _labels(prediction.segments)
-    crowd = np.array([segment.iscrowd for segment in truth.segments], bool)
+    return quality_of(match(truth, prediction, all_crowds=all_crowds), num_labels)
 
-    same = true_labels[:, None] == labels
-    union = true_areas + areas - overlap - void
-    matches = same & ~crowd[:, None] & (2 * overlap > union)
-    excusing = crowd if all_crowds else crowd & _last_of_label(true_labels, crowd)
-    excused = void + (overlap * (same & excusing[:, None])).sum(0)
 
-    missed = ~crowd & ~matches.any(1)
-    invented = ~matches.any(0) & (2 * excused <= areas)
-    rows, columns = np.nonzero(matches)
+def quality_of(matching: Matching, num_labels: int) -> PanopticQuality:
+    """Count the outcome of one image.
+
+    Args:
+        matching: The image.
+        num_labels: Number of labels, K; true segments of other labels are not counted.
+    """
+    labels, hits = matching.labels, matching.match != NOBODY
+    missed = matching.true_labels[matching.missed]
     # Up to 100,000 multiples of 2^-36 add without rounding: no order of images changes a sum.
-    iou = np.round(overlap[rows, columns] / union[rows, columns] * 2**36) / 2**36
+    iou = np.round(matching.iou[hits] * 2**36) / 2**36
     return PanopticQuality(
-        np.bincount(labels[columns], iou, num_labels).astype(np.float64),
-        np.bincount(labels[columns], minlength=num_labels),
-        np.bincount(labels[invented], minlength=num_labels),
-        np.bincount(true_labels[missed], minlength=num_labels),
+        np.bincount(labels[hits], iou, num_labels).astype(np.float64),
+        np.bincount(labels[hits], minlength=num_labels),
+        np.bincount(labels[matching.invented], minlength=num_labels),
+        np.bincount(missed[missed != UNKNOWN], minlength=num_labels),
     )
 
 
@@ -136,37 +125,6 @@ def summary(quality: PanopticQuality, categories: Categories) -> dict[str, objec
             for label, category in enumerate(categories)
         ]
     }
-
-
-def _shared_pixels(
-    truth: PanopticMap, prediction: PanopticMap
-) -> Int64[np.ndarray, "rows columns"]:
-    """Count, for each pair of a true and a predicted id, the pixels that have both."""
-    if truth.size != prediction.size:
-        (height, width), (true_height, true_width) = prediction.size, truth.size
-        raise ValueError(
-            f"the predicted map is {height}x{width} pixels, expected {true_height}x{true_width}"
-        )
-    rows, columns = len(truth.segments) + 1, len(prediction.segments) + 1
-    true_ids, ids = truth.ids.ravel(), prediction.ids.ravel()
-    # Neighbours mostly share both ids, so runs of equal pairs are counted, not pixels.
-    changes = (true_ids[1:] != true_ids[:-1]) | (ids[1:] != ids[:-1])
-    starts = np.flatnonzero(np.append(True, changes)) if len(ids) else np.zeros(0, np.int64)
-    pairs = true_ids[starts] * np.int64(columns) + ids[starts]
-    pixels = np.bincount(pairs, np.diff(starts, append=len(ids)), rows * columns)
-    return pixels.astype(np.int64).reshape(rows, columns)
-
-
-def _labels(segments: tuple[Segment, ...]) -> Int64[np.ndarray, " n"]:
-    return np.array([segment.label for segment in segments], np.int64)
-
-
-def _last_of_label(
-    labels: Int64[np.ndarray, " n"], among: Bool[np.ndarray, " n"]
-) -> Bool[np.ndarray, " n"]:
-    last = np.zeros(len(labels), bool)
-    last[list({labels[i]: i for i in np.flatnonzero(among)}.values())] = True
-    return last
 
 
 def _ratio(

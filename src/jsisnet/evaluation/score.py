@@ -1,71 +1,121 @@
-"""Panoptic quality of predictions that lie in files."""
+"""Panoptic quality of predictions that lie in files, for all images and for each."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
 
 from jsisnet.categories import Categories
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
-from jsisnet.formats.coco import Annotation, read_annotations, read_png
+from jsisnet.evaluation import panoptic_quality
+from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Mode
+from jsisnet.evaluation.confusion import confusion_of
+from jsisnet.evaluation.image_quality import ImageQuality
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, quality_of
+
+OnImage = Callable[[ComparedImage], None]
+"""Is given each image, in the order of the truth."""
 
 
-def score(  # noqa: PLR0913 - two sets of files, each with its folder, and options
-    truth_json: Path,
-    prediction_json: Path,
-    *,
-    truth_pngs: Path | None = None,
-    prediction_pngs: Path | None = None,
-    recount_areas: bool = False,
-    all_crowds: bool = False,
-    on_image: Callable[[int, int], object] | None = None,
-) -> tuple[PanopticQuality, Categories]:
-    """Measure predictions against a ground truth, both in COCO panoptic format.
+@dataclass(kw_only=True, slots=True, eq=False)
+class Score:
+    """What was measured so far."""
 
-    Predictions for other images than those of the truth are ignored, and of several predictions
-    for one image the last one counts.
+    categories: Categories
+    mode: Mode
+    """How it was judged."""
+    quality: PanopticQuality
+    """Sums over all images."""
+    boundary: PanopticQuality | None
+    """Likewise with the lower one of the segments' and of their boundaries' IoU, if wanted."""
+    confusion: Int64[np.ndarray, "k1 k1"]
+    """As `confusion_of` gives it, over all images."""
+    images: list[ImageQuality] = field(default_factory=list)
+    """Each image that was compared."""
+    missing: int = 0
+    """Images without a prediction, which were taken for void."""
+    oddities: list[str] = field(default_factory=list)
+    """What is wrong though the official script gives a number, in sentences."""
+    faults: list[str] = field(default_factory=list)
+    """Why images were left out, in sentences."""
+
+    @classmethod
+    def nothing(cls, files: ComparedFiles) -> "Score":
+        """Begin."""
+        categories = files.categories
+        zero = PanopticQuality.zero(len(categories))
+        return cls(
+            categories=categories,
+            mode=files.rules.mode,
+            quality=zero,
+            boundary=zero if files.rules.boundary else None,
+            confusion=np.zeros((len(categories) + 1, len(categories) + 1), np.int64),
+            oddities=list(files.oddities),
+            faults=list(files.faults),
+        )
+
+    def add(self, image: ComparedImage) -> None:
+        """Count an image."""
+        self.oddities.extend(image.oddities)
+        if image.matching is None:
+            self.faults.append(image.fault or "")
+            return
+        quality = quality_of(image.matching, len(self.categories))
+        self.quality += quality
+        if self.boundary is not None and image.boundary is not None:
+            self.boundary += quality_of(image.boundary, len(self.categories))
+        self.confusion += confusion_of(image.matching, len(self.categories))
+        self.missing += image.prediction is None
+        self.images.append(ImageQuality.of(image.image_id, quality))
+
+    def summary(self) -> dict[str, Any]:
+        """Describe everything as plain values, in percent, ready for a JSON file.
+
+        Returns:
+            What `panoptic_quality.summary` gives, and under ``boundary`` the same by boundaries, if
+            they were measured; ``mode``; ``images``; ``confusion``, one entry for each pair of two
+            classes that was mistaken, most often first, with ``None`` for nothing; ``missing``,
+            ``oddities`` and ``faults``.
+        """
+        values = panoptic_quality.summary(self.quality, self.categories)
+        if self.boundary is not None:
+            values["boundary"] = panoptic_quality.summary(self.boundary, self.categories)
+        return values | {
+            "mode": self.mode,
+            "images": [image.described(self.categories) for image in self.images],
+            "confusion": self._confusions(),
+            "missing": self.missing,
+            "oddities": self.oddities,
+            "faults": self.faults,
+        }
+
+    def _confusions(self) -> list[dict[str, object]]:
+        names = [*(category.name for category in self.categories), None]
+        wrong = self.confusion * ~np.eye(len(names), dtype=bool)
+        rows, columns = np.nonzero(wrong)
+        order = np.argsort(-wrong[rows, columns], kind="stable")
+        return [
+            {"truth": names[i], "prediction": names[j], "count": int(wrong[i, j])}
+            for i, j in zip(rows[order].tolist(), columns[order].tolist(), strict=True)
+        ]
+
+
+def score(
+    files: ComparedFiles, *, threads: int | None = None, on_image: OnImage = lambda _: None
+) -> Score:
+    """Measure predictions against a truth.
 
     Args:
-        truth_json: Ground truth.
-        prediction_json: Predictions; their category ids are those of the truth.
-        truth_pngs: Folder of the true maps; default: named like the JSON file, beside it.
-        prediction_pngs: Folder of the predicted maps; default: likewise.
-        recount_areas: Whether to accept a truth whose areas differ from its PNGs.
-        all_crowds: As in `count`.
-        on_image: Called after each image with the numbers of images done and in total.
-
-    Returns:
-        Sums over all images of the truth, and the categories of the truth.
+        files: Both.
+        threads: How many images are worked on at once; default: one per core.
+        on_image: Is given each image, before the next one is counted.
 
     Raises:
-        ValueError: If a file breaks the format, an image has no prediction, or two maps differ in
-            size; the message names file and image.
+        ValueError: As `ComparedFiles.images` does.
     """
-    truth = read_annotations(truth_json, pngs=truth_pngs)
-    categories = truth.categories
-    prediction = read_annotations(
-        prediction_json, pngs=prediction_pngs, categories=categories, predicted=True
-    )
-    predicted = {annotation.image_id: annotation for annotation in prediction.annotations}
-    for annotation in truth.annotations:
-        if annotation.image_id not in predicted:
-            raise ValueError(
-                f"{prediction_json}: has no prediction for image {annotation.image_id!r}"
-            )
-
-    def quality_of(annotation: Annotation) -> PanopticQuality:
-        other = predicted[annotation.image_id]
-        true_map = read_png(annotation, categories, recount_areas=recount_areas)
-        predicted_map = read_png(other, categories)
-        try:
-            return count(true_map, predicted_map, len(categories), all_crowds=all_crowds)
-        except ValueError as error:
-            raise ValueError(f"{other.png}: image {annotation.image_id!r}: {error}") from None
-
-    total = PanopticQuality.zero(len(categories))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for done, quality in enumerate(threads.map(quality_of, truth.annotations), 1):
-            total += quality
-            if on_image is not None:
-                on_image(done, len(truth.annotations))
-    return total, categories
+    total = Score.nothing(files)
+    for image in files.images(threads):
+        total.add(image)
+        on_image(image)
+    return total

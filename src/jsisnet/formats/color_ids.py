@@ -1,6 +1,5 @@
-"""PNGs whose colours are segment ids: R + 256 G + 65536 B."""
+"""Colours that are segment ids: R + 256 G + 65536 B."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,32 +13,7 @@ from jsisnet.panoptic import VOID
 MAX_ID = 2**24 - 1
 """Highest id that a colour can code."""
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_DEPTH, _KIND = 24, 25
-_KINDS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 _RUN_LENGTHS = 3
-
-
-def read_ids(path: Path) -> UInt32[np.ndarray, "h w"]:
-    """Read the ids of a PNG.
-
-    Raises:
-        ValueError: If the file isn't a whole 8-bit RGB or RGBA PNG. Any other picture would have to
-            be converted, and then its colours would be other ids. The message does not name it.
-    """
-    try:
-        content = path.read_bytes()
-        if not content.startswith(_SIGNATURE) or len(content) <= _KIND:
-            raise ValueError("is not a PNG, expected one with 8-bit RGB pixels")
-        depth, kind = content[_DEPTH], _KINDS.get(content[_KIND], "unknown")
-        if (depth, kind) not in ((8, "RGB"), (8, "RGBA")):
-            raise ValueError(f"is a PNG with {depth}-bit {kind} pixels, expected 8-bit RGB")
-        with Image.open(io.BytesIO(content)) as image:
-            return rgb_to_ids(image)
-    except FileNotFoundError:
-        raise ValueError("does not exist") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"can't be decoded: {error}") from None
 
 
 def write_ids(ids: UInt32[np.ndarray, "h w"], path: Path) -> None:

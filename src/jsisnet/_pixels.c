@@ -1,0 +1,232 @@
+/* Loops over the pixels of maps whose colours are segment ids. They hold no lock of Python's.
+ *
+ * A pixel is a 32-bit number, R + 256 G + 65536 B. The stable interface of Python 3.11 is all that
+ * is used, so one build serves every later version.
+ */
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLOR 0x00FFFFFFu
+#define LOW_BITS 0x007F7F7Fu
+#define HIGH_BITS 0x00808080u
+
+enum { NONE, SUB, UP, AVERAGE, PAETH };
+
+/* Add three bytes each, without a carry from one to the next. */
+static inline uint32_t add(uint32_t a, uint32_t b) {
+    return ((a & LOW_BITS) + (b & LOW_BITS)) ^ ((a ^ b) & HIGH_BITS);
+}
+
+static inline uint32_t average(uint32_t a, uint32_t b) {
+    return (a & b) + (((a ^ b) & 0x00FEFEFEu) >> 1);
+}
+
+static inline uint32_t closest(uint32_t left, uint32_t up, uint32_t corner) {
+    if (up == corner) return left;
+    if (left == corner) return up;
+    uint32_t chosen = 0;
+    for (int shift = 0; shift < 24; shift += 8) {
+        int a = (left >> shift) & 255, b = (up >> shift) & 255, c = (corner >> shift) & 255;
+        int to_a = abs(b - c), to_b = abs(a - c), to_c = abs(a + b - 2 * c);
+        int best = to_a <= to_b && to_a <= to_c ? a : to_b <= to_c ? b : c;
+        chosen |= (uint32_t)best << shift;
+    }
+    return chosen;
+}
+
+/* Pixels that are looked at together: mostly they are all alike. */
+#define BLOCK 8
+
+static inline uint64_t eight_bytes(const void *from) {
+    uint64_t value;
+    memcpy(&value, from, 8);
+    return value;
+}
+
+/* Whether a block of pixels differs in nothing from what its filter expects. */
+static inline int expected(const uint8_t *deltas, Py_ssize_t bytes) {
+    uint64_t any = 0;
+    for (Py_ssize_t i = 0; i < bytes; i++) any |= eight_bytes(deltas + 8 * i);
+    return !any;
+}
+
+/* Whether each pixel of a block is this one. */
+static inline int uniform(const uint32_t *pixels, uint32_t value) {
+    uint64_t twice = value | (uint64_t)value << 32, any = 0;
+    for (int i = 0; i < BLOCK; i += 2) any |= eight_bytes(pixels + i) ^ twice;
+    return !any;
+}
+
+static inline void fill(uint32_t *pixels, uint32_t value) {
+    for (int i = 0; i < BLOCK; i++) pixels[i] = value;
+}
+
+static inline uint32_t delta_at(const uint8_t *deltas, Py_ssize_t bytes, Py_ssize_t x) {
+    const uint8_t *delta = deltas + bytes * x;
+    return delta[0] | (uint32_t)delta[1] << 8 | (uint32_t)delta[2] << 16;
+}
+
+/* Undo the filter of one row of a PNG. Returns 0 if there is no such filter. */
+static inline int unfilter_row(const uint8_t *raw, Py_ssize_t bytes, Py_ssize_t width,
+                               const uint32_t *above, uint32_t *row) {
+    const uint8_t *deltas = raw + 1;
+    uint32_t left = 0, corner = 0;
+    Py_ssize_t x = 0;
+    switch (raw[0]) {
+    case NONE:
+        for (; x < width; x++) row[x] = delta_at(deltas, bytes, x);
+        return 1;
+    case SUB:
+        while (x < width) {
+            if (x + BLOCK <= width && expected(deltas + bytes * x, bytes)) {
+                fill(row + x, left);
+                x += BLOCK;
+                continue;
+            }
+            for (Py_ssize_t end = x + BLOCK < width ? x + BLOCK : width; x < end; x++)
+                row[x] = left = add(left, delta_at(deltas, bytes, x));
+        }
+        return 1;
+    case UP:
+        while (x < width) {
+            if (x + BLOCK <= width && expected(deltas + bytes * x, bytes)) {
+                memcpy(row + x, above + x, BLOCK * sizeof *row);
+                x += BLOCK;
+                continue;
+            }
+            for (Py_ssize_t end = x + BLOCK < width ? x + BLOCK : width; x < end; x++)
+                row[x] = add(above[x], delta_at(deltas, bytes, x));
+        }
+        return 1;
+    case AVERAGE:
+        for (; x < width; x++)
+            row[x] = left = add(average(left, above[x]), delta_at(deltas, bytes, x));
+        return 1;
+    case PAETH:
+        while (x < width) {
+            if (x + BLOCK <= width && expected(deltas + bytes * x, bytes)) {
+                if (uniform(above + x, corner)) {
+                    fill(row + x, left);
+                    x += BLOCK;
+                    continue;
+                }
+                if (left == corner) {
+                    memcpy(row + x, above + x, BLOCK * sizeof *row);
+                    x += BLOCK;
+                    left = corner = above[x - 1];
+                    continue;
+                }
+            }
+            for (Py_ssize_t end = x + BLOCK < width ? x + BLOCK : width; x < end; x++) {
+                row[x] = left = add(closest(left, above[x], corner), delta_at(deltas, bytes, x));
+                corner = above[x];
+            }
+        }
+        return 1;
+    }
+    return 0;
+}
+
+static PyObject *unfilter(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer raw, pixels;
+    Py_ssize_t width, bytes;
+    if (!PyArg_ParseTuple(args, "y*w*nn", &raw, &pixels, &width, &bytes)) return NULL;
+    int known = 1;
+    PyObject *result = NULL;
+    Py_ssize_t rows = width > 0 ? pixels.len / 4 / width - 1 : -1;
+    if (bytes < 3 || bytes > 4 || rows < 0 || pixels.len != 4 * width * (rows + 1) ||
+        raw.len != rows * (1 + width * bytes)) {
+        PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
+        goto end;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    const uint8_t *from = raw.buf;
+    uint32_t *to = pixels.buf;
+    for (Py_ssize_t y = 0; y < rows && known; y++) {
+        const uint8_t *line = from + y * (1 + width * bytes);
+        uint32_t *above = to + y * width;
+        known = bytes == 3 ? unfilter_row(line, 3, width, above, above + width)
+                           : unfilter_row(line, 4, width, above, above + width);
+    }
+    Py_END_ALLOW_THREADS
+    if (known)
+        result = Py_NewRef(Py_None);
+    else
+        PyErr_SetString(PyExc_ValueError, "can't be decoded: a row has an unknown filter");
+end:
+    PyBuffer_Release(&raw);
+    PyBuffer_Release(&pixels);
+    return result;
+}
+
+/* Position of a value among ascending ones, or their number if it is not there. */
+static Py_ssize_t position(uint32_t value, const uint32_t *values, Py_ssize_t count) {
+    Py_ssize_t low = 0, high = count;
+    while (low < high) {
+        Py_ssize_t middle = (low + high) / 2;
+        if (values[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && values[low] == value ? low : count;
+}
+
+static PyObject *count_pairs(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer first, second, firsts, seconds, table;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*w*", &first, &second, &firsts, &seconds, &table))
+        return NULL;
+    PyObject *result = NULL;
+    Py_ssize_t rows = firsts.len / 4, columns = seconds.len / 4, total = first.len / 4;
+    if (first.len != second.len || first.len % 4 ||
+        table.len != (Py_ssize_t)sizeof(int64_t) * (rows + 1) * (columns + 1)) {
+        PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
+        goto end;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    const uint32_t *a = first.buf, *b = second.buf;
+    int64_t *counts = table.buf;
+    uint32_t one = 0, other = 0;
+    Py_ssize_t row = position(one, firsts.buf, rows);
+    Py_ssize_t column = position(other, seconds.buf, columns);
+    for (Py_ssize_t start = 0, stop = 0; start < total; start = stop) {
+        if (a[start] != one) row = position(one = a[start], firsts.buf, rows);
+        if (b[start] != other) column = position(other = b[start], seconds.buf, columns);
+        while (stop + BLOCK <= total && uniform(a + stop, one) && uniform(b + stop, other))
+            stop += BLOCK;
+        while (stop < total && a[stop] == one && b[stop] == other) stop++;
+        counts[row * (columns + 1) + column] += stop - start;
+    }
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+end:
+    PyBuffer_Release(&first);
+    PyBuffer_Release(&second);
+    PyBuffer_Release(&firsts);
+    PyBuffer_Release(&seconds);
+    PyBuffer_Release(&table);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"unfilter", unfilter, METH_VARARGS, NULL},
+    {"count_pairs", count_pairs, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {{0, NULL}};
+
+static struct PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "jsisnet._pixels",
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__pixels(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,10 @@
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+def unfilter(raw: bytes, pixels: Array, width: int, channels: int, /) -> None: ...
+def count_pairs(
+    first: Array, second: Array, firsts: Array, seconds: Array, table: Array, /
+) -> None: ...

@@ -1,0 +1,135 @@
+"""How many pixels each pair of a true and a predicted segment shares."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int, Int64, UInt32
+
+from jsisnet.panoptic import VOID, PanopticMap
+
+try:
+    from jsisnet import _pixels
+except ImportError:
+    _pixels = None  # type: ignore[assignment]  # installed without a C compiler
+
+Ids = UInt32[np.ndarray, "rows w"]
+"""A part of a map of ids."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlap:
+    """Pixels by the segments of two maps of one size, each counted once."""
+
+    table: Int64[np.ndarray, "rows columns"]
+    """Pixels that have both ids: true ones down, predicted ones across. First comes void, then the
+    segments in their order, and last whatever else there is."""
+
+    @property
+    def shared(self) -> Int64[np.ndarray, "g p"]:
+        """Pixels of each pair of a true and a predicted segment."""
+        return self.table[1:-1, 1:-1]
+
+    @property
+    def void(self) -> Int64[np.ndarray, " p"]:
+        """Pixels of each predicted segment that are void in the truth."""
+        return self.table[0, 1:-1]
+
+    @property
+    def true_areas(self) -> Int64[np.ndarray, " g"]:
+        """Pixels of each true segment."""
+        return self.table[1:-1].sum(1)
+
+    @property
+    def areas(self) -> Int64[np.ndarray, " p"]:
+        """Pixels of each predicted segment."""
+        return self.table[:, 1:-1].sum(0)
+
+    @property
+    def iou(self) -> Float64[np.ndarray, "g p"]:
+        """What each pair shares, divided by what it covers together but for true void."""
+        union = self.true_areas[:, None] + self.areas - self.shared - self.void
+        return self.shared / np.maximum(union, 1)
+
+
+def overlap(truth: PanopticMap, prediction: PanopticMap) -> Overlap:
+    """Count the shared pixels of two maps.
+
+    Raises:
+        ValueError: If the maps differ in size.
+    """
+    refuse_sizes(truth.size, prediction.size)
+    ids, true_ids = (np.arange(1, len(each.segments) + 1) for each in (prediction, truth))
+    strips = [(each.ids.view(np.uint32) for each in (truth, prediction))]
+    return overlap_of_ids(((a, b) for a, b in strips), true_ids, ids)
+
+
+def overlap_of_ids(
+    strips: Iterable[tuple[Ids, Ids]],
+    true_ids: Int[np.ndarray, " g"],
+    ids: Int[np.ndarray, " p"],
+) -> Overlap:
+    """Count the shared pixels of two maps that are given part by part.
+
+    Args:
+        strips: The same pixels of the true and of the predicted map.
+        true_ids: Ids of the true segments, in their order. `VOID` may be one of them.
+        ids: Ids of the predicted segments, likewise.
+    """
+    firsts, true_order = _keys(true_ids)
+    seconds, order = _keys(ids)
+    counts = np.zeros((len(firsts) + 1, len(seconds) + 1), np.int64)
+    for first, second in strips:
+        if _pixels is not None:
+            _pixels.count_pairs(
+                np.ascontiguousarray(first), np.ascontiguousarray(second), firsts, seconds, counts
+            )
+        else:
+            _count_pairs(first.ravel(), second.ravel(), firsts, seconds, counts)
+    return Overlap(np.pad(counts, (0, 1))[np.ix_(true_order, order)])
+
+
+def refuse_sizes(true_size: Sequence[int], size: Sequence[int]) -> None:
+    """Refuse two maps of different height or width.
+
+    Raises:
+        ValueError: If they differ; a map of one row or column would fit any other otherwise.
+    """
+    if tuple(true_size) != tuple(size):
+        found, expected = ("x".join(map(str, each)) for each in (size, true_size))
+        raise ValueError(f"the predicted map is {found} pixels, expected {expected}")
+
+
+def _keys(
+    ids: Int[np.ndarray, " n"],
+) -> tuple[UInt32[np.ndarray, " k"], Int64[np.ndarray, " m"]]:
+    """Sort ids, and tell where void, each of the ids, and the rest are in a table of them."""
+    keys = np.array(sorted({VOID, *ids.tolist()}), np.uint32)
+    rest = len(keys)
+    # Where void is a segment itself, no pixels are left for it: an empty place behind all others.
+    void = rest + 1 if VOID in ids else 0
+    return keys, np.concatenate([[void], np.searchsorted(keys, ids), [rest]])
+
+
+def _count_pairs(
+    first: UInt32[np.ndarray, " n"],
+    second: UInt32[np.ndarray, " n"],
+    firsts: UInt32[np.ndarray, " a"],
+    seconds: UInt32[np.ndarray, " b"],
+    counts: Int64[np.ndarray, "rows columns"],
+) -> None:
+    """Do what the compiled loop does."""
+    # Neighbours mostly share both ids, so runs of equal pairs are looked up, not pixels.
+    changes = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    starts = np.flatnonzero(np.append(True, changes)) if len(first) else np.zeros(0, np.int64)
+    pairs = _places(first[starts], firsts) * (len(seconds) + 1) + _places(second[starts], seconds)
+    lengths = np.diff(starts, append=len(first))
+    counts += np.bincount(pairs, lengths, counts.size).astype(np.int64).reshape(counts.shape)
+
+
+def _places(
+    values: UInt32[np.ndarray, " n"], keys: UInt32[np.ndarray, " k"]
+) -> Int64[np.ndarray, " n"]:
+    """Find values among ascending keys; one that is missing is behind the last."""
+    places = np.searchsorted(keys, values).clip(max=len(keys) - 1)
+    return np.where(keys[places] == values, places, len(keys))

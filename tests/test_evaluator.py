@@ -6,14 +6,18 @@ from functools import reduce
 
 import numpy as np
 import pytest
+import torch
 from hotcoco import mask as run_lengths
 
 import factories
 import networks
+from jsisnet import boxes
 from jsisnet.data.dataset import DataConfig, PanopticDataset
+from jsisnet.evaluation.compared_files import ComparedFiles
 from jsisnet.evaluation.panoptic_quality import summary
+from jsisnet.evaluation.proposal_recall import true_boxes
 from jsisnet.evaluation.score import score
-from jsisnet.evaluator import PREDICTIONS, RANKED, TRUTH, evaluate
+from jsisnet.evaluator import PREDICTIONS, PROPOSED, RANKED, TRUTH, evaluate
 from jsisnet.inference.merge import MergeConfig
 from jsisnet.predictor import Predictor
 from jsisnet.saved_model import ModelConfig, SavedModel
@@ -61,7 +65,8 @@ def test_every_segment_of_the_truth_is_found_or_missed(dataset, predictor):
 def test_the_written_files_score_the_same_to_the_last_digit(dataset, predictor, tmp_path):
     quality = evaluate(predictor, dataset, out=tmp_path).panoptic
 
-    scored, categories = score(tmp_path / TRUTH, tmp_path / PREDICTIONS)
+    total = score(ComparedFiles(tmp_path / TRUTH, tmp_path / PREDICTIONS))
+    scored, categories = total.quality, total.categories
 
     assert categories == dataset.categories
     assert summary(scored, categories) == summary(quality, categories)
@@ -70,9 +75,19 @@ def test_the_written_files_score_the_same_to_the_last_digit(dataset, predictor, 
 def test_the_written_truth_scores_a_hundred_against_itself(dataset, predictor, tmp_path):
     evaluate(predictor, dataset, out=tmp_path)
 
-    scored, _ = score(tmp_path / TRUTH, tmp_path / TRUTH)
+    scored = score(ComparedFiles(tmp_path / TRUTH, tmp_path / TRUTH)).quality
 
     assert np.nanmin(scored.pq) == 1
+
+
+def test_each_photo_has_its_part_of_the_panoptic_quality(dataset, predictor, tmp_path):
+    result = evaluate(predictor, dataset, out=tmp_path)
+
+    values = result.summary_of_images(dataset.categories)
+
+    scored = score(ComparedFiles(tmp_path / TRUTH, tmp_path / PREDICTIONS)).summary()
+    assert values == {"mode": scored["mode"], "images": scored["images"]}
+    assert [image["image_id"] for image in values["images"]] == list(range(100, 106))
 
 
 def test_progress_is_told_photo_by_photo(dataset, predictor):
@@ -135,13 +150,60 @@ def test_boxes_and_masks_are_those_of_the_photo_not_of_the_networks_input(tmp_pa
     (photo,) = evaluate(predictor, PanopticDataset(data), ap=True).instances.photos
 
     image = PanopticDataset(data)[0].image.permute(1, 2, 0).numpy()
-    boxes = predictor.outputs(image, RANKED).extra.of_image(0).boxes.numpy()
+    found = predictor.outputs(image, RANKED).extra.of_image(0).boxes.numpy()
     assert photo.size == (128, 144)
-    assert photo.found.boxes == pytest.approx(boxes * [1.5, 2, 1.5, 2])
+    assert photo.found.boxes == pytest.approx(found * [1.5, 2, 1.5, 2])
     for mask, (x0, y0, x1, y1) in zip(photo.found.masks, photo.found.boxes, strict=True):
         rows, columns = run_lengths.decode({"size": photo.size, "counts": mask}).nonzero()
         inside = (rows + 0.5 > y0) & (rows + 0.5 < y1) & (columns + 0.5 > x0) & (columns + 0.5 < x1)
         assert inside.all()
+
+
+def test_the_recall_of_the_proposals_is_measured_on_the_things_of_every_photo(streets):
+    predictor = predicting(streets.categories)
+
+    recall = evaluate(predictor, streets).proposals
+
+    # A car of the made-up streets is 23 x 16 pixels, a person 12 x 38, a bus 31 x 25: all small.
+    assert recall.images.tolist() == [6, 6, 0, 0]
+    assert 0 < recall.mean[3, 0] < recall.mean[2, 0] < 1
+    assert recall.proposals[3] == 6 * networks.TINY.proposals.max_proposals
+
+
+def test_recall_does_not_depend_on_the_networks_own_limits(streets):
+    few = replace(networks.TINY.proposals, max_candidates=3, max_proposals=2)
+
+    one = evaluate(predicting(streets.categories), streets).proposals
+    other = evaluate(predicting(streets.categories, proposals=few), streets).proposals
+
+    assert other.recall[:3].tolist() == one.recall[:3].tolist()
+    assert other.recall[3, 0] < one.recall[3, 0]
+    assert other.proposals[3] == 6 * 2
+
+
+def test_a_network_of_the_rules_that_recall_is_measured_by_uses_the_best_1000(streets):
+    predictor = predicting(streets.categories, proposals=PROPOSED)
+
+    recall = evaluate(predictor, streets).proposals
+
+    assert recall.recall[3].tolist() == recall.recall[2].tolist()
+    assert recall.proposals[3] == recall.proposals[2]
+
+
+def test_proposals_are_compared_in_the_photo_not_in_the_networks_input(tmp_path):
+    tiny = factories.tiny_dataset(tmp_path, count=1, size=(640, 192))
+    data = DataConfig(images=str(tiny.images), annotations=str(tiny.annotations))
+    dataset = PanopticDataset(data)
+    predictor = predicting(factories.CATEGORIES)
+
+    recall = evaluate(predictor, dataset).proposals
+
+    truth, image = dataset[0].panoptic, dataset[0].image.permute(1, 2, 0).numpy()
+    proposals = predictor.outputs(image, None, PROPOSED).extra_proposals.of_image(0)
+    objects = torch.from_numpy(true_boxes(truth)).float() / torch.tensor([2.0, 10.0, 2.0, 10.0])
+    expected = (boxes.iou(objects, proposals) >= 0.5).any(dim=1).double().mean()
+    assert recall.images.tolist() == [1, 0, 1, 1]
+    assert recall.mean[2, 0] == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4, 7])
@@ -152,9 +214,13 @@ def test_the_shares_of_all_processes_add_up_to_the_whole(streets, processes):
     ]
 
     sent = [pickle.loads(pickle.dumps(share)) for share in shares]
-    total = reduce(operator.add, reversed(sent)).summary(streets.categories)
+    total = reduce(operator.add, reversed(sent))
 
-    assert total == evaluate(predictor, streets, ap=True).summary(streets.categories)
+    whole = evaluate(predictor, streets, ap=True)
+    assert total.summary(streets.categories) == whole.summary(streets.categories)
+    assert total.summary_of_images(streets.categories) == whole.summary_of_images(
+        streets.categories
+    )
 
 
 def test_a_share_tells_of_its_own_photos(streets):
@@ -183,15 +249,15 @@ def test_without_a_semantic_branch_there_is_no_mean_iou(streets):
     result = evaluate(predictor, streets, ap=True).summary(streets.categories)
 
     assert "miou" not in result
-    assert "mask_ap" in result
+    assert {"mask_ap", "rpn_recall"} <= set(result)
 
 
-def test_without_an_instance_branch_there_is_no_average_precision(streets):
+def test_without_an_instance_branch_there_is_no_average_precision_and_no_recall(streets):
     predictor = predicting(streets.categories, branches="semantic")
 
     result = evaluate(predictor, streets, ap=True).summary(streets.categories)
 
-    assert "mask_ap" not in result
+    assert not {"mask_ap", "rpn_recall"} & set(result)
     assert result["miou"] >= 0
 
 

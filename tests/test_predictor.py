@@ -8,6 +8,7 @@ from jsisnet import saved_model
 from jsisnet.inference.merge import MergeConfig
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import NetworkConfig
+from jsisnet.model.rpn import ProposalConfig
 from jsisnet.predictor import Predictor
 from jsisnet.saved_model import ModelConfig, SavedModel
 
@@ -137,13 +138,15 @@ def test_the_instance_branch_alone_has_no_semantic_labels():
 def test_two_networks_give_stuff_of_one_and_things_of_the_other():
     semantic, instance = saved(SEMANTIC, min_stuff_area=0.0), saved(INSTANCE)
     together = Predictor(semantic, instances_from=instance)
+    rules = DetectionConfig(max_detections=7), ProposalConfig(max_proposals=9)
 
-    outputs = together.outputs(photo(50, 70), DetectionConfig(max_detections=7))
+    outputs = together.outputs(photo(50, 70), *rules)
 
-    expected = Predictor(instance).outputs(photo(50, 70), DetectionConfig(max_detections=7))
+    expected = Predictor(instance).outputs(photo(50, 70), *rules)
     assert torch.equal(outputs.semantic, Predictor(semantic).outputs(photo(50, 70)).semantic)
     assert torch.equal(outputs.detections.boxes, expected.detections.boxes)
     assert torch.equal(outputs.extra.boxes, expected.extra.boxes)
+    assert torch.equal(outputs.extra_proposals.boxes, expected.extra_proposals.boxes)
     assert together.config == semantic.config
 
 

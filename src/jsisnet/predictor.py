@@ -15,6 +15,7 @@ from jsisnet.inference.upsample import Upsampled
 from jsisnet.instances import Instances
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import Outputs
+from jsisnet.model.rpn import ProposalConfig
 from jsisnet.model.separate import SeparateNetworks
 from jsisnet.panoptic import PanopticMap
 from jsisnet.saved_model import SavedModel
@@ -78,13 +79,17 @@ class Predictor:
 
     @torch.inference_mode()
     def outputs(
-        self, image: UInt8[np.ndarray, "h w 3"], extra: DetectionConfig | None = None
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        extra: DetectionConfig | None = None,
+        extra_proposals: ProposalConfig | None = None,
     ) -> Outputs:
         """Give what the branches predict for an RGB photo, at the size of the network's input.
 
         Args:
             image: The photo.
             extra: Other rules than the network's own to detect things by, besides.
+            extra_proposals: Other rules than the network's own to propose by, besides.
 
         Raises:
             ValueError: If the photo is no array of 8-bit RGB pixels, or has none.
@@ -92,7 +97,7 @@ class Predictor:
         _check(image)
         pixels = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)
         resized = resize(pixels, self.config.size)
-        return self.network(resized[None].float() / 255, extra)
+        return self.network(resized[None].float() / 255, extra, extra_proposals)
 
     def merged(self, outputs: Outputs, size: tuple[int, int]) -> PanopticMap:
         """Merge the outputs for one photo of the given height and width."""

@@ -36,7 +36,10 @@ def evaluated(tiny, tmp_path, *options):
     return json.loads(json_file.read_text())
 
 
-ADDED = {"miou", "semantic", "mask_ap", "mask_ap50", "box_ap", "box_ap50", "instances"}
+PRECISION = {"mask_ap", "mask_ap50", "box_ap", "box_ap50", "instances"}
+"""What `evaluate` leaves out on demand."""
+
+ADDED = {"miou", "semantic", "rpn_recall"} | PRECISION
 """What `evaluate` measures besides panoptic quality."""
 
 
@@ -62,11 +65,29 @@ def test_evaluate_gives_panoptic_quality_mean_iou_and_average_precision(
 def test_average_precision_may_be_left_out(tiny, tmp_path, model, capsys):
     result = evaluated(tiny, tmp_path, "--model", model("joint"), "--no-ap")
 
-    assert set(result) & ADDED == {"miou", "semantic"}
+    assert set(result) & ADDED == ADDED - PRECISION
     assert "AP" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("branches", "missing"), [("semantic", "mask_ap"), ("instance", "miou")])
+def test_evaluate_gives_the_recall_of_the_proposals_by_number_and_size(
+    tiny, tmp_path, model, capsys
+):
+    result = evaluated(tiny, tmp_path, "--model", model("joint"))["rpn_recall"]
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    recalls = [f"{result['all'][name]:.2f}" for name in ("100", "300", "1000", "own")]
+    assert ["RPN", "mean", "recall,", "%", "100", "300", "1000", "own", "photos"] in lines
+    assert ["all", *recalls, "6"] in lines
+    assert ["large", "-", "-", "-", "-", "0"] in lines
+    own = networks.TINY.proposals.max_proposals
+    assert result["proposals"]["own"] == own
+    assert any(line[:3] == ["proposals", "a", "photo"] and line[-1] == f"{own}.0" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("branches", "missing"),
+    [("semantic", "mask_ap"), ("semantic", "rpn_recall"), ("instance", "miou")],
+)
 def test_what_a_network_has_no_branch_for_is_not_measured(tiny, tmp_path, model, branches, missing):
     assert missing not in evaluated(tiny, tmp_path, "--model", model(branches))
 

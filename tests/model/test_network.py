@@ -10,6 +10,7 @@ from jsisnet.categories import Categories
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.roi import RoIConfig
+from jsisnet.model.rpn import ProposalConfig
 from jsisnet.model.semantic import SemanticConfig
 from jsisnet.model.trunk import TrunkConfig
 from networks import NARROW, TINY, network, numbered, photos, shapes_only
@@ -127,7 +128,7 @@ def test_masks_are_those_of_the_detected_class_in_the_final_box():
 
     with torch.no_grad():
         features = made.trunk(photos(1))
-        (detections,) = branch(features, (64, 96), branch.config.detection)
+        detections = branch(features, (64, 96)).detections
         expected = branch.roi.extract(features, detections.boxes.unbind())
 
     assert detections.valid.any()
@@ -274,3 +275,28 @@ def test_a_network_without_instances_ignores_rules_for_them():
 
     assert made.detections is None
     assert made.extra is None
+
+
+def test_proposals_are_made_by_other_rules_besides():
+    made = network()
+    rules = ProposalConfig(max_overlap=0.3, max_proposals=77)
+    other = network(replace(TINY, proposals=rules))
+
+    with torch.no_grad():
+        alone, both = made(photos(2)), made(photos(2), extra_proposals=rules)
+        expected = other(photos(2)).proposals
+
+    assert alone.extra_proposals is None
+    assert torch.equal(both.proposals.boxes, alone.proposals.boxes)
+    assert both.proposals.boxes.shape == (2, TINY.proposals.max_proposals, 4)
+    assert both.extra_proposals.boxes.shape == (2, 77, 4)
+    assert torch.equal(both.extra_proposals.boxes, expected.boxes)
+    assert torch.equal(both.extra_proposals.valid, expected.valid)
+
+
+def test_a_network_without_instances_proposes_nothing():
+    with torch.no_grad():
+        made = network(replace(TINY, branches="semantic"))(photos(1), None, ProposalConfig())
+
+    assert made.proposals is None
+    assert made.extra_proposals is None

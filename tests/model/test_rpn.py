@@ -28,8 +28,8 @@ def proposed(
     )
 
 
-def boxes_of(proposals: Proposals, image: int = 0) -> list[list[float]]:
-    return proposals.boxes[image][proposals.valid[image]].tolist()
+def boxes_of(proposals: Proposals) -> list[list[float]]:
+    return proposals.of_image(0).tolist()
 
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:
@@ -170,9 +170,7 @@ def test_suppression_agrees_with_a_plain_loop(seed):
     for image in range(2):
         scores, rows = (logits[image, :, 1] - logits[image, :, 0]).topk(60)
         kept = rows[plain_nms(anchors[rows], scores, 0.3)[:30]]
-        torch.testing.assert_close(
-            made.boxes[image][made.valid[image]], anchors[kept], rtol=0, atol=1e-4
-        )
+        torch.testing.assert_close(made.of_image(image), anchors[kept], rtol=0, atol=1e-4)
 
 
 def test_the_paper_keeps_1000_of_6000_candidates_at_an_iou_of_one_half():

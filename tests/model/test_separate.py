@@ -3,6 +3,7 @@ from dataclasses import replace
 import torch
 
 from jsisnet.model.detection import DetectionConfig
+from jsisnet.model.rpn import ProposalConfig
 from jsisnet.model.separate import SeparateNetworks
 from networks import TINY, network, photos
 
@@ -21,14 +22,17 @@ def test_each_network_gives_its_part():
     assert torch.equal(outputs.detections.masks, found.masks)
     assert outputs.detections.valid.any()
     assert outputs.extra is None
+    assert outputs.extra_proposals is None
 
 
 def test_other_rules_go_to_the_network_of_the_instances():
     instance = network(replace(TINY, branches="instance"))
 
     with torch.no_grad():
-        outputs = SeparateNetworks(network(), instance)(photos(1), RULES)
-        expected = instance(photos(1), RULES).extra
+        outputs = SeparateNetworks(network(), instance)(photos(1), RULES, ProposalConfig())
+        expected = instance(photos(1), RULES, ProposalConfig())
 
     assert outputs.extra.valid.any()
-    assert torch.equal(outputs.extra.boxes, expected.boxes)
+    assert torch.equal(outputs.extra.boxes, expected.extra.boxes)
+    assert torch.equal(outputs.proposals.boxes, expected.proposals.boxes)
+    assert torch.equal(outputs.extra_proposals.boxes, expected.extra_proposals.boxes)

@@ -1,9 +1,7 @@
-"""Commands that measure predictions."""
+"""The command that measures a model."""
 
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
@@ -25,10 +23,12 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     device: Device = None,
     overrides: Overrides = (),
 ) -> None:
-    """Measure a model on photos with panoptic annotations: PQ, mean IoU and AP.
+    """Measure a model on photos with panoptic annotations: PQ, mean IoU, AP, recall.
 
     PQ, SQ and RQ are those of the merged maps, the mean IoU that of the semantic
-    branch, and the average precision (AP) that of the instance branch.
+    branch, and the average precision (AP) that of the instance branch. The mean
+    recall is the share of a photo's objects that the best 100, 300 and 1000
+    region proposals cover, or those that the network itself uses (own).
 
     The classes of the annotations become those of the model, as its training
     merged them. With --out, DIR receives predictions.json and truth.json in the
@@ -49,7 +49,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
         instances_from: Model that finds the instances in place of the first one, whose semantic
             branch and settings of the merge stay.
         out: Folder that receives predictions and truth; made if it is missing.
-        json: File that receives the numbers, as percentages.
+        json: File that receives the numbers, also of each image, as percentages.
         ap: Whether to measure average precision, which takes about half as long again.
         recount_areas: Accept annotations whose areas differ from their PNGs.
         device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
@@ -74,59 +74,15 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     dataset = PanopticDataset(data, predictor.categories)
     with progress("photos") as advance:
         result = evaluator.evaluate(predictor, dataset, out=out, on_image=advance, ap=ap)
-    _report(result.summary(predictor.categories), json)
-
-
-def score(  # noqa: PLR0913 - the parts of a command line
-    truth: Annotated[Path, Parameter(name="TRUTH")],
-    prediction: Annotated[Path, Parameter(name="PREDICTION")],
-    /,
-    *,
-    truth_pngs: Folder | None = None,
-    prediction_pngs: Folder | None = None,
-    json: File | None = None,
-    recount_areas: Flag = False,
-    all_crowds: Flag = False,
-) -> None:
-    """Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.
-
-    The numbers are those of the official script. Anybody's predictions will do;
-    no network is needed.
-
-    For example
-        jsisnet score panoptic_val2017.json predictions.json
-        jsisnet score truth.json mine.json --prediction-pngs maps --json pq.json
-
-    Args:
-        truth: COCO panoptic JSON file of the truth.
-        prediction: COCO panoptic JSON file of the predictions, with the category ids of the truth.
-        truth_pngs: Folder of the true PNGs. Default: named like the JSON file, beside it.
-        prediction_pngs: Folder of the predicted PNGs. Default: likewise.
-        json: File that receives the numbers, as percentages.
-        recount_areas: Accept a truth whose areas differ from its PNGs.
-        all_crowds: Let every crowd region of a class excuse predictions, where the official script
-            knows only the last one.
-    """
-    from jsisnet.evaluation import score as scoring
-    from jsisnet.evaluation.panoptic_quality import summary
-
-    refuse_to_replace([truth, prediction], [] if json is None else [json])
-    with progress("images") as advance:
-        result, categories = scoring.score(
-            truth,
-            prediction,
-            truth_pngs=truth_pngs,
-            prediction_pngs=prediction_pngs,
-            recount_areas=recount_areas,
-            all_crowds=all_crowds,
-            on_image=advance,
-        )
-    _report(summary(result, categories), json)
+    categories = predictor.categories
+    _report(result.summary(categories) | result.summary_of_images(categories), json)
 
 
 def _report(result: dict[str, Any], json: Path | None) -> None:
     display(tables.quality_of_classes(result), tables.quality(result))
     if "miou" in result or "mask_ap" in result:
         display(tables.branches(result))
+    if "rpn_recall" in result:
+        display(tables.proposal_recall(result))
     if json is not None:
         write_json(result, json)

@@ -1,6 +1,6 @@
 """Results as tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -16,7 +16,7 @@ NONE = "-"
 _OF_CLASSES = {">IoU": ("semantic", "iou"), ">mask AP": ("instances", "mask_ap")}
 """Headings of further figures of each class: the part of a summary, and what it is called there."""
 
-_OF_BRANCHES = {
+BRANCHES = {
     "miou": "mIoU",
     "mask_ap": "mask AP",
     "mask_ap50": "mask AP50",
@@ -24,6 +24,9 @@ _OF_BRANCHES = {
     "box_ap50": "box AP50",
 }
 """Figures of a summary, and what they are called."""
+
+_MOST_MISTAKEN = 5
+"""Pairs of classes in a table of confusions."""
 
 _OF_EXPERIMENTS = {
     "miou": "mIoU",
@@ -66,9 +69,9 @@ def segments(panoptic: PanopticMap, categories: Categories) -> Table:
     return made
 
 
-def quality(summary: Mapping[str, Any]) -> Table:
+def quality(summary: Mapping[str, Any], title: str = "") -> Table:
     """Show PQ, SQ and RQ for all classes, things and stuff, as papers do."""
-    made = table("", ">PQ", ">SQ", ">RQ", ">classes")
+    made = table(title, ">PQ", ">SQ", ">RQ", ">classes")
     for name in ("all", "things", "stuff"):
         row = summary[name]
         made.add_row(name.capitalize(), *_percentages(row), str(row["n"]))
@@ -90,12 +93,35 @@ def quality_of_classes(summary: Mapping[str, Any]) -> Table:
     return made
 
 
+def confusion(pairs: Sequence[Mapping[str, Any]]) -> Table:
+    """Show which classes are mistaken most often, the most frequent first."""
+    swapped = [pair for pair in pairs if None not in (pair["truth"], pair["prediction"])]
+    made = table("most mistaken", "for", ">segments")
+    for pair in swapped[:_MOST_MISTAKEN]:
+        made.add_row(pair["truth"], pair["prediction"], str(pair["count"]))
+    return made
+
+
 def branches(summary: Mapping[str, Any]) -> Table:
     """Show what was measured of the branches by themselves."""
     made = table("", ">%")
-    for name, title in _OF_BRANCHES.items():
+    for name, title in BRANCHES.items():
         if name in summary:
             made.add_row(title, _percentage(summary[name]))
+    return made
+
+
+def proposal_recall(summary: Mapping[str, Any]) -> Table:
+    """Show the mean recall of the region proposals, by the number of proposals and by size."""
+    recall = summary["rpn_recall"]
+    sets = list(recall["proposals"])
+    made = table("RPN mean recall, %", *(f">{name}" for name in sets), ">photos")
+    for size in ("all", "small", "medium", "large"):
+        row = recall[size]
+        made.add_row(size, *(_percentage(row[name]) for name in sets), str(row["images"]))
+    numbers = [recall["proposals"][name] for name in sets]
+    given = [NONE if number is None else f"{number:.1f}" for number in numbers]
+    made.add_row("proposals a photo", *given, "")
     return made
 
 

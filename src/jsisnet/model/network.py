@@ -1,6 +1,6 @@
 """JSIS-Net: one trunk, a semantic branch and an instance branch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -12,7 +12,7 @@ from jsisnet.model.anchors import AnchorConfig, anchors
 from jsisnet.model.blocks import LastStage
 from jsisnet.model.detection import DetectedBoxes, DetectionConfig, Detections, detect
 from jsisnet.model.roi import RoIConfig, RoIHead
-from jsisnet.model.rpn import ProposalConfig, RegionProposalNetwork, propose
+from jsisnet.model.rpn import ProposalConfig, Proposals, RegionProposalNetwork, propose
 from jsisnet.model.semantic import SemanticBranch, SemanticConfig
 from jsisnet.model.trunk import Trunk, TrunkConfig
 
@@ -59,6 +59,12 @@ class Outputs:
     extra: Detections | None = None
     """Things by other rules, if they were asked for."""
 
+    proposals: Proposals | None = None
+    """What the region head has read; ``None`` without an instance branch."""
+
+    extra_proposals: Proposals | None = None
+    """Proposals by other rules, if they were asked for; nothing has read them."""
+
 
 class InstanceBranch(nn.Module):
     """Mask R-CNN on the shared map: proposals, then class, box and mask of each.
@@ -77,18 +83,39 @@ class InstanceBranch(nn.Module):
         self.register_buffer("thing_labels", torch.tensor(thing_labels), persistent=False)
 
     def forward(
-        self, features: Float[Tensor, "b c h w"], size: tuple[int, int], *rules: DetectionConfig
-    ) -> tuple[Detections, ...]:
-        """Detect things in images of the given height and width, by each set of rules."""
-        objectness, deltas = self.rpn(features)
-        proposals = propose(objectness, deltas, self.anchors(features), size, self.config.proposals)
+        self,
+        features: Float[Tensor, "b c h w"],
+        size: tuple[int, int],
+        extra: DetectionConfig | None = None,
+        extra_proposals: ProposalConfig | None = None,
+    ) -> Outputs:
+        """Detect things in images of the given height and width.
+
+        Args:
+            features: The shared map.
+            size: Height and width.
+            extra: Other rules than the network's own to detect things by, besides.
+            extra_proposals: Other rules than the network's own to propose by, besides.
+        """
+        objectness, offsets = self.rpn(features)
+        anchors = self.anchors(features)
+        proposals = propose(objectness, offsets, anchors, size, self.config.proposals)
         regions = self.roi.extract(features, proposals.boxes.unbind())
         logits, deltas = self.roi.classify_and_refine(regions)
         logits = logits.view(len(features), -1, logits.shape[-1])
         deltas = deltas.view(len(features), -1, *deltas.shape[1:])
-        return tuple(
-            self._with_masks(features, detect(logits, deltas, proposals, size, config))
-            for config in rules
+
+        def detected(config: DetectionConfig) -> Detections:
+            return self._with_masks(features, detect(logits, deltas, proposals, size, config))
+
+        return Outputs(
+            semantic=None,
+            detections=detected(self.config.detection),
+            extra=None if extra is None else detected(extra),
+            proposals=proposals,
+            extra_proposals=None
+            if extra_proposals is None
+            else propose(objectness, offsets, anchors, size, extra_proposals),
         )
 
     def anchors(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "a 4"]:
@@ -142,24 +169,25 @@ class JSISNet(nn.Module):
         )
 
     def forward(
-        self, images: Float[Tensor, "b 3 h w"], extra: DetectionConfig | None = None
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        extra: DetectionConfig | None = None,
+        extra_proposals: ProposalConfig | None = None,
     ) -> Outputs:
         """Predict for RGB images with values in [0, 1].
 
         Args:
             images: Images of one size.
             extra: Other rules than the network's own to detect things by, besides.
+            extra_proposals: Other rules than the network's own to propose by, besides.
         """
         features = self.trunk(images)
         height, width = images.shape[-2:]
         semantic = None if self.semantic is None else self.semantic(features).float()
         if self.instance is None:
             return Outputs(semantic=semantic, detections=None)
-        rules = [self.config.detection] if extra is None else [self.config.detection, extra]
-        found = self.instance(features, (height, width), *rules)
-        return Outputs(
-            semantic=semantic, detections=found[0], extra=None if extra is None else found[1]
-        )
+        found: Outputs = self.instance(features, (height, width), extra, extra_proposals)
+        return replace(found, semantic=semantic)
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
         """Start the trunk, and every last stage of a branch as far as it fits, from a classifier.

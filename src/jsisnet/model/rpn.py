@@ -47,6 +47,10 @@ class Proposals:
     valid: Bool[Tensor, "b p"]
     """False where padded."""
 
+    def of_image(self, index: int) -> Float[Tensor, "n 4"]:
+        """Give the boxes of one image, without padding."""
+        return self.boxes[index][self.valid[index]]
+
 
 class RegionProposalNetwork(nn.Module):
     """Objectness and box offsets of every anchor."""

@@ -1,10 +1,13 @@
 """Two networks that share nothing, in the place of one: the paper's Table 3."""
 
+from dataclasses import replace
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import JSISNet, Outputs
+from jsisnet.model.rpn import ProposalConfig
 
 
 class SeparateNetworks(nn.Module):
@@ -20,12 +23,11 @@ class SeparateNetworks(nn.Module):
         self.instance_network = instance
 
     def forward(
-        self, images: Float[Tensor, "b 3 h w"], extra: DetectionConfig | None = None
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        extra: DetectionConfig | None = None,
+        extra_proposals: ProposalConfig | None = None,
     ) -> Outputs:
         """Predict as `JSISNet` does."""
-        found = self.instance_network(images, extra)
-        return Outputs(
-            semantic=self.semantic_network(images).semantic,
-            detections=found.detections,
-            extra=found.extra,
-        )
+        found: Outputs = self.instance_network(images, extra, extra_proposals)
+        return replace(found, semantic=self.semantic_network(images).semantic)

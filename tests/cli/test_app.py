@@ -13,6 +13,8 @@ COMMANDS = (
     "demo",
     "evaluate",
     "score",
+    "compare",
+    "submit",
     "train",
     "show-batch",
     "plot",

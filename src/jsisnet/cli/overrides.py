@@ -15,8 +15,12 @@ SETTINGS = {
     "demo": "jsisnet.saved_model:ModelConfig",
     "evaluate": "jsisnet.saved_model:ModelConfig",
     "predict": "jsisnet.saved_model:ModelConfig",
+    "submit": "jsisnet.saved_model:ModelConfig",
 }
 """Commands with settings that options override, and where these settings are defined."""
+
+ALONE = {"--help", "-h", "--check", "--predictions"}
+"""Options with which no command has settings; to find out what settings there are takes seconds."""
 
 
 def split(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -35,7 +39,7 @@ def split(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     """
     command = next(iter(tokens), "")
     options = {token for token in tokens if token.startswith("-")}
-    if command not in SETTINGS or not options or options & {"--help", "-h"}:
+    if command not in SETTINGS or not options or options & ALONE:
         return list(tokens), ()
     settings = _arguments(SETTINGS[command], tokens)
     queue = deque(tokens)

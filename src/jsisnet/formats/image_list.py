@@ -1,0 +1,130 @@
+"""Lists of images that want a prediction: COCO files with images and categories."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from jsisnet.categories import Categories, Category
+from jsisnet.formats import categories as category_entries
+from jsisnet.formats import fields
+from jsisnet.formats.coco import ImageId
+from jsisnet.formats.fields import Entry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedImage:
+    """An image that wants a prediction."""
+
+    name: str
+    """Path of the photo inside the folder of photos."""
+
+    size: tuple[int, int]
+    """Height and width in pixels."""
+
+    @property
+    def png(self) -> str:
+        """Path of the map inside the folder of maps: that of the photo, but ``.png``."""
+        return Path(self.name).with_suffix(".png").as_posix()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageList:
+    """All images that want a prediction, and the classes to use for them."""
+
+    path: Path
+    """File of the images."""
+
+    images: Mapping[ImageId, ListedImage]
+    """By their ids, in the order of the file."""
+
+    categories: Categories
+    """A class counts as a thing where the file does not say what it is."""
+
+    def in_its_ids(self, categories: Categories) -> Categories:
+        """Give a model's classes the ids that the classes of these names have in the list.
+
+        Raises:
+            ValueError: If a class has no counterpart, or is one of several that were merged.
+        """
+        listed = {category.name: category for category in self.categories}
+        return Categories(
+            tuple(replace(c, id=self._counterpart(c, listed).id) for c in categories),
+        )
+
+    def _counterpart(self, category: Category, listed: Mapping[str, Category]) -> Category:
+        names = category.members or (category.name,)
+        alike = listed.get(category.name)
+        if alike is not None and alike.members == category.members:
+            names = (category.name,)
+        if len(names) > 1:
+            raise ValueError(
+                f"the model's class {category.name!r} stands for {len(names)} classes, such as "
+                f"{names[0]!r} and {names[1]!r}, which its maps don't tell apart; expected a model "
+                f"trained on the classes of {self.path}"
+            )
+        if names[0] not in listed:
+            raise ValueError(
+                f"the model's class {names[0]!r} is none of the {len(listed)} categories for "
+                f"{self.path}; expected a model trained on them, or another file of categories"
+            )
+        found = listed[names[0]]
+        if category.isthing and not found.isthing:
+            raise ValueError(
+                f"the model's class {names[0]!r} is a thing, but stuff among the categories for "
+                f"{self.path}"
+            )
+        return found
+
+
+def read(path: Path, categories: Path | None = None) -> ImageList:
+    """Read a list of images; what else the file holds, annotations included, counts for nothing.
+
+    Args:
+        path: COCO file with ``images``, such as ``image_info_test-dev2017.json``.
+        categories: COCO file with the ``categories``, if not those of `path` are meant. They may
+            lack ``isthing``.
+
+    Raises:
+        ValueError: If a file breaks a rule of the format, or the maps of two images would get the
+            same name. The message names the file.
+    """
+    content = fields.load(path)
+    try:
+        images: dict[ImageId, ListedImage] = {}
+        fields.each(content, "images", partial(_add, images))
+        _refuse_shared_names(images)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    source = content if categories is None else fields.load(categories)
+    try:
+        classes = _categories(source)
+    except ValueError as error:
+        raise ValueError(f"{categories or path}: {error}") from None
+    return ImageList(path=path, images=images, categories=classes)
+
+
+def _add(images: dict[ImageId, ListedImage], values: Entry) -> None:
+    number = fields.identity(values, "id")
+    if number in images:
+        raise ValueError(f"image {number!r}: is listed twice")
+    try:
+        name = fields.path_in(Path(), values, "file_name").as_posix()
+        height = fields.integer(values, "height", lowest=1)
+        size = (height, fields.integer(values, "width", lowest=1))
+    except ValueError as error:
+        raise ValueError(f"image {number!r}: {error}") from None
+    images[number] = ListedImage(name=name, size=size)
+
+
+def _refuse_shared_names(images: Mapping[ImageId, ListedImage]) -> None:
+    owners: dict[str, ImageId] = {}
+    for number, image in images.items():
+        first = owners.setdefault(image.png, number)
+        if first != number:
+            raise ValueError(f"images {first!r} and {number!r} would both have the map {image.png}")
+
+
+def _categories(content: Entry) -> Categories:
+    entries = [fields.entry(value) for value in fields.items(content, "categories")]
+    return category_entries.parse([{"isthing": 1, **entry} for entry in entries])

@@ -1,0 +1,117 @@
+"""Maps of many images in a folder, each kept as soon as it is done: who is killed can go on."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from jsisnet.categories import Categories
+from jsisnet.formats.coco import Annotation, ImageId, SegmentInfo, write_png
+from jsisnet.formats.files import remove_leftovers
+from jsisnet.panoptic import PanopticMap
+
+LINES, PNGS = "annotations.jsonl", "pngs"
+"""Names of the file with one annotation a line, below a line about them all, and of the folder of
+the PNGs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapFolder:
+    """Maps that are done; going through it reads one annotation after the other from the file."""
+
+    folder: Path
+    """The folder."""
+
+    done: set[ImageId]
+    """Images that have a map."""
+
+    file: BinaryIO
+    """The lines, open to append."""
+
+    @property
+    def pngs(self) -> Path:
+        """Folder of the PNGs."""
+        return self.folder / PNGS
+
+    def add(
+        self, panoptic: PanopticMap, categories: Categories, *, image_id: ImageId, name: str
+    ) -> None:
+        """Keep the map of one image.
+
+        Args:
+            panoptic: The map.
+            categories: Its classes, with the ids to write.
+            image_id: The image's id.
+            name: Path of the PNG inside the folder of the PNGs.
+        """
+        write_png(panoptic, self.pngs / name)
+        segments = [
+            [number, categories[segment.label].id]
+            for number, segment in enumerate(panoptic.segments, 1)
+        ]
+        values = {"image_id": image_id, "png": name, "segments": segments}
+        self.file.write(json.dumps(values).encode() + b"\n")
+        self.file.flush()
+        self.done.add(image_id)
+
+    def __iter__(self) -> Iterator[Annotation]:
+        with (self.folder / LINES).open("rb") as lines:
+            next(lines)
+            for line in lines:
+                values = json.loads(line)
+                infos = (SegmentInfo(id=i, category_id=c) for i, c in values["segments"])
+                yield Annotation(
+                    image_id=values["image_id"],
+                    png=self.pngs / values["png"],
+                    image=None,
+                    size=None,
+                    segments_info=tuple(infos),
+                    predicted=True,
+                )
+
+    def remove(self) -> None:
+        """Delete the folder and all that is in it."""
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def opened(folder: Path, purpose: str) -> Iterator[MapFolder]:
+    """Begin a folder, or go on with one; nobody else may be writing to it.
+
+    Args:
+        folder: Made if it is missing.
+        purpose: What the maps are made of and with; those of two purposes may not be mixed.
+
+    Raises:
+        ValueError: If the folder was begun for another purpose, or is none of this kind.
+    """
+    path = folder / LINES
+    (folder / PNGS).mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder / PNGS)
+    with path.open("a+b") as file:
+        _cut_off_half_a_line(file)
+        if file.tell() == 0:
+            file.write(json.dumps({"purpose": purpose}).encode() + b"\n")
+            file.flush()
+        file.seek(0)
+        if file.readline() != json.dumps({"purpose": purpose}).encode() + b"\n":
+            raise ValueError(
+                f"{folder}: holds maps of other photos, or of a model with other weights or "
+                "settings; expected those it was begun with, or no such folder"
+            )
+        try:
+            done = {json.loads(line)["image_id"] for line in file}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: is damaged; expected no such folder") from error
+        yield MapFolder(folder=folder, done=done, file=file)
+
+
+def _cut_off_half_a_line(file: BinaryIO) -> None:
+    """Forget a last line without its end: it was being written when the run was killed."""
+    file.seek(0)
+    end = sum(len(line) for line in file if line.endswith(b"\n"))
+    file.truncate(end)
+    file.seek(end)

@@ -13,7 +13,7 @@ try:
 except ImportError:
     _pixels = None  # type: ignore[assignment]  # installed without a C compiler
 
-Ids = UInt32[np.ndarray, "rows w"]
+Ids = UInt32[np.ndarray, "_ w"]
 """A part of a map of ids."""
 
 

@@ -19,7 +19,7 @@ try:
 except ImportError:
     _pixels = None  # type: ignore[assignment]  # installed without a C compiler
 
-Ids = UInt32[np.ndarray, "rows w"]
+Ids = UInt32[np.ndarray, "_ w"]
 """Rows of a map of ids."""
 
 _STRIP = 2**15

@@ -1,0 +1,54 @@
+import numpy as np
+
+from factories import BUS, CAR, CATEGORIES, PERSON, SKY, panoptic_map, segment
+from jsisnet.evaluation.confusion import confusion_of, mistaken
+from jsisnet.evaluation.matching import match
+
+NOTHING = len(CATEGORIES)
+
+
+def row(text, *labels, crowds=()):
+    """Give a map of one row: a digit is a segment, a dot is void."""
+    segments = [segment(label, iscrowd=i in crowds) for i, label in enumerate(labels)]
+    return panoptic_map([[0 if sign == "." else int(sign) for sign in text]], *segments)
+
+
+def pairs(truth, prediction):
+    """Give the counts by true and predicted label."""
+    counts = confusion_of(match(truth, prediction), len(CATEGORIES))
+    return {
+        (i, j): int(counts[i, j])
+        for i, j in zip(*(axis.tolist() for axis in np.nonzero(counts)), strict=True)
+    }
+
+
+def test_a_match_is_on_the_diagonal():
+    assert pairs(row("1122", CAR, SKY), row("1122", CAR, SKY)) == {(CAR, CAR): 1, (SKY, SKY): 1}
+
+
+def test_a_segment_of_another_class_in_the_same_place_is_a_mistake():
+    truth, prediction = row("1111", CAR), row("111.", BUS)
+
+    assert mistaken(match(truth, prediction)).tolist() == [[True]]
+    assert pairs(truth, prediction) == {(CAR, BUS): 1}
+
+
+def test_less_than_half_in_common_is_no_mistake_but_nothing():
+    assert pairs(row("1111", CAR), row("11..", BUS)) == {(CAR, NOTHING): 1, (NOTHING, BUS): 1}
+
+
+def test_a_matched_segment_is_not_mistaken_again():
+    truth, prediction = row("1111", CAR), row("1112", CAR, BUS)
+
+    assert pairs(truth, prediction) == {(CAR, CAR): 1, (NOTHING, BUS): 1}
+
+
+def test_crowds_and_excused_predictions_are_no_mistakes():
+    truth = row("1111", PERSON, crowds={0})
+
+    assert pairs(truth, row("1111", PERSON)) == {}
+    assert pairs(truth, row("1111", BUS)) == {(NOTHING, BUS): 1}
+
+
+def test_empty_maps_confuse_nothing():
+    assert pairs(row("...."), row("....")) == {}

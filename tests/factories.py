@@ -1,13 +1,19 @@
 """Small data that the tests make up."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from jsisnet.categories import Categories, Category
+from jsisnet.evaluation.image_quality import ImageQuality
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, summary
 from jsisnet.panoptic import PanopticMap, Segment
 
 PERSON, CAR, BUS, SKY, ROAD, TREE = range(6)
@@ -209,3 +215,27 @@ def _bbox(mask: np.ndarray) -> list[int]:
     rows, columns = np.nonzero(mask)
     x, y = columns.min(), rows.min()
     return [int(x), int(y), int(columns.max() - x + 1), int(rows.max() - y + 1)]
+
+
+def quality(**classes: tuple[float, int, int, int]) -> PanopticQuality:
+    """Give the sums of an image: IoU, tp, fp and fn by the names of `CATEGORIES`."""
+    rows = [classes.get(category.name, (0.0, 0, 0, 0)) for category in CATEGORIES]
+    iou, *counts = zip(*rows, strict=True)
+    return PanopticQuality(np.array(iou, np.float64), *(np.array(c, np.int64) for c in counts))
+
+
+def result(
+    images: Mapping[int | str, PanopticQuality], mode: str = "official", **more: object
+) -> dict[str, Any]:
+    """Give what `jsisnet score` writes about images."""
+    total = reduce(add, images.values(), PanopticQuality.zero(len(CATEGORIES)))
+    described = [
+        ImageQuality.of(image, sums).described(CATEGORIES) for image, sums in images.items()
+    ]
+    return summary(total, CATEGORIES) | {"mode": mode, "images": described} | more
+
+
+def write_result(path: Path, *args: Any, **options: Any) -> Path:
+    """Write a `result` to a file."""
+    path.write_text(json.dumps(result(*args, **options)))
+    return path

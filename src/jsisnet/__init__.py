@@ -7,9 +7,10 @@ from jsisnet.categories import Categories, Category
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 if TYPE_CHECKING:
-    from jsisnet.evaluation.panoptic_quality import PanopticQuality
+    from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
     from jsisnet.inference.merge import MergeConfig, merge
     from jsisnet.instances import Instances
+    from jsisnet.metric import PanopticQualityMetric
     from jsisnet.model.network import JSISNet, NetworkConfig
     from jsisnet.predictor import Predictor
     from jsisnet.visualize import draw
@@ -24,8 +25,10 @@ __all__ = [
     "NetworkConfig",
     "PanopticMap",
     "PanopticQuality",
+    "PanopticQualityMetric",
     "Predictor",
     "Segment",
+    "count",
     "draw",
     "merge",
 ]
@@ -36,7 +39,9 @@ _HOMES = {
     "MergeConfig": "jsisnet.inference.merge",
     "NetworkConfig": "jsisnet.model.network",
     "PanopticQuality": "jsisnet.evaluation.panoptic_quality",
+    "PanopticQualityMetric": "jsisnet.metric",
     "Predictor": "jsisnet.predictor",
+    "count": "jsisnet.evaluation.panoptic_quality",
     "draw": "jsisnet.visualize",
     "merge": "jsisnet.inference.merge",
 }

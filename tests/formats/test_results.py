@@ -43,10 +43,11 @@ def test_numbers_come_before_texts_and_both_ascend(tmp_path):
     assert read_result(path).image_ids == (9, 10, "a", "b")
 
 
-def test_the_quality_of_boundaries_is_a_figure(tmp_path):
-    path = factories.write_result(tmp_path / "a.json", TWO, boundary={"all": {"pq": 3.5}})
+@pytest.mark.parametrize(("pq", "figures"), [(3.5, {"boundary_pq": 3.5}), (None, {})])
+def test_the_quality_of_boundaries_is_a_figure(tmp_path, pq, figures):
+    path = factories.write_result(tmp_path / "a.json", TWO, boundary={"all": {"pq": pq}})
 
-    assert read_result(path).figures == {"boundary_pq": 3.5}
+    assert read_result(path).figures == figures
 
 
 def test_a_result_of_no_image_is_read(tmp_path):

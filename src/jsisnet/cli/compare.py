@@ -1,0 +1,160 @@
+"""The command that puts two results side by side."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter, validators
+from rich.table import Table
+
+from jsisnet.cli.console import display, write_csv, write_json
+from jsisnet.cli.options import File, Flag
+from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.cli.tables import BRANCHES, NONE, table
+
+_GROUPS = ("all", "things", "stuff")
+_QUALITIES = ("pq", "sq", "rq")
+_PARTS = ("a", "b", "difference", "low", "high", "better", "clear")
+
+_COLUMNS = (
+    *("name", "kind", "images"),
+    *(f"{quality}_{part}" for quality in _QUALITIES for part in _PARTS),
+)
+"""Columns of a CSV file."""
+
+_FIGURES = BRANCHES | {"boundary_pq": "boundary PQ"}
+"""Figures of the whole, and what they are called."""
+
+
+def compare(  # noqa: PLR0913 - the parts of a command line
+    a: Annotated[Path, Parameter(name="A")],
+    b: Annotated[Path, Parameter(name="B")],
+    /,
+    *,
+    samples: Annotated[int, Parameter(validator=validators.Number(gte=100))] = 1000,
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    common: Flag = False,
+    top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 10,
+    json: File | None = None,
+    csv: File | None = None,
+) -> None:
+    """Compare two results: what is better in B than in A, and how sure that is.
+
+    A and B are JSON files that `jsisnet score` or `jsisnet evaluate` has written,
+    of the same images.
+
+    Each difference is that of B to A, with the interval in which 95 % of the
+    differences lie when the same number of images is drawn from them again and
+    again, for both results alike. The share of these draws in which B is higher
+    stands beside it. A class that fewer than 6 images show has no interval.
+
+    For example
+        jsisnet compare before.json after.json
+        jsisnet compare before.json after.json --top 20 --csv differences.csv
+
+    Args:
+        a: JSON file of a result.
+        b: JSON file of the other one, of the same classes, truth and rules.
+        samples: How often images are drawn.
+        seed: Of the drawing: the same one gives the same intervals.
+        common: Leave out images that only one result has, where such are an error otherwise.
+        top: Images to print, those that changed most.
+        json: File that receives all numbers, also of each image, as percentages.
+        csv: File that receives a line for all, for things, for stuff, and for each class.
+    """
+    from jsisnet.evaluation.comparison import compare as compared
+    from jsisnet.formats.results import read_result
+
+    refuse_to_replace([a, b], [file for file in (json, csv) if file is not None])
+    both = read_result(a), read_result(b)
+    result = compared(*both, common=common, samples=samples, seed=seed).summary()
+    _show(result, top)
+    if json is not None:
+        write_json(result, json)
+    if csv is not None:
+        write_csv(_lines(result), _COLUMNS, csv)
+
+
+def _show(result: Mapping[str, Any], top: int) -> None:
+    display(_classes(result))
+    changed = [row for row in result["images"] if row["difference"]]
+    if changed[:top]:
+        display(_images(changed[:top]))
+    if result["figures"]:
+        display(_figures(result))
+    display(_groups(result))
+    display(
+        f"A: {result['a']}",
+        f"B: {result['b']}",
+        f"{len(result['images'])} images, {result['samples']} draws; * where the interval excludes "
+        "0, which chance alone brings about in 1 of 20",
+    )
+
+
+def _groups(result: Mapping[str, Any]) -> Table:
+    made = table("", "", ">A", ">B", ">B - A", ">95 % interval", "", ">B higher, %")
+    for group in _GROUPS:
+        for quality in _QUALITIES:
+            title = group.capitalize() if quality == _QUALITIES[0] else ""
+            made.add_row(title, quality.upper(), *_cells(result[group][quality]))
+    return made
+
+
+def _classes(result: Mapping[str, Any]) -> Table:
+    made = table(
+        "class",
+        "kind",
+        ">images",
+        ">PQ of A",
+        ">of B",
+        ">B - A",
+        ">95 % interval",
+        "",
+        ">B higher, %",
+    )
+    for row in result["classes"]:
+        made.add_row(row["name"], _kind(row), str(row["images"]), *_cells(row["pq"]))
+    return made
+
+
+def _images(rows: Sequence[Mapping[str, Any]]) -> Table:
+    made = table("image", ">PQ of A", ">of B", ">B - A")
+    for row in rows:
+        made.add_row(str(row["image_id"]), *_values(row))
+    return made
+
+
+def _figures(result: Mapping[str, Any]) -> Table:
+    made = table("", ">A", ">B", ">B - A")
+    for name, row in result["figures"].items():
+        made.add_row(_FIGURES[name], *_values(row))
+    return made
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """Show a figure of both, its difference and how sure that is."""
+    if row["low"] is None:
+        return [*_values(row), NONE, "", NONE]
+    interval = f"{row['low']:+.2f} to {row['high']:+.2f}"
+    return [*_values(row), interval, "*" if row["clear"] else "", f"{row['better']:.0f}"]
+
+
+def _values(row: Mapping[str, Any]) -> list[str]:
+    a, b, difference = (row[part] for part in ("a", "b", "difference"))
+    values = [NONE if value is None else f"{value:.2f}" for value in (a, b)]
+    return [*values, NONE if difference is None else f"{difference:+.2f}"]
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    return "thing" if row["isthing"] else "stuff"
+
+
+def _lines(result: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+    """Give the lines of a CSV file."""
+    named = [{"name": group, "kind": "mean"} | result[group] for group in _GROUPS]
+    named += [row | {"kind": _kind(row)} for row in result["classes"]]
+    for row in named:
+        values = {
+            f"{quality}_{part}": row[quality][part] for quality in _QUALITIES for part in _PARTS
+        }
+        yield {name: row[name] for name in ("name", "kind", "images")} | values

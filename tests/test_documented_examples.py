@@ -1,0 +1,34 @@
+"""The documentation's examples that need no files run, and give what stands behind them."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def names():
+    """Run a section's blocks of Python, one after the other, and give the names they made."""
+    text = (DOCS / "evaluation.md").read_text(encoding="utf-8")
+    section = text.partition("## In your own training loop\n")[2].partition("\n## ")[0]
+    made = {}
+    for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(block, made)
+    return made
+
+
+def test_maps_in_memory_are_measured(names):
+    total = names["total"]
+
+    assert total.pq == pytest.approx([4 / 9, 0.8])
+    assert (total.tp.tolist(), total.fp.tolist(), total.fn.tolist()) == ([1, 1], [0, 0], [1, 0])
+
+
+def test_the_metric_measures_tensors(names):
+    values = names["metric"].compute()
+
+    found = [values[name] for name in ("pq", "pq_things", "pq_stuff")]
+    torch.testing.assert_close(torch.stack(found).tolist(), [1 / 3, 2 / 3, 0.0])

@@ -185,7 +185,7 @@ static PyObject *count_pairs(PyObject *module, PyObject *args) {
     PyObject *result = NULL;
     Py_ssize_t rows = firsts.len / 4, columns = seconds.len / 4, total = first.len / 4;
     if (first.len != second.len || first.len % 4 ||
-        table.len != (Py_ssize_t)sizeof(int64_t) * (rows + 1) * (columns + 1)) {
+        table.len != (Py_ssize_t)sizeof(int64_t) * (rows + 2) * (columns + 2)) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }
@@ -201,7 +201,7 @@ static PyObject *count_pairs(PyObject *module, PyObject *args) {
         while (stop + BLOCK <= total && uniform(a + stop, one) && uniform(b + stop, other))
             stop += BLOCK;
         while (stop < total && a[stop] == one && b[stop] == other) stop++;
-        counts[row * (columns + 1) + column] += stop - start;
+        counts[row * (columns + 2) + column] += stop - start;
     }
     Py_END_ALLOW_THREADS
     result = Py_NewRef(Py_None);

@@ -366,10 +366,11 @@ def test_boundaries_are_measured_on_demand(tmp_path):
     assert total.summary()["boundary"]["all"]["n"] == 2
 
 
-def test_no_number_of_threads_changes_the_numbers(tiny):
+@pytest.mark.parametrize("processes", [2, 5, 50])
+def test_no_number_of_processes_changes_the_numbers(tiny, processes):
     files = ComparedFiles(tiny.annotations, tiny.annotations)
 
-    assert score(files, threads=1).summary() == score(files, threads=5).summary()
+    assert score(files, processes=processes).summary() == score(files).summary()
 
 
 def test_the_compiled_loops_and_the_plain_ones_agree(tmp_path, tiny, monkeypatch):

@@ -1,12 +1,10 @@
 """Predictions beside a truth, both in COCO panoptic files, matched image by image."""
 
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from jsisnet.categories import Categories
 from jsisnet.evaluation.boundary import boundaries
 from jsisnet.evaluation.matching import Matching, matched
 from jsisnet.evaluation.overlap import Overlap, overlap_of_ids, refuse_sizes
+from jsisnet.evaluation.shared_work import in_order
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats import fields
 from jsisnet.formats.coco import ImageId, refuse_other_names
@@ -25,12 +24,6 @@ from jsisnet.panoptic import VOID
 
 Mode = Literal["official", "strict", "all-crowds"]
 """How truth and predictions are judged."""
-
-_AHEAD = 4
-"""Images per thread that wait for their turn."""
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,29 +114,28 @@ class ComparedFiles:
         """Count the images of the truth."""
         return len(self.truth.places)
 
-    def images(self, threads: int | None = None) -> Iterator[ComparedImage]:
+    def images(self, processes: int = 1) -> Iterator[ComparedImage]:
         """Match the images, in the order of the truth.
 
         Args:
-            threads: How many images are worked on at once; default: one per core.
+            processes: How many share the work. More than one should be started only by a process
+                that has no other threads, for they are copies of it where the system allows that.
 
         Raises:
             ValueError: If an image has an error and such are not to be left out; the message names
                 file, image and segment.
         """
+        return in_order(self.share, len(self), processes)
+
+    def share(self, first: int, step: int) -> Iterator[ComparedImage]:
+        """Match the images in the positions ``first``, ``first + step``, and so on."""
         with Objects(self.truth.path) as truths, Objects(self.prediction.path) as predictions:
-            entries = (
-                (image_id, truths.read(place), self._read(predictions, image_id))
-                for image_id, place in self.truth.places
-            )
-            yield from _in_order(self._compared, entries, threads or os.cpu_count() or 1)
+            for image_id, place in self.truth.places[first::step]:
+                other = self._predicted.get(image_id)
+                prediction = None if other is None else predictions.read(other)
+                yield self._compared(image_id, truths.read(place), prediction)
 
-    def _read(self, predictions: Objects, image_id: ImageId) -> Entry | None:
-        place = self._predicted.get(image_id)
-        return None if place is None else predictions.read(place)
-
-    def _compared(self, entries: tuple[ImageId, Entry, Entry | None]) -> ComparedImage:
-        image_id, truth, prediction = entries
+    def _compared(self, image_id: ImageId, truth: Entry, prediction: Entry | None) -> ComparedImage:
         oddities: list[str] = []
         try:
             listed = self._listed(image_id, self.truth, truth, oddities)
@@ -362,21 +354,3 @@ def _nothing() -> ListedMap:
 def _at(place: str, error: ValueError) -> str:
     """Put a place in front of an error that does not name it yet."""
     return str(error) if str(error).startswith(place) else f"{place}: {error}"
-
-
-def _in_order(
-    work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int
-) -> Iterator[_Result]:
-    """Give results in the order of the items; few are worked on ahead, so memory stays small."""
-    pending: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(work, item))
-                if len(pending) > _AHEAD * threads:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()

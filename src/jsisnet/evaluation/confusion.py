@@ -13,25 +13,35 @@ HALF = 1 / 2
 def mistaken(matching: Matching) -> Bool[np.ndarray, "g p"]:
     """Tell which missed and invented segments are one another, but for their class."""
     missed = matching.missed & (matching.true_labels != UNKNOWN)
-    alike = missed[:, None] & matching.invented & (matching.overlap.iou > HALF)
-    return alike & (matching.true_labels[:, None] != matching.labels)
+    candidates = missed[:, None] & matching.invented
+    if not candidates.any():
+        return candidates
+    different = matching.true_labels[:, None] != matching.labels
+    return candidates & different & (matching.overlap.iou > HALF)
 
 
-def confusion_of(matching: Matching, num_labels: int) -> Int64[np.ndarray, "k1 k1"]:
-    """Count the segments of one image by their true and their predicted class.
+def confusions(matching: Matching, nothing: int) -> Int64[np.ndarray, "n 2"]:
+    """List what the segments of one image are and what they are taken for.
+
+    Args:
+        matching: The image.
+        nothing: Label that stands for no segment.
 
     Returns:
-        True classes down, predicted ones across. The last row is for predictions that are no true
-        segment, the last column for true segments that nothing was taken for.
+        True and predicted label of each match, each mistake, each true segment that nothing was
+        taken for, and each predicted one that is no true segment.
     """
-    counts = np.zeros((num_labels + 1, num_labels + 1), np.int64)
     swapped = mistaken(matching)
-    hits = matching.match != NOBODY
     true, predicted = np.nonzero(swapped)
-    np.add.at(counts, (matching.labels[hits], matching.labels[hits]), 1)
     missed = matching.missed & ~swapped.any(1) & (matching.true_labels != UNKNOWN)
     invented = matching.invented & ~swapped.any(0)
-    np.add.at(counts, (matching.true_labels[true], matching.labels[predicted]), 1)
-    counts[:-1, -1] = np.bincount(matching.true_labels[missed], minlength=num_labels)
-    counts[-1, :-1] = np.bincount(matching.labels[invented], minlength=num_labels)
-    return counts
+    hits = matching.labels[matching.match != NOBODY]
+    misses, inventions = matching.true_labels[missed], matching.labels[invented]
+    taken = np.full(len(misses), nothing), np.full(len(inventions), nothing)
+    return np.stack(
+        [
+            np.concatenate([hits, matching.true_labels[true], misses, taken[1]]),
+            np.concatenate([hits, matching.labels[predicted], taken[0], inventions]),
+        ],
+        axis=1,
+    )

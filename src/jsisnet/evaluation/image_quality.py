@@ -38,6 +38,14 @@ class ImageQuality:
             fn=quality.fn[labels],
         )
 
+    def spread(self, num_labels: int) -> PanopticQuality:
+        """Give the sums of all labels."""
+        whole = np.zeros((3, num_labels), np.int64)
+        whole[:, self.labels] = self.tp, self.fp, self.fn
+        iou = np.zeros(num_labels)
+        iou[self.labels] = self.iou
+        return PanopticQuality(iou, *whole)
+
     @property
     def pq(self) -> float | None:
         """Mean over the labels, from 0 to 1, as of a data set of this image; ``None`` without."""

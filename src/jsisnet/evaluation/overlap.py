@@ -60,8 +60,8 @@ def overlap(truth: PanopticMap, prediction: PanopticMap) -> Overlap:
     """
     refuse_sizes(truth.size, prediction.size)
     ids, true_ids = (np.arange(1, len(each.segments) + 1) for each in (prediction, truth))
-    strips = [(each.ids.view(np.uint32) for each in (truth, prediction))]
-    return overlap_of_ids(((a, b) for a, b in strips), true_ids, ids)
+    first, second = (np.ascontiguousarray(each.ids).view(np.uint32) for each in (truth, prediction))
+    return overlap_of_ids([(first, second)], true_ids, ids)
 
 
 def overlap_of_ids(
@@ -72,21 +72,20 @@ def overlap_of_ids(
     """Count the shared pixels of two maps that are given part by part.
 
     Args:
-        strips: The same pixels of the true and of the predicted map.
+        strips: The same pixels of the true and of the predicted map, row after row in memory.
         true_ids: Ids of the true segments, in their order. `VOID` may be one of them.
         ids: Ids of the predicted segments, likewise.
     """
     firsts, true_order = _keys(true_ids)
     seconds, order = _keys(ids)
-    counts = np.zeros((len(firsts) + 1, len(seconds) + 1), np.int64)
+    # Behind the place for the rest is one that stays empty.
+    counts = np.zeros((len(firsts) + 2, len(seconds) + 2), np.int64)
     for first, second in strips:
         if _pixels is not None:
-            _pixels.count_pairs(
-                np.ascontiguousarray(first), np.ascontiguousarray(second), firsts, seconds, counts
-            )
+            _pixels.count_pairs(first, second, firsts, seconds, counts)
         else:
             _count_pairs(first.ravel(), second.ravel(), firsts, seconds, counts)
-    return Overlap(np.pad(counts, (0, 1))[np.ix_(true_order, order)])
+    return Overlap(counts[true_order][:, order])
 
 
 def refuse_sizes(true_size: Sequence[int], size: Sequence[int]) -> None:
@@ -103,12 +102,17 @@ def refuse_sizes(true_size: Sequence[int], size: Sequence[int]) -> None:
 def _keys(
     ids: Int[np.ndarray, " n"],
 ) -> tuple[UInt32[np.ndarray, " k"], Int64[np.ndarray, " m"]]:
-    """Sort ids, and tell where void, each of the ids, and the rest are in a table of them."""
-    keys = np.array(sorted({VOID, *ids.tolist()}), np.uint32)
-    rest = len(keys)
-    # Where void is a segment itself, no pixels are left for it: an empty place behind all others.
-    void = rest + 1 if VOID in ids else 0
-    return keys, np.concatenate([[void], np.searchsorted(keys, ids), [rest]])
+    """Sort ids, and tell where void, each of the ids, and the rest are in a table of them.
+
+    Behind the rest the table has an empty place.
+    """
+    listed = ids.tolist()
+    keys = sorted({VOID, *listed})
+    places = {key: place for place, key in enumerate(keys)}
+    # Where void is a segment itself, no pixels are left for it: the empty place stands for it.
+    void = len(keys) + 1 if VOID in listed else 0
+    order = [void, *(places[each] for each in listed), len(keys)]
+    return np.array(keys, np.uint32), np.array(order, np.int64)
 
 
 def _count_pairs(
@@ -122,7 +126,8 @@ def _count_pairs(
     # Neighbours mostly share both ids, so runs of equal pairs are looked up, not pixels.
     changes = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
     starts = np.flatnonzero(np.append(True, changes)) if len(first) else np.zeros(0, np.int64)
-    pairs = _places(first[starts], firsts) * (len(seconds) + 1) + _places(second[starts], seconds)
+    rows, columns = _places(first[starts], firsts), _places(second[starts], seconds)
+    pairs = rows * counts.shape[1] + columns
     lengths = np.diff(starts, append=len(first))
     counts += np.bincount(pairs, lengths, counts.size).astype(np.int64).reshape(counts.shape)
 

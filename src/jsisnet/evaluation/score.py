@@ -1,6 +1,6 @@
 """Panoptic quality of predictions that lie in files, for all images and for each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,10 @@ from jaxtyping import Int64
 from jsisnet.categories import Categories
 from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Mode
-from jsisnet.evaluation.confusion import confusion_of
+from jsisnet.evaluation.confusion import confusions
 from jsisnet.evaluation.image_quality import ImageQuality
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, quality_of
+from jsisnet.evaluation.shared_work import in_order
 
 OnImage = Callable[[ComparedImage], None]
 """Is given each image, in the order of the truth."""
@@ -30,7 +31,7 @@ class Score:
     boundary: PanopticQuality | None
     """Likewise with the lower one of the segments' and of their boundaries' IoU, if wanted."""
     confusion: Int64[np.ndarray, "k1 k1"]
-    """As `confusion_of` gives it, over all images."""
+    """Segments by true and predicted label; the last ones stand for nothing, see `confusions`."""
     images: list[ImageQuality] = field(default_factory=list)
     """Each image that was compared."""
     missing: int = 0
@@ -55,19 +56,18 @@ class Score:
             faults=list(files.faults),
         )
 
-    def add(self, image: ComparedImage) -> None:
+    def add(self, image: "MeasuredImage") -> None:
         """Count an image."""
         self.oddities.extend(image.oddities)
-        if image.matching is None:
+        if image.quality is None:
             self.faults.append(image.fault or "")
             return
-        quality = quality_of(image.matching, len(self.categories))
-        self.quality += quality
+        self.images.append(image.quality)
+        self.quality += image.quality.spread(len(self.categories))
         if self.boundary is not None and image.boundary is not None:
-            self.boundary += quality_of(image.boundary, len(self.categories))
-        self.confusion += confusion_of(image.matching, len(self.categories))
-        self.missing += image.prediction is None
-        self.images.append(ImageQuality.of(image.image_id, quality))
+            self.boundary += image.boundary.spread(len(self.categories))
+        np.add.at(self.confusion, (image.confusions[:, 0], image.confusions[:, 1]), 1)
+        self.missing += image.missing
 
     def summary(self) -> dict[str, Any]:
         """Describe everything as plain values, in percent, ready for a JSON file.
@@ -101,21 +101,77 @@ class Score:
         ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MeasuredImage:
+    """The little that is counted of an image."""
+
+    quality: ImageQuality | None = None
+    """Its sums; ``None`` for a faulty image."""
+    boundary: ImageQuality | None = None
+    """Likewise by boundaries, if wanted."""
+    confusions: Int64[np.ndarray, "n 2"]
+    """What `confusions` gives."""
+    missing: bool = False
+    """Whether it has no prediction."""
+    fault: str | None = None
+    """As in `ComparedImage`, like the two after it."""
+    oddities: tuple[str, ...] = ()
+    compared: ComparedImage | None = None
+    """The image itself, if somebody wants to know more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What one of several processes measures."""
+
+    files: ComparedFiles
+    isdetailed: bool
+
+    def __call__(self, first: int, step: int) -> Iterator[MeasuredImage]:
+        for image in self.files.share(first, step):
+            yield _measured(image, len(self.files.categories), image if self.isdetailed else None)
+
+
 def score(
-    files: ComparedFiles, *, threads: int | None = None, on_image: OnImage = lambda _: None
+    files: ComparedFiles,
+    *,
+    processes: int = 1,
+    on_image: OnImage | None = None,
+    on_progress: Callable[[int, int], object] = lambda *_: None,
 ) -> Score:
     """Measure predictions against a truth.
 
     Args:
         files: Both.
-        threads: How many images are worked on at once; default: one per core.
-        on_image: Is given each image, before the next one is counted.
+        processes: As in `ComparedFiles.images`.
+        on_image: Is given each image as soon as it is counted.
+        on_progress: Is told the numbers of images done and in total.
 
     Raises:
         ValueError: As `ComparedFiles.images` does.
     """
     total = Score.nothing(files)
-    for image in files.images(threads):
+    work = _Share(files, on_image is not None)
+    for done, image in enumerate(in_order(work, len(files), processes), 1):
         total.add(image)
-        on_image(image)
+        if on_image is not None and image.compared is not None:
+            on_image(image.compared)
+        on_progress(done, len(files))
     return total
+
+
+def _measured(image: ComparedImage, num_labels: int, kept: ComparedImage | None) -> MeasuredImage:
+    if image.matching is None:
+        nothing = np.zeros((0, 2), np.int64)
+        return MeasuredImage(confusions=nothing, fault=image.fault, compared=kept)
+    boundary = None
+    if image.boundary is not None:
+        boundary = ImageQuality.of(image.image_id, quality_of(image.boundary, num_labels))
+    return MeasuredImage(
+        quality=ImageQuality.of(image.image_id, quality_of(image.matching, num_labels)),
+        boundary=boundary,
+        confusions=confusions(image.matching, num_labels),
+        missing=image.prediction is None,
+        oddities=image.oddities,
+        compared=kept,
+    )

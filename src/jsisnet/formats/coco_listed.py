@@ -1,9 +1,9 @@
 """What COCO panoptic files list about the map of one image, as columns, for measuring."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -72,8 +72,8 @@ def listed_truth(values: Entry, categories: Categories, pngs: Path, oddity: Oddi
         png=fields.path_in(pngs, values, "file_name"),
         ids=np.array(list(segments), np.int64),
         labels=np.array(labels, np.int64),
-        iscrowd=np.array(_each(segments.items(), _iscrowd), bool),
-        areas=np.array(_each(segments.items(), _area), np.int64),
+        iscrowd=np.array(_crowds(segments), bool),
+        areas=np.array(_areas(segments), np.int64),
         scores=np.full(len(segments), np.nan),
     )
 
@@ -106,13 +106,21 @@ def listed_prediction(
         labels=np.array(labels, np.int64),
         iscrowd=np.zeros(len(segments), bool),
         areas=np.full(len(segments), UNSTATED),
-        scores=np.array(_each(segments.items(), _score), np.float64),
+        scores=np.array(_scores(segments), np.float64),
     )
 
 
 def _segments(values: Entry, lowest: int, oddity: Oddity) -> dict[int, Entry]:
+    infos = fields.items(values, "segments_info")
+    plain: dict[Any, Any]
+    try:
+        plain = {info["id"]: info for info in infos}  # type: ignore[index]  # it may be anything
+    except (KeyError, TypeError):
+        plain = {}
+    if len(plain) == len(infos) and all(_isnumber(each, lowest, MAX_ID) for each in plain):
+        return plain
     segments: dict[int, Entry] = {}
-    for position, value in enumerate(fields.items(values, "segments_info")):
+    for position, value in enumerate(infos):
         try:
             info = fields.entry(value)
             number = fields.integer(info, "id", lowest=lowest, highest=MAX_ID)
@@ -126,9 +134,12 @@ def _segments(values: Entry, lowest: int, oddity: Oddity) -> dict[int, Entry]:
 
 def _label(info: Entry, categories: Categories) -> int:
     category_id = info.get("category_id")
-    if isinstance(category_id, int | str) and category_id in categories:
+    if not isinstance(category_id, int | str):
+        return UNKNOWN
+    try:
         return categories.label(category_id)
-    return UNKNOWN
+    except KeyError:
+        return UNKNOWN
 
 
 def _unknown(info: Entry, categories: Categories) -> str:
@@ -136,9 +147,36 @@ def _unknown(info: Entry, categories: Categories) -> str:
     return f"{found!r}, expected one of the {len(categories)} categories"
 
 
-def _each(segments: Iterable[tuple[int, Entry]], read: Callable[[Entry], _Value]) -> list[_Value]:
+def _crowds(segments: dict[int, Entry]) -> list[bool]:
+    if all(_isnumber(info.get("iscrowd"), 0, 1) for info in segments.values()):
+        return [info["iscrowd"] == 1 for info in segments.values()]
+    return _each(
+        segments, lambda info: fields.has(info, "iscrowd") and fields.flag(info, "iscrowd")
+    )
+
+
+def _areas(segments: dict[int, Entry]) -> list[int]:
+    areas = [info.get("area") for info in segments.values()]
+    if all(_isnumber(area, 0, _MOST_PIXELS) for area in areas):
+        return areas  # type: ignore[return-value]  # that is what was just seen
+    return _each(segments, _area)
+
+
+def _area(info: Entry) -> int:
+    if not fields.has(info, "area"):
+        return UNSTATED
+    return fields.integer(info, "area", highest=_MOST_PIXELS)
+
+
+def _scores(segments: dict[int, Entry]) -> list[float]:
+    return _each(
+        segments, lambda info: fields.number(info, "score") if fields.has(info, "score") else np.nan
+    )
+
+
+def _each(segments: dict[int, Entry], read: Callable[[Entry], _Value]) -> list[_Value]:
     values = []
-    for number, info in segments:
+    for number, info in segments.items():
         try:
             values.append(read(info))
         except ValueError as error:
@@ -146,15 +184,6 @@ def _each(segments: Iterable[tuple[int, Entry]], read: Callable[[Entry], _Value]
     return values
 
 
-def _iscrowd(info: Entry) -> bool:
-    return fields.has(info, "iscrowd") and fields.flag(info, "iscrowd")
-
-
-def _area(info: Entry) -> int:
-    return (
-        fields.integer(info, "area", highest=_MOST_PIXELS) if fields.has(info, "area") else UNSTATED
-    )
-
-
-def _score(info: Entry) -> float:
-    return fields.number(info, "score") if fields.has(info, "score") else np.nan
+def _isnumber(value: object, lowest: int, highest: int) -> bool:
+    """Tell whether a value needs no closer look, as nearly all don't."""
+    return type(value) is int and lowest <= value <= highest

@@ -6,6 +6,7 @@ the place, because only it knows what the entry stands for.
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path, PureWindowsPath
@@ -16,6 +17,8 @@ Entry = Mapping[str, object]
 
 _T = TypeVar("_T")
 _LONGEST = 60
+_PLAIN_NAME = re.compile(r"\w[\w.-]*")
+"""Names that lead nowhere else on any system."""
 
 
 def load(path: Path) -> Entry:
@@ -129,6 +132,8 @@ def flag(values: Entry, key: str) -> bool:
 def path_in(folder: Path, values: Entry, key: str) -> Path:
     """Give the path of a file below `folder` that a field names."""
     name = text(values, key)
+    if _PLAIN_NAME.fullmatch(name):
+        return folder / name
     # The rules of Windows know both separators, so no system reads the name in another way.
     parsed = PureWindowsPath(name)
     if not parsed.name or parsed.anchor or ".." in parsed.parts or "\0" in name:

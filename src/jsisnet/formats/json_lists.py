@@ -13,6 +13,9 @@ from jsisnet.formats.fields import Entry
 
 _CHUNK = 2**18
 _NO_SPACE = re.compile(r"[^ \t\n\r]")
+_ENDS = tuple(" \t\n\r,:]}")
+"""What may follow a value."""
+
 _MARK = "\xef\xbb\xbf"
 """What some editors put in front of UTF-8, as it looks here."""
 
@@ -152,8 +155,8 @@ class _Scanner:
                     self.at = error.pos
                     self._refuse(f"there is a mistake: {error.msg}")
                 continue
-            # A number at the end may go on.
-            if end < len(self.text) or not self._load():
+            # A number may go on behind what is in memory.
+            if self.text[end : end + 1] in _ENDS or not self._load():
                 break
         found = self.text[self.at : end]
         self.at = end

@@ -177,6 +177,51 @@ static Py_ssize_t position(uint32_t value, const uint32_t *values, Py_ssize_t co
     return low < count && values[low] == value ? low : count;
 }
 
+/* Positions that were looked up, in places that depend on the value. */
+#define SLOTS 64
+
+typedef struct {
+    uint32_t value[SLOTS];
+    Py_ssize_t position[SLOTS];
+} Known;
+
+static inline unsigned slot(uint32_t value) { return (value * 2654435769u) >> 26; }
+
+static void know(Known *known, const uint32_t *values, Py_ssize_t count) {
+    for (unsigned i = 0; i < SLOTS; i++) {
+        /* No colour is that high, so an empty slot is nobody's. */
+        known->value[i] = UINT32_MAX;
+        known->position[i] = count;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        known->value[slot(values[i])] = values[i];
+        known->position[slot(values[i])] = i;
+    }
+}
+
+static inline Py_ssize_t look_up(Known *known, uint32_t value, const uint32_t *values,
+                                 Py_ssize_t count) {
+    unsigned i = slot(value);
+    if (known->value[i] != value) {
+        known->value[i] = value;
+        known->position[i] = position(value, values, count);
+    }
+    return known->position[i];
+}
+
+/* Number of pixels from the first on that have both values. */
+static inline Py_ssize_t run(const uint32_t *a, const uint32_t *b, Py_ssize_t total) {
+    uint32_t one = a[0], other = b[0];
+    uint64_t ones = one | (uint64_t)one << 32, others = other | (uint64_t)other << 32;
+    Py_ssize_t length = 1;
+    while (length + BLOCK <= total && uniform(a + length, one) && uniform(b + length, other))
+        length += BLOCK;
+    while (length + 2 <= total &&
+           !((eight_bytes(a + length) ^ ones) | (eight_bytes(b + length) ^ others)))
+        length += 2;
+    return length + (length < total && a[length] == one && b[length] == other);
+}
+
 static PyObject *count_pairs(PyObject *module, PyObject *args) {
     (void)module;
     Py_buffer first, second, firsts, seconds, table;
@@ -192,16 +237,14 @@ static PyObject *count_pairs(PyObject *module, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     const uint32_t *a = first.buf, *b = second.buf;
     int64_t *counts = table.buf;
-    uint32_t one = 0, other = 0;
-    Py_ssize_t row = position(one, firsts.buf, rows);
-    Py_ssize_t column = position(other, seconds.buf, columns);
-    for (Py_ssize_t start = 0, stop = 0; start < total; start = stop) {
-        if (a[start] != one) row = position(one = a[start], firsts.buf, rows);
-        if (b[start] != other) column = position(other = b[start], seconds.buf, columns);
-        while (stop + BLOCK <= total && uniform(a + stop, one) && uniform(b + stop, other))
-            stop += BLOCK;
-        while (stop < total && a[stop] == one && b[stop] == other) stop++;
-        counts[row * (columns + 2) + column] += stop - start;
+    Known known_rows, known_columns;
+    know(&known_rows, firsts.buf, rows);
+    know(&known_columns, seconds.buf, columns);
+    for (Py_ssize_t start = 0, length; start < total; start += length) {
+        Py_ssize_t row = look_up(&known_rows, a[start], firsts.buf, rows);
+        Py_ssize_t column = look_up(&known_columns, b[start], seconds.buf, columns);
+        length = run(a + start, b + start, total - start);
+        counts[row * (columns + 2) + column] += length;
     }
     Py_END_ALLOW_THREADS
     result = Py_NewRef(Py_None);

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from jsisnet.formats.files import replacing
@@ -54,6 +53,17 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         A function to call with the numbers of things done and in total.
     """
     console = live_console()
+    if not console.is_terminal:
+        yield lambda *_: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     bar = Progress(
         TextColumn(what, markup=False),
         BarColumn(),
@@ -61,7 +71,6 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     task = bar.add_task(what, total=None)
     with bar:

@@ -7,6 +7,7 @@ from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
 from jsisnet.cli.options import Device, File, Flag, Folder, InstancesFrom, Model, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.cli.report import PAGE, folder_for, report_evaluation
 
 
 def evaluate(  # noqa: PLR0913 - the parts of a command line
@@ -18,6 +19,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     instances_from: InstancesFrom = None,
     out: Folder | None = None,
     json: File | None = None,
+    report: Folder | None = None,
     ap: bool = True,
     recount_areas: Flag = False,
     device: Device = None,
@@ -40,6 +42,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     For example
         jsisnet evaluate --images val2017 --annotations panoptic_val2017.json
         jsisnet evaluate --images photos --annotations truth.json --out files
+        jsisnet evaluate --images photos --annotations truth.json --report report
 
     Args:
         images: Folder of the photos.
@@ -50,6 +53,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
             branch and settings of the merge stay.
         out: Folder that receives predictions and truth; made if it is missing.
         json: File that receives the numbers, also of each image, as percentages.
+        report: Folder that receives index.html, a page that shows what goes wrong, and where.
         ap: Whether to measure average precision, which takes about half as long again.
         recount_areas: Accept annotations whose areas differ from their PNGs.
         device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
@@ -63,6 +67,8 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     if out is not None:
         files = [out / evaluator.TRUTH, out / evaluator.PREDICTIONS]
         written += [*files, *(file.with_suffix("") for file in files)]
+    if report is not None:
+        written.append(report / PAGE)
     refuse_to_replace([images, annotations, pngs or annotations.with_suffix("")], written)
     predictor = load(model, overrides, device, instances_from=instances_from)
     data = DataConfig(
@@ -72,10 +78,15 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
         recount_areas=recount_areas,
     )
     dataset = PanopticDataset(data, predictor.categories)
-    with progress("photos") as advance:
-        result = evaluator.evaluate(predictor, dataset, out=out, on_image=advance, ap=ap)
-    categories = predictor.categories
-    _report(result.summary(categories) | result.summary_of_images(categories), json)
+    with folder_for(out, report) as folder:
+        with progress("photos") as advance:
+            result = evaluator.evaluate(predictor, dataset, out=folder, on_image=advance, ap=ap)
+        categories = predictor.categories
+        summary = result.summary(categories) | result.summary_of_images(categories)
+        _report(summary, json)
+        if report is not None and folder is not None:
+            title, against = Path(model).name or model, annotations.name
+            report_evaluation(report, folder, summary, images=images, title=title, against=against)
 
 
 def _report(result: dict[str, Any], json: Path | None) -> None:

@@ -1,5 +1,6 @@
 """The command that measures predictions which lie in files."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from jsisnet.cli.console import display, progress, say, write_csv, write_json
 from jsisnet.cli.errors import FAILED
 from jsisnet.cli.options import File, Flag, Folder
 from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.cli.report import PAGE, noting, write_report
 from jsisnet.evaluation.compared_files import Mode
 
 _MOST_NOTES = 10
@@ -36,7 +38,9 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
     json: File | None = None,
     csv: File | None = None,
     images_csv: File | None = None,
-    threads: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    report: Folder | None = None,
+    images: Folder | None = None,
+    processes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
 ) -> int:
     """Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.
 
@@ -47,6 +51,7 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
         jsisnet score panoptic_val2017.json predictions.json
         jsisnet score truth.json mine.json --prediction-pngs maps --json pq.json
         jsisnet score truth.json mine.json --keep-going --csv classes.csv
+        jsisnet score truth.json mine.json --report report --images val2017
 
     Args:
         truth: COCO panoptic JSON file of the truth.
@@ -64,12 +69,18 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
         json: File that receives all numbers, also of each image, as percentages.
         csv: File that receives a line for each class.
         images_csv: File that receives a line for each image.
-        threads: Images that are worked on at once. Default: one per core.
+        report: Folder that receives index.html, a page that shows what goes wrong, and where.
+        images: Folder of the photos, for the report.
+        processes: How many share the work. Default: one per core.
     """
     from jsisnet.evaluation import score as scoring
     from jsisnet.evaluation.compared_files import ComparedFiles, Rules
 
-    refuse_to_replace([truth, prediction], [file for file in (json, csv, images_csv) if file])
+    if images is not None and report is None:
+        raise ValueError("--images shows the photos in a report; expected --report DIR too")
+    page = None if report is None else report / PAGE
+    outputs = [file for file in (json, csv, images_csv, page) if file is not None]
+    refuse_to_replace([truth, prediction], outputs)
     rules = Rules(
         mode=mode,
         recount_areas=recount_areas,
@@ -81,10 +92,13 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
         truth, prediction, truth_pngs=truth_pngs, prediction_pngs=prediction_pngs, rules=rules
     )
     with progress("images") as advance:
-        total = scoring.Score.nothing(files)
-        for done, image in enumerate(files.images(threads), 1):
-            total.add(image)
-            advance(done, len(files))
+        findings = noting(files, report)
+        total = scoring.score(
+            files,
+            processes=processes or os.cpu_count() or 1,
+            on_image=None if findings is None else findings.add,
+            on_progress=advance,
+        )
     result = total.summary()
     _show(result)
     if json is not None:
@@ -93,6 +107,8 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
         write_csv(result["classes"], _OF_CLASSES, csv)
     if images_csv is not None:
         write_csv(result["images"], _OF_IMAGES, images_csv)
+    if report is not None and findings is not None:
+        write_report(report, files, total, findings, images=images)
     _tell(result["oddities"])
     _tell(result["faults"])
     return FAILED if result["faults"] else 0

@@ -1,0 +1,111 @@
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+import factories
+import mistakes
+import networks
+from jsisnet import saved_model
+from jsisnet.cli.app import run
+from jsisnet.inference.merge import MergeConfig
+from jsisnet.saved_model import ModelConfig
+
+
+@pytest.fixture
+def files(tmp_path):
+    return mistakes.written(tmp_path)
+
+
+@pytest.fixture
+def model(tmp_path):
+    settings = ModelConfig(
+        size=(64, 96), network=networks.TINY, merge=MergeConfig(min_stuff_area=0.0)
+    )
+    network = networks.network(networks.TINY)
+    saved_model.write(tmp_path / "mine", settings, factories.CATEGORIES, network.state_dict())
+    return str(tmp_path / "mine")
+
+
+def test_score_writes_a_report_with_photos(files, tmp_path):
+    truth, predictions = files
+    folder = tmp_path / "a" / "report"
+
+    photos = ("--images", str(truth.images))
+    code = run(
+        ["score", str(truth.annotations), str(predictions), "--report", str(folder), *photos]
+    )
+
+    assert code == 0
+    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    page = (folder / "index.html").read_text()
+    assert "<title>Panoptic report: predictions.json</title>" in page
+    assert "against panoptic_tiny.json" in page
+    assert page.count('alt="Photo of image') == 5
+
+
+def test_score_writes_a_report_without_torch(files, tmp_path):
+    truth, predictions = files
+    arguments = ["score", str(truth.annotations), str(predictions), "--report", str(tmp_path / "r")]
+    code = (
+        "import sys; from jsisnet.cli.app import run; code = run(sys.argv[1:]); "
+        "sys.exit(code or 'torch' in sys.modules or 'matplotlib' in sys.modules)"
+    )
+
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+
+    assert (tmp_path / "r" / "index.html").is_file()
+
+
+def test_photos_without_a_report_are_refused(files, capsys):
+    truth, predictions = files
+    arguments = [str(truth.annotations), str(predictions), "--images", str(truth.images)]
+
+    assert run(["score", *arguments]) == 1
+    assert "expected --report DIR too" in capsys.readouterr().err
+
+
+def test_a_report_does_not_take_the_place_of_what_is_read(files, capsys):
+    truth, predictions = files
+    annotations = truth.annotations.with_name("index.html")
+    truth.annotations.rename(annotations)
+    pngs = ("--truth-pngs", str(truth.pngs))
+    report = ("--report", str(annotations.parent))
+
+    assert run(["score", str(annotations), str(predictions), *pngs, *report]) == 1
+    assert "is read here" in capsys.readouterr().err
+
+
+def test_evaluate_writes_a_report_and_leaves_nothing_else(tmp_path, model, monkeypatch):
+    truth = factories.tiny_dataset(tmp_path / "tiny")
+    passing = tmp_path / "passing"
+    passing.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(passing))
+
+    files = ("--images", str(truth.images), "--annotations", str(truth.annotations))
+    assert run(["evaluate", "--model", model, *files, "--report", str(tmp_path / "report")]) == 0
+
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<title>Panoptic report: mine</title>" in page
+    assert "against panoptic_tiny.json" in page
+    assert "<dt>mIoU, %</dt>" in page
+    assert 'alt="Photo of image' in page
+    assert list(passing.iterdir()) == []
+
+
+def test_evaluate_reports_on_the_files_that_it_writes(tmp_path, model):
+    truth = factories.tiny_dataset(tmp_path / "tiny")
+    files = ("--images", str(truth.images), "--annotations", str(truth.annotations))
+    outputs = ("--out", str(tmp_path / "out"), "--report", str(tmp_path / "out"))
+
+    assert run(["evaluate", "--model", model, "--no-ap", *files, *outputs]) == 0
+
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {
+        "index.html",
+        "predictions",
+        "predictions.json",
+        "truth",
+        "truth.json",
+    }

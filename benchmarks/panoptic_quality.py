@@ -31,7 +31,8 @@ from PIL import Image
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats.coco import read_annotations, read_png
-from jsisnet.formats.color_ids import MAX_ID, ids_to_rgb
+from jsisnet.formats.coco_listed import MAX_ID
+from jsisnet.formats.color_ids import ids_to_rgb
 from jsisnet.formats.id_strips import open_ids
 from jsisnet.panoptic import PanopticMap, Segment
 

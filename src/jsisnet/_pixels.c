@@ -257,9 +257,47 @@ end:
     return result;
 }
 
+static PyObject *renumber(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer ids, known, numbers, renumbered, areas;
+    if (!PyArg_ParseTuple(args, "y*y*y*w*w*", &ids, &known, &numbers, &renumbered, &areas))
+        return NULL;
+    PyObject *result = NULL;
+    Py_ssize_t count = known.len / 4, total = ids.len / 4;
+    if (ids.len % 4 || renumbered.len != ids.len || numbers.len != known.len ||
+        areas.len != (Py_ssize_t)sizeof(int64_t) * count) {
+        PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
+        goto end;
+    }
+    Py_ssize_t start = 0;
+    Py_BEGIN_ALLOW_THREADS
+    const uint32_t *from = ids.buf, *number = numbers.buf;
+    uint32_t *to = renumbered.buf;
+    int64_t *pixels = areas.buf;
+    Known places;
+    know(&places, known.buf, count);
+    for (Py_ssize_t length; start < total; start += length) {
+        Py_ssize_t place = look_up(&places, from[start], known.buf, count);
+        if (place == count) break;
+        length = run(from + start, from + start, total - start);
+        pixels[place] += length;
+        for (Py_ssize_t i = start; i < start + length; i++) to[i] = number[place];
+    }
+    Py_END_ALLOW_THREADS
+    result = PyLong_FromSsize_t(start);
+end:
+    PyBuffer_Release(&ids);
+    PyBuffer_Release(&known);
+    PyBuffer_Release(&numbers);
+    PyBuffer_Release(&renumbered);
+    PyBuffer_Release(&areas);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"unfilter", unfilter, METH_VARARGS, NULL},
     {"count_pairs", count_pairs, METH_VARARGS, NULL},
+    {"renumber", renumber, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

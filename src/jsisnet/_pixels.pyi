@@ -8,3 +8,6 @@ def unfilter(raw: bytes, pixels: Array, width: int, channels: int, /) -> None: .
 def count_pairs(
     first: Array, second: Array, firsts: Array, seconds: Array, table: Array, /
 ) -> None: ...
+def renumber(
+    ids: Array, known: Array, numbers: Array, renumbered: Array, areas: Array, /
+) -> int: ...

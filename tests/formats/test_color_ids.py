@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from jsisnet.formats.color_ids import MAX_ID, ids_to_rgb, renumber, rgb_to_ids
+from jsisnet.formats import color_ids
+from jsisnet.formats.coco_listed import MAX_ID
+from jsisnet.formats.color_ids import ids_to_rgb, renumber, rgb_to_ids
 
 
 def test_an_id_is_red_plus_256_green_plus_65536_blue():
@@ -23,6 +25,16 @@ def test_colours_give_back_every_id(ids):
     assert (rgb_to_ids(ids_to_rgb(ids)) == ids).all()
 
 
+@pytest.fixture(params=[True, False], ids=["compiled", "plain"])
+def either_way(request, monkeypatch):
+    """Renumber with the compiled loop, then without it."""
+    if not request.param:
+        monkeypatch.setattr(color_ids, "_pixels", None)
+    elif color_ids._pixels is None:
+        pytest.skip("installed without a C compiler")
+
+
+@pytest.mark.usefixtures("either_way")
 def test_renumbering_follows_the_list_and_counts_pixels():
     ids = np.array([[7, 7, 0], [900, 7, 0]], np.uint32)
 
@@ -32,6 +44,15 @@ def test_renumbering_follows_the_list_and_counts_pixels():
     assert areas.tolist() == [1, 0, 3]
 
 
+@pytest.mark.usefixtures("either_way")
+def test_renumbering_may_have_nothing_to_do():
+    dense, areas = renumber(np.zeros((0, 4), np.uint32), [3])
+
+    assert dense.shape == (0, 4)
+    assert areas.tolist() == [0]
+
+
+@pytest.mark.usefixtures("either_way")
 def test_id_zero_is_no_void_if_it_is_listed():
     dense, areas = renumber(np.array([[0, 4]], np.uint32), [4, 0])
 
@@ -39,6 +60,7 @@ def test_id_zero_is_no_void_if_it_is_listed():
     assert areas.tolist() == [1, 1]
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("listed", [[], [4], [6], [4, 6]])
 def test_an_id_that_is_not_listed_is_named(listed):
     with pytest.raises(ValueError, match=re.escape("segment 5: is in the PNG, but not")):

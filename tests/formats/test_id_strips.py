@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jsisnet.formats import id_strips
-from jsisnet.formats.color_ids import MAX_ID, rgb_to_ids, write_ids
+from jsisnet.formats.coco_listed import MAX_ID
+from jsisnet.formats.color_ids import rgb_to_ids, write_ids
 from jsisnet.formats.id_strips import open_ids, read_ids
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -17,7 +17,7 @@ from jsisnet.data.relabel import relabelled
 from jsisnet.data.sample import Sample
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats import coco, coco_instances
-from jsisnet.formats.coco import ImageId
+from jsisnet.formats.coco_listed import ImageId
 from jsisnet.panoptic import PanopticMap
 
 

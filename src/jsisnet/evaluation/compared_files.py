@@ -15,8 +15,13 @@ from jsisnet.evaluation.overlap import Overlap, overlap_of_ids, refuse_sizes
 from jsisnet.evaluation.shared_work import in_order
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats import fields
-from jsisnet.formats.coco import ImageId, refuse_other_names
-from jsisnet.formats.coco_listed import UNSTATED, ListedMap, listed_prediction, listed_truth
+from jsisnet.formats.coco_listed import (
+    UNSTATED,
+    ImageId,
+    ListedMap,
+    listed_prediction,
+    listed_truth,
+)
 from jsisnet.formats.fields import Entry
 from jsisnet.formats.id_strips import Ids, IdStrips, open_ids
 from jsisnet.formats.json_lists import Objects, Place, scan
@@ -273,7 +278,7 @@ def _categories(truth: _File, prediction: _File) -> Categories:
     try:
         categories = category_entries.parse(fields.items(truth.rest, "categories"))
         file = prediction
-        refuse_other_names(prediction.rest, categories)
+        category_entries.refuse_other_names(prediction.rest, categories)
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from None
     return categories

@@ -9,7 +9,7 @@ import numpy as np
 
 from jsisnet.evaluation.bootstrap import Differences, differences
 from jsisnet.evaluation.class_means import class_means
-from jsisnet.formats.coco import ImageId
+from jsisnet.formats.coco_listed import ImageId
 from jsisnet.formats.results import Result
 
 GROUPS = ("all", "things", "stuff")

@@ -7,9 +7,7 @@ from jaxtyping import Float64, Int64
 
 from jsisnet.categories import Categories
 from jsisnet.evaluation.panoptic_quality import PanopticQuality
-
-ImageId = int | str
-"""Number or name of an image."""
+from jsisnet.formats.coco_listed import ImageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,5 +1,6 @@
 """Categories as JSON entries."""
 
+from functools import partial
 from pathlib import Path
 
 from jsisnet.categories import Categories, Category
@@ -31,6 +32,24 @@ def parse(values: list[object]) -> Categories:
 def entries(categories: Categories) -> list[dict[str, object]]:
     """Invert `parse`."""
     return [_entry(category) for category in categories]
+
+
+def refuse_other_names(content: fields.Entry, known: Categories) -> None:
+    """Notice files that mean another class by the same number.
+
+    Raises:
+        ValueError: If the file lists a category with another name than a known one of its id.
+    """
+    if fields.has(content, "categories"):
+        fields.each(content, "categories", partial(_refuse_other_name, known))
+
+
+def _refuse_other_name(known: Categories, values: fields.Entry) -> None:
+    number = fields.identity(values, "id")
+    if number in known and fields.has(values, "name"):
+        name, expected = fields.text(values, "name"), known[known.label(number)].name
+        if name != expected:
+            raise ValueError(f"category {number!r} is {name!r}, expected {expected!r}")
 
 
 def _category(values: fields.Entry) -> Category:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -14,14 +13,12 @@ import numpy as np
 from jsisnet.categories import Categories, CategoryId
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats import fields
-from jsisnet.formats.color_ids import MAX_ID, renumber, write_ids
+from jsisnet.formats.coco_listed import MAX_ID, ImageId
+from jsisnet.formats.color_ids import renumber, write_ids
 from jsisnet.formats.fields import Entry
 from jsisnet.formats.files import replacing
 from jsisnet.formats.id_strips import read_ids
 from jsisnet.panoptic import VOID, PanopticMap, Segment
-
-ImageId = int | str
-"""Name or number by which truth and predictions are paired."""
 
 _T = TypeVar("_T")
 
@@ -159,16 +156,6 @@ def read_png(
     except ValueError as error:
         raise ValueError(f"{annotation.png}: image {annotation.image_id!r}: {error}") from None
     return PanopticMap(dense, segments)
-
-
-def refuse_other_names(content: Entry, known: Categories) -> None:
-    """Notice files that mean another class by the same number.
-
-    Raises:
-        ValueError: If the file lists a category with another name than a known one of its id.
-    """
-    if fields.has(content, "categories"):
-        fields.each(content, "categories", partial(_refuse_other_name, known))
 
 
 def write_png(panoptic: PanopticMap, path: Path) -> None:
@@ -329,16 +316,8 @@ class _Reader:
 def _categories(content: Entry, given: Categories | None) -> Categories:
     if given is None:
         return category_entries.parse(fields.items(content, "categories"))
-    refuse_other_names(content, given)
+    category_entries.refuse_other_names(content, given)
     return given
-
-
-def _refuse_other_name(known: Categories, values: Entry) -> None:
-    number = fields.identity(values, "id")
-    if number in known and fields.has(values, "name"):
-        name, expected = fields.text(values, "name"), known[known.label(number)].name
-        if name != expected:
-            raise ValueError(f"category {number!r} is {name!r}, expected {expected!r}")
 
 
 def _photos(content: Entry) -> dict[ImageId, Entry]:

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from jsisnet.categories import Categories, CategoryId
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats import fields
-from jsisnet.formats.coco import ImageId
+from jsisnet.formats.coco_listed import ImageId
 from jsisnet.formats.fields import Entry
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 

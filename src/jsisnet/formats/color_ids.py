@@ -7,11 +7,14 @@ import numpy as np
 from jaxtyping import Int32, Int64, UInt32
 from PIL import Image
 
+from jsisnet.formats.coco_listed import MAX_ID
 from jsisnet.formats.files import replacing
 from jsisnet.panoptic import VOID
 
-MAX_ID = 2**24 - 1
-"""Highest id that a colour can code."""
+try:
+    from jsisnet import _pixels
+except ImportError:
+    _pixels = None  # type: ignore[assignment]  # installed without a C compiler
 
 _RUN_LENGTHS = 3
 
@@ -32,21 +35,41 @@ def renumber(
     Raises:
         ValueError: If an id other than `VOID` is not listed.
     """
-    flat = ids.ravel()
-    # Neighbours mostly share a segment, so runs of equal pixels are looked up, not pixels.
-    starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1]))
-    values = flat[starts]
     known = np.array([*listed, *([] if VOID in listed else [VOID])], np.uint32)
+    numbers = np.append(np.arange(1, len(listed) + 1), VOID).astype(np.int32)[: len(known)]
     order = np.argsort(known)
-    place = np.searchsorted(known, values, sorter=order)
-    found = order[np.minimum(place, len(order) - 1)]
-    strange = values[known[found] != values]
+    dense = np.empty(ids.shape, np.int32)
+    areas = np.zeros(len(known), np.int64)
+    ascending = known[order], numbers[order]
+    flat = np.ascontiguousarray(ids).ravel()
+    renumbered = (_renumber if _pixels is None else _pixels.renumber)(
+        flat, *ascending, dense.ravel(), areas
+    )
+    if renumbered < len(flat):
+        raise ValueError(f"segment {flat[renumbered]}: is in the PNG, but not in the JSON file")
+    counted = np.empty_like(areas)
+    counted[order] = areas
+    return dense, counted[: len(listed)]
+
+
+def _renumber(
+    ids: UInt32[np.ndarray, " n"],
+    known: UInt32[np.ndarray, " k"],
+    numbers: Int32[np.ndarray, " k"],
+    renumbered: Int32[np.ndarray, " n"],
+    areas: Int64[np.ndarray, " k"],
+) -> int:
+    """Do what the compiled loop does: give the pixels up to the first unknown id."""
+    # Neighbours mostly share a segment, so runs of equal pixels are looked up, not pixels.
+    starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))[: len(ids)]
+    places = np.searchsorted(known, ids[starts]).clip(max=len(known) - 1)
+    strange = starts[known[places] != ids[starts]]
     if len(strange):
-        raise ValueError(f"segment {strange[0]}: is in the PNG, but not in the JSON file")
-    numbers = np.append(np.arange(1, len(listed) + 1), VOID).astype(np.int32)[found]
-    lengths = np.diff(starts, append=len(flat))
-    areas = np.bincount(numbers, lengths, len(listed) + 1)[1:].astype(np.int64)
-    return np.repeat(numbers, lengths).reshape(ids.shape), areas
+        return int(strange[0])
+    lengths = np.diff(starts, append=len(ids))
+    renumbered[:] = np.repeat(numbers[places], lengths)
+    areas[:] = np.bincount(places, lengths, len(known))
+    return len(ids)
 
 
 def rgb_to_ids(image: Image.Image) -> UInt32[np.ndarray, "h w"]:

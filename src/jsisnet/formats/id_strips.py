@@ -9,10 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt32
-from PIL import Image
 from zlib_ng import zlib_ng
-
-from jsisnet.formats.color_ids import rgb_to_ids
 
 try:
     from jsisnet import _pixels
@@ -22,7 +19,7 @@ except ImportError:
 Ids = UInt32[np.ndarray, "_ w"]
 """Rows of a map of ids."""
 
-_STRIP = 2**15
+_STRIP = 3 * 2**13
 """Pixels that are decoded at once: few enough for a core's own cache, and for memory that the
 allocator keeps."""
 
@@ -198,6 +195,10 @@ def _parts(ids: UInt32[np.ndarray, "h w"]) -> Iterator[Ids]:
 def _whole(content: bytes) -> UInt32[np.ndarray, "h w"]:
     for _ in _chunks(content):
         pass  # which notices damage that Pillow overlooks
+    from PIL import Image
+
+    from jsisnet.formats.color_ids import rgb_to_ids
+
     try:
         with Image.open(io.BytesIO(content)) as image:
             return rgb_to_ids(image)

@@ -8,7 +8,7 @@ from pathlib import Path
 from jsisnet.categories import Categories, Category
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats import fields
-from jsisnet.formats.coco import ImageId
+from jsisnet.formats.coco_listed import ImageId
 from jsisnet.formats.fields import Entry
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jsisnet.categories import Categories
-from jsisnet.formats.coco import Annotation, ImageId, SegmentInfo, write_png
+from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
+from jsisnet.formats.coco_listed import ImageId
 from jsisnet.formats.files import remove_leftovers
 from jsisnet.panoptic import PanopticMap
 

@@ -15,8 +15,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from jsisnet.categories import CategoryId
 from jsisnet.formats import fields
-from jsisnet.formats.coco import ImageId
-from jsisnet.formats.color_ids import MAX_ID, renumber
+from jsisnet.formats.coco_listed import MAX_ID, ImageId
+from jsisnet.formats.color_ids import renumber
 from jsisnet.formats.fields import Entry
 from jsisnet.formats.id_strips import read_ids
 from jsisnet.formats.image_list import ImageList, ListedImage

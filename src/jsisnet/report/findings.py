@@ -10,11 +10,11 @@ from jaxtyping import Float64, Int64
 
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.evaluation.compared_files import ComparedImage
-from jsisnet.evaluation.image_quality import ImageId, ImageQuality
+from jsisnet.evaluation.image_quality import ImageQuality
 from jsisnet.evaluation.matching import Matching
 from jsisnet.evaluation.panoptic_quality import quality_of
 from jsisnet.evaluation.segment_errors import ErrorKind, SegmentError, segment_errors
-from jsisnet.formats.coco_listed import ListedMap
+from jsisnet.formats.coco_listed import ImageId, ListedMap
 from jsisnet.report.tallies import Fates, ScoreTally, SizeTally
 
 Reason = ErrorKind | Literal["lowest"]

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from jsisnet.categories import Categories
 from jsisnet.drawing.palette import short_name
-from jsisnet.evaluation.image_quality import ImageId
 from jsisnet.evaluation.segment_errors import KINDS
-from jsisnet.formats.coco_listed import ListedMap
+from jsisnet.formats.coco_listed import ImageId, ListedMap
 from jsisnet.report.findings import Finding, Findings, Reason, TellingImage
 from jsisnet.report.markup import Markup, joined, tag
 from jsisnet.report.pictures import Picture, Pictures, pictures

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from jsisnet.evaluation.image_quality import ImageId
 from jsisnet.formats import fields
+from jsisnet.formats.coco_listed import ImageId
 from jsisnet.formats.json_lists import Place, scan
 
 

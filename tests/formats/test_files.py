@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from jsisnet.formats.files import remove_leftovers, replacing
@@ -28,6 +31,34 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_device_is_written_to_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    with replacing(tmp_path / "pipe") as path:
+        path.write_text("whole")
+
+    assert os.read(reader, 100) == b"whole"
+    assert (tmp_path / "pipe").is_fifo()
+    os.close(reader)
+
+
+def test_what_the_shell_has_opened_is_not_replaced():
+    with replacing(Path("/dev/stdout")) as path:
+        assert path == Path("/dev/stdout")
+
+
+def test_an_error_names_the_file_that_is_wanted(tmp_path):
+    def write():
+        with replacing(tmp_path / "file.txt") as path, path.open("x"), path.open("x"):
+            pass
+
+    with pytest.raises(FileExistsError) as caught:
+        write()
+
+    assert caught.value.filename == str(tmp_path / "file.txt")
 
 
 def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):

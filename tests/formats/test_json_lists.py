@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +55,39 @@ def test_items_are_those_of_the_file(tmp_path_factory, items, more, indent, asci
     assert {key: value for key, value in rest.items() if key != "items"} == more
     with Objects(path) as objects:
         assert [objects.read(place) for _, place in found["items"]] == items
+
+
+def test_a_list_that_is_there_twice_is_refused(file):
+    with pytest.raises(ValueError, match=r"file.json: is not JSON: at byte .* second time"):
+        items_of(file('{"a": [1], "a": [2]}'), "a")
+
+
+def test_a_mistake_is_told_without_reading_on(file, monkeypatch):
+    monkeypatch.setattr(json_lists, "_CHUNK", 16)
+    loads = []
+    load = json_lists._Scanner._load
+    monkeypatch.setattr(json_lists._Scanner, "_load", lambda self: loads.append(1) or load(self))
+
+    with pytest.raises(ValueError, match="at byte 6 there is a mistake"):
+        items_of(file('{"a": @@' + " " * 10_000 + "}"), "a")
+
+    assert len(loads) < 5
+
+
+def test_a_file_of_two_byte_characters_is_refused(file):
+    with pytest.raises(ValueError, match=r"file\.json: is UTF-16, expected UTF-8"):
+        items_of(file('{"a": []}'.encode("utf-16")), "a")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such pipes")
+def test_a_pipe_cannot_be_read_twice(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    both = os.open(tmp_path / "pipe", os.O_RDWR)
+
+    with pytest.raises(ValueError, match="pipe: is a pipe; expected a file"):
+        items_of(tmp_path / "pipe", "a")
+
+    os.close(both)
 
 
 def test_a_list_of_another_name_is_read_whole(file):

@@ -229,22 +229,43 @@ class Writer:
         Raises:
             ValueError: If the id or the name of the PNG is taken.
         """
+        described = segments_info(panoptic, self.categories)
+        png = self.note(described, image_id=image_id, image_name=image_name, size=panoptic.size)
+        write_png(panoptic, png)
+        return png
+
+    def note(
+        self,
+        described: list[dict[str, object]],
+        *,
+        image_id: ImageId,
+        image_name: str,
+        size: tuple[int, int],
+    ) -> Path:
+        """List a map whose PNG somebody else writes, such as another process.
+
+        Args:
+            described: Its segments, as `segments_info` gives them.
+            image_id: The image's id.
+            image_name: As in `add`.
+            size: Height and width of the map.
+
+        Returns:
+            Where the PNG belongs.
+
+        Raises:
+            ValueError: If the id or the name of the PNG is taken.
+        """
         name = Path(image_name).with_suffix(".png").as_posix()
         if image_id in self.images:
             raise ValueError(f"image {image_id!r} is written twice")
         if name in self._names:
             raise ValueError(f"image {image_id!r}: {name} is the map of another image already")
-        annotation = {
-            "image_id": image_id,
-            "file_name": name,
-            "segments_info": segments_info(panoptic, self.categories),
-        }
+        annotation = {"image_id": image_id, "file_name": name, "segments_info": described}
         png = fields.path_in(self.pngs, annotation, "file_name")
-        write_png(panoptic, png)
         self.file.write((",\n" if self.images else "\n") + json.dumps(annotation))
-        height, width = panoptic.size
-        size = {"height": height, "width": width}
-        self.images[image_id] = {"id": image_id, "file_name": image_name, **size}
+        dimensions = {"height": size[0], "width": size[1]}
+        self.images[image_id] = {"id": image_id, "file_name": image_name, **dimensions}
         self._names.add(name)
         return png
 

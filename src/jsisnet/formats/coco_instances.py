@@ -6,24 +6,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from hotcoco import mask
-from jaxtyping import Float64
 
 from jsisnet.categories import Categories, CategoryId
 from jsisnet.formats import categories as category_entries
-from jsisnet.formats import fields
+from jsisnet.formats import fields, masks
 from jsisnet.formats.coco_listed import ImageId
 from jsisnet.formats.fields import Entry
+from jsisnet.formats.masks import Shape
 from jsisnet.panoptic import VOID, PanopticMap, Segment
-
-Polygon = Float64[np.ndarray, " _"]
-"""Corners of an outline in pixels: x, y, x, y and so on. Whole numbers are edges of pixels."""
-
-RunLengths = Mapping[str, object]
-"""A mask as the library takes it: its size, and its compressed runs down the columns."""
-
-_FEWEST = 6
-"""Numbers of a triangle."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +26,7 @@ class Instance:
     category_id: CategoryId
     """Known to the file's categories."""
 
-    shape: tuple[Polygon, ...] | RunLengths
+    shape: Shape
     """Outlines of its visible parts, or its mask."""
 
     iscrowd: bool
@@ -131,13 +121,12 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
         The map, with segments in the order of the file. A hidden thing owns no pixel.
     """
     instances = annotation.instances
-    runs = [_runs(instance, annotation.size) for instance in instances]
-    areas = [mask.area(one) for one in runs]
+    runs = [masks.runs(instance.shape, annotation.size) for instance in instances]
+    areas = [masks.area(one) for one in runs]
     ids = np.full(annotation.size, VOID, np.int32)
     for i in sorted(range(len(runs)), key=lambda i: (not instances[i].iscrowd, -areas[i])):
-        x, y, width, height = mask.to_bbox(runs[i]).astype(int)
-        box = (slice(y, y + height), slice(x, x + width))
-        np.copyto(ids[box], i + 1, where=mask.decode(runs[i])[box].astype(bool))
+        window, pixels = masks.drawn(runs[i])
+        np.copyto(ids[window], i + 1, where=pixels)
     labels = [categories.label(instance.category_id) for instance in instances]
     return PanopticMap(
         ids,
@@ -146,12 +135,6 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
             for label, instance in zip(labels, instances, strict=True)
         ),
     )
-
-
-def _runs(instance: Instance, size: tuple[int, int]) -> dict[str, object]:
-    if isinstance(instance.shape, Mapping):
-        return dict(instance.shape)
-    return mask.merge([mask.fr_poly(polygon.tolist(), *size) for polygon in instance.shape])
 
 
 def _photo(images: Path, values: Entry) -> Annotation:
@@ -196,7 +179,7 @@ class _Reader:
         return Instance(
             id=number,
             category_id=category_id,
-            shape=_shape(values, size),
+            shape=masks.shape(values, size),
             iscrowd=fields.has(values, "iscrowd") and fields.flag(values, "iscrowd"),
         )
 
@@ -211,59 +194,6 @@ def _categories(content: Entry) -> Categories:
                 "speaks of things alone"
             )
     return categories
-
-
-def _shape(values: Entry, size: tuple[int, int]) -> tuple[Polygon, ...] | RunLengths:
-    found = values.get("segmentation")
-    if isinstance(found, dict):
-        return _run_lengths(found, size)
-    if not fields.has(values, "segmentation") or not fields.items(values, "segmentation"):
-        raise ValueError("has no 'segmentation'; a box alone doesn't tell its pixels")
-    return tuple(
-        _polygon(position, corners, size)
-        for position, corners in enumerate(fields.items(values, "segmentation"))
-    )
-
-
-def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
-    name = f"polygon {position} of 'segmentation'"
-    try:
-        numbers = np.array(corners)
-    except ValueError:  # lists of several lengths
-        numbers = np.array(None)
-    if numbers.ndim != 1 or len(numbers) % 2 or len(numbers) < _FEWEST:
-        raise ValueError(f"{name} is no list of x, y, x, y for at least three corners")
-    if numbers.dtype.kind not in "if" or not np.isfinite(numbers).all():
-        raise ValueError(f"{name} holds something else than finite numbers")
-    limits = np.array(size[::-1])
-    points = numbers.astype(np.float64)
-    if (abs(points.reshape(-1, 2) - limits / 2) > 1.5 * limits).any():
-        raise ValueError(f"{name} lies far outside the photo of {size[0]}x{size[1]} pixels")
-    return points
-
-
-def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
-    height, width = size
-    if values.get("size") != [height, width]:
-        raise ValueError(
-            f"the size of its mask is {values.get('size')}, expected that of the image, "
-            f"[{height}, {width}]"
-        )
-    counts = values.get("counts")
-    if isinstance(counts, list) and not _covers(counts, height * width):
-        raise ValueError(
-            f"the 'counts' of its mask are no whole numbers that add up to {height * width}, the "
-            "pixels of the image"
-        )
-    try:
-        return mask.fr_py_objects({"size": [height, width], "counts": counts}, height, width)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the 'counts' of its mask can't be read ({error})") from None
-
-
-def _covers(counts: list[object], pixels: int) -> bool:
-    lengths = [count for count in counts if isinstance(count, int) and 0 <= count <= pixels]
-    return len(lengths) == len(counts) and sum(lengths) == pixels
 
 
 def _refuse_twice(kind: str, ids: Iterable[int | str]) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import NoReturn, TypeVar
 
+from jsisnet.formats.trees import StoredFile
+
 Entry = Mapping[str, object]
 """A JSON object."""
 
@@ -21,7 +23,7 @@ _PLAIN_NAME = re.compile(r"\w[\w.-]*")
 """Names that lead nowhere else on any system."""
 
 
-def load(path: Path) -> Entry:
+def load(path: StoredFile) -> Entry:
     """Read a file that holds one JSON object.
 
     Raises:

@@ -26,6 +26,9 @@ allocator keeps."""
 _PIECE = 2**16
 """Compressed bytes that are inflated at once."""
 
+_MOST_BEHIND = 2**20
+"""Bytes that may follow the last pixel, though they mean nothing."""
+
 _MOST_PIXELS = 178_956_970
 """Of a picture; more is taken for an attack, as Pillow does."""
 
@@ -57,12 +60,7 @@ def open_ids(path: Path) -> IdStrips:
             damaged. Any other picture would have to be converted, and then its colours would be
             other ids. The message does not name the file.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError("does not exist") from None
-    except OSError as error:
-        raise ValueError(f"can't be read: {error.strerror or error}") from None
+    content = _content(path)
     header = _header(content)
     if _pixels is None or header.interlaced:
         return IdStrips(header.size, _parts(_whole(content)))
@@ -82,6 +80,17 @@ def read_ids(path: Path) -> UInt32[np.ndarray, "h w"]:
         ids[row : row + len(strip)] = strip
         row += len(strip)
     return ids
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not path.is_file() and path.exists():
+            raise ValueError("is no file")  # reading a pipe or a device may take for ever
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ValueError("does not exist") from None
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +172,12 @@ class _Inflated:
         return b"".join(parts)
 
     def finish(self) -> None:
-        """Notice a wrong check sum behind the last pixel."""
+        """Notice a wrong check sum behind the last pixel, and a stream that goes on for long."""
+        more = 0
         while not self._stream.eof:
-            self._next(_PIECE)
+            more += len(self._next(_PIECE))
+            if more > _MOST_BEHIND:
+                raise ValueError("can't be decoded: it goes on behind its last pixel")
 
     def _next(self, most: int) -> bytes:
         if self._stream.eof:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +17,14 @@ _NO_SPACE = re.compile(r"[^ \t\n\r]")
 _ENDS = tuple(" \t\n\r,:]}")
 """What may follow a value."""
 
+_LONGEST_WORD = len("-Infinity")
+"""Characters, the most that have to be seen together."""
+
 _MARK = "\xef\xbb\xbf"
 """What some editors put in front of UTF-8, as it looks here."""
+
+_OTHER_MARKS = ("\xff\xfe", "\xfe\xff")
+"""Likewise of UTF-16."""
 
 _DECODER = json.JSONDecoder()
 
@@ -50,9 +57,31 @@ def scan(path: Path, on_item: dict[str, OnItem]) -> Entry:
     Raises:
         ValueError: If the file is missing or is not JSON; the message names it.
     """
+    with _scanning(path, on_item) as scanner:
+        return scanner.run()
+
+
+def scan_list(path: Path, on_item: OnItem) -> None:
+    """Read a file that holds one JSON list, and pass on its items.
+
+    Args:
+        path: The file.
+        on_item: What to do with each item; what it raises gets the name of the file.
+
+    Raises:
+        ValueError: If the file is missing or is no such list; the message names it.
+    """
+    with _scanning(path, {}) as scanner:
+        scanner.run_list(on_item)
+
+
+@contextmanager
+def _scanning(path: Path, on_item: dict[str, OnItem]) -> Iterator["_Scanner"]:
     try:
         with path.open("rb") as file:
-            return _Scanner(file, on_item).run()
+            if not file.seekable():
+                raise ValueError("is a pipe; expected a file, which can be read twice")
+            yield _Scanner(file, on_item)
     except OSError as error:
         raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
     except RecursionError:
@@ -108,9 +137,7 @@ class _Scanner:
     """Position in it."""
 
     def run(self) -> Entry:
-        self._load()
-        if self.text.startswith(_MARK):
-            self.at = len(_MARK)
+        self._begin()
         if self._peek() != "{":
             return fields.entry(self._value())
         self._expect("{")
@@ -122,15 +149,34 @@ class _Scanner:
             self._expect(":")
             if not isinstance(key, str):
                 self._refuse("a name in double quotes was expected")
+            if key in self.on_item and key in values:
+                self._refuse(f"{key!r} is there for the second time")
             if key in self.on_item and self._peek() == "[":
                 values[key] = []
                 self._items(self.on_item[key])
             else:
                 values[key] = self._value()
         self._expect("}")
+        self._end()
+        return values
+
+    def run_list(self, on_item: OnItem) -> None:
+        self._begin()
+        if self._peek() != "[":
+            fields.items({"the content": self._value()}, "the content")
+        self._items(on_item)
+        self._end()
+
+    def _begin(self) -> None:
+        self._load()
+        if self.text.startswith(_MARK):
+            self.at = len(_MARK)
+        if self.text.startswith(_OTHER_MARKS):
+            raise ValueError("is UTF-16, expected UTF-8")
+
+    def _end(self) -> None:
         if self._peek():
             self._refuse("nothing more was expected")
-        return values
 
     def _items(self, on_item: OnItem) -> None:
         self._expect("[")
@@ -151,7 +197,7 @@ class _Scanner:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
-                if not self._load():
+                if not self._maybe_cut_off(error) or not self._load():
                     self.at = error.pos
                     self._refuse(f"there is a mistake: {error.msg}")
                 continue
@@ -161,6 +207,10 @@ class _Scanner:
         found = self.text[self.at : end]
         self.at = end
         return value if found.isascii() else json.loads(found.encode("latin-1"))
+
+    def _maybe_cut_off(self, error: json.JSONDecodeError) -> bool:
+        """Tell whether a mistake may only be the end of what is in memory."""
+        return "Unterminated" in error.msg or error.pos + _LONGEST_WORD > len(self.text)
 
     def _peek(self) -> str:
         """Give the next character that is no space; none at the end of the file."""

@@ -54,6 +54,8 @@ def read_result(path: Path) -> Result:
         mode = fields.text(content, "mode")
         listed = fields.each(content, "classes", _class)
         classes = dict(listed)
+        if not classes:
+            raise ValueError("classes: there is none")
         if len(classes) < len(listed):
             raise ValueError("classes: a name occurs twice")
         labels = {name: label for label, name in enumerate(classes)}

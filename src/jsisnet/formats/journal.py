@@ -1,0 +1,64 @@
+"""What is done of a long work, a line for each part: who is killed can go on."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from jsisnet.formats.fields import Entry
+
+
+@dataclass(kw_only=True)
+class Journal:
+    """The lines; going through it reads one after the other from the file."""
+
+    path: Path
+    count: int
+    """Parts that are done."""
+    file: BinaryIO
+    """Open to append."""
+
+    def add(self, values: Entry) -> None:
+        """Note that the next part is done."""
+        self.file.write(json.dumps(values).encode() + b"\n")
+        self.file.flush()
+        self.count += 1
+
+    def __iter__(self) -> Iterator[Entry]:
+        with self.path.open("rb") as lines:
+            next(lines)
+            for line in lines:
+                yield json.loads(line)
+
+
+@contextmanager
+def opened(path: Path, purpose: str) -> Iterator[Journal]:
+    """Begin a journal, or go on with one; nobody else may be writing to it.
+
+    Args:
+        path: The file.
+        purpose: Differs for work whose parts may not be mixed.
+
+    Raises:
+        ValueError: If the journal was begun for another purpose.
+    """
+    first = json.dumps({"purpose": purpose}).encode() + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        file.seek(0)
+        # A last line without its end was being written when the run was killed.
+        whole = [len(line) for line in file if line.endswith(b"\n")]
+        file.truncate(sum(whole))
+        file.seek(0)
+        if whole and file.readline() != first:
+            raise ValueError(
+                f"{path.parent}: holds a part of some other work; expected what it was begun "
+                "with, or a new folder"
+            )
+        file.seek(0, 2)
+        if not whole:
+            file.write(first)
+            file.flush()
+        yield Journal(path=path, count=max(0, len(whole) - 1), file=file)

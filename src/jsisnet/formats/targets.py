@@ -1,0 +1,88 @@
+"""What formats have in common when maps are written: how it is done, and what gets lost."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
+
+from jsisnet.categories import Categories
+from jsisnet.formats import coco
+from jsisnet.formats.fields import Entry
+from jsisnet.panoptic import PanopticMap
+
+INDEX = "index.json"
+"""Name of the JSON file that lists images and classes beside maps that have no such file."""
+
+EMPTY = "segments without a pixel, which are left out"
+SCORES = "scores, for which the format has no room"
+CROWDS = "crowds, which are void now"
+JOINED = "crowd regions beside another one of their class, which are one with it now"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What became of a map."""
+
+    lost: Mapping[str, int]
+    """How much of each kind the format could not hold."""
+
+    annotation: Entry | None = None
+    """What the index says about it, besides the image."""
+
+
+@runtime_checkable
+class Target(Protocol):
+    """Maps to write in some format."""
+
+    index: ClassVar[str]
+    """Name of the JSON file that lists images and classes."""
+
+    @property
+    def folder(self) -> Path:
+        """Receives the maps and the index."""
+
+    @property
+    def categories(self) -> Categories:
+        """Classes with the ids that are written."""
+
+    def write(self, panoptic: PanopticMap, stem: str) -> Written:
+        """Write a map, whose labels are those of `categories`.
+
+        Raises:
+            ValueError: If the format can't hold it.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CocoTarget:
+    """COCO panoptic maps to write; the index is their JSON file."""
+
+    index: ClassVar[str] = "panoptic.json"
+    folder: Path
+    """Receives them below ``panoptic``."""
+
+    categories: Categories
+
+    def write(self, panoptic: PanopticMap, stem: str) -> Written:
+        """Write a map, which loses nothing."""
+        name = f"{stem}.png"
+        coco.write_png(panoptic, self.folder / "panoptic" / name)
+        infos = coco.segments_info(panoptic, self.categories)
+        return Written(lost={}, annotation={"file_name": name, "segments_info": infos})
+
+
+def coco_target(folder: Path, categories: Categories) -> CocoTarget:
+    """Begin to write maps; classes keep their ids."""
+    return CocoTarget(folder=folder, categories=categories)
+
+
+def joined_crowds(panoptic: PanopticMap) -> int:
+    """Count the crowds that are lost where an image has one of each class."""
+    crowds = Counter(segment.label for segment in panoptic.segments if segment.iscrowd)
+    return crowds.total() - len(crowds)
+
+
+def scored(panoptic: PanopticMap) -> int:
+    """Count the segments that have a score."""
+    return sum(segment.score is not None for segment in panoptic.segments)

@@ -1,0 +1,109 @@
+"""Files below a folder, or inside a zip, which is never unpacked."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile, ZipFile
+
+_LARGEST = 2**30
+"""Bytes of a file in a zip; a small zip can claim any number."""
+
+_OF_OTHERS = "__MACOSX"
+"""Folder that some systems add to a zip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside a zip."""
+
+    archive: Path
+    """The zip."""
+
+    name: str
+    """Its path in there."""
+
+    def read_bytes(self) -> bytes:
+        """Read it whole."""
+        archive = _opened(self.archive, os.getpid())
+        try:
+            if archive.getinfo(self.name).file_size > _LARGEST:
+                raise OSError(27, f"is larger than {_LARGEST} bytes")
+            return archive.read(self.name)
+        except KeyError:
+            raise FileNotFoundError(2, "No such file in the zip", str(self)) from None
+        except (BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+            raise OSError(5, f"is damaged or packed in an unknown way ({error})") from None
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.name}"
+
+
+StoredFile = Path | Member
+"""A file whose bytes can be read."""
+
+
+def file_in(root: Path, name: str) -> StoredFile | None:
+    """Give a file of a folder or zip, if it is there.
+
+    Raises:
+        ValueError: If there is no such folder or zip.
+    """
+    if _iszip(root):
+        return Member(root, name) if name in _names(root) else None
+    return root / name if (root / name).is_file() else None
+
+
+def files_below(root: Path, folder: str, ending: str) -> dict[str, StoredFile]:
+    """List files by their paths below a folder, sorted; hidden ones are left out.
+
+    Args:
+        root: A folder or a zip.
+        folder: Path in there; empty for all of it.
+        ending: How the names end.
+
+    Raises:
+        ValueError: If there is no such folder or zip, or a name in the zip leads out of it.
+    """
+    found: dict[str, StoredFile] = {}
+    if _iszip(root):
+        prefix = f"{folder}/" if folder else ""
+        for name in _names(root):
+            if name.startswith(prefix) and name.endswith(ending):
+                found[name.removeprefix(prefix)] = Member(root, name)
+    else:
+        base = root / folder
+        for path in base.rglob(f"*{ending}"):
+            if path.is_file():
+                found[path.relative_to(base).as_posix()] = path
+    return {name: found[name] for name in sorted(found) if not _ishidden(name)}
+
+
+def _iszip(root: Path) -> bool:
+    if root.is_dir():
+        return False
+    if not root.is_file():
+        raise ValueError(f"{root}: does not exist; expected a folder or a zip")
+    return True
+
+
+def _names(archive: Path) -> list[str]:
+    names = _opened(archive, os.getpid()).namelist()
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+            raise ValueError(f"{archive}: holds {name!r}; expected names that stay in the zip")
+    return names
+
+
+@lru_cache(maxsize=4)
+def _opened(archive: Path, process: int) -> ZipFile:  # noqa: ARG001 - part of the cache's key
+    """Open a zip once in each process: copies of a process share the position in a file."""
+    try:
+        return ZipFile(archive)
+    except (BadZipFile, OSError) as error:
+        raise ValueError(f"{archive}: is neither a folder nor a readable zip ({error})") from None
+
+
+def _ishidden(name: str) -> bool:
+    return any(part.startswith(".") or part == _OF_OTHERS for part in PurePosixPath(name).parts)

@@ -1,0 +1,183 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import factories
+from jsisnet.cli.app import run
+from jsisnet.formats import coco_source
+
+CONVERT = ["data", "convert"]
+
+
+def converted(*tokens):
+    return run([*CONVERT, *map(str, tokens)])
+
+
+def from_coco(tiny, out, *more):
+    return converted("--from", "coco", "--annotations", tiny.annotations, "--out", out, *more)
+
+
+def contents(path):
+    return sorted(
+        (record.image_id, record.name, record.read().areas().tolist())
+        for record in coco_source.panoptic(path).records
+    )
+
+
+def test_a_data_set_goes_through_every_format_and_comes_back(tiny, tmp_path, capsys):
+    first, second, third, last = (tmp_path / name for name in ("1", "2", "3", "4"))
+
+    assert from_coco(tiny, first, "--to", "semantic-and-instance") == 0
+    maps = ("--semantic", first / "semantic", "--instances", first / "instances")
+    listed = ("--categories", first / "index.json")
+    pair = ("--from", "semantic-and-instance", *maps, *listed)
+    assert converted(*pair, "--to", "cityscapes", "--out", second) == 0
+    street = ("--from", "cityscapes", "--root", second, "--split", "all")
+    assert converted(*street, "--categories", second / "index.json", "--out", third) == 0
+    assert from_coco(tiny, last) == 0
+
+    names = [name for _, name, _ in contents(third / "panoptic.json")]
+    assert names == [f"street{i}{factories.SUFFIXES[i % 3]}" for i in range(6)]
+    for ours, theirs in zip(
+        contents(third / "panoptic.json"), contents(last / "panoptic.json"), strict=True
+    ):
+        assert (ours[:2], sorted(ours[2])) == (theirs[:2], sorted(theirs[2]))
+    out, told = capsys.readouterr()
+    assert out.splitlines()[0] == f"{first}/index.json lists 6 maps of 6 classes"
+    assert told == "jsisnet: the ids of the classes don't fit; they became 1 to 6\n"
+
+
+def test_what_a_format_can_not_hold_is_counted_in_a_sentence(tiny, tmp_path, capsys):
+    assert from_coco(tiny, tmp_path / "out", "--to", "two-channel") == 0
+
+    told = capsys.readouterr().err
+    assert told == "jsisnet: not carried over: crowds, which are void now (1)\n"
+    index = json.loads((tmp_path / "out/index.json").read_text())
+    assert [c["id"] for c in index["categories"]] == [1, 3, 6, 92, 100, 150]
+    assert [image["id"] for image in index["images"]] == list(range(100, 106))
+
+
+def test_outlines_of_things_become_maps(tmp_path):
+    things = factories.tiny_instances(tmp_path / "tiny")
+
+    code = converted(
+        "--from", "coco-instances", "--annotations", things.annotations, "--out", tmp_path / "out"
+    )
+
+    assert code == 0
+    source = coco_source.panoptic(tmp_path / "out/panoptic.json")
+    assert len(source.records) == 4
+    assert {category.isthing for category in source.categories} == {True}
+    assert (source.records[0].read().ids == 0).any()
+
+
+def test_vistas_and_two_channels_are_read(tmp_path):
+    labels = [{"name": "a", "readable": "A", "instances": True, "evaluate": True}]
+    pngs = tmp_path / "vistas/training/v2.0/instances"
+    pngs.mkdir(parents=True)
+    (tmp_path / "vistas/config_v2.0.json").write_text(json.dumps({"labels": labels}))
+    Image.fromarray(np.array([[0, 1, 1]], np.uint16)).save(pngs / "x.png")
+    vistas = ("--from", "vistas", "--root", tmp_path / "vistas", "--split", "training")
+
+    code = converted(
+        *vistas, "--version", "2.0", "--to", "two-channel", "--out", tmp_path / "channels"
+    )
+    channels = ("--pngs", tmp_path / "channels/maps")
+    listed = ("--categories", tmp_path / "channels/index.json", "--void", 0)
+    again = converted("--from", "two-channel", *channels, *listed, "--out", tmp_path / "out")
+
+    assert (code, again) == (0, 0)
+    assert contents(tmp_path / "out/panoptic.json") == [("x", "x.jpg", [1, 2])]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["--from", "vistas", "--root", "x"], "--split is missing; the format vistas needs it"),
+        (["--from", "coco", "--root", "x"], "--annotations is missing; the format coco needs it"),
+        (
+            ["--from", "coco", "--annotations", "x", "--void", "1"],
+            "--void means nothing to the format coco",
+        ),
+        (
+            ["--from", "coco-instances", "--annotations", "x", "--pngs", "y"],
+            "--pngs means nothing to the format coco-instances",
+        ),
+        (["--from", "coco", "--annotations", "x.json"], "x.json: can't be read"),
+        (["--from", "two-channel", "--pngs", "x", "--categories", "y.json"], "y.json: can't be"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(tokens, message, tmp_path, capsys):
+    assert converted(*tokens, "--out", tmp_path / "out") == 1
+
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+
+
+def test_a_broken_map_is_one_sentence_and_the_command_goes_on_once_it_is_right(
+    tiny, tmp_path, capsys
+):
+    png = tiny.pngs / "map3.png"
+    content = png.read_bytes()
+    png.write_bytes(content[:100])
+
+    assert from_coco(tiny, tmp_path / "out", "--processes", "1") == 1
+
+    told = capsys.readouterr().err
+    assert "map3.png" in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out/panoptic.json").exists()
+    png.write_bytes(content)
+    assert from_coco(tiny, tmp_path / "out", "--processes", "1") == 0
+    assert len(contents(tmp_path / "out/panoptic.json")) == 6
+
+
+def test_a_finished_conversion_is_not_repeated_over_its_result(tiny, tmp_path, capsys):
+    assert from_coco(tiny, tmp_path / "out") == 0
+
+    assert from_coco(tiny, tmp_path / "out") == 1
+    assert "holds other files already; expected a new folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_conversion_that_is_stopped_goes_on(how, tmp_path):
+    tiny = factories.tiny_dataset(tmp_path / "tiny", count=60, size=(200, 300))
+    options = ["--from", "coco", "--annotations", str(tiny.annotations), "--processes", "2"]
+    command = [sys.executable, "-m", "jsisnet", *CONVERT, *options]
+    journal = tmp_path / "out/unfinished.jsonl"
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")], stdout=subprocess.DEVNULL, stderr=-3
+    )
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
+        time.sleep(0.005)
+        assert process.poll() is None
+    os.kill(process.pid, how)
+    process.wait()
+    assert not (tmp_path / "out/panoptic.json").exists()
+
+    assert run([*CONVERT, *options, "--out", str(tmp_path / "out")]) == 0
+    assert run([*CONVERT, *options, "--out", str(tmp_path / "whole")]) == 0
+
+    first, second = (
+        {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        for folder in (tmp_path / "out", tmp_path / "whole")
+    )
+    assert first == second
+
+
+def test_the_help_has_an_example_for_each_format(capsys):
+    assert run([*CONVERT, "--help"]) == 0
+
+    text = capsys.readouterr().out
+    kinds = ("coco", "coco-instances", "vistas", "cityscapes", "two-channel")
+    for kind in (*kinds, "semantic-and-instance"):
+        assert f"jsisnet data convert --from {kind}" in text

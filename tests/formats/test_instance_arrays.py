@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+import factories
+from factories import BUS, CAR
+from jsisnet.formats import instance_arrays
+
+TWO = {
+    "boxes": np.array([[0, 1, 2, 3], [1, 1, 4, 5]]),
+    "category_ids": np.array([3, 6]),
+    "scores": np.array([0.25, 0.5]),
+    "masks": np.ones((2, 3, 3), np.float16),
+}
+
+
+def test_instances_are_read_in_the_order_of_the_file(tmp_path):
+    np.savez(tmp_path / "street.npz", **TWO)
+
+    found = instance_arrays.read(tmp_path / "street.npz", factories.CATEGORIES)
+
+    assert found.boxes.tolist() == TWO["boxes"].tolist()
+    assert found.labels.tolist() == [CAR, BUS]
+    assert found.scores.tolist() == [0.25, 0.5]
+    assert found.masks.tolist() == TWO["masks"].tolist()
+
+
+def test_an_image_may_have_no_instance(tmp_path):
+    np.savez(tmp_path / "street.npz", **{name: values[:0] for name, values in TWO.items()})
+
+    assert len(instance_arrays.read(tmp_path / "street.npz", factories.CATEGORIES).labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"boxes": np.zeros((2, 5))}, r"boxes has the shape \(2, 5\), expected a row of 4"),
+        ({"scores": np.zeros(3)}, r"scores has the shape \(3,\), expected \(2,\)"),
+        ({"scores": np.array([np.inf, 0])}, "scores holds NaN or infinity"),
+        ({"masks": np.zeros((2, 3, 4))}, r"masks has the shape \(2, 3, 4\), expected \(2, m, m\)"),
+        ({"category_ids": np.array([3, 5])}, "category_ids holds 5, expected one of the 6"),
+        ({"category_ids": np.array([3, 92])}, r"category_ids holds 92 \('sky'\), which is stuff"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_explained(change, message, tmp_path):
+    path = tmp_path / "street.npz"
+    np.savez(path, **(TWO | change))
+
+    with pytest.raises(ValueError, match=f"^{path}: {message}"):
+        instance_arrays.read(path, factories.CATEGORIES)
+
+
+def test_a_missing_array_or_file_is_named(tmp_path):
+    np.savez(tmp_path / "street.npz", boxes=TWO["boxes"])
+
+    with pytest.raises(ValueError, match="has no array 'category_ids'"):
+        instance_arrays.read(tmp_path / "street.npz", factories.CATEGORIES)
+    with pytest.raises(ValueError, match=r"nowhere.npz: is no file"):
+        instance_arrays.read(tmp_path / "nowhere.npz", factories.CATEGORIES)

@@ -1,0 +1,160 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import factories
+from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, panoptic_map, segment
+from jsisnet.formats import map_listing, two_channel
+
+ROAD_ID, CAR_ID = 100, 3
+
+
+@pytest.fixture
+def listing(tmp_path):
+    path = tmp_path / "index.json"
+    path.write_text(json.dumps({"categories": factories.category_entries()}))
+    return map_listing.read(path)
+
+
+def write(folder, values, name="a.png"):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array(values)).save(folder / name)
+    return folder
+
+
+def described(panoptic):
+    return sorted(
+        (s.label, int(area)) for s, area in zip(panoptic.segments, panoptic.areas(), strict=True)
+    )
+
+
+def read(folder, listing, **options):
+    return described(two_channel.source(folder, listing, **options).records[0].read())
+
+
+RGB = np.array(
+    [
+        [
+            [ROAD_ID, 0, 0],
+            [ROAD_ID, 9, 0],
+            [CAR_ID, 1, 0],
+            [CAR_ID, 1, 1],
+            [CAR_ID, 0, 255],
+            [0, 1, 1],
+        ]
+    ],
+    np.uint8,
+)
+"""One stuff segment whatever its instances, three cars with instances up to 65280, and void."""
+
+
+def test_instances_beyond_255_are_told_apart_by_the_third_channel(tmp_path, listing):
+    found = read(write(tmp_path / "maps", RGB), listing)
+
+    assert found == [(CAR, 1), (CAR, 1), (CAR, 1), (ROAD, 2)]
+
+
+def test_two_channels_are_grey_with_alpha(tmp_path, listing):
+    found = read(write(tmp_path / "maps", RGB[..., :2]), listing)
+
+    assert found == [(CAR, 1), (CAR, 2), (ROAD, 2)]
+
+
+def test_16_bit_grey_is_256_times_the_class_plus_the_instance(tmp_path, listing):
+    values = np.array([[256 * 150 + 3, 256 * 3, 256 * 3 + 255, 0]], np.uint16)
+
+    found = read(write(tmp_path / "maps", values), listing)
+
+    assert found == [(CAR, 1), (CAR, 1), (factories.TREE, 1)]
+
+
+def test_0_and_255_are_void_unless_the_option_names_others(tmp_path, listing):
+    values = np.array([[[0, 0, 0], [255, 0, 0], [CAR_ID, 0, 0]]], np.uint8)
+    maps = write(tmp_path / "maps", values)
+
+    assert read(maps, listing) == [(CAR, 1)]
+    with pytest.raises(ValueError, match=r"a\.png: class 0 is none of the 6 categories \(255 is"):
+        read(maps, listing, void=[255])
+    with pytest.raises(ValueError, match="3 can't be void: it is the id of a category"):
+        read(maps, listing, void=[3])
+
+
+def test_images_have_the_names_and_ids_of_the_list_or_of_the_maps(tmp_path):
+    write(tmp_path / "maps", RGB, "b/listed.png")
+    write(tmp_path / "maps", RGB, "other.png")
+    index = tmp_path / "index.json"
+    images = [{"id": 7, "file_name": "b/listed.jpeg"}, {"id": 8, "file_name": "elsewhere.jpg"}]
+    index.write_text(json.dumps({"images": images, "categories": factories.category_entries()}))
+
+    records = two_channel.source(tmp_path / "maps", map_listing.read(index)).records
+
+    assert [(r.image_id, r.name) for r in records] == [
+        (7, "b/listed.jpeg"),
+        ("other", "other.jpg"),
+    ]
+
+
+def test_photos_are_looked_for_by_the_names_of_the_maps(tmp_path, listing):
+    maps = write(tmp_path / "maps", RGB)
+    photos = write(tmp_path / "photos", RGB)
+
+    assert two_channel.source(maps, listing, images=photos).records[0].image == photos / "a.png"
+    with pytest.raises(ValueError, match=r"has no photo a with the ending \.jpg, \.jpeg, \.png"):
+        two_channel.source(maps, listing, images=tmp_path / "maps" / "none")
+
+
+@pytest.mark.parametrize("values", [np.zeros((1, 1), np.uint8), np.zeros((1, 1, 4), np.uint8)])
+def test_pixels_of_another_kind_are_refused(values, tmp_path, listing):
+    with pytest.raises(ValueError, match=r"a\.png: has pixels of another kind, expected RGB"):
+        read(write(tmp_path / "maps", values), listing)
+
+
+def test_an_empty_folder_is_refused(tmp_path, listing):
+    (tmp_path / "maps").mkdir()
+
+    with pytest.raises(ValueError, match="maps: holds no PNGs"):
+        two_channel.source(tmp_path / "maps", listing)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "index.json: has no 'categories'"),
+        (
+            {"images": [{"id": 1, "file_name": "../a.jpg"}]},
+            r"images\[0\]: 'file_name' is \"../a.jpg\", expected the name of a file inside",
+        ),
+        (
+            {"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a.png"}]},
+            "images 1 and 2 would share a map",
+        ),
+    ],
+)
+def test_a_broken_list_is_refused(content, message, tmp_path):
+    (tmp_path / "index.json").write_text(json.dumps(content))
+
+    with pytest.raises(ValueError, match=message):
+        map_listing.read(tmp_path / "index.json")
+
+
+def test_what_is_written_is_read_again_even_300_things_of_a_class(tmp_path, listing):
+    things = [segment(CAR)] * 300
+    panoptic = panoptic_map(
+        [[*range(303)]], *things, segment(BUS, score=0.5), segment(PERSON, iscrowd=True)
+    )
+
+    written = two_channel.target(tmp_path, CATEGORIES).write(panoptic, "b/a")
+
+    assert list(written.lost.values()) == [1, 1]
+    pixels = np.asarray(Image.open(tmp_path / "maps/b/a.png"))
+    assert pixels[0, [0, 1, 256, 300, 301, 302]].tolist() == [
+        [0, 0, 0],
+        [CAR_ID, 1, 0],
+        [CAR_ID, 0, 1],
+        [CAR_ID, 44, 1],
+        [6, 1, 0],
+        [0, 0, 0],
+    ]
+    assert read(tmp_path / "maps", listing) == [(CAR, 1)] * 300 + [(BUS, 1)]

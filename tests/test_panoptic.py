@@ -1,3 +1,7 @@
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,6 +52,21 @@ def test_a_map_may_have_no_segment():
 def test_a_pixel_without_segment_is_refused(number):
     with pytest.raises(ValueError, match=f"a map of 1 segments holds ids .*{number}"):
         panoptic_map([[0, number]], segment(CAR))
+
+
+@pytest.mark.parametrize("ids", [np.zeros((2, 3)), np.zeros((2, 3), ">i4"), np.zeros(4, np.int32)])
+def test_ids_of_another_kind_are_refused(ids):
+    program = (
+        "import pickle, sys; from jsisnet.panoptic import PanopticMap\n"
+        "try: PanopticMap(pickle.load(sys.stdin.buffer), ())\n"
+        "except ValueError as error: print(error)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(ids), capture_output=True, check=True
+    )
+
+    assert done.stdout.endswith(b"expected int32, height by width\n")
 
 
 def test_compact_drops_and_renumbers():

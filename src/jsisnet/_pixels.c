@@ -70,6 +70,11 @@ static inline uint32_t delta_at(const uint8_t *deltas, Py_ssize_t bytes, Py_ssiz
     return delta[0] | (uint32_t)delta[1] << 8 | (uint32_t)delta[2] << 16;
 }
 
+/* Whether a buffer may hold numbers of some bytes each. */
+static inline int holds(const Py_buffer *buffer, size_t bytes) {
+    return (uintptr_t)buffer->buf % bytes == 0;
+}
+
 /* Undo the filter of one row of a PNG. Returns 0 if there is no such filter. */
 static inline int unfilter_row(const uint8_t *raw, Py_ssize_t bytes, Py_ssize_t width,
                                const uint32_t *above, uint32_t *row) {
@@ -140,7 +145,7 @@ static PyObject *unfilter(PyObject *module, PyObject *args) {
     PyObject *result = NULL;
     Py_ssize_t rows = width > 0 ? pixels.len / 4 / width - 1 : -1;
     if (bytes < 3 || bytes > 4 || rows < 0 || pixels.len != 4 * width * (rows + 1) ||
-        raw.len != rows * (1 + width * bytes)) {
+        raw.len != rows * (1 + width * bytes) || !holds(&pixels, sizeof(uint32_t))) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }
@@ -229,8 +234,11 @@ static PyObject *count_pairs(PyObject *module, PyObject *args) {
         return NULL;
     PyObject *result = NULL;
     Py_ssize_t rows = firsts.len / 4, columns = seconds.len / 4, total = first.len / 4;
-    if (first.len != second.len || first.len % 4 ||
-        table.len != (Py_ssize_t)sizeof(int64_t) * (rows + 2) * (columns + 2)) {
+    Py_ssize_t line = (Py_ssize_t)sizeof(int64_t) * (columns + 2);
+    if (first.len != second.len || first.len % 4 || table.len % line ||
+        table.len / line != rows + 2 || !holds(&first, sizeof(uint32_t)) ||
+        !holds(&second, sizeof(uint32_t)) || !holds(&firsts, sizeof(uint32_t)) ||
+        !holds(&seconds, sizeof(uint32_t)) || !holds(&table, sizeof(int64_t))) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }
@@ -265,7 +273,9 @@ static PyObject *renumber(PyObject *module, PyObject *args) {
     PyObject *result = NULL;
     Py_ssize_t count = known.len / 4, total = ids.len / 4;
     if (ids.len % 4 || renumbered.len != ids.len || numbers.len != known.len ||
-        areas.len != (Py_ssize_t)sizeof(int64_t) * count) {
+        areas.len != (Py_ssize_t)sizeof(int64_t) * count || !holds(&ids, sizeof(uint32_t)) ||
+        !holds(&known, sizeof(uint32_t)) || !holds(&numbers, sizeof(uint32_t)) ||
+        !holds(&renumbered, sizeof(uint32_t)) || !holds(&areas, sizeof(int64_t))) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }

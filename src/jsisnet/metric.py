@@ -102,6 +102,8 @@ class PanopticQualityMetric(Metric):
         """
         if isinstance(preds, Tensor) or isinstance(target, Tensor):
             _refuse_other_shapes(preds, target, crowds)
+        elif not all(isinstance(each, PanopticMap) for each in (*preds, *target)):
+            raise ValueError("preds and target are neither tensors nor maps; expected one of both")
         if len(preds) != len(target):
             raise ValueError(f"{len(preds)} predictions for {len(target)} images")
         total = self.quality

@@ -44,6 +44,9 @@ class PanopticMap:
     """What the numbers mean, in order."""
 
     def __post_init__(self) -> None:
+        if self.ids.dtype != np.int32 or self.ids.ndim != 2:  # noqa: PLR2004 - height and width
+            found = f"{self.ids.dtype} {'x'.join(map(str, self.ids.shape))}"
+            raise ValueError(f"the ids of a map are {found}; expected int32, height by width")
         lowest, highest = (int(self.ids.min()), int(self.ids.max())) if self.ids.size else (0, 0)
         if lowest < VOID or highest > len(self.segments):
             raise ValueError(

@@ -126,6 +126,18 @@ def test_a_reader_that_goes_away_ends_a_command_in_silence(tiny):
     assert done.stderr == b""
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_process_may_be_started_without_a_stream(tiny, tmp_path, closed):
+    files = 2 * [str(tiny.annotations)]
+    command = [sys.executable, "-m", "jsisnet", "score", *files, "--json", str(tmp_path / "q.json")]
+    number = {"stdout": 1, "stderr": 2}[closed]
+
+    done = subprocess.run(["sh", "-c", f'exec "$@" {number}>&-', "sh", *command], check=False)
+
+    assert done.returncode == 0
+    assert (tmp_path / "q.json").read_text().startswith("{")
+
+
 def test_the_version_is_that_of_the_package(capsys):
     assert run(["--version"]) == 0
 

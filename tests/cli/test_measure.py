@@ -7,7 +7,7 @@ import factories
 import networks
 from jsisnet import saved_model
 from jsisnet.cli.app import run
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.saved_model import ModelConfig
 
 

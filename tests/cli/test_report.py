@@ -9,7 +9,7 @@ import mistakes
 import networks
 from jsisnet import saved_model
 from jsisnet.cli.app import run
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.saved_model import ModelConfig
 
 
@@ -56,6 +56,15 @@ def test_score_writes_a_report_without_torch(files, tmp_path):
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
 
     assert (tmp_path / "r" / "index.html").is_file()
+
+
+def test_photos_that_are_nowhere_are_missed_before_anything_is_measured(files, tmp_path, capsys):
+    truth, predictions = files
+    report = ["--report", str(tmp_path / "report"), "--images", str(tmp_path / "nowhere")]
+
+    assert run(["score", str(truth.annotations), str(predictions), *report]) == 1
+    assert capsys.readouterr().err == f"jsisnet: {tmp_path / 'nowhere'}: is no folder of photos\n"
+    assert not (tmp_path / "report").exists()
 
 
 def test_photos_without_a_report_are_refused(files, capsys):

@@ -86,6 +86,38 @@ def test_what_is_read_is_not_written_over(tiny, predictions, capsys):
     assert predictions.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("both.txt", "is to be written twice"), (".", "is a folder")]
+)
+def test_outputs_need_names_of_their_own(tiny, predictions, tmp_path, capsys, name, said):
+    same = str(tmp_path / name)
+
+    code = run(["score", str(tiny.annotations), str(predictions), "--csv", same, "--json", same])
+
+    assert code == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "both.txt").exists()
+
+
+def test_names_in_a_file_give_a_terminal_no_commands(tiny, predictions, capsys):
+    def disturb(content):
+        content["categories"][0]["name"] = "\x1b[31mred\u202e"
+        content["categories"][0]["supercategory"] = "person"
+
+    for path in (tiny.annotations, predictions):
+        edit(path, disturb)
+    edit(
+        predictions, lambda content: content["annotations"][0].update(file_name="\x1b]0;title\x07")
+    )
+
+    assert run(["score", str(tiny.annotations), str(predictions), "--keep-going"]) == 1
+
+    shown = capsys.readouterr()
+    assert "\\x1b[31mred\\u202e   thing" in shown.out
+    assert "\\x1b]0;title\\x07" in shown.err
+    assert not set("\x1b\x07\u202e") & set(shown.out + shown.err)
+
+
 def annotation(content):
     """Give the entry of the second image."""
     return content["annotations"][1]

@@ -9,6 +9,7 @@ import pytest
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, TREE, panoptic_map, segment
 from jsisnet.categories import Categories, Category
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count, summary
+from jsisnet.panoptic import Segment
 
 
 def row(text, *segments):
@@ -33,6 +34,11 @@ def test_a_map_matches_itself():
 
     assert outcome(truth, truth) == (2.0, 2, 0, 0)
     assert outcome(truth, truth, SKY) == (1.0, 1, 0, 0)
+
+
+def test_a_label_beyond_the_last_one_is_refused():
+    with pytest.raises(ValueError, match="a segment has label 99; expected one of 6 labels"):
+        outcome(row("11", ONE_CAR), row("11", Segment(label=99, isthing=True)))
 
 
 def test_only_segments_of_one_class_match():

@@ -7,7 +7,9 @@ import threading
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from cyclopts import App, CycloptsError
 
@@ -30,10 +32,10 @@ for name, home, usage in (
     ("score", "score", "TRUTH PREDICTION"),
     ("compare", "compare", "A B"),
     ("submit", "submit", "--image-info FILE"),
+    ("merge", "merge", "--image-info FILE --instances FILE --semantic DIR"),
     ("train", "train", "CONFIG"),
     ("show-batch", "show_batch", "CONFIG"),
     ("plot", "plot", "RUN..."),
-    ("reproduce", "reproduce", "EXPERIMENT CONFIG"),
     ("show", "show", "IMAGE PNG JSON --out FILE"),
     ("describe", "describe", "CONFIG|MODEL"),
     ("imagenet", "imagenet", "--out FILE"),
@@ -41,10 +43,13 @@ for name, home, usage in (
     # By its path, so that only the command that is called is imported.
     command = f"jsisnet.cli.{home}:{name.replace('-', '_')}"
     app.command(command, name=name, usage=f"Usage: jsisnet {name} {usage} [OPTIONS]")
+app.command("jsisnet.cli.reproduce:app", name="reproduce")
+app.command("jsisnet.cli.data:data", name="data")
 
 
 def main() -> int:
     """Run the command of this process and give its exit code."""
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     logging.basicConfig(format="jsisnet: %(message)s")
@@ -91,6 +96,11 @@ def _launch(tokens: Sequence[str]) -> int:
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
     return command(*bound.args, **bound.kwargs) or 0
+
+
+def _nowhere() -> TextIO:
+    """Give a stream to a process that was started without one."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _tell_of_main_thread(

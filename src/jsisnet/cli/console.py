@@ -6,22 +6,44 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jsisnet.formats.files import replacing
 
-out = Console(markup=False, highlight=False, emoji=False)
+_COMMANDS = {
+    code: ascii(chr(code))[1:-1]
+    for code in (
+        *range(10),
+        *range(11, 32),
+        *range(127, 160),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    )
+}
+"""Characters that a terminal obeys, also to turn the direction of a text, and how they are shown:
+names in anybody's files may hold them."""
+
+
+class _Visible(Console):
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - rich's own
+        """Show what a terminal would obey."""
+        return super().render_str(text.translate(_COMMANDS), **options)
+
+
+out = _Visible(markup=False, highlight=False, emoji=False)
 """Standard output, for results."""
 
-_err = Console(markup=False, highlight=False, emoji=False, stderr=True)
+_err = _Visible(markup=False, highlight=False, emoji=False, stderr=True)
 
 
 def say(sentence: str) -> None:
     """Tell what went wrong, on standard error; a progress bar stays below."""
-    sys.stderr.write(f"jsisnet: {sentence}\n")
+    sys.stderr.write(f"jsisnet: {sentence.translate(_COMMANDS)}\n")
     sys.stderr.flush()
 
 
@@ -95,7 +117,7 @@ def _plain(table: Table) -> str:
     """Write a table as rich does for a wide terminal; large ones take a tenth of the time so."""
     columns = []
     for column in table.columns:
-        cells = [str(column.header), *map(str, column.cells)]
+        cells = [str(cell).translate(_COMMANDS) for cell in (column.header, *column.cells)]
         width = max(map(cell_len, cells))
         spaces = [" " * (width - cell_len(cell)) for cell in cells]
         pairs = zip(cells, spaces, strict=True)

@@ -9,12 +9,18 @@ from cyclopts import App, ArgumentCollection, Parameter, Token, UnknownOptionErr
 
 SETTINGS = {
     "describe": "jsisnet.config:RunConfig",
-    "reproduce": "jsisnet.config:RunConfig",
+    "reproduce table2": "jsisnet.config:RunConfig",
+    "reproduce table3": "jsisnet.config:RunConfig",
     "show-batch": "jsisnet.config:RunConfig",
     "train": "jsisnet.config:RunConfig",
     "demo": "jsisnet.saved_model:ModelConfig",
     "evaluate": "jsisnet.saved_model:ModelConfig",
     "predict": "jsisnet.saved_model:ModelConfig",
+    "reproduce figure1": "jsisnet.saved_model:ModelConfig",
+    "reproduce figure3": "jsisnet.saved_model:ModelConfig",
+    "reproduce merge-ablation": "jsisnet.saved_model:ModelConfig",
+    "reproduce table1": "jsisnet.saved_model:ModelConfig",
+    "reproduce table4": "jsisnet.saved_model:ModelConfig",
     "submit": "jsisnet.saved_model:ModelConfig",
 }
 """Commands with settings that options override, and where these settings are defined."""
@@ -37,7 +43,8 @@ def split(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     Raises:
         UnknownOptionError: If an option with a dot is no setting; the message names the nearest.
     """
-    command = next(iter(tokens), "")
+    names = (" ".join(tokens[:count]) for count in (1, 2))
+    command = next((name for name in names if name in SETTINGS), "")
     options = {token for token in tokens if token.startswith("-")}
     if command not in SETTINGS or not options or options & ALONE:
         return list(tokens), ()

@@ -78,6 +78,8 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
 
     if images is not None and report is None:
         raise ValueError("--images shows the photos in a report; expected --report DIR too")
+    if images is not None and not images.is_dir():
+        raise ValueError(f"{images}: is no folder of photos")
     page = None if report is None else report / PAGE
     outputs = [file for file in (json, csv, images_csv, page) if file is not None]
     refuse_to_replace([truth, prediction], outputs)

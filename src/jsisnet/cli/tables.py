@@ -1,7 +1,7 @@
 """Results as tables."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -9,6 +9,9 @@ from rich.table import Table
 from jsisnet.categories import Categories
 from jsisnet.experiments.spread import Spread
 from jsisnet.panoptic import PanopticMap
+
+if TYPE_CHECKING:
+    from jsisnet.experiments.table2 import Term
 
 NONE = "-"
 """What stands for a number that does not exist."""
@@ -74,7 +77,28 @@ def quality(summary: Mapping[str, Any], title: str = "") -> Table:
     made = table(title, ">PQ", ">SQ", ">RQ", ">classes")
     for name in ("all", "things", "stuff"):
         row = summary[name]
-        made.add_row(name.capitalize(), *_percentages(row), str(row["n"]))
+        made.add_row(name.capitalize(), *_percentages(row), str(row.get("n", "")))
+    return made
+
+
+def ablation(results: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Show PQ of variants, and by how much each differs from the first one."""
+    made = table("", ">PQ", ">difference", ">things", ">stuff")
+    first = next(iter(results.values()))["all"]["pq"]
+    for name, result in results.items():
+        whole, things, stuff = (result[group]["pq"] for group in ("all", "things", "stuff"))
+        difference = NONE if None in (whole, first) else f"{whole - first:+.2f}"
+        made.add_row(name, _percentage(whole), difference, _percentage(things), _percentage(stuff))
+    return made
+
+
+def loss_terms(terms: "Sequence[Term]", published: Mapping[str, float]) -> Table:
+    """Show the weights of the terms beside published ones, and what the terms add up to."""
+    made = table("term", ">weight", ">the paper's", ">weighted term")
+    for term in terms:
+        weights = (f"{term.weight:g}", f"{published[term.name]:g}")
+        made.add_row(term.name, *weights, f"{term.value:.4f}")
+    made.add_row("total", "", "", f"{sum(term.value for term in terms):.4f}")
     return made
 
 

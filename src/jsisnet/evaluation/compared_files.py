@@ -250,7 +250,6 @@ class _File:
 
 
 def _opened(path: Path, pngs: Path | None, rules: Rules) -> _File:
-    folder = path.with_suffix("") if pngs is None else pngs
     places: list[tuple[ImageId, Place]] = []
     faults: list[str] = []
 
@@ -268,6 +267,7 @@ def _opened(path: Path, pngs: Path | None, rules: Rules) -> _File:
         fields.items(rest, "annotations")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    folder = path.with_suffix("") if pngs is None else pngs
     if not folder.is_dir():
         raise ValueError(f"{path}: the folder of its PNGs, {folder}, does not exist")
     return _File(path=path, pngs=folder, places=tuple(places), rest=rest, faults=tuple(faults))

@@ -73,8 +73,11 @@ def count(
         Sums of this image.
 
     Raises:
-        ValueError: If the maps differ in size.
+        ValueError: If the maps differ in size, or a label is K or higher.
     """
+    labels = [segment.label for each in (truth, prediction) for segment in each.segments]
+    if max(labels, default=UNKNOWN) >= num_labels:
+        raise ValueError(f"a segment has label {max(labels)}; expected one of {num_labels} labels")
     return quality_of(match(truth, prediction, all_crowds=all_crowds), num_labels)
 
 

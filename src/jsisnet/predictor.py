@@ -11,6 +11,7 @@ from jsisnet import saved_model
 from jsisnet.categories import Categories
 from jsisnet.data.transforms import resize
 from jsisnet.inference.merge import merge
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.inference.upsample import Upsampled
 from jsisnet.instances import Instances
 from jsisnet.model.detection import DetectionConfig
@@ -99,8 +100,16 @@ class Predictor:
         resized = resize(pixels, self.config.size)
         return self.network(resized[None].float() / 255, extra, extra_proposals)
 
-    def merged(self, outputs: Outputs, size: tuple[int, int]) -> PanopticMap:
-        """Merge the outputs for one photo of the given height and width."""
+    def merged(
+        self, outputs: Outputs, size: tuple[int, int], rules: MergeConfig | None = None
+    ) -> PanopticMap:
+        """Merge the outputs for one photo.
+
+        Args:
+            outputs: For the photo.
+            size: Height and width of the photo.
+            rules: Default: those of the model.
+        """
         return merge(
             _no_instances(self.device)
             if outputs.detections is None
@@ -109,7 +118,7 @@ class Predictor:
             frame=self.config.size,
             size=size,
             stuff_labels=self.categories.stuff_labels,
-            config=self.config.merge,
+            config=self.config.merge if rules is None else rules,
         )
 
     def semantic_labels(self, outputs: Outputs, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from jsisnet import evaluator, run_folder, saved_model, visualize
+from jsisnet.categories import Categories
 from jsisnet.config import RunConfig
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Batch, collate
@@ -68,11 +69,8 @@ def _prepared(
     validation = None
     if config.validation is not None:
         validation = PanopticDataset(config.validation.under(config.root), samples.categories)
-    torch.manual_seed(config.train.seed)
-    network = JSISNet(config.network, samples.categories)
     checkpoint = folder / CHECKPOINT
-    if not checkpoint.exists():
-        _begin(network, config)
+    network = new_network(config, samples.categories, begins=not checkpoint.exists())
     if config.train.sync_norm:
         network = _shared_norm(network, layout)
     run = _Run(config, folder, samples, network, company)
@@ -85,16 +83,28 @@ def _prepared(
     return run, validation
 
 
-def _begin(network: JSISNet, config: RunConfig) -> None:
-    """Load the weights that a new training begins with."""
+def new_network(config: RunConfig, categories: Categories, *, begins: bool = True) -> JSISNet:
+    """Make the network of a training.
+
+    Args:
+        config: Settings of the training.
+        categories: Classes of its data.
+        begins: Whether to load the weights that a new training begins with.
+
+    Raises:
+        ValueError: If these are missing or don't fit.
+    """
+    torch.manual_seed(config.train.seed)
+    network = JSISNet(config.network, categories)
     trunk = config.network.trunk
-    if config.start is not None:
+    if begins and config.start is not None:
         try:
             network.load_fitting(saved_model.read(config.start).network.state_dict())
         except ValueError as error:
             raise ValueError(f"start: {config.start}: {error}") from error
-    elif trunk.weights is not None:
+    elif begins and trunk.weights is not None:
         network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
+    return network
 
 
 class _Run:

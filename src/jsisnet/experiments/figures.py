@@ -1,0 +1,58 @@
+"""The paper's Figures 1 and 3, of any photo and model."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jsisnet.panoptic import PanopticMap, Segment
+from jsisnet.predictor import Predictor
+from jsisnet.visualize import draw, side_by_side
+
+Photo = UInt8[np.ndarray, "h w 3"]
+"""An RGB photo."""
+
+
+def figure1(photo: Photo, predictor: Predictor) -> UInt8[np.ndarray, "page_h page_w 3"]:
+    """Draw a photo, its panoptic map, and what each branch says by itself, two by two.
+
+    Args:
+        photo: The photo.
+        predictor: A network with both branches.
+
+    Raises:
+        ValueError: If a branch is missing.
+    """
+    outputs = predictor.outputs(photo)
+    if outputs.semantic is None or outputs.detections is None:
+        raise ValueError("the model has one branch only; expected two")
+    size = (photo.shape[0], photo.shape[1])
+    labels = predictor.semantic_labels(outputs, size)
+    classes = tuple(
+        Segment(label=label, isthing=False) for label in range(len(predictor.categories))
+    )
+    semantic = PanopticMap.compact(labels + 1, classes)
+    panoptic = predictor.merged(outputs, size)
+    isthing = np.array([False, *(segment.isthing for segment in panoptic.segments)])
+    instances = PanopticMap.compact(
+        np.where(isthing[panoptic.ids], panoptic.ids, 0), panoptic.segments
+    )
+    drawn = {"panoptic": panoptic, "semantic": semantic, "instances": instances}
+    pictures = [draw(photo, each, predictor.categories) for each in drawn.values()]
+    return side_by_side([photo, *pictures], ["photo", *drawn], columns=2)
+
+
+def figure3(
+    photos: Iterable[tuple[str, Photo]], predictor: Predictor
+) -> UInt8[np.ndarray, "page_h page_w 3"]:
+    """Draw photos with their panoptic maps beside them, one below the other.
+
+    Args:
+        photos: Each with its name, at least one.
+        predictor: A network.
+    """
+    pictures, captions = [], []
+    for name, photo in photos:
+        pictures += [photo, draw(photo, predictor(photo), predictor.categories)]
+        captions += [name, ""]
+    return side_by_side(pictures, captions, columns=2)

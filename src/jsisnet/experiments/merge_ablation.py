@@ -1,0 +1,72 @@
+"""What each heuristic of the paper's merge is worth."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from jsisnet.data.dataset import PanopticDataset
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
+from jsisnet.inference.merge_config import MergeConfig
+from jsisnet.predictor import Predictor
+
+UNCHANGED = "the model's own rules"
+"""Name of the variant that the others are compared with."""
+
+
+def variants(config: MergeConfig) -> dict[str, MergeConfig]:
+    """Give the rules, and these with one of them changed each, by what is changed.
+
+    Args:
+        config: Rules and thresholds that all share but for that.
+    """
+    area, score = config.min_stuff_area, config.min_score
+    changed = {
+        "overlaps to the higher probability": replace(config, owner="probability"),
+        "overlaps to the higher score": replace(config, owner="score"),
+        "overlaps to score times probability": replace(config, owner="score_times_probability"),
+        "small stuff stays": replace(config, min_stuff_area=0.0),
+        "small stuff from half the area on": replace(config, min_stuff_area=area / 2),
+        "small stuff up to twice the area": replace(config, min_stuff_area=2 * area),
+        "the smallest stuff goes first, one by one": replace(config, replacement="greedy"),
+        "stuff is counted below things too": replace(config, count_stuff="before_things"),
+        "no stuff is large enough: it stays": replace(config, fallback="keep_argmax"),
+        "merged in the network's pixels": replace(config, canvas="network"),
+        "merged in the photo's pixels": replace(config, canvas="original"),
+        "things from a lower score on": replace(config, min_score=score / 2),
+        "things from a higher score on": replace(config, min_score=(1 + score) / 2),
+    }
+    return {UNCHANGED: config} | {
+        name: variant for name, variant in changed.items() if variant != config
+    }
+
+
+def ablate(
+    predictor: Predictor,
+    dataset: PanopticDataset,
+    *,
+    on_image: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, PanopticQuality]:
+    """Measure every variant of the rules on the same outputs of a network.
+
+    Args:
+        predictor: A network with both branches.
+        dataset: Opened with the predictor's categories.
+        on_image: Is told the number of photos done and their total.
+
+    Returns:
+        Sums over the photos, by the names of `variants`.
+
+    Raises:
+        ValueError: If a branch is missing, or a photo or its truth is damaged.
+    """
+    rules, num_labels = variants(predictor.config.merge), len(predictor.categories)
+    total = dict.fromkeys(rules, PanopticQuality.zero(num_labels))
+    for number in range(len(dataset)):
+        sample = dataset[number]
+        outputs = predictor.outputs(sample.image.permute(1, 2, 0).numpy())
+        if outputs.semantic is None or outputs.detections is None:
+            raise ValueError("the model has one branch only; expected two to merge")
+        for name, config in rules.items():
+            merged = predictor.merged(outputs, sample.panoptic.size, config)
+            total[name] += count(sample.panoptic, merged, num_labels)
+        on_image(number + 1, len(dataset))
+    return total

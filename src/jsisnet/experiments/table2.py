@@ -1,0 +1,53 @@
+"""The paper's Table 2: the weights of the seven loss terms, and what they do in a step."""
+
+from dataclasses import dataclass
+
+import torch
+
+from jsisnet import trainer
+from jsisnet.config import RunConfig
+from jsisnet.data.sample import collate
+from jsisnet.data.sampler import Stream
+from jsisnet.data.sources import Sources
+from jsisnet.training.objective import Objective
+
+PAPER = {
+    "rpn_objectness": 1.0,
+    "rpn_boxes": 1.0,
+    "classes": 1.0,
+    "boxes": 0.15,
+    "masks": 0.3,
+    "semantic": 1.0,
+    "l2": 5.5e-5,
+}
+"""The paper's weights of the terms, lambda 1 to 7."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Term:
+    """A term of the loss in the first step of a training."""
+
+    name: str
+    weight: float
+    """That of the settings."""
+    value: float
+    """With its weight; the values add up to the loss."""
+
+
+def first_step(config: RunConfig) -> tuple[Term, ...]:
+    """Give the terms of the first step of a training, in the paper's order.
+
+    Raises:
+        ValueError: If data or starting weights are missing or damaged.
+    """
+    samples = Sources(config.sources())
+    network = trainer.new_network(config, samples.categories).train()
+    stream = Stream(samples, config.augment, seed=config.train.seed)
+    batch = collate([stream[position] for position in range(config.train.batch_size)])
+    with torch.no_grad():
+        losses = Objective(network, config.objective)(batch)
+    weights = config.objective.weights
+    return tuple(
+        Term(name=name, weight=getattr(weights, name), value=float(value))
+        for name, value in losses._asdict().items()
+    )

@@ -1,0 +1,176 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import factories
+import networks
+import runs
+from jsisnet import saved_model
+from jsisnet.cli.app import run
+from jsisnet.experiments.merge_ablation import UNCHANGED
+from jsisnet.inference.merge_config import MergeConfig
+from jsisnet.saved_model import ModelConfig
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A network of one branch or both, on disk."""
+
+    def write(branches="joint"):
+        config = replace(networks.TINY, branches=branches)
+        settings = ModelConfig(
+            size=(64, 96), network=config, merge=MergeConfig(min_stuff_area=100.0, min_score=0.1)
+        )
+        folder = tmp_path / branches
+        saved_model.write(
+            folder, settings, factories.CATEGORIES, networks.network(config).state_dict()
+        )
+        return str(folder)
+
+    return write
+
+
+@pytest.fixture
+def data(tiny):
+    return ["--images", str(tiny.images), "--annotations", str(tiny.annotations)]
+
+
+NAMES = ("table1", "table2", "table3", "table4", "figure1", "figure3", "merge-ablation")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_explains_itself_with_an_example(name, capsys):
+    assert run(["reproduce", name, "--help"]) == 0
+
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: jsisnet reproduce {name} ")
+    assert f"\n    jsisnet reproduce {name}" in text
+
+
+def test_the_experiments_are_listed(capsys):
+    assert run(["reproduce"]) == 0
+
+    text = capsys.readouterr().out
+    assert all(name in text for name in NAMES)
+
+
+def test_table_1_stands_beside_the_papers(model, data, tmp_path, capsys):
+    out = tmp_path / "table1.json"
+    command = ["reproduce", "table1", *data, "--model", model(), "--beside", "vistas-val"]
+
+    assert run([*command, "--json", str(out)]) == 0
+
+    shown = capsys.readouterr().out
+    result = json.loads(out.read_text())
+    assert set(result) == {"all", "things", "stuff"}
+    assert f"{result['all']['pq']:.2f}" in shown
+    assert "the paper, vistas-val" in shown
+    assert [line.split() for line in shown.splitlines()][-2] == ["Stuff", "27.50", "66.90", "35.80"]
+
+
+def test_table_2_adds_up(tiny, tmp_path, capsys):
+    config = runs.write_config(tmp_path / "street.yaml", tiny, steps=1)
+    out = tmp_path / "table2.json"
+
+    assert run(["reproduce", "table2", str(config), "--json", str(out)]) == 0
+
+    result = json.loads(out.read_text())
+    values = [term["value"] for term in result["terms"]]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert len(values) == 7
+    assert sum(values) == pytest.approx(result["total"])
+    assert ["boxes", "0.15", "0.15"] in [line[:3] for line in lines]
+    assert ["total", f"{result['total']:.4f}"] in lines
+
+
+def test_table_2_is_the_first_step_of_the_training(tiny, tmp_path, capsys):
+    config = runs.write_config(tmp_path / "street.yaml", tiny, steps=1)
+    out, folder = tmp_path / "table2.json", tmp_path / "run"
+    assert run(["reproduce", "table2", str(config), "--json", str(out)]) == 0
+
+    assert run(["train", str(config), "--out", str(folder)]) == 0
+
+    capsys.readouterr()
+    entry = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+    terms = {term["name"]: term["value"] for term in json.loads(out.read_text())["terms"]}
+    assert entry["terms"] == pytest.approx(terms, rel=1e-4)
+
+
+def test_table_4_needs_an_instance_branch(model, data, capsys):
+    assert run(["reproduce", "table4", *data, "--model", model("semantic")]) == 1
+
+    assert "has no instance branch" in capsys.readouterr().err
+
+
+def test_table_4_gives_recall_by_number_and_size(model, data, tmp_path, capsys):
+    out = tmp_path / "table4.json"
+    command = ["reproduce", "table4", *data, "--model", model(), "--beside", "coco-val"]
+
+    assert run([*command, "--json", str(out)]) == 0
+
+    shown = capsys.readouterr().out
+    result = json.loads(out.read_text())
+    assert {"all", "small", "medium", "large", "proposals"} == set(result)
+    assert "the paper, coco-val: 82.7" in shown
+
+
+def test_the_merge_is_taken_apart(model, data, tmp_path, capsys):
+    out = tmp_path / "ablation.json"
+
+    code = run(["reproduce", "merge-ablation", *data, "--model", model(), "--json", str(out)])
+
+    result = json.loads(out.read_text())
+    shown = capsys.readouterr().out
+    assert code == 0
+    assert next(iter(result)) == UNCHANGED
+    assert len(result) > 8
+    assert all(name in shown for name in result)
+    assert f"{result[UNCHANGED]['all']['pq']:.2f}" in shown
+
+
+@pytest.mark.parametrize("branches", ["semantic", "instance"])
+def test_one_branch_can_not_be_merged(model, data, capsys, branches):
+    assert run(["reproduce", "merge-ablation", *data, "--model", model(branches)]) == 1
+
+    assert "has one branch only; expected two to merge" in capsys.readouterr().err
+
+
+def test_figure_1_shows_what_each_branch_says(model, tiny, tmp_path):
+    photo, out = tiny.images / "street0.jpg", tmp_path / "figure1.png"
+
+    assert run(["reproduce", "figure1", str(photo), "--out", str(out), "--model", model()]) == 0
+
+    with Image.open(out) as picture:
+        width, height = picture.size
+        page = np.array(picture)
+    assert width > 2 * 96
+    assert height > 2 * 64
+    # The photo is in the first quarter, and no other quarter equals it.
+    quarters = [page[y : y + 60, x : x + 90] for y in (4, height // 2) for x in (4, width // 2 + 2)]
+    assert len({quarter.tobytes() for quarter in quarters}) == 4
+
+
+def test_figure_3_has_a_row_for_each_photo(model, tiny, tmp_path):
+    sizes = []
+    for photos in ([tiny.images / "street0.jpg"], [tiny.images]):
+        out = tmp_path / f"{len(sizes)}.png"
+        names = [str(photo) for photo in photos]
+        assert run(["reproduce", "figure3", *names, "--out", str(out), "--model", model()]) == 0
+        with Image.open(out) as picture:
+            sizes.append(picture.size)
+
+    (width, row), (same, page) = sizes
+    assert width == same
+    assert page > 5 * row
+
+
+def test_a_figure_of_no_photo_is_refused(model, tmp_path, capsys):
+    out = str(tmp_path / "figure.png")
+
+    assert run(["reproduce", "figure1", "nowhere.jpg", "--out", out, "--model", model()]) == 1
+    assert run(["reproduce", "figure3", "nowhere.jpg", "--out", out, "--model", model()]) == 1
+
+    assert capsys.readouterr().err.count("no photo found: nowhere.jpg") == 2

@@ -1,0 +1,62 @@
+from dataclasses import fields, replace
+
+import pytest
+
+import factories
+import networks
+from jsisnet.data.dataset import DataConfig, PanopticDataset
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
+from jsisnet.experiments.merge_ablation import UNCHANGED, ablate, variants
+from jsisnet.inference.merge_config import MergeConfig
+from jsisnet.predictor import Predictor
+from jsisnet.saved_model import ModelConfig, SavedModel
+
+RULES = MergeConfig(min_stuff_area=7000.0, min_score=0.1)
+"""No stuff covers as much as that in maps of 64x96."""
+
+
+@pytest.fixture
+def predictor():
+    settings = ModelConfig(size=(64, 96), network=networks.TINY, merge=RULES)
+    network = networks.network(networks.TINY)
+    network.instance.roi.classify.weight.data *= 100
+    return Predictor(SavedModel(settings, factories.CATEGORIES, network))
+
+
+@pytest.fixture
+def dataset(tiny):
+    data = DataConfig(images=str(tiny.images), annotations=str(tiny.annotations))
+    return PanopticDataset(data, factories.CATEGORIES)
+
+
+@pytest.mark.parametrize("rules", [RULES, MergeConfig(), MergeConfig(owner="score", min_score=0.4)])
+def test_every_variant_changes_one_rule(rules):
+    for name, variant in variants(rules).items():
+        changed = [
+            field.name
+            for field in fields(MergeConfig)
+            if getattr(variant, field.name) != getattr(rules, field.name)
+        ]
+        assert len(changed) == (name != UNCHANGED)
+
+
+def test_variants_are_measured_as_if_each_were_the_models_rules(predictor, dataset):
+    found = ablate(predictor, dataset)
+
+    assert set(found) == set(variants(RULES))
+    settings = replace(predictor.config, merge=replace(RULES, min_stuff_area=0.0))
+    other = Predictor(SavedModel(settings, factories.CATEGORIES, predictor.network))
+    total = PanopticQuality.zero(len(factories.CATEGORIES))
+    for sample in (dataset[number] for number in range(len(dataset))):
+        prediction = other(sample.image.permute(1, 2, 0).numpy())
+        total += count(sample.panoptic, prediction, len(factories.CATEGORIES))
+    assert found["small stuff stays"].fp.tolist() == total.fp.tolist()
+    assert found["small stuff stays"].fp.sum() > found[UNCHANGED].fp.sum()
+
+
+def test_progress_is_told_after_each_photo(predictor, dataset):
+    told = []
+
+    ablate(predictor, dataset, on_image=lambda done, total: told.append((done, total)))
+
+    assert told == [(done, 6) for done in range(1, 7)]

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from jsisnet.inference.merge import MergeConfig, merge
+from jsisnet.inference.merge import merge
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.instances import Instances
 
 MIN_MASK, MIN_STUFF_AREA = 0.5, 4096

@@ -8,7 +8,7 @@ import networks
 from jsisnet.config import RunConfig, TrainConfig, to_yaml
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.training.optim import OptimConfig
 
 

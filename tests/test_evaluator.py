@@ -18,7 +18,7 @@ from jsisnet.evaluation.panoptic_quality import summary
 from jsisnet.evaluation.proposal_recall import true_boxes
 from jsisnet.evaluation.score import score
 from jsisnet.evaluator import PREDICTIONS, PROPOSED, RANKED, TRUTH, evaluate
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.predictor import Predictor
 from jsisnet.saved_model import ModelConfig, SavedModel
 

@@ -273,3 +273,16 @@ def test_two_processes_give_the_values_of_one(tmp_path):
     for rank in range(2):
         together = torch.load(tmp_path / f"out{rank}")
         torch.testing.assert_close(together, alone.compute(), rtol=0, atol=0, equal_nan=True)
+
+
+def test_what_is_neither_tensors_nor_maps_is_refused():
+    # In a process of its own, where nothing else looks at types.
+    program = (
+        "from jsisnet import PanopticQualityMetric\n"
+        "try: PanopticQualityMetric({1}, {7}).update([1], [2])\n"
+        "except ValueError as error: print(error)"
+    )
+
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+
+    assert b"neither tensors nor maps" in said

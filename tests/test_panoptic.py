@@ -1,4 +1,3 @@
-import pickle
 import subprocess
 import sys
 
@@ -54,19 +53,18 @@ def test_a_pixel_without_segment_is_refused(number):
         panoptic_map([[0, number]], segment(CAR))
 
 
-@pytest.mark.parametrize("ids", [np.zeros((2, 3)), np.zeros((2, 3), ">i4"), np.zeros(4, np.int32)])
+@pytest.mark.parametrize("ids", ["(2, 3), float", "(2, 3), '>i4'", "(2, 3), 'int64'", "4, 'int32'"])
 def test_ids_of_another_kind_are_refused(ids):
+    # In a process of its own, where nothing else looks at shapes.
     program = (
-        "import pickle, sys; from jsisnet.panoptic import PanopticMap\n"
-        "try: PanopticMap(pickle.load(sys.stdin.buffer), ())\n"
+        "import numpy as np; from jsisnet.panoptic import PanopticMap\n"
+        f"try: PanopticMap(np.zeros({ids}), ())\n"
         "except ValueError as error: print(error)"
     )
 
-    done = subprocess.run(
-        [sys.executable, "-c", program], input=pickle.dumps(ids), capture_output=True, check=True
-    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
 
-    assert done.stdout.endswith(b"expected int32, height by width\n")
+    assert said.endswith(b"expected int32, height by width\n")
 
 
 def test_compact_drops_and_renumbers():

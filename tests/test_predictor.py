@@ -5,7 +5,7 @@ import torch
 import factories
 import networks
 from jsisnet import saved_model
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import NetworkConfig
 from jsisnet.model.rpn import ProposalConfig

@@ -7,7 +7,7 @@ import networks
 from factories import CATEGORIES
 from jsisnet import submitter
 from jsisnet.formats import image_list, map_folder
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.predictor import Predictor
 from jsisnet.saved_model import ModelConfig, SavedModel
 

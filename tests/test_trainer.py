@@ -17,7 +17,7 @@ from jsisnet.config import RunConfig, TrainConfig, read_config
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.formats.history import METRICS
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.listener import Pictures
 from jsisnet.run_folder import CHECKPOINT, CONFIG, PICTURES, PLOT, Metrics
 from jsisnet.trainer import train

@@ -8,7 +8,8 @@ from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 if TYPE_CHECKING:
     from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
-    from jsisnet.inference.merge import MergeConfig, merge
+    from jsisnet.inference.merge import merge
+    from jsisnet.inference.merge_config import MergeConfig
     from jsisnet.instances import Instances
     from jsisnet.metric import PanopticQualityMetric
     from jsisnet.model.network import JSISNet, NetworkConfig
@@ -36,7 +37,7 @@ __all__ = [
 _HOMES = {
     "Instances": "jsisnet.instances",
     "JSISNet": "jsisnet.model.network",
-    "MergeConfig": "jsisnet.inference.merge",
+    "MergeConfig": "jsisnet.inference.merge_config",
     "NetworkConfig": "jsisnet.model.network",
     "PanopticQuality": "jsisnet.evaluation.panoptic_quality",
     "PanopticQualityMetric": "jsisnet.metric",

@@ -23,7 +23,7 @@ from cyclopts import App, Parameter
 
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.model.network import NetworkConfig
 from jsisnet.training.devices import DeviceConfig, Precision
 from jsisnet.training.objective import ObjectiveConfig

@@ -14,7 +14,7 @@ from jsisnet.categories import Categories
 from jsisnet.config import from_dict
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats.files import replacing
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"

@@ -15,7 +15,7 @@ from jsisnet import saved_model, submitter
 from jsisnet.cli.app import run
 from jsisnet.cli.errors import STOPPED
 from jsisnet.formats.map_folder import LINES
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.saved_model import ModelConfig
 
 TITLE = "panoptic_val_mine_results"

@@ -85,3 +85,14 @@ def test_a_removed_folder_is_gone(tmp_path):
     maps.remove()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_commands_do_not_write_to_one_folder(tmp_path):
+    pytest.importorskip("fcntl", reason="the system has no such locks")
+
+    with (
+        map_folder.opened(tmp_path / "maps", "test"),
+        pytest.raises(ValueError, match="maps: another command is writing to it"),
+        map_folder.opened(tmp_path / "maps", "test"),
+    ):
+        pass

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from jsisnet.inference.merge import MergeConfig, merge
+from jsisnet.inference.merge import merge
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.instances import Instances
 from jsisnet.panoptic import VOID
 

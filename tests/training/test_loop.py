@@ -12,7 +12,7 @@ import factories
 from factories import CAR, PERSON, ROAD, SKY, TREE
 from jsisnet.data.sample import Batch
 from jsisnet.evaluation.panoptic_quality import count
-from jsisnet.inference.merge import MergeConfig
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.model.anchors import AnchorConfig
 from jsisnet.predictor import Predictor
 from jsisnet.saved_model import ModelConfig, SavedModel

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]  # Windows has no such locks
+
 from jsisnet.categories import Categories
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
 from jsisnet.formats.coco_listed import ImageId
@@ -80,19 +85,21 @@ class MapFolder:
 
 @contextmanager
 def opened(folder: Path, purpose: str) -> Iterator[MapFolder]:
-    """Begin a folder, or go on with one; nobody else may be writing to it.
+    """Begin a folder, or go on with one.
 
     Args:
         folder: Made if it is missing.
         purpose: What the maps are made of and with; those of two purposes may not be mixed.
 
     Raises:
-        ValueError: If the folder was begun for another purpose, or is none of this kind.
+        ValueError: If the folder was begun for another purpose, is none of this kind, or is being
+            written to by somebody else.
     """
     path = folder / LINES
     (folder / PNGS).mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder / PNGS)
     with path.open("a+b") as file:
+        _refuse_second_writer(file, folder)
+        remove_leftovers(folder / PNGS)
         _cut_off_half_a_line(file)
         if file.tell() == 0:
             file.write(json.dumps({"purpose": purpose}).encode() + b"\n")
@@ -108,6 +115,15 @@ def opened(folder: Path, purpose: str) -> Iterator[MapFolder]:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: is damaged; expected no such folder") from error
         yield MapFolder(folder=folder, done=done, file=file)
+
+
+def _refuse_second_writer(file: BinaryIO, folder: Path) -> None:
+    if fcntl is not None:
+        try:
+            # The system forgets it with the process, however that ends.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another command is writing to it") from None
 
 
 def _cut_off_half_a_line(file: BinaryIO) -> None:

@@ -1,73 +1,34 @@
 """Fusion of the two branches' predictions for one image into one panoptic map."""
 
-import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
-from typing import Literal
+from functools import partial
 
 import torch
-from jaxtyping import Bool, Float, Int32
+from jaxtyping import Float, Int32
 from torch import Tensor
 
 from jsisnet.data.transforms import resize_ids
+from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.inference.paste import Window, paste, windows
-from jsisnet.inference.upsample import NO_CHANNEL, Upsampled
+from jsisnet.inference.stuff import Semantic, large_stuff
+from jsisnet.inference.upsample import NO_CHANNEL
 from jsisnet.instances import Instances
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MergeConfig:
-    """Rules of `merge`; the defaults are the paper's."""
+class DrawnThings:
+    """Predicted things of one image as regions of a canvas, best score first."""
 
-    canvas: Literal["network", "original"] = "network"
-    """Whose pixels are merged: those of the network's input, with the ids resized to the photo
-    afterwards, or those of the photo, which gives smoother edges and takes longer."""
+    segments: tuple[Segment, ...]
+    """What they are, each with a score."""
 
-    min_score: float = 0.5
-    """Instances with a lower score take no part."""
-
-    min_mask: float = 0.5
-    """An instance claims the pixels where its mask has at least this probability."""
-
-    normalize_masks: bool = False
-    """Whether to divide each mask by its highest probability first."""
-
-    owner: Literal["probability", "score_times_probability", "score"] = "probability"
-    """What decides between instances that claim one pixel: the highest value owns it. The better
-    score, then the lower index, wins a tie."""
-
-    min_instance_area: float = 0.0
-    """Instances that own less give it back to the stuff classes; see `area_unit`. 0 is off."""
-
-    min_visible_fraction: float = 0.0
-    """Instances that own a smaller part of what they claim give it back likewise. 0 is off."""
-
-    min_stuff_area: float = 4096.0
-    """Stuff classes that cover less are removed, and larger ones take their place."""
-
-    area_unit: Literal["original", "canvas", "image"] = "original"
-    """What areas are counted in: pixels of the photo, pixels of the canvas, or whole images, so
-    that an area of 1/2048 is a 2048th of the image."""
-
-    count_stuff: Literal["after_things", "before_things"] = "after_things"
-    """Whether a stuff class covers only pixels that no instance owns, or also those below one."""
-
-    replacement: Literal["one_pass", "greedy"] = "one_pass"
-    """Whether all small stuff classes are removed at once, or the smallest is removed and the rest
-    counted anew until none is small, which keeps more of them."""
-
-    fallback: Literal["void", "keep_argmax"] = "void"
-    """What the free pixels become where every stuff class is too small."""
-
-    min_stuff_probability: float = 0.0
-    """Free pixels whose best stuff class is less probable than this, among all classes, are void
-    and not counted. 0 is off."""
+    masks: Callable[[], Iterator[tuple[Window, Float[Tensor, "h w"]]]]
+    """Gives, in the order of `segments`, the probability of each pixel of a window of the canvas;
+    it is 0 elsewhere. May be called more than once, and draws one mask after another."""
 
 
 def merge(
@@ -107,24 +68,92 @@ def merge(
     """
     _check(instances, semantic, stuff_labels)
     canvas = frame if config.canvas == "network" else size
-    unit = _canvas_pixels_per_unit(canvas, size, config)
     with torch.no_grad(), torch.autocast(instances.boxes.device.type, enabled=False):
-        instances = _participants(instances, frame, canvas, config)
-        ids = _paste_things(instances, canvas, config)
-        if config.min_instance_area or config.min_visible_fraction:
-            ids = _drop_small_things(ids, instances, unit, config)
-        segments = [
-            Segment(label=label, isthing=True, score=score)
-            for label, score in zip(
-                instances.labels.tolist(), instances.scores.tolist(), strict=True
-            )
-        ]
-        if semantic is not None and stuff_labels:
-            labels = sorted(stuff_labels)
-            stuff = _large_stuff(ids == VOID, semantic, labels, unit, config)
-            fill = (ids == VOID) & (stuff != NO_CHANNEL)
-            ids = torch.where(fill, stuff + (len(segments) + 1), ids)
-            segments += [Segment(label=label, isthing=False) for label in labels]
+        things = drawn(instances, frame=frame, canvas=canvas, config=config)
+        ids = torch.full(canvas, VOID, dtype=torch.int32, device=instances.boxes.device)
+        return _merged(things, semantic, ids, size, stuff_labels, config)
+
+
+def drawn(
+    instances: Instances,
+    *,
+    frame: tuple[int, int],
+    canvas: tuple[int, int],
+    config: MergeConfig,
+) -> DrawnThings:
+    """Turn the instances that take part in a merge into regions of its canvas.
+
+    Args:
+        instances: Things, with boxes in pixels of the frame.
+        frame: Height and width of the network's input.
+        canvas: Height and width of what is merged.
+        config: Rules and thresholds.
+    """
+    instances = _participants(instances, frame, canvas, config)
+    described = zip(instances.labels.tolist(), instances.scores.tolist(), strict=True)
+    return DrawnThings(
+        segments=tuple(
+            Segment(label=label, isthing=True, score=score) for label, score in described
+        ),
+        masks=partial(_pasted, instances, canvas),
+    )
+
+
+def merge_drawn(
+    things: DrawnThings,
+    semantic: Semantic | None,
+    *,
+    size: tuple[int, int],
+    stuff_labels: tuple[int, ...],
+    config: MergeConfig,
+) -> PanopticMap:
+    """Fuse what other networks predict for one image, at the size of its photo.
+
+    The rules are those of `merge`. Where masks are 0 or 1, every pixel that several things claim
+    is a tie, which the higher score wins; where each pixel has a single label, there is no next
+    best class, and the pixels of small stuff classes become void.
+
+    Args:
+        things: Instances, all of which take part.
+        semantic: Logits of all labels, the grid spanning the photo, or labels of its pixels.
+        size: Height and width of the photo, and of the result.
+        stuff_labels: Labels that may fill the pixels of no instance.
+        config: Rules and thresholds; those of the score, the canvas and the box masks don't count.
+
+    Returns:
+        The map, as `merge` gives it.
+
+    Raises:
+        ValueError: As `merge` does.
+    """
+    _check_semantic(semantic, stuff_labels)
+    if config.min_stuff_probability and semantic is not None and not semantic.is_floating_point():
+        raise ValueError("a map of labels has no probabilities; expected no min_stuff_probability")
+    with torch.no_grad():
+        ids = torch.full(size, VOID, dtype=torch.int32)
+        return _merged(things, semantic, ids, size, stuff_labels, config)
+
+
+def _merged(
+    things: DrawnThings,
+    semantic: Semantic | None,
+    ids: Int32[Tensor, "h w"],
+    size: tuple[int, int],
+    stuff_labels: tuple[int, ...],
+    config: MergeConfig,
+) -> PanopticMap:
+    """Fill a canvas and resize it to the photo."""
+    unit = _canvas_pixels_per_unit((ids.shape[0], ids.shape[1]), size, config)
+    _paste_things(ids, things, config)
+    if config.min_instance_area or config.min_visible_fraction:
+        ids = _drop_small_things(ids, things, unit, config)
+    segments = list(things.segments)
+    if semantic is not None and stuff_labels:
+        labels = sorted(stuff_labels)
+        stuff = large_stuff(ids == VOID, semantic, labels, unit, config)
+        fill = (ids == VOID) & (stuff != NO_CHANNEL)
+        ids = torch.where(fill, stuff + (len(segments) + 1), ids)
+        segments += [Segment(label=label, isthing=False) for label in labels]
     return PanopticMap.compact(resize_ids(ids.cpu().numpy(), size), segments)
 
 
@@ -136,14 +165,24 @@ def _check(
         ("boxes", instances.boxes),
         ("scores", instances.scores),
         ("masks", instances.masks),
-        ("semantic logits", semantic),
     ):
-        if values is not None and values.numel() and not all(map(math.isfinite, _range(values))):
-            raise ValueError(f"the {name} to merge hold NaN or infinity; expected finite values")
+        _check_finite(name, values)
     contested = sorted(set(instances.labels.tolist()) & set(stuff_labels))
     if contested:
         raise ValueError(f"an instance has the stuff label {contested[0]}; expected a thing label")
-    if semantic is not None and stuff_labels and max(stuff_labels) >= len(semantic):
+    _check_semantic(semantic, stuff_labels)
+
+
+def _check_finite(name: str, values: Float[Tensor, "..."]) -> None:
+    if values.numel() and not all(map(math.isfinite, _range(values))):
+        raise ValueError(f"the {name} to merge hold NaN or infinity; expected finite values")
+
+
+def _check_semantic(semantic: Semantic | None, stuff_labels: tuple[int, ...]) -> None:
+    if semantic is None or not semantic.is_floating_point():
+        return
+    _check_finite("semantic logits", semantic)
+    if stuff_labels and max(stuff_labels) >= len(semantic):
         raise ValueError(
             f"the semantic logits have {len(semantic)} channels; expected more than the highest "
             f"stuff label, {max(stuff_labels)}"
@@ -183,25 +222,22 @@ def _participants(
     )
 
 
-def _paste_things(
-    instances: Instances, canvas: tuple[int, int], config: MergeConfig
-) -> Int32[Tensor, "h w"]:
-    """Give each pixel of the canvas the number of the instance that owns it, from 1, or `VOID`."""
-    best = torch.full(canvas, float("-inf"), device=instances.boxes.device)
-    ids = torch.full_like(best, VOID, dtype=torch.int32)
-    pasted = zip(instances.scores, _pasted(instances, canvas), strict=True)
-    for number, (score, (window, probability)) in enumerate(pasted, 1):
+def _paste_things(ids: Int32[Tensor, "h w"], things: DrawnThings, config: MergeConfig) -> None:
+    """Set the pixels of an empty canvas to the number of the instance that owns them, from 1."""
+    best = torch.full_like(ids, float("-inf"), dtype=torch.float32)
+    pasted = zip(things.segments, things.masks(), strict=True)
+    for number, (segment, (window, probability)) in enumerate(pasted, 1):
+        score = segment.score or 0.0
         match config.owner:
             case "probability":
                 rank = probability
             case "score_times_probability":
                 rank = probability * score
             case "score":
-                rank = score.expand_as(probability)
+                rank = torch.full_like(probability, score)
         wins = (probability >= config.min_mask) & (rank > best[window])
         best[window] = torch.where(wins, rank, best[window])
         ids[window] = ids[window].masked_fill(wins, number)
-    return ids
 
 
 def _pasted(
@@ -216,68 +252,14 @@ def _pasted(
 
 
 def _drop_small_things(
-    ids: Int32[Tensor, "h w"], instances: Instances, unit: Fraction, config: MergeConfig
+    ids: Int32[Tensor, "h w"], things: DrawnThings, unit: Fraction, config: MergeConfig
 ) -> Int32[Tensor, "h w"]:
     """Free the pixels of instances that own too few."""
     min_area = Fraction(config.min_instance_area) * unit
-    owned = torch.bincount(ids.flatten(), minlength=len(instances) + 1)[1:].tolist()
-    pasted = _pasted(instances, (ids.shape[0], ids.shape[1]))
-    claimed = [int((mask >= config.min_mask).sum()) for _, mask in pasted]
+    owned = torch.bincount(ids.flatten(), minlength=len(things.segments) + 1)[1:].tolist()
+    claimed = [int((mask >= config.min_mask).sum()) for _, mask in things.masks()]
     dropped = [
         owns < min_area or owns < config.min_visible_fraction * claims
         for owns, claims in zip(owned, claimed, strict=True)
     ]
     return ids.masked_fill(torch.tensor([False, *dropped], device=ids.device)[ids], VOID)
-
-
-def _large_stuff(
-    free: Bool[Tensor, "h w"],
-    semantic: Float[Tensor, "k gh gw"],
-    stuff_labels: list[int],
-    unit: Fraction,
-    config: MergeConfig,
-) -> Int32[Tensor, "h w"]:
-    """Give each free pixel the best of the stuff classes that cover enough, as a stuff channel.
-
-    One pass is a fixed point: classes that survive it can only grow, so a second one would remove
-    nothing.
-    """
-    min_area = Fraction(config.min_stuff_area) * unit
-    if min_area > free.numel():
-        _warn_small_image(config)
-    counted = free if config.count_stuff == "after_things" else torch.ones_like(free)
-    canvas = (free.shape[0], free.shape[1])
-    if config.min_stuff_probability:
-        counted = Upsampled.to(canvas, semantic).exceeds(
-            config.min_stuff_probability, stuff_labels, counted
-        )
-    logits = Upsampled.to(canvas, semantic[stuff_labels])
-    first = stuff = logits.best(counted)
-    areas = _areas(stuff, len(stuff_labels))
-    kept = [channel for channel, area in enumerate(areas) if area]
-    while small := [channel for channel in kept if areas[channel] < min_area]:
-        if config.replacement == "greedy":
-            small = [min(reversed(small), key=areas.__getitem__)]
-        kept = [channel for channel in kept if channel not in small]
-        if not kept:
-            return first if config.fallback == "keep_argmax" else torch.full_like(first, NO_CHANNEL)
-        removed = torch.isin(stuff, stuff.new_tensor(small))
-        best = logits.channels(kept).best(removed)
-        stuff = torch.where(removed, stuff.new_tensor(kept)[best], stuff)
-        areas = _areas(stuff, len(stuff_labels))
-    return stuff
-
-
-def _areas(stuff: Int32[Tensor, "h w"], channels: int) -> list[int]:
-    shifted = stuff.flatten() - NO_CHANNEL
-    areas: list[int] = shifted.bincount(minlength=channels + 1)[1:].tolist()
-    return areas
-
-
-@cache
-def _warn_small_image(config: MergeConfig) -> None:
-    _log.warning(
-        "an image is smaller than the smallest area of stuff, %g, so that all of its stuff is "
-        "removed; for small images give the area as a part of the image",
-        config.min_stuff_area,
-    )

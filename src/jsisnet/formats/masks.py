@@ -1,0 +1,106 @@
+"""Regions of photos as COCO's files have them: polygons, or run lengths down the columns."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from hotcoco import mask
+from jaxtyping import Bool, Float64
+
+from jsisnet.formats import fields
+from jsisnet.formats.fields import Entry
+
+Polygon = Float64[np.ndarray, " _"]
+"""Corners of an outline in pixels: x, y, x, y and so on. Whole numbers are edges of pixels."""
+
+RunLengths = Mapping[str, object]
+"""A mask as the library takes it: its size, and its compressed runs down the columns."""
+
+Shape = tuple[Polygon, ...] | RunLengths
+"""Outlines of the visible parts of a region, or its mask."""
+
+Placed = tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]
+"""Rows and columns of a photo, and the pixels among them that belong to a region."""
+
+_FEWEST = 6
+"""Numbers of a triangle."""
+
+
+def shape(values: Entry, size: tuple[int, int]) -> Shape:
+    """Read the ``segmentation`` of an entry: polygons, or run lengths, compressed or not.
+
+    Args:
+        values: The entry.
+        size: Height and width of the photo.
+
+    Raises:
+        ValueError: If it breaks the format, or does not fit the photo.
+    """
+    found = values.get("segmentation")
+    if isinstance(found, dict):
+        return _run_lengths(found, size)
+    if not fields.has(values, "segmentation") or not fields.items(values, "segmentation"):
+        raise ValueError("has no 'segmentation'; a box alone doesn't tell its pixels")
+    return tuple(
+        _polygon(position, corners, size)
+        for position, corners in enumerate(fields.items(values, "segmentation"))
+    )
+
+
+def runs(region: Shape, size: tuple[int, int]) -> RunLengths:
+    """Give the run lengths of a region of a photo of the given height and width."""
+    if isinstance(region, Mapping):
+        return region
+    return mask.merge([mask.fr_poly(polygon.tolist(), *size) for polygon in region])
+
+
+def area(region: RunLengths) -> int:
+    """Count the pixels of a region."""
+    return mask.area(dict(region))
+
+
+def drawn(region: RunLengths) -> Placed:
+    """Draw a region inside the smallest box that holds it, which may be empty."""
+    x, y, width, height = mask.to_bbox(dict(region)).astype(int).tolist()
+    window = (slice(y, y + height), slice(x, x + width))
+    return window, np.ascontiguousarray(mask.decode(dict(region))[window]).view(bool)
+
+
+def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
+    name = f"polygon {position} of 'segmentation'"
+    try:
+        numbers = np.array(corners)
+    except ValueError:  # lists of several lengths
+        numbers = np.array(None)
+    if numbers.ndim != 1 or len(numbers) % 2 or len(numbers) < _FEWEST:
+        raise ValueError(f"{name} is no list of x, y, x, y for at least three corners")
+    if numbers.dtype.kind not in "if" or not np.isfinite(numbers).all():
+        raise ValueError(f"{name} holds something else than finite numbers")
+    limits = np.array(size[::-1])
+    points = numbers.astype(np.float64)
+    if (abs(points.reshape(-1, 2) - limits / 2) > 1.5 * limits).any():
+        raise ValueError(f"{name} lies far outside the photo of {size[0]}x{size[1]} pixels")
+    return points
+
+
+def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
+    height, width = size
+    if values.get("size") != [height, width]:
+        raise ValueError(
+            f"the size of its mask is {values.get('size')}, expected that of the image, "
+            f"[{height}, {width}]"
+        )
+    counts = values.get("counts")
+    if isinstance(counts, list) and not _covers(counts, height * width):
+        raise ValueError(
+            f"the 'counts' of its mask are no whole numbers that add up to {height * width}, the "
+            "pixels of the image"
+        )
+    try:
+        return mask.fr_py_objects({"size": [height, width], "counts": counts}, height, width)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the 'counts' of its mask can't be read ({error})") from None
+
+
+def _covers(counts: list[object], pixels: int) -> bool:
+    lengths = [count for count in counts if isinstance(count, int) and 0 <= count <= pixels]
+    return len(lengths) == len(counts) and sum(lengths) == pixels

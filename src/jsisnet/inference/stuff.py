@@ -1,0 +1,84 @@
+"""The stuff of one image: which classes are large enough, and what becomes of the others."""
+
+import logging
+from fractions import Fraction
+from functools import cache
+
+import torch
+from jaxtyping import Bool, Float, Int32
+from torch import Tensor
+
+from jsisnet.inference.labelled import Labelled
+from jsisnet.inference.merge_config import MergeConfig
+from jsisnet.inference.upsample import NO_CHANNEL, Upsampled
+
+_log = logging.getLogger(__name__)
+
+Semantic = Float[Tensor, "k gh gw"] | Int32[Tensor, "h w"]
+"""Logits of all labels on a grid, or the label of each pixel of the canvas."""
+
+
+def large_stuff(
+    free: Bool[Tensor, "h w"],
+    semantic: Semantic,
+    stuff_labels: list[int],
+    unit: Fraction,
+    config: MergeConfig,
+) -> Int32[Tensor, "h w"]:
+    """Give each free pixel the best of the stuff classes that cover enough, as a stuff channel.
+
+    One pass is a fixed point: classes that survive it can only grow, so a second one would remove
+    nothing.
+
+    Args:
+        free: Pixels of the canvas that no instance owns.
+        semantic: Logits or labels.
+        stuff_labels: Labels that may be given, ascending; their positions are the channels.
+        unit: Pixels of the canvas that one of the configured areas stands for.
+        config: Rules and thresholds.
+
+    Returns:
+        A channel for each pixel, `NO_CHANNEL` for those that get none.
+    """
+    min_area = Fraction(config.min_stuff_area) * unit
+    if min_area > free.numel():
+        _warn_small_image(config)
+    counted = free if config.count_stuff == "after_things" else torch.ones_like(free)
+    canvas = (free.shape[0], free.shape[1])
+    if not semantic.is_floating_point():
+        logits: Upsampled | Labelled = Labelled.of(semantic, stuff_labels)
+    else:
+        logits = Upsampled.to(canvas, semantic[stuff_labels])
+    if config.min_stuff_probability:
+        counted = Upsampled.to(canvas, semantic).exceeds(
+            config.min_stuff_probability, stuff_labels, counted
+        )
+    first = stuff = logits.best(counted)
+    areas = _areas(stuff, len(stuff_labels))
+    kept = [channel for channel, area in enumerate(areas) if area]
+    while small := [channel for channel in kept if areas[channel] < min_area]:
+        if config.replacement == "greedy":
+            small = [min(reversed(small), key=areas.__getitem__)]
+        kept = [channel for channel in kept if channel not in small]
+        if not kept:
+            return first if config.fallback == "keep_argmax" else torch.full_like(first, NO_CHANNEL)
+        removed = torch.isin(stuff, stuff.new_tensor(small))
+        best = logits.channels(kept).best(removed)
+        stuff = torch.where(removed, stuff.new_tensor([*kept, NO_CHANNEL])[best], stuff)
+        areas = _areas(stuff, len(stuff_labels))
+    return stuff
+
+
+def _areas(stuff: Int32[Tensor, "h w"], channels: int) -> list[int]:
+    shifted = stuff.flatten() - NO_CHANNEL
+    areas: list[int] = shifted.bincount(minlength=channels + 1)[1:].tolist()
+    return areas
+
+
+@cache
+def _warn_small_image(config: MergeConfig) -> None:
+    _log.warning(
+        "an image is smaller than the smallest area of stuff, %g, so that all of its stuff is "
+        "removed; for small images give the area as a part of the image",
+        config.min_stuff_area,
+    )

@@ -1,0 +1,83 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import factories
+from jsisnet.cli.app import run
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Give a command that merges what two perfect networks would say of the tiny data set."""
+    tiny = factories.tiny_dataset(tmp_path)
+    others = factories.tiny_instances(tmp_path, count=6)
+    listed = json.loads(others.annotations.read_text())["annotations"]
+    things = [one | {"score": 0.9} for one in listed if not one["iscrowd"]]
+    (tmp_path / "things.json").write_text(json.dumps(things))
+    (tmp_path / "stuff").mkdir()
+    ids = np.array([*(category.id for category in factories.CATEGORIES), *[0] * 250], np.uint8)
+    for index in range(6):
+        labels = factories.tiny_map(index).labels()
+        Image.fromarray(ids[labels]).save(tmp_path / "stuff" / f"street{index}.png")
+    return [
+        *("merge", "--image-info", str(tiny.annotations)),
+        *("--instances", str(tmp_path / "things.json"), "--semantic", str(tmp_path / "stuff")),
+        *("--out", str(tmp_path / "merged.json"), "--processes", "1"),
+    ]
+
+
+@pytest.mark.parametrize("rules", ["jsisnet", "kirillov"])
+def test_perfect_predictions_are_merged_to_a_perfect_result(rules, command, tmp_path, capsys):
+    area = (f"--{'merge' if rules == 'jsisnet' else 'kirillov'}.min-stuff-area", "0")
+
+    assert run([*command, "--rules", rules, *area]) == 0
+    told = capsys.readouterr().out
+    result = str(tmp_path / "pq.json")
+    truth = str(tmp_path / "panoptic_tiny.json")
+    assert run(["score", truth, str(tmp_path / "merged.json"), "--json", result]) == 0
+
+    assert told.startswith(f"{tmp_path / 'merged.json'} has the maps of 6 images with ")
+    assert json.loads((tmp_path / "pq.json").read_text())["all"]["pq"] == 100.0
+
+
+def test_a_prediction_that_does_not_fit_is_one_sentence(command, tmp_path, capsys):
+    (tmp_path / "stuff" / "street3.png").unlink()
+
+    assert run(command) == 1
+
+    error = capsys.readouterr().err
+    assert error.startswith(f"jsisnet: {tmp_path / 'stuff' / 'street3.png'}: does not exist, nor")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "merged.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("stuff.json", "is read here, so no PNGs are written to it"),
+        ("things.json", "is read here, so nothing is written to it"),
+        ("merged", "expected the name of a .json file"),
+    ],
+)
+def test_nothing_is_written_over_the_predictions(out, message, command, tmp_path, capsys):
+    command[command.index("--out") + 1] = str(tmp_path / out)
+
+    assert run(command) == 1
+
+    assert message in capsys.readouterr().err
+
+
+def test_kirillovs_rules_start_without_torch(command):
+    program = (
+        "import sys; from jsisnet.cli.app import run;"
+        "sys.exit(run(sys.argv[1:]) or 'torch' in sys.modules)"
+    )
+    options = ["--rules", "kirillov"]
+
+    done = subprocess.run([sys.executable, "-c", program, *command, *options], check=False)
+
+    assert done.returncode == 0

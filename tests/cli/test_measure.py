@@ -39,7 +39,7 @@ def evaluated(tiny, tmp_path, *options):
 PRECISION = {"mask_ap", "mask_ap50", "box_ap", "box_ap50", "instances"}
 """What `evaluate` leaves out on demand."""
 
-ADDED = {"miou", "semantic", "rpn_recall"} | PRECISION
+ADDED = {"miou", "semantic", "rpn_recall", "mode", "images"} | PRECISION
 """What `evaluate` measures besides panoptic quality."""
 
 

@@ -40,6 +40,12 @@ _KINDS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 _CHANNELS = {"RGB": 3, "RGBA": 4}
 _DEPTH = 8
 
+_PARTS = (
+    *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)),
+    (1, 0, 2, 1),
+)
+"""First row and column, and the steps from them on, of the parts of an interlaced picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class IdStrips:
@@ -63,7 +69,7 @@ def open_ids(path: Path) -> IdStrips:
     content = _content(path)
     header = _header(content)
     if _pixels is None or header.interlaced:
-        return IdStrips(header.size, _parts(_whole(content)))
+        return IdStrips(header.size, _parts(_whole(content, header)))
     return IdStrips(header.size, _strips(content, header))
 
 
@@ -148,6 +154,18 @@ def _strips(content: bytes, header: _Header) -> Iterator[Ids]:
     inflated.finish()
 
 
+def _refuse_damage(content: bytes, header: _Header) -> None:
+    """Notice what Pillow overlooks; it takes pixels that are missing for black ones."""
+    height, width = header.size
+    parts = _PARTS if header.interlaced else ((0, 0, 1, 1),)
+    sizes = ((len(range(y, height, dy)), len(range(x, width, dx))) for y, x, dy, dx in parts)
+    left = sum(rows * (1 + columns * header.channels) for rows, columns in sizes if columns)
+    inflated = _Inflated(content)
+    while left:
+        left -= len(inflated.take(min(left, _PIECE)))
+    inflated.finish()
+
+
 class _Inflated:
     """The pixels of a PNG as its filters left them."""
 
@@ -204,9 +222,8 @@ def _parts(ids: UInt32[np.ndarray, "h w"]) -> Iterator[Ids]:
         yield ids[start : start + rows]
 
 
-def _whole(content: bytes) -> UInt32[np.ndarray, "h w"]:
-    for _ in _chunks(content):
-        pass  # which notices damage that Pillow overlooks
+def _whole(content: bytes, header: _Header) -> UInt32[np.ndarray, "h w"]:
+    _refuse_damage(content, header)
     from PIL import Image
 
     from jsisnet.formats.color_ids import rgb_to_ids

@@ -10,8 +10,14 @@ import numpy as np
 
 from jsisnet.categories import Categories
 from jsisnet.evaluation.boundary import boundaries
+from jsisnet.evaluation.listed_maps import (
+    check_prediction,
+    first_unlisted,
+    nothing,
+    opened_maps,
+)
 from jsisnet.evaluation.matching import Matching, matched
-from jsisnet.evaluation.overlap import Overlap, overlap_of_ids, refuse_sizes
+from jsisnet.evaluation.overlap import Overlap, overlap_of_ids
 from jsisnet.evaluation.shared_work import in_order
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats import fields
@@ -22,10 +28,9 @@ from jsisnet.formats.coco_listed import (
     listed_prediction,
     listed_truth,
 )
+from jsisnet.formats.coco_places import MapFile, opened
 from jsisnet.formats.fields import Entry
-from jsisnet.formats.id_strips import Ids, IdStrips, open_ids
-from jsisnet.formats.json_lists import Objects, Place, scan
-from jsisnet.panoptic import VOID
+from jsisnet.formats.json_lists import Objects
 
 Mode = Literal["official", "strict", "all-crowds"]
 """How truth and predictions are judged."""
@@ -104,8 +109,10 @@ class ComparedFiles:
             ValueError: If a file breaks the format as a whole; the message names it.
         """
         self.rules = Rules() if rules is None else rules
-        self.truth = _opened(truth_json, truth_pngs, self.rules)
-        self.prediction = _opened(prediction_json, prediction_pngs, self.rules)
+        self.truth = opened(truth_json, pngs=truth_pngs, keep_going=self.rules.keep_going)
+        self.prediction = opened(
+            prediction_json, pngs=prediction_pngs, keep_going=self.rules.keep_going
+        )
         self.categories = _categories(self.truth, self.prediction)
         self.faults = self.truth.faults + self.prediction.faults
         """Sentences on entries that belong to no image."""
@@ -166,7 +173,7 @@ class ComparedFiles:
         )
 
     def _listed(
-        self, image_id: ImageId, file: "_File", values: Entry, oddities: list[str]
+        self, image_id: ImageId, file: MapFile, values: Entry, oddities: list[str]
     ) -> ListedMap:
         place = f"{file.path}: image {image_id!r}"
         read = listed_truth if file is self.truth else listed_prediction
@@ -180,8 +187,8 @@ class ComparedFiles:
     ) -> tuple[Matching, Matching | None]:
         true_place = f"{truth.png}: image {image_id!r}"
         place = true_place if other is None else f"{other.png}: image {image_id!r}"
-        listed = _nothing() if other is None else other
-        maps = _opened_maps(truth, other, true_place, place)
+        listed = nothing() if other is None else other
+        maps = opened_maps(truth, other, true_place, place)
         boundary = None
         if self.rules.boundary:
             whole = [np.concatenate([strip.copy() for strip in each.strips]) for each in maps]
@@ -194,7 +201,7 @@ class ComparedFiles:
             strips = zip(maps[0].strips, maps[1].strips, strict=True)
             shared = overlap_of_ids(strips, truth.ids, listed.ids)
         self._check_truth(shared, truth, true_place, self._noting(true_place, oddities))
-        _check_prediction(shared, listed, place)
+        check_prediction(shared, listed, place)
         return _matching(shared, truth, listed, self.rules), boundary
 
     def _check_truth(
@@ -212,7 +219,7 @@ class ComparedFiles:
             note(f"segment {truth.ids[truth.areas == UNSTATED][0]}: has no 'area'")
         if shared.table[-1].any():
             note(
-                f"segment {_first_unlisted(truth)}: is in the PNG, but not in the JSON file; its "
+                f"segment {first_unlisted(truth)}: is in the PNG, but not in the JSON file; its "
                 "pixels are no void"
             )
 
@@ -238,42 +245,7 @@ class ComparedFiles:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _File:
-    """A JSON file, and where its images are."""
-
-    path: Path
-    pngs: Path
-    places: tuple[tuple[ImageId, Place], ...]
-    rest: Entry
-    faults: tuple[str, ...]
-
-
-def _opened(path: Path, pngs: Path | None, rules: Rules) -> _File:
-    places: list[tuple[ImageId, Place]] = []
-    faults: list[str] = []
-
-    def on_annotation(value: object, place: Place) -> None:
-        try:
-            places.append((fields.identity(fields.entry(value), "image_id"), place))
-        except ValueError as error:
-            position = len(places) + len(faults)
-            faults.append(f"{path}: annotations[{position}]: {error}")
-            if not rules.keep_going:
-                raise ValueError(f"annotations[{position}]: {error}") from None
-
-    rest = scan(path, {"annotations": on_annotation, "images": lambda *_: None})
-    try:
-        fields.items(rest, "annotations")
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    folder = path.with_suffix("") if pngs is None else pngs
-    if not folder.is_dir():
-        raise ValueError(f"{path}: the folder of its PNGs, {folder}, does not exist")
-    return _File(path=path, pngs=folder, places=tuple(places), rest=rest, faults=tuple(faults))
-
-
-def _categories(truth: _File, prediction: _File) -> Categories:
+def _categories(truth: MapFile, prediction: MapFile) -> Categories:
     file = truth
     try:
         categories = category_entries.parse(fields.items(truth.rest, "categories"))
@@ -282,52 +254,6 @@ def _categories(truth: _File, prediction: _File) -> Categories:
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from None
     return categories
-
-
-def _opened_maps(
-    truth: ListedMap, other: ListedMap | None, true_place: str, place: str
-) -> tuple[IdStrips, IdStrips]:
-    """Begin to read both maps; errors on the way name their file too."""
-    first = _opened_map(truth.png, true_place)
-    if other is None:
-        empty = (np.zeros_like(strip) for strip in _opened_map(truth.png, true_place).strips)
-        return first, IdStrips(first.size, empty)
-    second = _opened_map(other.png, place)
-    try:
-        refuse_sizes(first.size, second.size)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-    return first, second
-
-
-def _opened_map(png: Path, place: str) -> IdStrips:
-    def strips(opened: IdStrips) -> Iterator[Ids]:
-        try:
-            yield from opened.strips
-        except ValueError as error:
-            raise ValueError(f"{place}: {error}") from None
-
-    try:
-        opened = open_ids(png)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-    return IdStrips(opened.size, strips(opened))
-
-
-def _check_prediction(shared: Overlap, listed: ListedMap, place: str) -> None:
-    if shared.table[:, -1].any():
-        raise ValueError(
-            f"{place}: segment {_first_unlisted(listed)}: is in the PNG, but not in the JSON file"
-        )
-    empty = listed.ids[shared.areas == 0]
-    if len(empty):
-        raise ValueError(f"{place}: segment {empty[0]}: is listed, but owns no pixel")
-
-
-def _first_unlisted(listed: ListedMap) -> int:
-    known = np.append(listed.ids, VOID)
-    strange = (strip[~np.isin(strip, known)] for strip in open_ids(listed.png).strips)
-    return int(next(values[0] for values in strange if len(values)))
 
 
 def _matching(
@@ -345,14 +271,6 @@ def _matching(
         scores=listed.scores,
         all_crowds=rules.mode == "all-crowds",
         boundary=boundary,
-    )
-
-
-def _nothing() -> ListedMap:
-    """Give the list of a map that is void."""
-    whole, real = np.zeros(0, np.int64), np.zeros(0)
-    return ListedMap(
-        png=Path(), ids=whole, labels=whole, iscrowd=whole > 0, areas=whole, scores=real
     )
 
 

@@ -198,7 +198,7 @@ def test_a_png_id_without_a_json_entry_is_named(trained, tmp_path, capsys):
     code = run(
         [
             *("score", str(truth), str(trained.data.annotations)),
-            *("--truth-pngs", str(trained.data.pngs)),
+            *("--truth-pngs", str(trained.data.pngs), "--mode", "strict"),
         ]
     )
 

@@ -229,9 +229,10 @@ class Writer:
         Raises:
             ValueError: If the id or the name of the PNG is taken.
         """
-        described = segments_info(panoptic, self.categories)
-        png = self.note(described, image_id=image_id, image_name=image_name, size=panoptic.size)
+        entry = self._entry(image_id, image_name)
+        png = fields.path_in(self.pngs, entry, "file_name")
         write_png(panoptic, png)
+        self._list(entry, segments_info(panoptic, self.categories), image_name, panoptic.size)
         return png
 
     def note(
@@ -256,18 +257,33 @@ class Writer:
         Raises:
             ValueError: If the id or the name of the PNG is taken.
         """
+        entry = self._entry(image_id, image_name)
+        png = fields.path_in(self.pngs, entry, "file_name")
+        self._list(entry, described, image_name, size)
+        return png
+
+    def _entry(self, image_id: ImageId, image_name: str) -> dict[str, object]:
         name = Path(image_name).with_suffix(".png").as_posix()
         if image_id in self.images:
             raise ValueError(f"image {image_id!r} is written twice")
         if name in self._names:
             raise ValueError(f"image {image_id!r}: {name} is the map of another image already")
-        annotation = {"image_id": image_id, "file_name": name, "segments_info": described}
-        png = fields.path_in(self.pngs, annotation, "file_name")
-        self.file.write((",\n" if self.images else "\n") + json.dumps(annotation))
-        dimensions = {"height": size[0], "width": size[1]}
+        return {"image_id": image_id, "file_name": name}
+
+    def _list(
+        self,
+        entry: dict[str, object],
+        described: list[dict[str, object]],
+        image_name: str,
+        size: tuple[int, int],
+    ) -> None:
+        annotation = json.dumps({**entry, "segments_info": described})
+        self.file.write((",\n" if self.images else "\n") + annotation)
+        height, width = size
+        image_id = fields.identity(entry, "image_id")
+        dimensions = {"height": height, "width": width}
         self.images[image_id] = {"id": image_id, "file_name": image_name, **dimensions}
-        self._names.add(name)
-        return png
+        self._names.add(fields.text(entry, "file_name"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,8 +12,9 @@ setup: $(STAMP) ## Install everything into .venv (PYTHON=python3.12 picks anothe
 demo: setup ## Segment three photos, or PHOTO=path, into demo/
 	$(BIN)/jsisnet demo --out demo $(if $(PHOTO),"$(PHOTO)")
 
-test: setup ## Run the tests
-	$(BIN)/python -m pytest --durations=10
+# Workers have a thread each, and files stay whole, as their tests share what they have prepared.
+test: setup ## Run the tests, on up to four cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations=10
 
 check: setup ## Check format, lint, types, layers and spelling
 	$(BIN)/ruff format --check

@@ -147,11 +147,27 @@ def test_a_finished_conversion_is_not_repeated_over_its_result(tiny, tmp_path, c
     assert "holds other files already; expected a new folder" in capsys.readouterr().err
 
 
+def many_streets(folder, times=200):
+    """Write a data set that takes a second: a few streets, listed many times each."""
+    tiny = factories.tiny_dataset(folder / "tiny", count=3, size=(200, 300))
+    content = json.loads(tiny.annotations.read_text())
+    images, annotations = [], []
+    for turn in range(times):
+        for image, annotation in zip(content["images"], content["annotations"], strict=True):
+            image_id, name = f"{turn}_{image['id']}", f"{turn}_{annotation['file_name']}"
+            (tiny.pngs / name).hardlink_to(tiny.pngs / annotation["file_name"])
+            images.append(image | {"id": image_id, "file_name": name})
+            annotations.append(annotation | {"image_id": image_id, "file_name": name})
+    content |= {"images": images, "annotations": annotations}
+    tiny.annotations.write_text(json.dumps(content))
+    return tiny.annotations
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_conversion_that_is_stopped_goes_on(how, tmp_path):
-    tiny = factories.tiny_dataset(tmp_path / "tiny", count=60, size=(200, 300))
-    options = ["--from", "coco", "--annotations", str(tiny.annotations), "--processes", "2"]
+    annotations = many_streets(tmp_path)
+    options = ["--from", "coco", "--annotations", str(annotations), "--processes", "2"]
     command = [sys.executable, "-m", "jsisnet", *CONVERT, *options]
     journal = tmp_path / "out/unfinished.jsonl"
     process = subprocess.Popen(

@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from jsisnet.cli.console import display
+
 if TYPE_CHECKING:
     from jsisnet.evaluation.compared_files import ComparedFiles
     from jsisnet.evaluation.score import Score
@@ -49,6 +51,7 @@ def write_report(
     truth, title = files.truth.path, files.prediction.path.name
     sources = Sources(truth=truth, images=images, title=title, against=truth.name)
     write(report / PAGE, sources, total, findings)
+    display(f"what goes wrong: look at {report / PAGE}")
 
 
 @contextmanager
@@ -94,3 +97,4 @@ def report_evaluation(
         truth=files.truth.path, images=images, title=title, against=against, figures=figures
     )
     write(report / PAGE, sources, total, findings)
+    display(f"what goes wrong: look at {report / PAGE}")

@@ -60,8 +60,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
         overrides: Settings that win over the model's own.
     """
     from jsisnet import evaluator
-    from jsisnet.cli.models import load
-    from jsisnet.data.dataset import DataConfig, PanopticDataset
+    from jsisnet.cli.models import load, measured_on
 
     written = [] if json is None else [json]
     if out is not None:
@@ -71,13 +70,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
         written.append(report / PAGE)
     refuse_to_replace([images, annotations, pngs or annotations.with_suffix("")], written)
     predictor = load(model, overrides, device, instances_from=instances_from)
-    data = DataConfig(
-        images=str(images),
-        annotations=str(annotations),
-        pngs=None if pngs is None else str(pngs),
-        recount_areas=recount_areas,
-    )
-    dataset = PanopticDataset(data, predictor.categories)
+    dataset = measured_on(predictor, images, annotations, pngs, recount_areas=recount_areas)
     with folder_for(out, report) as folder:
         with progress("photos") as advance:
             result = evaluator.evaluate(predictor, dataset, out=folder, on_image=advance, ap=ap)

@@ -1,7 +1,10 @@
-"""Models as the commands load them."""
+"""Models, and data to measure them on, as the commands open them."""
+
+from pathlib import Path
 
 import torch
 
+from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.predictor import Predictor
 
 
@@ -24,3 +27,25 @@ def load(
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"the device {device!r} can't be used here; expected cpu") from error
     return Predictor.load(model, *overrides, instances_from=instances_from, device=device)
+
+
+def measured_on(
+    predictor: Predictor,
+    images: Path,
+    annotations: Path,
+    pngs: Path | None,
+    *,
+    recount_areas: bool,
+) -> PanopticDataset:
+    """Open a data set in the classes of a model.
+
+    Raises:
+        ValueError: If a file is missing or damaged, or the model lacks a class of it.
+    """
+    data = DataConfig(
+        images=str(images),
+        annotations=str(annotations),
+        pngs=None if pngs is None else str(pngs),
+        recount_areas=recount_areas,
+    )
+    return PanopticDataset(data, predictor.categories)

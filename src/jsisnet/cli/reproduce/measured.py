@@ -164,17 +164,10 @@ def _opened(  # noqa: PLR0913 - what the commands have in common
     *,
     recount_areas: bool,
 ) -> "tuple[Predictor, PanopticDataset]":
-    from jsisnet.cli.models import load
-    from jsisnet.data.dataset import DataConfig, PanopticDataset
+    from jsisnet.cli.models import load, measured_on
 
     predictor = load(model, overrides, device)
-    data = DataConfig(
-        images=str(images),
-        annotations=str(annotations),
-        pngs=None if pngs is None else str(pngs),
-        recount_areas=recount_areas,
-    )
-    return predictor, PanopticDataset(data, predictor.categories)
+    return predictor, measured_on(predictor, images, annotations, pngs, recount_areas=recount_areas)
 
 
 def _evaluated(predictor: "Predictor", dataset: "PanopticDataset") -> dict[str, Any]:

@@ -34,15 +34,16 @@ class Journal:
 
 
 @contextmanager
-def opened(path: Path, purpose: str) -> Iterator[Journal]:
+def opened(path: Path, purpose: str, *, forgets: bool = False) -> Iterator[Journal]:
     """Begin a journal, or go on with one; nobody else may be writing to it.
 
     Args:
         path: The file.
         purpose: Differs for work whose parts may not be mixed.
+        forgets: Whether a journal that was begun for another purpose is begun anew.
 
     Raises:
-        ValueError: If the journal was begun for another purpose.
+        ValueError: If the journal was begun for another purpose, and that is not forgotten.
     """
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,11 @@ def opened(path: Path, purpose: str) -> Iterator[Journal]:
         whole = [len(line) for line in file if line.endswith(b"\n")]
         file.truncate(sum(whole))
         file.seek(0)
-        if whole and file.readline() != first:
+        other = bool(whole) and file.readline() != first
+        if other and forgets:
+            file.truncate(0)
+            whole = []
+        elif other:
             raise ValueError(
                 f"{path.parent}: holds a part of some other work; expected what it was begun "
                 "with, or a new folder"

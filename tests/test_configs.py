@@ -5,11 +5,12 @@ import torch
 import yaml
 
 import networks
-from jsisnet.config import RunConfig, from_dict, read_config, to_yaml
+from jsisnet.config import RunConfig, read_config, to_yaml
+from jsisnet.settings import from_dict
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
 
-FOLDER = Path(__file__).parent.parent / "configs"
+FOLDER = Path(__file__).parent.parent / "src" / "jsisnet" / "configs"
 COMPLETE = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "lite.yaml")
 COCO = networks.numbered(things=80, stuff=53)
 DATA = ("--data.images", "photos", "--data.annotations", "truth.json")

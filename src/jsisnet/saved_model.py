@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from jsisnet.categories import Categories
-from jsisnet.config import from_dict
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats.files import replacing
 from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
+from jsisnet.settings import from_dict
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 """Names of the two files of a model folder."""

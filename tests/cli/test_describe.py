@@ -60,6 +60,13 @@ def test_with_several_data_sets_the_classes_are_those_of_all(described, tiny, tm
     assert " ".join(last).startswith("classes: 4 things and 3 stuff, from ")
 
 
+def test_classes_of_vistas_are_those_of_its_configuration(described, tmp_path):
+    part = factories.tiny_vistas(tmp_path, count=1)
+    data = ("--data.kind", "vistas", "--data.images", "x", "--data.annotations", str(part))
+
+    assert described(LITE, *data)[-1][1:6] == ["3", "things", "and", "2", "stuff,"]
+
+
 def test_settings_change_the_shapes(described):
     lines = described(LITE, "--augment.size", "64", "96", "--network.trunk.channels", "32")
 
@@ -69,7 +76,7 @@ def test_settings_change_the_shapes(described):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["nowhere.yaml"], "nowhere.yaml: can't be read"),
+        (["nowhere.yaml"], "nowhere.yaml: does not exist"),
         (["nowhere"], "'nowhere' is no model"),
         ([LITE, "--things", "-1"], "expected 0 or more"),
         ([LITE, "--network.trunk.name", "unicorn"], "unicorn"),

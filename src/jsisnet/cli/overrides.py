@@ -9,6 +9,7 @@ from cyclopts import App, ArgumentCollection, Parameter, Token, UnknownOptionErr
 
 SETTINGS = {
     "describe": "jsisnet.config:RunConfig",
+    "reproduce speed": "jsisnet.config:RunConfig",
     "reproduce table2": "jsisnet.config:RunConfig",
     "reproduce table3": "jsisnet.config:RunConfig",
     "show-batch": "jsisnet.config:RunConfig",
@@ -84,7 +85,7 @@ def _values(token: str, settings: ArgumentCollection) -> int | None:
 
 def _arguments(path: str, tokens: Sequence[str]) -> ArgumentCollection:
     """List the options of settings, also those whose names the tokens alone choose."""
-    from jsisnet.config import with_names
+    from jsisnet.settings import with_names
 
     module, _, name = path.partition(":")
     kind = with_names(getattr(import_module(module), name), {}, tokens)

@@ -9,12 +9,13 @@ from rich.table import Table
 from jsisnet import saved_model
 from jsisnet.categories import Categories, Category
 from jsisnet.cli.tables import NONE, table
-from jsisnet.config import RunConfig, from_dict, read_values
+from jsisnet.config import RunConfig, read_values
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.sources import common_categories
 from jsisnet.describe import Shape, Stage
 from jsisnet.model.network import NetworkConfig
 from jsisnet.panoptic import IGNORE
+from jsisnet.settings import from_dict
 
 COCO, MERGED_COCO = (80, 53), (12, 15)
 """Numbers of thing and stuff classes of COCO, as they are and merged by supercategory."""
@@ -69,11 +70,16 @@ def sketch(
 
 
 def _classes(sources: Sequence[DataConfig]) -> tuple[tuple[int, int], str]:
-    paths = [data.annotations for data in sources if data.weight > 0]
-    if not all(Path(path).is_file() for path in paths):
+    used = [data for data in sources if data.weight > 0]
+    if not all(map(_is_here, used)):
         counts = COCO if sources[0].merge is None else MERGED_COCO
         return counts, "COCO, as the annotations are not here"
-    return _counts(common_categories(sources)), ", ".join(paths)
+    return _counts(common_categories(sources)), ", ".join(data.annotations for data in used)
+
+
+def _is_here(data: DataConfig) -> bool:
+    path = Path(data.annotations)
+    return path.is_dir() if data.kind == "vistas" else path.is_file()
 
 
 def _counts(categories: Categories) -> tuple[int, int]:

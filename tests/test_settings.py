@@ -1,0 +1,221 @@
+from dataclasses import replace
+
+import pytest
+
+from jsisnet.config import RunConfig
+from jsisnet.data.dataset import DataConfig
+from jsisnet.model.network import NetworkConfig
+from jsisnet.model.trunk import TrunkConfig
+from jsisnet.saved_model import ModelConfig
+from jsisnet.settings import from_dict
+from jsisnet.training.optim import OptimConfig
+
+DATA = {"images": "photos", "annotations": "truth.json"}
+PHOTOS = DataConfig(images="photos", annotations="truth.json")
+
+
+def made(values: dict | None = None, *options: str) -> RunConfig:
+    return from_dict(RunConfig, {"data": DATA} | (values or {}), options, source="run.yaml")
+
+
+def refused(values: dict, *options: str) -> str:
+    with pytest.raises(ValueError, match=r"^run\.yaml: ") as caught:
+        from_dict(RunConfig, values, options, source="run.yaml")
+    return str(caught.value).removeprefix("run.yaml: ")
+
+
+def test_values_are_given_by_section():
+    config = made({"optim": {"lr": 0.01}, "network": {"trunk": {"freeze_norm": True}}})
+
+    assert config.optim == OptimConfig(lr=0.01)
+    assert config.network == NetworkConfig(trunk=TrunkConfig(freeze_norm=True))
+
+
+def test_one_value_of_a_section_leaves_its_other_defaults():
+    config = made({"objective": {"regions": {"samples": 32}}}, "--objective.anchors.samples", "9")
+
+    default = RunConfig(data=PHOTOS).objective
+    assert config.objective.regions == replace(default.regions, samples=32)
+    assert config.objective.anchors == replace(default.anchors, samples=9)
+
+
+def test_numbers_may_be_written_as_people_do():
+    config = made({"optim": {"lr": "1e-3", "warmup": 5.0}, "network": {"anchors": {"sizes": [8]}}})
+
+    assert (config.optim.lr, config.optim.warmup) == (0.001, 5)
+    assert config.network.anchors.sizes == (8.0,)
+
+
+def test_an_area_may_be_a_fraction_of_the_image():
+    merge = {"min_stuff_area": 1 / 2048, "area_unit": "image"}
+
+    assert made({"merge": merge}).merge.min_stuff_area == 1 / 2048
+    assert made({}, "--merge.min-stuff-area", "0.0005").merge.min_stuff_area == 0.0005
+
+
+def test_options_win_over_values():
+    config = made(
+        {"optim": {"lr": 0.01, "milestones": [5, 6]}, "data": DATA | {"cache": True}},
+        *("--optim.lr", "0.02", "--optim.milestones", "7", "--data.cache=false"),
+        *("--network.trunk.freeze-norm", "--augment.size", "32", "64"),
+    )
+
+    assert (config.optim.lr, config.optim.milestones) == (0.02, (7,))
+    assert not config.data.cache
+    assert config.network.trunk.freeze_norm
+    assert config.augment.size == (32, 64)
+
+
+def test_options_may_give_what_the_values_lack():
+    options = ("--data.images", "photos", "--data.annotations", "truth.json")
+
+    assert from_dict(RunConfig, {}, options, source="run.yaml") == RunConfig(data=PHOTOS)
+
+
+def test_validation_may_be_left_empty():
+    assert made({"validation": None}).validation is None
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "nearest"),
+    [
+        ({"optim": {"lrr": 0.1}}, "optim.lrr", "optim.lr"),
+        ({"optmi": {"lr": 0.1}}, "optmi", "optim"),
+        ({"network": {"trunk": {"freeze-norm": True}}}, "freeze-norm", "network.trunk.freeze_norm"),
+        ({"lr": 0.1}, "lr", "optim.lr"),
+        ({"optim": {"steps": 5}}, "optim.steps", "train.steps"),
+        ({"anchors": {"sizes": [8]}}, "anchors", "network.anchors"),
+    ],
+)
+def test_a_misspelt_or_misplaced_setting_gets_the_right_name(values, name, nearest):
+    message = refused({"data": DATA} | values)
+
+    assert message.startswith("there is no setting ")
+    assert name in message
+    assert message.endswith(f"did you mean {nearest}?")
+
+
+def test_a_misspelt_option_gets_the_right_name():
+    assert "--optim.lr?" in refused({"data": DATA}, "--optim.lrr", "0.1")
+
+
+def test_a_name_like_no_other_gets_none():
+    assert refused({"data": DATA, "zzzzzzzz": 1}) == "there is no setting zzzzzzzz"
+    assert refused({"data": DATA, 7: 1}) == "there is no setting 7"
+
+
+def test_missing_data_are_asked_for():
+    assert refused({}) == "data is missing; expected at least data.images and data.annotations"
+    assert refused({"data": {"images": "photos"}}) == "data.annotations is missing"
+    assert refused({"data": DATA, "validation": {"images": "photos"}}) == (
+        "validation.annotations is missing"
+    )
+
+
+@pytest.mark.parametrize("value", [3, [1, 2], "fast", None])
+@pytest.mark.parametrize("section", ["optim", "data"])
+def test_a_section_that_is_a_value_is_refused(section, value):
+    message = refused({"data": DATA} | {section: value})
+
+    assert message == f"{section} is {value!r}; expected settings by name"
+
+
+def test_a_section_of_a_section_that_is_a_value_is_refused():
+    message = refused({"data": DATA, "network": {"trunk": "resnet50"}})
+
+    assert message == "network.trunk is 'resnet50'; expected settings by name"
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "words"),
+    [
+        ("optim", "lr", "fast", ["lr", "fast", "float"]),
+        ("train", "steps", 1.5, ["train.steps is 1.5", "whole number"]),
+        ("train", "steps", True, ["steps", "int"]),
+        ("train", "precision", "16", ["precision", "32-true", "bf16-mixed"]),
+        ("augment", "size", [400], ["augment.size is [400]", "2 values"]),
+        ("augment", "size", 400, ["augment.size is 400", "2 values"]),
+        ("augment", "size", [1, 2, 3], ["augment.size is [1, 2, 3]", "2 values"]),
+        ("augment", "size", [1.5, 2], ["augment.size is [1.5, 2]", "whole number"]),
+        ("network", "branches", "both", ["branches", "joint", "semantic", "instance"]),
+        ("train", "steps", 0, ["train.steps is 0", "1 or more"]),
+        ("train", "workers", -1, ["train.workers is -1", "0 or more"]),
+        ("optim", "lr", -1, ["optim.lr is -1", "positive"]),
+        ("optim", "lr", {"a": 1}, ["optim.lr"]),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_with_what_was_expected(section, name, value, words):
+    message = refused({"data": DATA, section: {name: value}})
+
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+def test_stray_words_are_refused():
+    assert "stray" in refused({"data": DATA}, "stray")
+
+
+def test_the_settings_of_a_model_pass_the_same_door():
+    config = from_dict(ModelConfig, {"size": [64, 96]}, ("--merge.canvas", "original"), source="m")
+
+    assert config.size == (64, 96)
+    assert config.merge.canvas == "original"
+    with pytest.raises(ValueError, match="m: there is no setting sice; did you mean size"):
+        from_dict(ModelConfig, {"sice": [64, 96]}, source="m")
+    with pytest.raises(ValueError, match="m: size is missing"):
+        from_dict(ModelConfig, {}, source="m")
+
+
+MORE = {"photos": DATA, "things": DATA | {"kind": "instances", "weight": 2}}
+THINGS = replace(PHOTOS, kind="instances", weight=2.0)
+
+
+def test_further_data_has_names_of_ones_own():
+    config = made({"more_data": MORE})
+
+    assert config.more_data == {"photos": PHOTOS, "things": THINGS}
+    assert made().more_data == made({"more_data": {}}).more_data == {}
+
+
+def test_options_win_over_the_values_of_further_data_and_add_some():
+    config = made(
+        {"more_data": MORE},
+        *("--more-data.things.weight", "0.5", "--more-data.photos.cache"),
+        *("--more-data.my-own.images", "photos", "--more-data.my_own.annotations=truth.json"),
+    )
+
+    assert config.more_data == {
+        "photos": replace(PHOTOS, cache=True),
+        "things": replace(THINGS, weight=0.5),
+        "my_own": PHOTOS,
+    }
+
+
+@pytest.mark.parametrize(
+    ("more_data", "message"),
+    [
+        (3, "more_data is 3; expected settings by name"),
+        (None, "more_data is None; expected settings by name"),
+        ({"a": 3}, "more_data.a is 3; expected settings by name"),
+        ({"a": {}}, "more_data.a"),
+        ({"a": {"images": "x"}}, "more_data.a.annotations is missing"),
+        ({"a": {"imagse": "x"}}, "more_data.a.imagse; did you mean more_data.a.images?"),
+        ({"a": DATA | {"kind": "coco"}}, 'Choose from: "panoptic", "instances"'),
+        ({"a": DATA | {"weight": -1}}, "weight is -1.0; expected a number, 0 or more"),
+        ({"a-b": DATA}, "more_data.a-b: expected a name of lower-case letters, digits and _"),
+        ({"A": DATA}, "more_data.A: expected a name of lower-case letters"),
+        ({1: DATA}, "more_data.1: expected a name of lower-case letters"),
+        ({"class": DATA}, "more_data.class: expected a name of lower-case letters"),
+    ],
+)
+def test_further_data_that_breaks_a_rule_is_refused(more_data, message):
+    assert message in refused({"data": DATA, "more_data": more_data})
+
+
+def test_a_misspelt_name_of_further_data_points_to_the_right_one():
+    values = {"data": DATA, "more_data": MORE}
+
+    message = refused(values, "--more-data.thigns.weight", "0")
+
+    assert message == "more_data.thigns.images is missing; did you mean more_data.things.images?"
+    assert "--more-data.things.weight?" in refused(values, "--more-data.things.wieght", "0")

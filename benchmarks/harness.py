@@ -2,26 +2,31 @@
 
 import argparse
 import json
-import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import sys
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from jsisnet.categories import Categories, Category
+from jsisnet.experiments.measuring import Memory, in_own_process, in_turn, memory_of
 from jsisnet.panoptic import PanopticMap, Segment
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+__all__ = [
+    "CATEGORIES",
+    "Memory",
+    "Promise",
+    "finish",
+    "in_own_process",
+    "in_turn",
+    "memory_of",
+    "options",
+    "row",
+    "scene",
+]
 
 THINGS, STUFF = 80, 53
 """Classes, as many as COCO has."""
@@ -58,15 +63,6 @@ class Promise:
         return f"{verdict}: {self.name} {self.figure:.3g} (goal {limit}{self.goal:g})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """The most that a process has needed, in megabytes."""
-
-    whole: float
-    increase: float
-    """What is left without what it needed at first, mostly imports."""
-
-
 def options(description: str) -> argparse.Namespace:
     """Read the options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
@@ -100,57 +96,6 @@ def scene(number: int, size: tuple[int, int]) -> tuple[np.ndarray, PanopticMap]:
     noise = generator.normal(0, 8, (height, width, 3))
     image = (colors[ids] + 30 * waves[0][..., None] + noise).clip(0, 255).astype(np.uint8)
     return image, PanopticMap.compact(ids, segments)
-
-
-def in_turn(
-    runs: int, wait: Callable[[], object] = lambda: None, /, **contestants: Callable[[], object]
-) -> dict[str, list[float]]:
-    """Time contestants one after the other, again and again, after a round that does not count.
-
-    Args:
-        runs: Rounds that count.
-        wait: Waits until a run is really over, for devices that work on after it.
-        contestants: What to time, by name.
-
-    Returns:
-        Seconds of each round.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for counts in [False] + [True] * runs:
-        for name, run in contestants.items():
-            began = time.perf_counter()
-            run()
-            wait()
-            if counts:
-                seconds[name].append(time.perf_counter() - began)
-    return seconds
-
-
-def in_own_process(
-    function: Callable[Parameters, Result], *arguments: Parameters.args, **named: Parameters.kwargs
-) -> Result:
-    """Call a function of a module in a new process that has imported what the module does."""
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
-        return pool.submit(function, *arguments, **named).result()
-
-
-def memory_of(run: Callable[[], object]) -> Memory:
-    """Tell what something needs, in a process that has done nothing larger before."""
-    before = _peak_memory()
-    run()
-    most = _peak_memory()
-    return Memory(whole=most, increase=most - before)
-
-
-def _peak_memory() -> float:
-    try:
-        # A process also inherits `ru_maxrss` from the one that started it, but not this.
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return float(status.split("VmHWM:")[1].split()[0]) / 2**10
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def row(name: str, seconds: list[float]) -> str:

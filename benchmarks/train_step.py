@@ -10,8 +10,7 @@ the row of equal trunks.
 """
 
 import statistics
-from collections.abc import Callable, Iterator
-from itertools import repeat
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,14 +23,10 @@ from torchvision.models.segmentation import deeplabv3_resnet50
 from jsisnet.config import RunConfig, read_config
 from jsisnet.data.sample import Batch, Sample, collate
 from jsisnet.data.targets import example
-from jsisnet.model.network import JSISNet
+from jsisnet.experiments.speed import training_steps
 from jsisnet.panoptic import IGNORE
-from jsisnet.training.devices import Layout, Precision, fabric
-from jsisnet.training.loop import StepReport, steps
-from jsisnet.training.objective import Objective
-from jsisnet.training.optim import optimizer
+from jsisnet.training.devices import Precision
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = {"lite": "lite.yaml", "paper": "coco.yaml"}
 """Our two networks."""
 
@@ -39,7 +34,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 THREADS = 2
 SIZE, BATCH = (256, 256), 2
 RATE = 1e-4
-"""Learning rate that random weights survive; the time of a step does not depend on it."""
+"""Learning rate of the peers, which random weights survive."""
 
 GOAL = 3.0
 """How many times faster than the two networks `lite` should be."""
@@ -54,7 +49,7 @@ def wait() -> None:
 def settings(preset: str, *overrides: str) -> RunConfig:
     """Read a preset; there is no data."""
     nowhere = ["--data.images=none", "--data.annotations=none"]
-    return read_config(CONFIGS / FILES[preset], [*nowhere, f"--optim.lr={RATE}", *overrides])
+    return read_config(Path(FILES[preset]), [*nowhere, *overrides])
 
 
 def photos(count: int, size: tuple[int, int]) -> Batch:
@@ -66,29 +61,6 @@ def photos(count: int, size: tuple[int, int]) -> Batch:
         sample = Sample(image=pixels, panoptic=panoptic, image_id=number)
         examples.append(example(sample, CATEGORIES, seed=number))
     return collate(examples)
-
-
-def training(
-    config: RunConfig, batch: Batch, precision: Precision = "32-true"
-) -> Iterator[StepReport]:
-    """Train from random weights on one batch again and again, a step for each item taken."""
-    company = fabric(Layout.of(config.devices), precision)
-    torch.manual_seed(0)
-    network = JSISNet(config.network, CATEGORIES).to(company.device)
-    objective = Objective(network, config.objective)
-    objective, moves = company.setup(
-        objective, optimizer(network, config.optim, config.objective.weights.l2)
-    )
-    return steps(
-        company,
-        objective,
-        moves,
-        repeat([batch]),
-        config.optim,
-        first=0,
-        length=config.train.steps,
-        seed=0,
-    )
 
 
 def peer_step(
@@ -157,7 +129,10 @@ def compare(
 ) -> dict[str, list[float]]:
     """Time all contestants; give seconds per photo."""
     contestants: dict[str, Callable[[], object]] = {
-        preset: training(settings(preset), batch, precision).__next__ for preset in presets
+        preset: training_steps(
+            settings(preset, f"--train.precision={precision}"), CATEGORIES, batch
+        ).__next__
+        for preset in presets
     }
     contestants["Mask R-CNN"] = detector(batch, precision)
     contestants["DeepLabV3"] = segmenter(batch, precision)

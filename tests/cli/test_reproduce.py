@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import networks
 import runs
 from jsisnet import saved_model
 from jsisnet.cli.app import run
+from jsisnet.config import read_config, to_yaml
 from jsisnet.experiments.merge_ablation import UNCHANGED
 from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.saved_model import ModelConfig
@@ -38,7 +40,16 @@ def data(tiny):
     return ["--images", str(tiny.images), "--annotations", str(tiny.annotations)]
 
 
-NAMES = ("table1", "table2", "table3", "table4", "figure1", "figure3", "merge-ablation")
+NAMES = (
+    "table1",
+    "table2",
+    "table3",
+    "table4",
+    "figure1",
+    "figure3",
+    "speed",
+    "merge-ablation",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +78,8 @@ def test_table_1_stands_beside_the_papers(model, data, tmp_path, capsys):
     result = json.loads(out.read_text())
     assert set(result) == {"all", "things", "stuff"}
     assert f"{result['all']['pq']:.2f}" in shown
-    assert "the paper, vistas-val" in shown
+    assert "measured on 6 photos" in shown
+    assert "the paper on vistas-val" in shown
     assert [line.split() for line in shown.splitlines()][-2] == ["Stuff", "27.50", "66.90", "35.80"]
 
 
@@ -114,7 +126,7 @@ def test_table_4_gives_recall_by_number_and_size(model, data, tmp_path, capsys):
     shown = capsys.readouterr().out
     result = json.loads(out.read_text())
     assert {"all", "small", "medium", "large", "proposals"} == set(result)
-    assert "the paper, coco-val: 82.7" in shown
+    assert "the paper on coco-val: 82.7" in shown
 
 
 def test_the_merge_is_taken_apart(model, data, tmp_path, capsys):
@@ -174,3 +186,100 @@ def test_a_figure_of_no_photo_is_refused(model, tmp_path, capsys):
     assert run(["reproduce", "figure3", "nowhere.jpg", "--out", out, "--model", model()]) == 1
 
     assert capsys.readouterr().err.count("no photo found: nowhere.jpg") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "expected --images and --annotations, --root, or --tiny"),
+        (["--images", "photos"], "expected --images and --annotations, --root, or --tiny"),
+        (["--tiny", "--images", "photos"], "--images and --tiny exclude each other"),
+        (["--root", "coco", "--tiny"], "--root and --tiny exclude each other"),
+        (["--root", "."], "is neither COCO nor Mapillary Vistas; expected annotations/"),
+    ],
+)
+@pytest.mark.parametrize("name", ["table1", "table4", "merge-ablation"])
+def test_one_data_set_is_chosen(name, options, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["reproduce", name, *options]) == 1
+
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["table2", "table3", "speed"])
+def test_settings_or_generated_scenes_are_chosen(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["reproduce", name]) == 1
+    assert run(["reproduce", name, "tiny.yaml", "--tiny"]) == 1
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("jsisnet: expected CONFIG")
+    assert second == "jsisnet: tiny.yaml and --tiny exclude each other"
+
+
+def test_a_figure_shows_photos_or_scenes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["reproduce", "figure3", "photo.jpg", "--tiny", "--out", "a.png"]) == 1
+
+    assert "photo.jpg and --tiny exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations", "name"),
+    [
+        ("val2017", "annotations/panoptic_val2017.json", "coco-val"),
+        ("validation/images", "validation/panoptic/panoptic_2018.json", "vistas-val"),
+        ("validation/images", "validation/v1.2/panoptic/panoptic_2018.json", "vistas-val"),
+    ],
+)
+def test_the_papers_data_are_found_as_they_unpack(images, annotations, name, model, tiny, capsys):
+    root = tiny.images.parent / "data"
+    pngs = (root / annotations).parent
+    pngs = pngs / "panoptic_val2017" if name == "coco-val" else pngs
+    shutil.copytree(tiny.images, root / images)
+    shutil.copytree(tiny.annotations.with_suffix(""), pngs)
+    shutil.copy(tiny.annotations, root / annotations)
+
+    assert run(["reproduce", "table1", "--root", str(root), "--model", model()]) == 0
+
+    assert f"the paper on {name}" in capsys.readouterr().out
+
+
+@pytest.fixture
+def config(tiny, tmp_path):
+    path = runs.write_config(tmp_path / "street.yaml", tiny, steps=4)
+    settings = read_config(path)
+    path.write_text(to_yaml(replace(settings, train=replace(settings.train, log_every=1))))
+    return path
+
+
+def test_table_3_needs_validation_data(config, tmp_path, capsys):
+    settings = read_config(config)
+    config.write_text(to_yaml(replace(settings, validation=None)))
+
+    assert run(["reproduce", "table3", str(config), "--out", str(tmp_path / "runs")]) == 1
+
+    assert capsys.readouterr().err == (
+        "jsisnet: validation is missing; Table 3 is measured on it\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--devices.count", "2"], "measured on one device"),
+        (["--train.log-every", "4"], "a training of 4 steps has a single line"),
+    ],
+)
+def test_what_can_not_be_measured_is_refused_before_any_training(
+    config, tmp_path, capsys, options, message
+):
+    out = tmp_path / "runs"
+
+    assert run(["reproduce", "table3", str(config), "--out", str(out), *options]) == 1
+
+    assert message in capsys.readouterr().err
+    assert not out.exists()

@@ -1,6 +1,6 @@
 """Results as tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -11,6 +11,7 @@ from jsisnet.experiments.spread import Spread
 from jsisnet.panoptic import PanopticMap
 
 if TYPE_CHECKING:
+    from jsisnet.experiments.speed import Cost
     from jsisnet.experiments.table2 import Term
 
 NONE = "-"
@@ -167,6 +168,16 @@ def experiment_table(rows: Mapping[str, Mapping[str, Spread | None]]) -> Table:
     made = table("", *(f">{_OF_EXPERIMENTS[figure]}" for figure in figures))
     for name, row in rows.items():
         made.add_row(name, *(_spread(row[figure]) for figure in figures))
+    return made
+
+
+def costs(rows: Iterable["Cost"]) -> Table:
+    """Show what one network and two cost, and the ratio."""
+    made = table("", ">joint", ">semantic", ">instance", ">both", ">joint / both")
+    for cost in rows:
+        each = (cost.joint, cost.semantic, cost.instance, cost.both)
+        figures = ["" if value is None else f"{value:.1f}" for value in each]
+        made.add_row(f"{cost.name}, {cost.unit}", *figures, f"{cost.ratio:.2f}")
     return made
 
 

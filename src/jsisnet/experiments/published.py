@@ -1,9 +1,11 @@
-"""Figures of the paper, for comparison.
+"""Figures of the paper, for comparison, and where its data lie.
 
 Reference:
     de Geus et al., arXiv 1809.02110, section 4.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 DataName = Literal["coco-val", "coco-test-dev", "vistas-val"]
@@ -22,6 +24,53 @@ _TABLE_1: dict[DataName, tuple[tuple[float, float, float], ...]] = {
 
 TABLE_4: dict[DataName, float] = {"coco-val": 82.7, "vistas-val": 36.3}
 """Mean recall of the region proposals in percent; of how many, the paper does not say."""
+
+
+_VALIDATION: tuple[tuple[DataName, str, str, str | None], ...] = (
+    ("coco-val", "val2017", "annotations/panoptic_val2017.json", None),
+    (
+        "vistas-val",
+        "validation/images",
+        "validation/panoptic/panoptic_2018.json",
+        "validation/panoptic",
+    ),
+    (
+        "vistas-val",
+        "validation/images",
+        "validation/v1.2/panoptic/panoptic_2018.json",
+        "validation/v1.2/panoptic",
+    ),
+)
+"""Photos, annotations and PNGs of the parts to validate on, as the archives unpack."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Where a part of the paper's data lies."""
+
+    name: DataName
+    images: Path
+    annotations: Path
+    pngs: Path | None
+    """`None` if they are in the folder that is named like the annotations."""
+
+
+def validation_part(root: Path) -> Part:
+    """Find the photos to validate on in a folder of COCO or of Mapillary Vistas.
+
+    Raises:
+        ValueError: If the folder is neither.
+    """
+    for name, images, annotations, pngs in _VALIDATION:
+        if (root / annotations).is_file():
+            return Part(
+                name=name,
+                images=root / images,
+                annotations=root / annotations,
+                pngs=None if pngs is None else root / pngs,
+            )
+    expected = " or ".join(annotations for _, _, annotations, _ in _VALIDATION[:2])
+    raise ValueError(f"{root}: is neither COCO nor Mapillary Vistas; expected {expected} in there")
 
 
 def table1(name: DataName) -> dict[str, dict[str, float]]:

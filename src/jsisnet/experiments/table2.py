@@ -6,9 +6,7 @@ import torch
 
 from jsisnet import trainer
 from jsisnet.config import RunConfig
-from jsisnet.data.sample import collate
-from jsisnet.data.sampler import Stream
-from jsisnet.data.sources import Sources
+from jsisnet.experiments.first_batch import first_batch
 from jsisnet.training.objective import Objective
 
 PAPER = {
@@ -40,10 +38,8 @@ def first_step(config: RunConfig) -> tuple[Term, ...]:
     Raises:
         ValueError: If data or starting weights are missing or damaged.
     """
-    samples = Sources(config.sources())
-    network = trainer.new_network(config, samples.categories).train()
-    stream = Stream(samples, config.augment, seed=config.train.seed)
-    batch = collate([stream[position] for position in range(config.train.batch_size)])
+    categories, batch, _ = first_batch(config)
+    network = trainer.new_network(config, categories).train()
     with torch.no_grad():
         losses = Objective(network, config.objective)(batch)
     weights = config.objective.weights

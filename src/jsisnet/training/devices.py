@@ -1,14 +1,11 @@
 """The processes and devices that a training runs on."""
 
 import os
-import resource
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import parent_process
-from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Literal, TypeVar
 
@@ -19,6 +16,8 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import distributed
+
+from jsisnet.memory import most_memory
 
 Data = TypeVar("Data")
 
@@ -164,13 +163,7 @@ def peak_memory(device: torch.device) -> float:
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    status = Path("/proc/self/status")
-    if status.exists():
-        # On Linux, getrusage begins with the peak of the process that started this one.
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) / 2**10
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (2**20 if sys.platform == "darwin" else 2**10)
+    return most_memory()
 
 
 def _outlive_parent_by_nothing() -> None:

@@ -8,13 +8,14 @@ app = App(
     help_format="plaintext",
 )
 for name, home, usage in (
-    ("table1", "measured", "--images DIR --annotations FILE"),
-    ("table2", "trained", "CONFIG"),
-    ("table3", "trained", "CONFIG"),
-    ("table4", "measured", "--images DIR --annotations FILE"),
-    ("figure1", "figures", "IMAGE --out FILE"),
-    ("figure3", "figures", "IMAGE... --out FILE"),
-    ("merge-ablation", "measured", "--images DIR --annotations FILE"),
+    ("table1", "measured", "--tiny|--root DIR"),
+    ("table2", "trained", "--tiny|CONFIG"),
+    ("table3", "trained", "--tiny|CONFIG"),
+    ("table4", "measured", "--tiny|--root DIR"),
+    ("figure1", "figures", "--tiny|IMAGE --out FILE"),
+    ("figure3", "figures", "--tiny|IMAGE... --out FILE"),
+    ("speed", "trained", "--tiny|CONFIG"),
+    ("merge-ablation", "measured", "--tiny|--root DIR"),
 ):
     # By its path, so that only the command that is called is imported.
     command = f"jsisnet.cli.reproduce.{home}:{name.replace('-', '_')}"

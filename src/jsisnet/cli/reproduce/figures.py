@@ -1,55 +1,59 @@
 """The paper's figures."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
-from jsisnet.cli.options import Device, File, Model, Overrides
+from jsisnet.cli.options import File, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
-from jsisnet.cli.photos import find
+from jsisnet.cli.photos import Photo, find
+from jsisnet.cli.reproduce.scenes import Network, Scenes
+
+_ROWS = 4
+"""Generated scenes in Figure 3."""
 
 
 def figure1(
-    image: Annotated[str, Parameter(name="IMAGE")],
+    image: Annotated[str | None, Parameter(name="IMAGE", show_default=False)] = None,
     /,
     *,
     out: File,
-    model: Model = "coco",
-    device: Device = None,
+    network: Network = Network(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> None:
     """Draw a photo, its panoptic map, and what each branch says by itself: Figure 1.
 
     For example
         jsisnet reproduce figure1 photo.jpg --out figure1.png
+        jsisnet reproduce figure1 --tiny --out figure1.png
 
     Args:
-        image: The photo.
+        image: The photo; with --tiny, a generated scene.
         out: Picture to write, .png or .jpg.
-        model: Name of an embedded model, or a model or run folder.
-        device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
+        network: The network, and whether a generated scene takes the place of the photo.
         overrides: Settings that win over the model's own.
     """
-    from jsisnet.cli.models import load
     from jsisnet.data.images import read_image
     from jsisnet.experiments.figures import figure1 as drawn
     from jsisnet.formats.pictures import write_picture
 
-    photos = find([image]).photos
+    given = () if image is None else (image,)
+    photos = _found(given, network, 1, out)
     if len(photos) != 1:
         raise ValueError(f"{image} stands for {len(photos)} photos; expected one")
-    refuse_to_replace([photos[0].path], [out])
+    predictor = network.ready(overrides)
     photo = read_image(photos[0].path, upright=True)
-    write_picture(drawn(photo, load(model, overrides, device)), out)
+    write_picture(drawn(photo, predictor), out)
     display(f"look at {out}")
 
 
 def figure3(
     *images: Annotated[str, Parameter(name="IMAGE")],
     out: File,
-    model: Model = "coco",
-    device: Device = None,
+    network: Network = Network(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> None:
     """Draw photos with their panoptic maps beside them: Figure 3.
@@ -57,29 +61,40 @@ def figure3(
     For example
         jsisnet reproduce figure3 photos --out figure3.jpg
         jsisnet reproduce figure3 a.jpg b.jpg --out figure3.png
+        jsisnet reproduce figure3 --tiny --out figure3.png
 
     Args:
-        images: Photos, folders of photos, or patterns.
+        images: Photos, folders of photos, or patterns; with --tiny, generated scenes.
         out: Picture to write, .png or .jpg.
-        model: Name of an embedded model, or a model or run folder.
-        device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
+        network: The network, and whether generated scenes take the place of the photos.
         overrides: Settings that win over the model's own.
     """
-    from jsisnet.cli.models import load
     from jsisnet.data.images import read_image
     from jsisnet.experiments.figures import figure3 as drawn
     from jsisnet.formats.pictures import write_picture
 
-    found = find(images)
-    if found.unmatched:
-        raise ValueError(f"{found.unmatched[0]}: no photo found")
-    refuse_to_replace([photo.path for photo in found.photos], [out])
-    predictor = load(model, overrides, device)
+    photos = _found(images, network, _ROWS, out)
+    predictor = network.ready(overrides)
     with progress("photos") as advance:
         rows = []
-        for done, photo in enumerate(found.photos, 1):
+        for done, photo in enumerate(photos, 1):
             rows.append((photo.name, read_image(photo.path, upright=True)))
-            advance(done, len(found.photos))
+            advance(done, len(photos))
         picture = drawn(rows, predictor)
     write_picture(picture, out)
     display(f"look at {out}")
+
+
+def _found(images: Sequence[str], scenes: Scenes, count: int, out: Path) -> Sequence[Photo]:
+    """Find the photos to draw, or so many generated scenes."""
+    if scenes.tiny:
+        if images:
+            raise ValueError(f"{images[0]} and --tiny exclude each other")
+        photos = find([str(scenes.drawn().photos)]).photos[:count]
+    else:
+        found = find(images)
+        if found.unmatched:
+            raise ValueError(f"{found.unmatched[0]}: no photo found")
+        photos = found.photos
+    refuse_to_replace([photo.path for photo in photos], [out])
+    return photos

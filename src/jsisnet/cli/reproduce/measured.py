@@ -1,5 +1,6 @@
 """Experiments that measure a model."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,71 +8,81 @@ from cyclopts import Parameter
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
-from jsisnet.cli.options import Device, File, Flag, Folder, Model, Overrides
-from jsisnet.experiments.published import TABLE_4, DataName
+from jsisnet.cli.options import File, Flag, Folder, Overrides
+from jsisnet.cli.reproduce.scenes import Network, Scenes
+from jsisnet.experiments.published import TABLE_4, DataName, validation_part
 from jsisnet.experiments.published import table1 as published_table1
 
 if TYPE_CHECKING:
     from jsisnet.data.dataset import PanopticDataset
     from jsisnet.predictor import Predictor
 
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Photos:
+    """Where photos and their truth are."""
+
+    images: Folder | None = None
+    """Folder of the photos."""
+
+    annotations: File | None = None
+    """COCO panoptic JSON file."""
+
+    pngs: Folder | None = None
+    """Folder of the annotations' PNGs. Default: named like the JSON file, beside it."""
+
+    root: Folder | None = None
+    """COCO or Vistas as it unpacks, in place of the options above; its validation part is used."""
+
+    recount_areas: Flag = False
+    """Accept annotations whose areas differ from their PNGs."""
+
+
 Beside = Annotated[DataName | None, Parameter(name="--beside")]
 """Whose figures of the paper stand beside those that were measured."""
 
 
-def table1(  # noqa: PLR0913 - the parts of a command line
+def table1(
     *,
-    images: Folder,
-    annotations: File,
-    pngs: Folder | None = None,
-    model: Model = "coco",
+    photos: Photos = Photos(),
+    network: Network = Network(),  # noqa: B008 - frozen
     beside: Beside = None,
     json: File | None = None,
-    recount_areas: Flag = False,
-    device: Device = None,
     overrides: Overrides = (),
 ) -> None:
     """Measure PQ, SQ and RQ for all, things and stuff, as the paper's Table 1.
 
-    The paper's own figures stand beside them with --beside; they were measured
-    on other data or with another network unless yours are the same.
+    The paper's own figures stand beside them. They were measured on other data
+    or with another network unless yours are the same.
 
     For example
-        jsisnet reproduce table1 --images val2017 --annotations panoptic_val2017.json
-            --model runs/coco --beside coco-val
+        jsisnet reproduce table1 --tiny
+        jsisnet reproduce table1 --root coco --model runs/coco
+        jsisnet reproduce table1 --images photos --annotations truth.json
 
     Args:
-        images: Folder of the photos.
-        annotations: COCO panoptic JSON file.
-        pngs: Folder of the annotations' PNGs. Default: named like the JSON file, beside it.
-        model: Name of an embedded model, or a model or run folder.
-        beside: Data of the paper.
+        photos: The data.
+        network: The network, and whether generated scenes take the place of the data.
+        beside: Data of the paper. Default: vistas-val for Mapillary Vistas, or else coco-val.
         json: File that receives the numbers, as percentages.
-        recount_areas: Accept annotations whose areas differ from their PNGs.
-        device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
         overrides: Settings that win over the model's own.
     """
-    predictor, dataset = _opened(
-        images, annotations, pngs, model, overrides, device, recount_areas=recount_areas
-    )
+    predictor, dataset, data = _opened(photos, network, overrides)
     result = _evaluated(predictor, dataset)
-    display(tables.quality(result, "measured"))
-    if beside is not None:
-        display(tables.quality(published_table1(beside), f"the paper, {beside}"))
+    published = beside or data
+    display(tables.quality(result, f"measured on {len(dataset)} photos"))
+    display(tables.quality(published_table1(published), f"the paper on {published}"))
     if json is not None:
         write_json({name: result[name] for name in ("all", "things", "stuff")}, json)
 
 
-def table4(  # noqa: PLR0913 - the parts of a command line
+def table4(
     *,
-    images: Folder,
-    annotations: File,
-    pngs: Folder | None = None,
-    model: Model = "coco",
+    photos: Photos = Photos(),
+    network: Network = Network(),  # noqa: B008 - frozen
     beside: Beside = None,
     json: File | None = None,
-    recount_areas: Flag = False,
-    device: Device = None,
     overrides: Overrides = (),
 ) -> None:
     """Measure the mean recall of the region proposals, as the paper's Table 4.
@@ -80,44 +91,35 @@ def table4(  # noqa: PLR0913 - the parts of a command line
     of the objects, which its section 4.2 speaks about.
 
     For example
-        jsisnet reproduce table4 --images val2017 --annotations panoptic_val2017.json
-            --model runs/coco --beside coco-val
+        jsisnet reproduce table4 --tiny
+        jsisnet reproduce table4 --root coco --model runs/coco
+        jsisnet reproduce table4 --images photos --annotations truth.json
 
     Args:
-        images: Folder of the photos.
-        annotations: COCO panoptic JSON file.
-        pngs: Folder of the annotations' PNGs. Default: named like the JSON file, beside it.
-        model: Name of an embedded model, or a model or run folder.
-        beside: Data of the paper.
+        photos: The data.
+        network: The network, and whether generated scenes take the place of the data.
+        beside: Data of the paper. Default: vistas-val for Mapillary Vistas, or else coco-val.
         json: File that receives the numbers, as percentages.
-        recount_areas: Accept annotations whose areas differ from their PNGs.
-        device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
         overrides: Settings that win over the model's own.
     """
     if beside is not None and beside not in TABLE_4:
         raise ValueError(f"Table 4 has no {beside}; expected {' or '.join(TABLE_4)}")
-    predictor, dataset = _opened(
-        images, annotations, pngs, model, overrides, device, recount_areas=recount_areas
-    )
+    predictor, dataset, data = _opened(photos, network, overrides)
     result = _evaluated(predictor, dataset)
     if "rpn_recall" not in result:
-        raise ValueError(f"{model}: has no instance branch; expected one that proposes regions")
+        raise ValueError("the model has no instance branch; expected one that proposes regions")
+    published = beside or data
     display(tables.proposal_recall(result))
-    if beside is not None:
-        display(f"the paper, {beside}: {TABLE_4[beside]:.1f}, of how many it does not say")
+    display(f"the paper on {published}: {TABLE_4[published]:.1f}, of how many it does not say")
     if json is not None:
         write_json(result["rpn_recall"], json)
 
 
-def merge_ablation(  # noqa: PLR0913 - the parts of a command line
+def merge_ablation(
     *,
-    images: Folder,
-    annotations: File,
-    pngs: Folder | None = None,
-    model: Model = "coco",
+    photos: Photos = Photos(),
+    network: Network = Network(),  # noqa: B008 - frozen
     json: File | None = None,
-    recount_areas: Flag = False,
-    device: Device = None,
     overrides: Overrides = (),
 ) -> None:
     """Measure what each heuristic of the merge (section 2.2) is worth.
@@ -126,25 +128,20 @@ def merge_ablation(  # noqa: PLR0913 - the parts of a command line
     and by these with one of them changed.
 
     For example
-        jsisnet reproduce merge-ablation --images val2017
-            --annotations panoptic_val2017.json --model runs/coco
+        jsisnet reproduce merge-ablation --tiny
+        jsisnet reproduce merge-ablation --root coco --model runs/coco
+        jsisnet reproduce merge-ablation --images photos --annotations truth.json
 
     Args:
-        images: Folder of the photos.
-        annotations: COCO panoptic JSON file.
-        pngs: Folder of the annotations' PNGs. Default: named like the JSON file, beside it.
-        model: Name of an embedded model, or a model or run folder.
+        photos: The data.
+        network: The network, and whether generated scenes take the place of the data.
         json: File that receives the numbers, as percentages.
-        recount_areas: Accept annotations whose areas differ from their PNGs.
-        device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
         overrides: Settings that win over the model's own.
     """
     from jsisnet.evaluation.panoptic_quality import summary
     from jsisnet.experiments.merge_ablation import ablate
 
-    predictor, dataset = _opened(
-        images, annotations, pngs, model, overrides, device, recount_areas=recount_areas
-    )
+    predictor, dataset, _ = _opened(photos, network, overrides)
     with progress("photos") as advance:
         found = ablate(predictor, dataset, on_image=advance)
     result = {name: summary(quality, predictor.categories) for name, quality in found.items()}
@@ -154,20 +151,32 @@ def merge_ablation(  # noqa: PLR0913 - the parts of a command line
         write_json({n: {group: r[group] for group in groups} for n, r in result.items()}, json)
 
 
-def _opened(  # noqa: PLR0913 - what the commands have in common
-    images: Path,
-    annotations: Path,
-    pngs: Path | None,
-    model: str,
-    overrides: tuple[str, ...],
-    device: str | None,
-    *,
-    recount_areas: bool,
-) -> "tuple[Predictor, PanopticDataset]":
-    from jsisnet.cli.models import load, measured_on
+def _opened(
+    photos: Photos, network: Network, overrides: tuple[str, ...]
+) -> "tuple[Predictor, PanopticDataset, DataName]":
+    """Open network and data, and tell which data of the paper these are most like."""
+    from jsisnet.cli.models import measured_on
 
-    predictor = load(model, overrides, device)
-    return predictor, measured_on(predictor, images, annotations, pngs, recount_areas=recount_areas)
+    images, annotations, pngs, published = _places(photos, network)
+    predictor = network.ready(overrides)
+    dataset = measured_on(predictor, images, annotations, pngs, recount_areas=photos.recount_areas)
+    return predictor, dataset, published
+
+
+def _places(photos: Photos, scenes: Scenes) -> tuple[Path, Path, Path | None, DataName]:
+    own = [f"--{name}" for name in ("images", "annotations", "pngs") if getattr(photos, name)]
+    chosen = [*own[:1], *["--root"] * (photos.root is not None), *["--tiny"] * scenes.tiny]
+    if len(chosen) > 1:
+        raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other")
+    if scenes.tiny:
+        made = scenes.drawn()
+        return made.photos, made.annotations, None, "coco-val"
+    if photos.root is not None:
+        part = validation_part(photos.root)
+        return part.images, part.annotations, part.pngs, part.name
+    if photos.images is None or photos.annotations is None:
+        raise ValueError("expected --images and --annotations, --root, or --tiny")
+    return photos.images, photos.annotations, photos.pngs, "coco-val"
 
 
 def _evaluated(predictor: "Predictor", dataset: "PanopticDataset") -> dict[str, Any]:

@@ -1,20 +1,31 @@
-"""Experiments that train."""
+"""Experiments with the settings of a training."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from jsisnet.cli import tables
-from jsisnet.cli.console import display, write_json
+from jsisnet.cli.console import display, progress, write_json
 from jsisnet.cli.options import File, Folder, Overrides
+from jsisnet.cli.reproduce.scenes import Scenes
+
+if TYPE_CHECKING:
+    from jsisnet.config import RunConfig
+
+Config = Annotated[Path | None, Parameter(name="CONFIG", show_default=False)]
+"""YAML file with the settings of a training."""
+
+Count = Annotated[int, Parameter(metavar="NUMBER", validator=validators.Number(gte=1))]
+"""A number of things, at least one."""
 
 
 def table2(
-    config: Annotated[Path, Parameter(name="CONFIG")],
+    config: Config = None,
     /,
     *,
+    scenes: Scenes = Scenes(),  # noqa: B008 - frozen
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
@@ -24,18 +35,19 @@ def table2(
     up to the loss.
 
     For example
-        jsisnet reproduce table2 configs/coco.yaml --root coco
-        jsisnet reproduce table2 configs/camvid.yaml --root camvid --train.seed 1
+        jsisnet reproduce table2 --tiny
+        jsisnet reproduce table2 coco.yaml --root coco
+        jsisnet reproduce table2 camvid.yaml --root camvid --train.seed 1
 
     Args:
         config: YAML file with the settings of a training.
+        scenes: Whether to train on generated scenes, with tiny.yaml.
         json: File that receives the numbers.
         overrides: Settings that win over those of CONFIG.
     """
-    from jsisnet.config import read_config
     from jsisnet.experiments import table2 as experiment
 
-    terms = experiment.first_step(read_config(config, overrides))
+    terms = experiment.first_step(_settings(config, scenes, "tiny.yaml", overrides))
     display(tables.loss_terms(terms, experiment.PAPER))
     if json is not None:
         total = sum(term.value for term in terms)
@@ -43,11 +55,12 @@ def table2(
 
 
 def table3(
-    config: Annotated[Path, Parameter(name="CONFIG")],
+    config: Config = None,
     /,
     *,
+    scenes: Scenes = Scenes(),  # noqa: B008 - frozen
     out: Folder | None = None,
-    seeds: Annotated[int, Parameter(metavar="NUMBER")] = 3,
+    seeds: Count = 3,
     json: File | None = None,
     overrides: Overrides = (),
 ) -> int:
@@ -59,25 +72,23 @@ def table3(
     stopped and begun again: what is done is not done twice.
 
     For example
-        jsisnet reproduce table3 configs/table3_camvid.yaml --root camvid
-        jsisnet reproduce table3 configs/table3_camvid.yaml --root camvid --seeds 5
-        jsisnet reproduce table3 configs/vistas_17_epochs.yaml --root vistas --seeds 1
+        jsisnet reproduce table3 --tiny
+        jsisnet reproduce table3 table3_camvid.yaml --root camvid --seeds 5
+        jsisnet reproduce table3 vistas_17_epochs.yaml --root vistas --seeds 1
 
     Args:
         config: YAML file with the settings of the joint network.
-        out: Folder of all runs. Default: runs/ and the stem of CONFIG.
+        scenes: Whether to train on generated scenes, with table3_tiny.yaml.
+        out: Folder of all runs. Default: runs/ and the stem of CONFIG; with --tiny, in --runs.
         seeds: Trainings of each network, with the seeds 0, 1, and so on.
         json: Also write the figures of each seed and of all to this file.
         overrides: Settings that win over those of CONFIG.
     """
     from jsisnet.cli.training import listening
-    from jsisnet.config import read_config
     from jsisnet.experiments import table3 as experiment
 
-    if seeds < 1:
-        raise ValueError(f"--seeds is {seeds}; expected 1 or more")
-    folder = Path("runs", config.stem) if out is None else out
-    settings = read_config(config, overrides)
+    settings = _settings(config, scenes, "table3_tiny.yaml", overrides)
+    folder = out or (scenes.runs / "table3" if config is None else Path("runs", config.stem))
     done: dict[str, dict[str, experiment.Row]] = {}
     for seed, rows in experiment.reproduce(settings, folder, range(seeds), listening):
         done[str(seed)] = rows
@@ -94,3 +105,65 @@ def table3(
         }
         write_json({"experiment": "table3", "seeds": each, "all": mean}, json)
     return 0
+
+
+def speed(
+    config: Config = None,
+    /,
+    *,
+    scenes: Scenes = Scenes(),  # noqa: B008 - frozen
+    rounds: Count = 3,
+    processes: Annotated[int, Parameter(metavar="NUMBER", validator=validators.Number(gte=0))] = 1,
+    json: File | None = None,
+    overrides: Overrides = (),
+) -> None:
+    """Compare what one network costs with what two cost: the paper's claim.
+
+    A training step on the first photos, and the prediction of the first one, in
+    time and memory, from random weights. The paper says "faster and more memory
+    efficient", without a figure.
+
+    For example
+        jsisnet reproduce speed --tiny
+        jsisnet reproduce speed lite.yaml --data.images val2017
+            --data.annotations panoptic_val2017.json
+        jsisnet reproduce speed vistas.yaml --root vistas --processes 3
+
+    Args:
+        config: YAML file with the settings of the joint network.
+        scenes: Whether to use generated scenes, with tiny.yaml.
+        rounds: How often each network takes its turn; the median counts.
+        processes: How often memory is measured, each time in processes of its own; 0 for never.
+        json: File that receives the figures.
+        overrides: Settings that win over those of CONFIG.
+    """
+    from jsisnet.experiments import speed as experiment
+    from jsisnet.experiments.first_batch import first_batch
+
+    settings = _settings(config, scenes, "tiny.yaml", overrides)
+    categories, batch, photo = first_batch(settings)
+    work = experiment.Work(config=settings, categories=categories, batch=batch, photo=photo)
+    effort = experiment.Effort(rounds=rounds, processes=processes)
+    with progress("measurements") as advance:
+        costs = list(experiment.compare(work, effort, on_part=advance))
+    size = "x".join(map(str, settings.augment.size))
+    display(f"{settings.train.batch_size} photos of {size} in a step")
+    display(tables.costs(costs))
+    if json is not None:
+        rows = [asdict(cost) | {"ratio": cost.ratio} for cost in costs]
+        write_json({"experiment": "speed", "costs": rows}, json)
+
+
+def _settings(
+    config: Path | None, scenes: Scenes, tiny: str, overrides: tuple[str, ...]
+) -> "RunConfig":
+    """Read the settings, of which there are those of CONFIG or those for generated scenes."""
+    from jsisnet.config import read_config
+
+    if scenes.tiny and config is not None:
+        raise ValueError(f"{config} and --tiny exclude each other")
+    if config is not None:
+        return read_config(config, overrides)
+    if not scenes.tiny:
+        raise ValueError("expected CONFIG, a YAML file with the settings of a training, or --tiny")
+    return scenes.drawn().config(tiny, overrides)

@@ -1,0 +1,30 @@
+import time
+
+from jsisnet.experiments.measuring import Memory, in_own_process, in_turn, memory_of
+
+
+def test_contestants_take_turns_and_the_first_round_does_not_count():
+    calls = []
+
+    seconds = in_turn(2, a=lambda: calls.append("a"), b=lambda: calls.append("b"))
+
+    assert calls == ["a", "b"] * 3
+    assert [len(each) for each in seconds.values()] == [2, 2]
+
+
+def test_a_run_ends_when_its_device_is_done():
+    seconds = in_turn(1, lambda: time.sleep(0.02), quick=lambda: None)
+
+    assert seconds["quick"][0] >= 0.02
+
+
+def need(megabytes: int) -> Memory:
+    return memory_of(lambda: bytearray(megabytes * 2**20))
+
+
+def test_memory_is_that_of_a_process_of_its_own():
+    less, more = (in_own_process(need, megabytes) for megabytes in (50, 150))
+
+    assert 45 < less.increase < 75
+    assert 95 < more.increase - less.increase < 105
+    assert less.whole > less.increase

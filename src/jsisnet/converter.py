@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from jsisnet.categories import Categories
 from jsisnet.evaluation.shared_work import in_order
 from jsisnet.formats import categories as category_entries
 from jsisnet.formats import fields, journal
@@ -58,6 +59,8 @@ def convert(
             done.add(line)
             on_image(done.count, total)
         lost = _lost(done)
+        if target.instances is not None:
+            _write_instances(done, target, target.folder / target.instances)
         _write_index(done, target, target.folder / target.index)
     done.path.unlink()
     return lost
@@ -92,6 +95,7 @@ class _Work:
         return {
             "image": {"id": record.image_id, "file_name": record.name, **size},
             "annotation": written.annotation,
+            "instances": written.instances,
             "lost": {**written.lost, EMPTY: empty},
         }
 
@@ -134,19 +138,33 @@ def _lost(lines: Iterable[Entry]) -> Mapping[str, int]:
 
 
 def _write_index(done: Journal, target: Target, path: Path) -> None:
+    annotations = (
+        {"image_id": fields.entry(line["image"])["id"], **fields.entry(line["annotation"])}
+        for line in done
+        if line["annotation"] is not None
+    )
+    _write(path, done, annotations, target.categories)
+
+
+def _write_instances(done: Journal, target: Target, path: Path) -> None:
+    things = (
+        {"image_id": fields.entry(line["image"])["id"], **fields.entry(thing)}
+        for line in done
+        for thing in fields.items(line, "instances")
+    )
+    numbered = ({"id": number, **thing} for number, thing in enumerate(things, 1))
+    classes = Categories(tuple(c for c in target.categories if c.isthing))
+    _write(path, done, numbered, classes)
+
+
+def _write(path: Path, done: Journal, annotations: Iterable[Entry], categories: Categories) -> None:
     """Write line by line, so that memory doesn't grow with the number of segments."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('{"images": [')
         file.writelines(_joined(line["image"] for line in done))
-        described = (line for line in done if line["annotation"] is not None)
         file.write('\n],\n"annotations": [')
-        file.writelines(
-            _joined(
-                {"image_id": fields.entry(line["image"])["id"], **fields.entry(line["annotation"])}
-                for line in described
-            )
-        )
-        classes = json.dumps(category_entries.entries(target.categories))
+        file.writelines(_joined(annotations))
+        classes = json.dumps(category_entries.entries(categories))
         file.write(f'\n],\n"categories": {classes}}}\n')
 
 

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+import factories
 import planted
 from jsisnet.cli.app import run
 from jsisnet.cli.errors import STOPPED
@@ -120,5 +121,43 @@ def test_contradictions_are_refused(streets, capsys, more, reason):
     given = [text.format(streets=streets.json.parent, json=streets.json) for text in more]
 
     assert run(command(streets, *given)) == 1
+
+    assert reason in capsys.readouterr().err
+
+
+def test_other_formats_are_checked(tmp_path, capsys):
+    things = factories.tiny_instances(tmp_path / "tiny")
+    (things.images / "other1.png").unlink()
+    files = ("--annotations", str(things.annotations), "--images", str(things.images))
+
+    code = run(["data", "check", "--format", "coco-instances", *files, "--json", f"{tmp_path}/f"])
+
+    out = capsys.readouterr().out.splitlines()
+    assert code == 1
+    assert out[0] == "error photo-missing: every photo is there (1 case)"
+    assert out[-1].startswith(f"{things.annotations}: 4 images, ")
+    found = json.loads((tmp_path / "f").read_text())
+    assert found["faults"][0]["rule"] == "photo-missing"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "reason"),
+    [
+        (("--annotations", "x"), "--images is missing; the format coco is checked with its photos"),
+        (("--images", "x"), "--annotations is missing"),
+        (("--images", "x", "--annotations", "y", "--root", "z"), "--root means nothing to the"),
+        (("--format", "vistas", "--root", "x"), "--split is missing; the format vistas needs it"),
+        (
+            ("--format", "vistas", "--root", "x", "--split", "y", "--fix", "z"),
+            "--fix repairs the format coco alone; `jsisnet data convert --from vistas` writes it",
+        ),
+        (
+            ("--format", "coco-instances", "--other", "x", "--other-images", "y"),
+            "--other means nothing to the format coco-instances",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_the_format_are_refused(capsys, tokens, reason):
+    assert run(["data", "check", *tokens]) == 1
 
     assert reason in capsys.readouterr().err

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from hotcoco import COCO
 from PIL import Image
 
 import factories
@@ -78,6 +79,50 @@ def test_outlines_of_things_become_maps(tmp_path):
     assert (source.records[0].read().ids == 0).any()
 
 
+def test_a_data_set_becomes_outlines_over_classes_and_comes_back(tiny, tmp_path, capsys):
+    tool, back, plain = (tmp_path / name for name in ("tool", "back", "plain"))
+
+    assert from_coco(tiny, tool, "--to", "coco-instances") == 0
+    told = capsys.readouterr().out.splitlines()
+    outlines = ("--from", "coco-instances", "--annotations", tool / "instances.json")
+    classes = ("--semantic", tool / "semantic", "--categories", tool / "index.json")
+    assert converted(*outlines, *classes, "--out", back) == 0
+    assert converted(*outlines, "--out", plain) == 0
+
+    assert told[1] == f"{tool}/instances.json lists their things"
+    truth = coco_source.panoptic(tiny.annotations)
+    for folder, thingness in ((back, {True, False}), (plain, {True})):
+        found = coco_source.panoptic(folder / "panoptic.json")
+        assert [r.name for r in found.records] == [r.name for r in truth.records]
+        for ours, theirs in zip(found.records, truth.records, strict=True):
+            kinds = [
+                sorted(
+                    (source.categories[s.label].name, s.iscrowd, int(area))
+                    for s, area in zip(panoptic.segments, panoptic.areas(), strict=True)
+                    if s.isthing in thingness
+                )
+                for source, panoptic in ((found, ours.read()), (truth, theirs.read()))
+            ]
+            assert kinds[0] == kinds[1]
+
+
+def test_a_file_of_instances_has_what_other_programs_expect(tiny, tmp_path):
+    assert from_coco(tiny, tmp_path / "out", "--to", "coco-instances") == 0
+
+    content = json.loads((tmp_path / "out/instances.json").read_text())
+    assert [entry["name"] for entry in content["categories"]] == ["person", "car", "bus"]
+    ids = [entry["id"] for entry in content["annotations"]]
+    assert ids == list(range(1, len(ids) + 1))
+    for entry in content["annotations"]:
+        assert entry.keys() == {
+            *("id", "image_id", "category_id", "iscrowd"),
+            *("area", "bbox", "segmentation"),
+        }
+    opened = COCO(str(tmp_path / "out/instances.json"))
+    masks = [opened.ann_to_mask(entry) for entry in content["annotations"]]
+    assert [int(mask.sum()) for mask in masks] == [e["area"] for e in content["annotations"]]
+
+
 def test_vistas_and_two_channels_are_read(tmp_path):
     labels = [{"name": "a", "readable": "A", "instances": True, "evaluate": True}]
     pngs = tmp_path / "vistas/training/v2.0/instances"
@@ -109,6 +154,17 @@ def test_vistas_and_two_channels_are_read(tmp_path):
         (
             ["--from", "coco-instances", "--annotations", "x", "--pngs", "y"],
             "--pngs means nothing to the format coco-instances",
+        ),
+        (
+            ["--from", "coco-instances", "--annotations", "x", "--semantic", "y"],
+            "--categories is missing; --semantic needs it",
+        ),
+        (
+            [
+                *("--from", "coco-instances", "--annotations", "x", "--categories", "y"),
+                *("--void", "1"),
+            ],
+            "--semantic is missing; --void speaks of its pixels",
         ),
         (["--from", "coco", "--annotations", "x.json"], "x.json: can't be read"),
         (["--from", "two-channel", "--pngs", "x", "--categories", "y.json"], "y.json: can't be"),

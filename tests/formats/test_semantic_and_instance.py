@@ -63,6 +63,15 @@ def test_things_without_instance_are_a_crowd(folders, listing):
     assert read(folders, listing) == [(CAR, False, 1), (CAR, True, 2), (ROAD, False, 2)]
 
 
+def test_classes_may_be_colors(folders, listing):
+    road, car, black = (128, 64, 128), (0, 0, 142), (0, 0, 0)
+    write(
+        folders, np.array([[road, car, car, black]], np.uint8), np.array([[0, 1, 2, 3]], np.uint8)
+    )
+
+    assert read(folders, listing) == [(CAR, False, 1), (CAR, False, 1), (ROAD, False, 1)]
+
+
 def test_a_missing_partner_is_named(folders, listing):
     write(folders, CLASSES, CLASSES)
     (folders[1] / "a.png").rename(folders[1] / "b.png")
@@ -75,7 +84,7 @@ def test_a_missing_partner_is_named(folders, listing):
     ("classes", "things", "message"),
     [
         (CLASSES, CLASSES[:, 1:], r"things/a\.png: is 1x5 pixels, but .*classes/a\.png is 1x6"),
-        (np.zeros((1, 1, 3), np.uint8), CLASSES, "classes/a.png: has 3 channels, expected one ch"),
+        (np.zeros((1, 6, 2), np.uint8), CLASSES, "classes/a.png: has 2 channels, expected one, or"),
         (CLASSES, np.zeros((1, 6, 4), np.uint8), "has 4 channels, expected one or three channels"),
         (CLASSES + 1, CLASSES, r"classes/a\.png: class 4 is none of the 6 categories"),
     ],

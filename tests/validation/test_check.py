@@ -8,8 +8,11 @@ from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.validation.check import Files, Report, check
 from jsisnet.validation.rules import Rule, Severity
 
-UNPLANTED = {Rule.JSON, Rule.NOTHING, Rule.CATEGORY_COUNT, Rule.PHOTO_LEAKED}
-"""Rules that have tests of their own, as they are about everything at once."""
+UNPLANTED = {
+    *(Rule.JSON, Rule.NOTHING, Rule.CATEGORY_COUNT, Rule.PHOTO_LEAKED),
+    *(Rule.MAP, Rule.HIDDEN),
+}
+"""Rules that have tests of their own, as they are about everything at once or other formats."""
 
 
 @pytest.fixture

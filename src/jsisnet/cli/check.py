@@ -1,18 +1,22 @@
 """The command that validates data sets."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, progress, say, write_json
+from jsisnet.cli.data_sources import Format, Places, opened, refuse_other_options
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
 from jsisnet.cli.options import File, Folder
 from jsisnet.cli.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
-    from jsisnet.validation.check import Report
+    from jsisnet.validation.check import Files
+    from jsisnet.validation.report import Report
 
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 """A positive number."""
@@ -20,9 +24,8 @@ Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 
 def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
     *,
-    images: Folder,
-    annotations: File,
-    pngs: Folder | None = None,
+    kind: Annotated[Format, Parameter(name="--format")] = "coco",
+    places: Places = Places(),  # noqa: B008 - frozen
     other: File | None = None,
     other_images: Folder | None = None,
     examples: Count = 5,
@@ -30,7 +33,7 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
     fix: Folder | None = None,
     processes: Count | None = None,
 ) -> int:
-    """Check a data set in COCO panoptic format, and repair it on demand.
+    """Check a data set, and repair one in COCO panoptic format on demand.
 
     An error stops a training or a scoring, or spoils it; a warning is most likely
     a mistake; a note is worth knowing. Exits with 1 if there are errors, and after
@@ -44,11 +47,12 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
         jsisnet data check --images train --annotations train.json --fix repaired
         jsisnet data check --images val --annotations val.json
             --other train.json --other-images train
+        jsisnet data check --format cityscapes --root cityscapes --split val
+            --images cityscapes/leftImg8bit/val
 
     Args:
-        images: Folder of the photos.
-        annotations: COCO panoptic JSON file.
-        pngs: Folder of its PNGs. Default: named like the JSON file, beside it.
+        kind: Format of the data set.
+        places: Where the parts of the data set are.
         other: COCO file of another part of the data, to find photos that are in both.
         other_images: Folder of its photos.
         examples: How many cases of each rule to tell.
@@ -57,24 +61,15 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
             was changed; the photos are not copied.
         processes: How many share the work. Default: one per core.
     """
-    from jsisnet.validation import check as checking
-
     if (other_images is None) != (other is None):
         raise ValueError("expected both --other and --other-images, or neither")
+    paths = [path for path in vars(places).values() if isinstance(path, Path)]
     if json is not None:
-        refuse_to_replace(filter(None, (annotations, other)), [json])
-    files = checking.Files(
-        images=images,
-        annotations=annotations,
-        pngs=pngs,
-        other_images=other_images,
-        other_annotations=other,
-    )
+        refuse_to_replace(filter(None, (*paths, other)), [json])
+    work = _work(kind, places, other, other_images, fix)
     try:
         with progress("images") as advance:
-            report = checking.check(
-                files,
-                copy=fix,
+            report = work(
                 kept=None if json is None else json.with_name(f".{json.name}.check"),
                 examples=examples,
                 processes=processes or os.cpu_count() or 1,
@@ -87,10 +82,47 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
     if json is not None:
         write_json(report.summary(), json)
-    _show(report, annotations)
+    _show(report, paths[0])
     if fix is None:
         return 0 if report.sound else FAILED
-    return _tell_of_copy(report, fix / annotations.name)
+    return _tell_of_copy(report, fix / paths[0].name)
+
+
+def _work(
+    kind: Format,
+    places: Places,
+    other: Path | None,
+    other_images: Path | None,
+    fix: Path | None,
+) -> Callable[..., "Report"]:
+    """Give the check of a format, which takes what is the same for all of them."""
+    from jsisnet.validation import check as checking
+
+    if kind == "coco":
+        return partial(checking.check, _files(places, other, other_images), copy=fix)
+    if fix is not None:
+        raise ValueError(
+            f"--fix repairs the format coco alone; `jsisnet data convert --from {kind}` writes it"
+        )
+    if other is not None:
+        raise ValueError(f"--other means nothing to the format {kind}")
+    return partial(checking.check_source, opened(kind, places))
+
+
+def _files(places: Places, other: Path | None, other_images: Path | None) -> "Files":
+    from jsisnet.validation.check import Files
+
+    refuse_other_options("coco", places)
+    assert places.annotations is not None  # it was asked for
+    if places.images is None:
+        raise ValueError("--images is missing; the format coco is checked with its photos")
+    return Files(
+        images=places.images,
+        annotations=places.annotations,
+        pngs=places.pngs,
+        other_images=other_images,
+        other_annotations=other,
+    )
 
 
 def _show(report: "Report", annotations: Path) -> None:

@@ -29,6 +29,9 @@ _COMMANDS = {
 names in anybody's files may hold them."""
 
 
+_MOST_NAMES = 10
+
+
 class _Visible(Console):
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - rich's own
         """Show what a terminal would obey."""
@@ -57,6 +60,12 @@ def display(*results: Table | str) -> None:
         if isinstance(result, Table):
             sys.stdout.write("\n")
             sys.stdout.flush()
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names, of many the first ones."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def live_console() -> Console:

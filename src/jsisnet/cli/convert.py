@@ -10,13 +10,16 @@ from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.data_sources import Format, Places, opened
 from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.options import Folder
-from jsisnet.formats import cityscapes, semantic_and_instance, targets, two_channel
+from jsisnet.formats import cityscapes, outlines, semantic_and_instance, targets, two_channel
 
-TargetFormat = Literal["coco", "two-channel", "semantic-and-instance", "cityscapes"]
+TargetFormat = Literal[
+    "coco", "coco-instances", "two-channel", "semantic-and-instance", "cityscapes"
+]
 """Names of the formats that are written."""
 
 _TARGETS: Mapping[TargetFormat, Callable[..., targets.Target]] = {
     "coco": targets.coco_target,
+    "coco-instances": outlines.target,
     "two-channel": two_channel.target,
     "semantic-and-instance": semantic_and_instance.target,
     "cityscapes": cityscapes.target,
@@ -48,13 +51,16 @@ def convert(
             --instances things --categories categories.json --out converted
         jsisnet data convert --from coco-instances
             --annotations instances_val2017.json --out converted
+        jsisnet data convert --from coco-instances --annotations instances.json
+            --semantic classes --categories classes.json --out converted
         jsisnet data convert --from coco --annotations panoptic_val2017.json
             --to two-channel --out converted
 
     Args:
         source: Format to read.
         target: Format to write.
-        out: New folder that receives the maps, and a JSON file with images and classes.
+        out: New folder that receives the maps, and a JSON file with images and classes;
+            of coco-instances, a second one with images, things and their classes.
         places: Where the parts of the data set are.
         processes: How many share the work; each holds a few maps. Default: one per core.
     """
@@ -78,4 +84,6 @@ def convert(
         f"{out / writer.index} lists {len(opened_source.records):,} maps of "
         f"{len(writer.categories)} classes"
     )
+    if writer.instances is not None:
+        display(f"{out / writer.instances} lists their things")
     return 0

@@ -11,10 +11,19 @@ for name, usage in (
     ("check", "--images DIR --annotations FILE"),
     ("convert", "--from FORMAT --to FORMAT --out DIR"),
     ("generate", "--out DIR"),
+    ("merge-classes", "--out DIR --by supercategory|--mapping FILE"),
+    ("split", "--annotations FILE --out DIR --parts NAME=SHARE..."),
+    ("stats", "[--format FORMAT]"),
 ):
     # By its path, so that only the command that is called is imported.
+    home = name.replace("-", "_")
     data.command(
-        f"jsisnet.cli.{name}:{name}",
+        f"jsisnet.cli.{home}:{home}",
         name=name,
         usage=f"Usage: jsisnet data {name} {usage} [OPTIONS]",
     )
+data.command(
+    "jsisnet.cli.data_show:show",
+    name="show",
+    usage="Usage: jsisnet data show [--format FORMAT] --out FILE [OPTIONS]",
+)

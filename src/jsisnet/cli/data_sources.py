@@ -12,6 +12,7 @@ from jsisnet.formats import (
     cityscapes,
     coco_source,
     map_listing,
+    outlines,
     semantic_and_instance,
     two_channel,
     vistas,
@@ -39,7 +40,7 @@ class Places:
     """The maps of two-channel; of coco, if they are not in the folder named like its file."""
 
     semantic: Archive | None = None
-    """The maps of classes, of semantic-and-instance."""
+    """The maps of classes, of semantic-and-instance and perhaps of coco-instances."""
 
     instances: Archive | None = None
     """The maps of instances, of semantic-and-instance."""
@@ -54,7 +55,7 @@ class Places:
     """Which annotations of vistas. Default: 1.2."""
 
     categories: File | None = None
-    """JSON file with the classes, whose ids are values of pixels, and perhaps with the images."""
+    """JSON file of classes, things and stuff, whose ids are values of pixels; may list images."""
 
     void: Annotated[tuple[int, ...] | None, Parameter(metavar="N", negative=())] = None
     """Values of pixels without a class. Default: 0 and 255, unless they are classes."""
@@ -73,7 +74,7 @@ _NEEDED: Mapping[Format, tuple[str, ...]] = {
 }
 _POSSIBLE: Mapping[Format, tuple[str, ...]] = {
     "coco": ("pngs", "images"),
-    "coco-instances": ("images",),
+    "coco-instances": ("categories", "semantic", "void", "images"),
     "vistas": ("version",),
     "cityscapes": ("categories", "images"),
     "two-channel": ("void", "images"),
@@ -88,7 +89,7 @@ def opened(kind: Format, places: Places) -> Source:
         ValueError: If an option is missing or means nothing to the format, or the data set breaks a
             rule.
     """
-    _refuse_other_options(kind, places)
+    refuse_other_options(kind, places)
     annotations, root = places.annotations or Path(), places.root or Path()
     split, images = places.split or "", places.images
     listing = None if places.categories is None else map_listing.read(places.categories)
@@ -96,7 +97,7 @@ def opened(kind: Format, places: Places) -> Source:
         case "coco", _:
             return coco_source.panoptic(annotations, pngs=places.pngs, images=images)
         case "coco-instances", _:
-            return coco_source.instances(annotations, images=images)
+            return _outlines(annotations, listing, places)
         case "vistas", _:
             return vistas.source(root, split, places.version or "1.2")
         case "cityscapes", _:
@@ -110,7 +111,21 @@ def opened(kind: Format, places: Places) -> Source:
     raise AssertionError("a format without its categories was refused before")
 
 
-def _refuse_other_options(kind: Format, places: Places) -> None:
+def _outlines(annotations: Path, listing: map_listing.MapListing | None, places: Places) -> Source:
+    images = places.images
+    if listing is None:
+        return coco_source.instances(annotations, images=images)
+    return outlines.source(
+        annotations, listing, semantic=places.semantic, images=images, void=places.void
+    )
+
+
+def refuse_other_options(kind: Format, places: Places) -> None:
+    """Notice options that are missing, or that mean nothing to a format.
+
+    Raises:
+        ValueError: If there are any; the message names one.
+    """
     given = [field.name for field in fields(places) if getattr(places, field.name) is not None]
     for name in _NEEDED[kind]:
         if name not in given:
@@ -118,3 +133,7 @@ def _refuse_other_options(kind: Format, places: Places) -> None:
     for name in given:
         if name not in _NEEDED[kind] + _POSSIBLE[kind]:
             raise ValueError(f"--{name} means nothing to the format {kind}")
+    if "semantic" in given and "categories" not in given:
+        raise ValueError("--categories is missing; --semantic needs it")
+    if kind == "coco-instances" and "void" in given and "semantic" not in given:
+        raise ValueError("--semantic is missing; --void speaks of its pixels")

@@ -1,7 +1,12 @@
 """Where commands may write."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jsisnet.cli.data_sources import Places
 
 
 def refuse_to_replace(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
@@ -22,3 +27,23 @@ def refuse_to_replace(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
             raise ValueError(
                 f"{output} is read here, so nothing is written to it; expected another"
             )
+
+
+def refuse_file_in(folder: Path, path: Path) -> None:
+    """Refuse to write over a file in a folder of the data."""
+    if path.exists() and path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path} lies in a folder of the data; expected another")
+
+
+def refuse_to_replace_data(places: "Places", outputs: Sequence[Path]) -> None:
+    """Refuse to write over a file of a data set.
+
+    Raises:
+        ValueError: Also if an output is another output or a folder; the message names it.
+    """
+    values = (getattr(places, field.name) for field in fields(places))
+    read = [value for value in values if isinstance(value, Path)]
+    refuse_to_replace(read, outputs)
+    for folder in filter(Path.is_dir, read):
+        for output in outputs:
+            refuse_file_in(folder, output)

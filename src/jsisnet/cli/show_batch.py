@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.options import File, Overrides
-from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.cli.outputs import refuse_file_in, refuse_to_replace
 
 _MAX_PIXELS = 30_000_000
 """Of the inputs on one page."""
@@ -33,9 +33,9 @@ def show_batch(
     --augment.min-scale 0.3 --augment.max-scale 3 what stronger augmentation does.
 
     For example
-        jsisnet show-batch configs/overfit.yaml --root coco
-        jsisnet show-batch configs/overfit.yaml --root coco --step 100 --count 4
-        jsisnet show-batch configs/overfit.yaml --root coco --augment.hue 0.2
+        jsisnet show-batch overfit.yaml --root coco
+        jsisnet show-batch overfit.yaml --root coco --step 100 --count 4
+        jsisnet show-batch overfit.yaml --root coco --augment.hue 0.2
 
     Args:
         config: YAML file with the settings of a training.
@@ -56,8 +56,9 @@ def show_batch(
     _check(positions, settings.augment.size)
     path = Path(f"{config.stem}_batch_{step}.png") if out is None else out
     for data in sources:
-        _refuse_file_in(data.images, path)
-        _refuse_file_in(data.pngs or Path(data.annotations).with_suffix(""), path)
+        maps = data.pngs or Path(data.annotations).with_suffix("")
+        for folder in (data.images, data.annotations, maps):
+            refuse_file_in(Path(folder), path)
     refuse_to_replace([config], [path])
     stream = Stream(Sources(sources), settings.augment, seed=settings.train.seed)
     with progress("photos") as advance:
@@ -74,9 +75,3 @@ def _check(positions: range, size: tuple[int, int]) -> None:
         raise ValueError(
             f"{len(positions)} photos are too many for a picture; expected --count {most} or less"
         )
-
-
-def _refuse_file_in(folder: Path | str, path: Path) -> None:
-    """Refuse to write over a file in a folder of the data."""
-    if path.exists() and path.resolve().is_relative_to(Path(folder).resolve()):
-        raise ValueError(f"{path} lies in a folder of the data; expected another")

@@ -113,6 +113,7 @@ class Target:
     """Maps to write."""
 
     index: ClassVar[str] = INDEX
+    instances: ClassVar[str | None] = None
     folder: Path
     """Receives them below ``gtFine``."""
 

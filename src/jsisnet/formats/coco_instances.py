@@ -106,9 +106,9 @@ def read_categories(path: Path) -> Categories:
 
 
 def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
-    """Draw the things of one image; what none of them covers is void.
+    """Draw the outlines of one image; what none of them covers is void.
 
-    Outlines may overlap, but a pixel belongs to one segment: where two things meet, the smaller
+    Outlines may overlap, but a pixel belongs to one segment: where two meet, the smaller
     one lies on top, because it would vanish otherwise; of two that are equally large, the later
     one of the file. Crowds lie below everything. Masks are drawn one after another, so memory
     doesn't grow with their number.
@@ -118,7 +118,8 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
         categories: Classes whose labels the segments get.
 
     Returns:
-        The map, with segments in the order of the file. A hidden thing owns no pixel.
+        The map, with a segment for each outline, in the order of the file. A hidden one owns no
+        pixel.
     """
     instances = annotation.instances
     runs = [masks.runs(instance.shape, annotation.size) for instance in instances]
@@ -131,8 +132,9 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
     return PanopticMap(
         ids,
         tuple(
-            Segment(label=label, isthing=True, iscrowd=instance.iscrowd)
+            Segment(label=label, isthing=isthing, iscrowd=instance.iscrowd and isthing)
             for label, instance in zip(labels, instances, strict=True)
+            for isthing in [categories[label].isthing]
         ),
     )
 

@@ -65,6 +65,17 @@ def drawn(region: RunLengths) -> Placed:
     return window, np.ascontiguousarray(mask.decode(dict(region))[window]).view(bool)
 
 
+def entry(pixels: Bool[np.ndarray, "h w"]) -> Entry:
+    """Describe a mask as the annotations of instances files do, with its compressed runs."""
+    found = mask.encode(pixels)
+    counts = found["counts"].decode()
+    return {
+        "area": mask.area(found),
+        "bbox": mask.to_bbox(found).tolist(),
+        "segmentation": {"size": list(pixels.shape), "counts": counts},
+    }
+
+
 def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
     name = f"polygon {position} of 'segmentation'"
     try:

@@ -45,7 +45,7 @@ def read_values(file: StoredFile) -> Values:
             values = np.asarray(image)
     except Exception as error:  # damaged files raise anything, struct.error and KeyError included
         raise ValueError(f"can't be decoded: {error or type(error).__name__}") from None
-    return values.astype(np.uint16) if depth == _SIXTEEN else values
+    return values.astype(np.uint16, copy=False) if depth == _SIXTEEN else values
 
 
 def write_values(values: Values, path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Int64
 
 from jsisnet.categories import Categories
+from jsisnet.formats import class_maps
+from jsisnet.formats.class_maps import ClassMap
 from jsisnet.formats.class_values import HIGHEST_ID, Coding, in_numbers
 from jsisnet.formats.coded_map import Meaning, drawn, instance_numbers, looked_up
 from jsisnet.formats.map_listing import MapListing
@@ -41,7 +42,8 @@ def source(
     is 0 are a group: one crowd. The instances of stuff count for nothing.
 
     Args:
-        semantic: Folder or zip of grey or palette PNGs, with the ids of classes as values.
+        semantic: Folder or zip of PNGs: grey or palette ones with the ids of classes as values, or
+            RGB ones in the colours of the classes.
         instances: Folder or zip of grey, palette or RGB PNGs; of the latter the value is
             R + 256 G + 65536 B.
         listing: Classes and perhaps images.
@@ -73,6 +75,7 @@ class Target:
     """Maps to write."""
 
     index: ClassVar[str] = INDEX
+    instances: ClassVar[str | None] = None
     folder: Path
     """Receives them below `SEMANTIC` and `INSTANCES`."""
 
@@ -107,43 +110,36 @@ def target(folder: Path, categories: Categories) -> Target:
 
 
 def _read(semantic: StoredFile, instances: StoredFile, coding: Coding) -> PanopticMap:
-    classes = _values(semantic, (_GREY,))
-    things = _values(instances, (_GREY, _RGB))
-    if size_of(classes) != size_of(things):
-        sizes = ["x".join(map(str, size_of(values))) for values in (things, classes)]
+    classes = class_maps.read(semantic, coding)
+    things = _things(instances)
+    if classes.size != size_of(things):
+        sizes = ["x".join(map(str, size)) for size in (size_of(things), classes.size)]
         raise ValueError(f"{instances}: is {sizes[0]} pixels, but {semantic} is {sizes[1]}")
     try:
         return drawn(
-            size_of(classes),
-            partial(_codes, classes, things),
-            partial(_meaning, coding),
+            classes.size,
+            lambda rows: (classes.codes(rows) << _SHIFT) | class_maps.numbers(things, rows),
+            partial(_meaning, classes, coding.categories),
             coding.categories,
         )
     except ValueError as error:
         raise ValueError(f"{semantic}: {error}") from None
 
 
-def _values(file: StoredFile, kinds: tuple[tuple[int, ...], ...]) -> Values:
+def _things(file: StoredFile) -> Values:
     try:
         values = read_values(file)
-        if values.shape[2:] not in kinds:
-            expected = "one or three channels" if _RGB in kinds else "one channel"
-            raise ValueError(f"has {values.shape[2]} channels, expected {expected}")
+        if values.shape[2:] not in (_GREY, _RGB):
+            raise ValueError(f"has {values.shape[2]} channels, expected one or three channels")
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     return values
 
 
-def _codes(classes: Values, things: Values, rows: slice) -> Int64[np.ndarray, "rows w"]:
-    part = things[rows].astype(np.int64)
-    numbers = part if part.ndim == 2 else part @ np.array([1, 2**8, 2**16])  # noqa: PLR2004 - grey
-    return (classes[rows].astype(np.int64) << _SHIFT) | numbers
-
-
-def _meaning(coding: Coding, code: int) -> Meaning | None:
-    label = coding.label(code >> _SHIFT)
+def _meaning(classes: ClassMap, categories: Categories, code: int) -> Meaning | None:
+    label = classes.label(code >> _SHIFT)
     if label is None:
         return None
-    instance = code % 2**_SHIFT if coding.categories[label].isthing else 0
-    isgroup = coding.categories[label].isthing and instance == 0
-    return Meaning(label=label, instance=instance, iscrowd=isgroup)
+    isthing = categories[label].isthing
+    instance = code % 2**_SHIFT if isthing else 0
+    return Meaning(label=label, instance=instance, iscrowd=isthing and instance == 0)

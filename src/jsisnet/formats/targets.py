@@ -14,6 +14,9 @@ from jsisnet.panoptic import PanopticMap
 INDEX = "index.json"
 """Name of the JSON file that lists images and classes beside maps that have no such file."""
 
+INSTANCES = "instances.json"
+"""Name of the COCO instances file that lists things, of formats that have one."""
+
 EMPTY = "segments without a pixel, which are left out"
 SCORES = "scores, for which the format has no room"
 CROWDS = "crowds, which are void now"
@@ -30,6 +33,9 @@ class Written:
     annotation: Entry | None = None
     """What the index says about it, besides the image."""
 
+    instances: tuple[Entry, ...] = ()
+    """What the instances file says about its things, besides image and number."""
+
 
 @runtime_checkable
 class Target(Protocol):
@@ -37,6 +43,9 @@ class Target(Protocol):
 
     index: ClassVar[str]
     """Name of the JSON file that lists images and classes."""
+
+    instances: ClassVar[str | None]
+    """Name of the JSON file that lists images, things and their classes, if there is one."""
 
     @property
     def folder(self) -> Path:
@@ -59,6 +68,7 @@ class CocoTarget:
     """COCO panoptic maps to write; the index is their JSON file."""
 
     index: ClassVar[str] = "panoptic.json"
+    instances: ClassVar[str | None] = None
     folder: Path
     """Receives them below ``panoptic``."""
 

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from jsisnet.evaluation.segment_errors import KINDS
-from jsisnet.report.markup import Markup, joined, tag
+from jsisnet.report.markup import Markup, tag
+from jsisnet.report.svg import Length, line, rect, svg, text
 from jsisnet.report.tallies import SCORES, ScoreTally, SizeTally
 from jsisnet.report.words import NAMES, percent, size_ranges
 
@@ -19,8 +20,6 @@ _WIDTH, _LEFT, _RIGHT, _TOP = 440, 44, 8, 8
 _CURVE, _BARS, _GAP, _FOOT = 130, 100, 22, 44
 """Heights of the parts of a diagram."""
 
-_Length = float | int
-
 _MIN_TEXT = 40
 """Width of a part of a bar that has room for its percentage."""
 
@@ -31,17 +30,17 @@ def fate_bars(rows: Sequence[tuple[str, Int64[np.ndarray, " fates"]]]) -> Markup
     parts: list[Markup] = []
     for place, (name, counts) in enumerate(rows):
         y, x, total = place * step + head, 0.0, int(counts.sum())
-        parts.append(_text(0, y - head / 2, f"{name}: {total}", anchor="start"))
+        parts.append(text(0, y - head / 2, f"{name}: {total}", anchor="start"))
         for fate, count in zip(FATES, counts.tolist(), strict=True):
             if count:
                 width, shown = _WIDTH * count / total, f"{percent(count / total, 0)} %"
                 what = f"{name}: {count} {NAMES[fate]}, {percent(count / total)} %"
-                parts.append(_rect(x, y, width, height, fate, what))
+                parts.append(rect(x, y, width, height, fate, what))
                 if width >= _MIN_TEXT:
-                    parts.append(_text(x + width / 2, y + height / 2, shown, class_=f"on-{fate}"))
+                    parts.append(text(x + width / 2, y + height / 2, shown, class_=f"on-{fate}"))
                 x += width
     label = "What became of the segments, as parts of bars; the table below has the numbers."
-    return _svg(_WIDTH, step * len(rows), label, *parts)
+    return svg(_WIDTH, step * len(rows), label, *parts)
 
 
 def size_chart(tally: SizeTally, name: str) -> Markup:
@@ -58,19 +57,19 @@ def size_chart(tally: SizeTally, name: str) -> Markup:
         x, width = axis.start(place) + 0.12 * axis.step, 0.36 * axis.step
         up, top = _BARS * tp / most, _BARS * (tp + fn) / most
         where = f"{name} of {range_} % of the image"
-        parts.append(_rect(x, base - up, width, up, "found", f"{where}: {tp} found"))
-        parts.append(_rect(x, base - top, width, top - up, "missed", f"{where}: {fn} not found"))
+        parts.append(rect(x, base - up, width, up, "found", f"{where}: {tp} found"))
+        parts.append(rect(x, base - top, width, top - up, "missed", f"{where}: {fn} not found"))
         side, tall = x + 0.4 * axis.step, _BARS * fp / most
-        parts.append(_rect(side, base - tall, width, tall, "invented", f"{where}: {fp} false"))
-        parts.append(_text(axis.centre(place), base + 14, range_, class_="small"))
+        parts.append(rect(side, base - tall, width, tall, "invented", f"{where}: {fp} false"))
+        parts.append(text(axis.centre(place), base + 14, range_, class_="small"))
     parts += [
-        _text(_LEFT - 6, base - _BARS + 4, f"{most}", anchor="end", class_="small"),
-        _text(_LEFT - 6, base, "0", anchor="end", class_="small"),
-        _line(_LEFT, base, _WIDTH - _RIGHT, base, "axis"),
-        _text((_LEFT + _WIDTH) / 2, base + 34, "size, % of the image"),
+        text(_LEFT - 6, base - _BARS + 4, f"{most}", anchor="end", class_="small"),
+        text(_LEFT - 6, base, "0", anchor="end", class_="small"),
+        line(_LEFT, base, _WIDTH - _RIGHT, base, "axis"),
+        text((_LEFT + _WIDTH) / 2, base + 34, "size, % of the image"),
     ]
     label = f"PQ, mean IoU and number of {name} by size; the table below has the numbers."
-    return _svg(_WIDTH, base + _FOOT, label, *parts)
+    return svg(_WIDTH, base + _FOOT, label, *parts)
 
 
 def score_chart(tally: ScoreTally) -> Markup:
@@ -85,23 +84,23 @@ def score_chart(tally: ScoreTally) -> Markup:
         low, x, width = place / SCORES, axis.start(place) + 2, axis.step - 4
         tall = bars * count / most
         where = f"scores {low:.1f}–{low + 1 / SCORES:.1f}"
-        parts.append(_rect(x, end - tall, width, tall, "count", f"{where}: {count} segments"))
+        parts.append(rect(x, end - tall, width, tall, "count", f"{where}: {count} segments"))
         if count:
             part, mean = matched / count, total / count
             what = f"{where}: {matched} of {count} match, {percent(part)} %"
-            parts.append(_rect(x, base - height * part, width, height * part, "found", what))
+            parts.append(rect(x, base - height * part, width, height * part, "found", what))
             level = base - height * mean
-            parts.append(_line(x, level, x + width, level, "promised"))
-        parts.append(_text(axis.start(place), end + 14, f"{low:.1f}", class_="small"))
+            parts.append(line(x, level, x + width, level, "promised"))
+        parts.append(text(axis.start(place), end + 14, f"{low:.1f}", class_="small"))
     parts += [
-        _line(_LEFT, base, _WIDTH - _RIGHT, base, "axis"),
-        _line(_LEFT, end, _WIDTH - _RIGHT, end, "axis"),
-        _text(_LEFT - 6, end - bars + 4, f"{most}", anchor="end", class_="small"),
-        _text(axis.start(SCORES) - 6, end + 14, "1.0", class_="small"),
-        _text((_LEFT + _WIDTH) / 2, end + 34, "score"),
+        line(_LEFT, base, _WIDTH - _RIGHT, base, "axis"),
+        line(_LEFT, end, _WIDTH - _RIGHT, end, "axis"),
+        text(_LEFT - 6, end - bars + 4, f"{most}", anchor="end", class_="small"),
+        text(axis.start(SCORES) - 6, end + 14, "1.0", class_="small"),
+        text((_LEFT + _WIDTH) / 2, end + 34, "score"),
     ]
     label = "Share of matches by score; the table below has the numbers."
-    return _svg(_WIDTH, end + _FOOT, label, *parts)
+    return svg(_WIDTH, end + _FOOT, label, *parts)
 
 
 class _Axis:
@@ -117,12 +116,12 @@ class _Axis:
         return self.start(place) + self.step / 2
 
 
-def _percent_grid(height: _Length = _CURVE) -> list[Markup]:
+def _percent_grid(height: Length = _CURVE) -> list[Markup]:
     parts = []
     for value in (0, 25, 50, 75, 100):
         y = _TOP + height * (1 - value / 100)
-        parts.append(_line(_LEFT, y, _WIDTH - _RIGHT, y, "grid"))
-        parts.append(_text(_LEFT - 6, y, f"{value}", anchor="end", class_="small"))
+        parts.append(line(_LEFT, y, _WIDTH - _RIGHT, y, "grid"))
+        parts.append(text(_LEFT - 6, y, f"{value}", anchor="end", class_="small"))
     return parts
 
 
@@ -132,43 +131,15 @@ def _curve(values: Float64[np.ndarray, " n"], axis: _Axis, class_: str) -> list[
         for place, value in enumerate(values.tolist())
         if not np.isnan(value)
     ]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
     marks = [
         tag("circle", tag("title", f"{percent(value)} %"), cx=x, cy=y, r=4, class_=class_)
         for x, y, value in points
     ]
-    return [tag("polyline", points=line, class_=f"curve {class_}"), *marks]
+    return [tag("polyline", points=path, class_=f"curve {class_}"), *marks]
 
 
 def _ratio(
     over: Float64[np.ndarray, " n"], under: Float64[np.ndarray, " n"]
 ) -> Float64[np.ndarray, " n"]:
     return np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0)
-
-
-def _svg(width: _Length, height: _Length, label: str, *parts: Markup) -> Markup:
-    box = f"0 0 {width:g} {height:g}"
-    return tag("svg", joined(*parts), viewBox=box, role="img", aria_label=label)
-
-
-def _rect(
-    x: _Length, y: _Length, width: _Length, height: _Length, class_: str, label: str
-) -> Markup:
-    tip = tag("title", label)
-    return tag("rect", tip, x=x, y=y, width=width, height=height, class_=class_)
-
-
-def _line(x0: _Length, y0: _Length, x1: _Length, y1: _Length, class_: str) -> Markup:
-    return tag("line", x1=x0, y1=y0, x2=x1, y2=y1, class_=class_)
-
-
-def _text(x: _Length, y: _Length, text: str, *, anchor: str = "middle", class_: str = "") -> Markup:
-    return tag(
-        "text",
-        text,
-        x=x,
-        y=y,
-        text_anchor=anchor,
-        dominant_baseline="middle",
-        class_=class_ or None,
-    )

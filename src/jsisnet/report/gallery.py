@@ -11,7 +11,8 @@ from jsisnet.evaluation.segment_errors import KINDS
 from jsisnet.formats.coco_listed import ImageId, ListedMap
 from jsisnet.report.findings import Finding, Findings, Reason, TellingImage
 from jsisnet.report.markup import Markup, joined, tag
-from jsisnet.report.pictures import Picture, Pictures, pictures
+from jsisnet.report.pictures import Pictures, pictures
+from jsisnet.report.thumbnails import Picture
 from jsisnet.report.words import NAMES, NONE, percent, share
 
 MOST_IMAGES = 48

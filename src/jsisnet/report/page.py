@@ -1,18 +1,13 @@
 """The report: one HTML page that needs nothing else."""
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.score import Score
 from jsisnet.evaluation.segment_errors import KINDS
-from jsisnet.formats.files import replacing
-from jsisnet.report import charts, tables
+from jsisnet.report import charts, layout, tables
 from jsisnet.report.findings import Findings, Reason
 from jsisnet.report.gallery import Gallery, gallery
 from jsisnet.report.markup import Content, Markup, joined, tag
@@ -20,8 +15,7 @@ from jsisnet.report.photos import photos_of
 from jsisnet.report.pictures import COLORS
 from jsisnet.report.words import MEANINGS, NAMES
 
-_MOST_NOTES = 50
-"""Sentences of one sort that are shown."""
+_SCRIPTS = ("table.js", "enlarge.js", "page.js")
 
 _PIXELS = {
     "pixel right": "right",
@@ -71,33 +65,22 @@ def write(path: Path, sources: Sources, score: Score, findings: Findings) -> Non
         wanted = {image.image_id for images in findings.candidates().values() for image in images}
         photos = photos_of(sources.truth, sources.images, wanted)
     shown = gallery(findings, score.categories, photos)
-    script = _part("page.js")
-    code = b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    page = Template(_part("page.html")).substitute(
-        title=joined(sources.title),
-        against=joined(sources.against),
-        style=_part("page.css") + _colors(),
-        script=script,
-        code=code,
-        summary=_summary(sources, score, findings),
-        notes=_notes(score, shown),
-        fates=_fates(findings),
-        classes=tables.class_table(score, findings),
-        sizes=_sizes(findings),
-        scores=_scores(findings),
-        confusion=_confusion(score),
-        filters=_filters(score, shown),
-        legend=_legend(_PIXELS),
-        cards=shown.cards or tag("li", "No image has an error.", class_="card"),
-        count=shown.count,
-    )
-    with replacing(path) as temporary:
-        # A name in a JSON file can hold half a character, which no file can.
-        temporary.write_text(page, encoding="utf-8", errors="replace")
-
-
-def _part(name: str) -> str:
-    return (files("jsisnet.report") / name).read_text(encoding="utf-8")
+    contents: dict[str, Content] = {
+        "title": sources.title,
+        "against": sources.against,
+        "summary": _summary(sources, score, findings),
+        "notes": _notes(score, shown),
+        "fates": _fates(findings),
+        "classes": tables.class_table(score, findings),
+        "sizes": _sizes(findings),
+        "scores": _scores(findings),
+        "confusion": _confusion(score),
+        "filters": _filters(score, shown),
+        "legend": layout.legend(_PIXELS),
+        "cards": shown.cards or tag("li", "No image has an error.", class_="card"),
+        "count": shown.count,
+    }
+    layout.write_page(path, "page.html", _SCRIPTS, _colors(), contents)
 
 
 def _colors() -> str:
@@ -125,24 +108,18 @@ def _summary(sources: Sources, score: Score, findings: Findings) -> Markup:
     values = panoptic_quality.summary(score.quality, score.categories)
     return joined(
         tables.quality_table(values),
-        tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts)),
+        layout.facts(facts),
     )
 
 
 def _notes(score: Score, shown: Gallery) -> Markup:
-    sorts = (
-        ("oddities of the files", score.oddities),
-        ("images that were left out", score.faults),
-        ("photos that can't be read", shown.faults),
+    return layout.notes(
+        (
+            ("oddities of the files", score.oddities),
+            ("images that were left out", score.faults),
+            ("photos that can't be read", shown.faults),
+        )
     )
-    return joined(*(_note(name, sentences) for name, sentences in sorts if sentences))
-
-
-def _note(name: str, sentences: Sequence[str]) -> Markup:
-    more = len(sentences) - _MOST_NOTES
-    rest = [tag("li", f"and {more} more")] if more > 0 else []
-    items = tag("ul", *(tag("li", each) for each in sentences[:_MOST_NOTES]), *rest)
-    return tag("details", tag("summary", f"{len(sentences)} {name}"), items, class_="note")
 
 
 def _fates(findings: Findings) -> Markup:
@@ -156,7 +133,7 @@ def _fates(findings: Findings) -> Markup:
     keys += [_key(kind, NAMES[kind], MEANINGS[kind]) for kind in KINDS]
     return joined(
         tag("div", charts.fate_bars(rows), tag("ul", *keys, class_="legend"), class_="fates"),
-        _numbers(tables.fate_table(rows)),
+        layout.numbers(tables.fate_table(rows)),
     )
 
 
@@ -178,8 +155,8 @@ def _sizes(findings: Findings) -> Markup:
     }
     return joined(
         tag("div", *panels, class_="charts"),
-        _legend(keys),
-        _numbers(tables.size_table(findings.sizes)),
+        layout.legend(keys),
+        layout.numbers(tables.size_table(findings.sizes)),
     )
 
 
@@ -197,19 +174,15 @@ def _scores(findings: Findings) -> Markup:
         sentence += f" {tally.outside} segments with scores outside 0 to 1 are not counted."
     return joined(
         tag("div", tag("figure", charts.score_chart(tally)), class_="charts"),
-        _legend(keys),
+        layout.legend(keys),
         tag("p", sentence),
-        _numbers(tables.score_table(tally)),
+        layout.numbers(tables.score_table(tally)),
     )
 
 
 def _confusion(score: Score) -> Markup:
     made = tables.confusion_table(score.confusion, score.categories)
     return made or tag("p", "No segment was taken for one of another class.")
-
-
-def _numbers(table: Markup) -> Markup:
-    return tag("details", tag("summary", "Numbers"), table)
 
 
 def _filters(score: Score, shown: Gallery) -> Markup:
@@ -226,9 +199,3 @@ def _filters(score: Score, shown: Gallery) -> Markup:
 def _choice(name: str, label: str, nothing: str, options: Sequence[Markup]) -> Markup:
     first = tag("option", nothing, value="")
     return tag("span", tag("label", label, for_=name), " ", tag("select", first, *options, id=name))
-
-
-def _legend(keys: Mapping[str, str]) -> Markup:
-    """Explain colours, each a class of the page's style."""
-    items = (tag("li", tag("i", class_=f"key {each}"), name) for each, name in keys.items())
-    return tag("ul", *items, class_="legend short")

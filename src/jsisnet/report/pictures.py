@@ -1,13 +1,10 @@
 """Small pictures of an image: its photo, truth, prediction, and where they differ."""
 
-import io
-from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8, UInt32
-from PIL import Image
 
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.data.images import read_image
@@ -15,6 +12,8 @@ from jsisnet.formats.coco_listed import ListedMap
 from jsisnet.formats.id_strips import read_ids
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 from jsisnet.report.findings import TellingImage
+from jsisnet.report.thumbnails import Picture, encoded
+from jsisnet.truth_picture import resized_ids, resized_photo
 from jsisnet.visualize import Style, draw
 
 COLORS: dict[str, tuple[int, int, int]] = {
@@ -34,23 +33,10 @@ _RIGHT, _UNMATCHED, _WRONG, _MISSED, _INVENTED, _UNCOUNTED = range(len(COLORS))
 _PIXELS, _LONGEST = 360 * 270, 720
 """Of a picture, and of its longer side, at most."""
 
-_QUALITY = 72
-
 _PAPER = 205
 """Grey in the place of a photo that is not there."""
 
 _STYLE = Style(outline=1 / 270, text=1 / 19, min_text=10)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """A picture for a page."""
-
-    uri: str
-    """All of it, as JPEG."""
-
-    size: tuple[int, int]
-    """Height and width in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,12 +80,12 @@ def pictures(image: TellingImage, photo: Path | None, categories: Categories) ->
     if photo is None:
         canvas = np.full((*truth.size, 3), _PAPER, np.uint8)
     else:
-        canvas = _shrunk(read_image(photo), truth.size)
+        canvas = resized_photo(read_image(photo), truth.size)
     return Pictures(
-        photo=None if photo is None else _encoded(canvas),
-        truth=_encoded(draw(canvas, truth, categories, _STYLE)),
-        prediction=_encoded(draw(canvas, prediction, categories, _STYLE)),
-        errors=_encoded(_painted(canvas, truth.ids, fates(truth, prediction, image.match))),
+        photo=None if photo is None else encoded(canvas),
+        truth=encoded(draw(canvas, truth, categories, _STYLE)),
+        prediction=encoded(draw(canvas, prediction, categories, _STYLE)),
+        errors=encoded(_painted(canvas, truth.ids, fates(truth, prediction, image.match))),
     )
 
 
@@ -138,9 +124,6 @@ def _map(listed: ListedMap, categories: Categories, size: tuple[int, int] | None
         height, width = ids.shape
         factor = min(1.0, (_PIXELS / (height * width)) ** 0.5, _LONGEST / max(height, width))
         size = max(1, round(factor * height)), max(1, round(factor * width))
-    rows, columns = (
-        np.arange(few) * many // few for few, many in zip(size, ids.shape, strict=True)
-    )
     segments = tuple(
         Segment(
             label=label,
@@ -152,7 +135,7 @@ def _map(listed: ListedMap, categories: Categories, size: tuple[int, int] | None
             listed.labels.tolist(), listed.iscrowd.tolist(), listed.scores.tolist(), strict=True
         )
     )
-    return PanopticMap(_numbered(ids[np.ix_(rows, columns)], listed), segments)
+    return PanopticMap(_numbered(resized_ids(ids, size), listed), segments)
 
 
 def _numbered(ids: UInt32[np.ndarray, "h w"], listed: ListedMap) -> Int32[np.ndarray, "h w"]:
@@ -181,18 +164,3 @@ def _painted(
     edges[:, 1:] |= true_ids[:, 1:] != true_ids[:, :-1]
     picture[edges] = 255
     return picture.astype(np.uint8)
-
-
-def _shrunk(
-    photo: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "h2 w2 3"]:
-    height, width = size
-    return np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.BOX)).copy()
-
-
-def _encoded(pixels: UInt8[np.ndarray, "h w 3"]) -> Picture:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", quality=_QUALITY, optimize=True)
-    height, width = pixels.shape[:2]
-    code = b64encode(content.getvalue()).decode("ascii")
-    return Picture(uri=f"data:image/jpeg;base64,{code}", size=(height, width))

@@ -30,12 +30,18 @@ def table(
         rows: Cells of each row.
         class_: Class of the page's style.
     """
-    return _scrolling(
+    return scrolling(
         name,
         tag("thead", tag("tr", *(tag("th", cell, scope="col") for cell in head))),
         tag("tbody", *(_row(cells) for cells in rows)),
         class_=class_,
     )
+
+
+def scrolling(name: str, *parts: Markup, **attributes: str | None) -> Markup:
+    """Make a table that is moved sideways, by keys too, where the page is too narrow for it."""
+    made = tag("table", *parts, **attributes)
+    return tag("div", made, class_="wide", tabindex=0, role="region", aria_label=name)
 
 
 def quality_table(values: Mapping[str, Any]) -> Markup:
@@ -70,7 +76,7 @@ def class_table(score: Score, findings: Findings) -> Markup:
     worst_first = seen[np.argsort(score.quality.pq[seen], kind="stable")]
     rows = [_class_row(score, findings, label) for label in worst_first.tolist()]
     parts = tag("thead", tag("tr", *head)), tag("tbody", *rows)
-    return _scrolling("Classes", *parts, id_="classes-table")
+    return scrolling("Classes", *parts, id_="classes-table")
 
 
 def fate_table(rows: Sequence[tuple[str, Int64[np.ndarray, " fates"]]]) -> Markup:
@@ -127,13 +133,7 @@ def confusion_table(confusion: Int64[np.ndarray, "k1 k1"], categories: Categorie
     ]
     corner = tag("th", "true ↓ predicted →", scope="col", class_="corner")
     parts = tag("thead", tag("tr", corner, *head)), tag("tbody", *rows)
-    return _scrolling("Confusion of the classes", *parts, class_="confusion")
-
-
-def _scrolling(name: str, *parts: Markup, **attributes: str | None) -> Markup:
-    """Make a table that is moved sideways, by keys too, where the page is too narrow for it."""
-    made = tag("table", *parts, **attributes)
-    return tag("div", made, class_="wide", tabindex=0, role="region", aria_label=name)
+    return scrolling("Confusion of the classes", *parts, class_="confusion")
 
 
 def _cell(

@@ -1,22 +1,23 @@
-"""A whole data set in COCO panoptic format, checked and, on demand, copied without its faults."""
+"""A whole data set, checked and, one in COCO panoptic format, copied without its faults."""
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
-from jsisnet.categories import CategoryId
 from jsisnet.evaluation.shared_work import in_order
 from jsisnet.formats.files import remove_leftovers
-from jsisnet.validation import journal
+from jsisnet.formats.records import Source
+from jsisnet.validation import journal, sources
 from jsisnet.validation.copies import write_copy
 from jsisnet.validation.examine import Examination, Examined
 from jsisnet.validation.journal import Journal
-from jsisnet.validation.listing import Listing, listing
-from jsisnet.validation.rules import Case, Fault, Findings, Rule, Severity
+from jsisnet.validation.listing import listing
+from jsisnet.validation.report import Report
+from jsisnet.validation.rules import Findings, Rule
+from jsisnet.validation.tally import Subject, Tally
 
 Advance = Callable[[int, int], None]
 """Is told the number of images done and in total."""
@@ -40,54 +41,6 @@ class Files:
 
     other_annotations: Path | None = None
     """COCO file that lists them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
-    """What is wrong with a data set."""
-
-    images: int
-    """Images that could be checked."""
-
-    segments: int
-    """Segments of theirs that can be used."""
-
-    faults: tuple[Fault, ...]
-    """Broken rules, the severest first."""
-
-    def count(self, severity: Severity) -> int:
-        """Count the cases of a severity."""
-        return sum(fault.count for fault in self.faults if fault.rule.severity is severity)
-
-    @property
-    def sound(self) -> bool:
-        """Whether there are no errors."""
-        return self.count(Severity.ERROR) == 0
-
-    @property
-    def repairable(self) -> bool:
-        """Whether a repaired copy has no errors."""
-        errors = (fault.rule for fault in self.faults if fault.rule.severity is Severity.ERROR)
-        return all(rule.repair is not None for rule in errors)
-
-    def summary(self) -> dict[str, object]:
-        """Give everything as JSON would."""
-        return {
-            "images": self.images,
-            "segments": self.segments,
-            **{f"{severity}s": self.count(severity) for severity in Severity},
-            "faults": [
-                {
-                    "rule": fault.rule.title,
-                    "severity": fault.rule.severity.value,
-                    "expected": fault.rule.sentence,
-                    "repair": fault.rule.repair,
-                    "count": fault.count,
-                    "examples": list(fault.examples),
-                }
-                for fault in self.faults
-            ],
-        }
 
 
 def check(
@@ -116,22 +69,49 @@ def check(
             data set can't be read.
     """
     examination = _examination(files, copy)
-    tally = _Tally(examination.listing, Findings(examples))
     path = copy / ".check" if copy is not None else kept
     if examination.copies is not None:
         remove_leftovers(examination.copies)
-    with ExitStack() as stack:
-        notes = None
-        if path is not None:
-            purpose = _purpose(files, copy)
-            notes = stack.enter_context(journal.opened(path, purpose))
-        for done, result in enumerate(_results(examination, notes, processes), 1):
-            tally.add(result)
-            on_image(done, len(examination))
-        tally.finish()
+    tally = Tally(examination, Findings(examples))
+    with _notes(path, _purpose(files, copy)) as notes:
+        _fill(tally, notes, processes, on_image)
         if copy is not None and notes is not None and examination.listing.images:
             write_copy(copy, examination.listing, notes, tally.cases(notes))
     return tally.report()
+
+
+def check_source(
+    source: Source,
+    *,
+    kept: Path | None = None,
+    examples: int = 5,
+    processes: int = 1,
+    on_image: Advance = lambda *_: None,
+) -> Report:
+    """Find all that is wrong with the maps and photos of a data set in any format.
+
+    Args:
+        source: The data set. Photos are looked at if it says where they are.
+        kept: As in `check`.
+        examples: Likewise.
+        processes: Likewise.
+        on_image: Likewise.
+    """
+    tally = Tally(sources.examination(source), Findings(examples))
+    with _notes(kept, _purpose_of_source(source)) as notes:
+        _fill(tally, notes, processes, on_image)
+    return tally.report()
+
+
+def _fill(tally: Tally, notes: Journal | None, processes: int, on_image: Advance) -> None:
+    for done, result in enumerate(_results(tally.subject, notes, processes), 1):
+        tally.add(result)
+        on_image(done, len(tally.subject))
+    tally.finish()
+
+
+def _notes(path: Path | None, purpose: str) -> AbstractContextManager[Journal | None]:
+    return nullcontext() if path is None else journal.opened(path, purpose)
 
 
 def _examination(files: Files, copy: Path | None) -> Examination:
@@ -169,63 +149,20 @@ def _purpose(files: Files, copy: Path | None) -> str:
     return hashlib.sha256(repr((files, copy, known)).encode()).hexdigest()
 
 
-def _results(examination: Examination, notes: Journal | None, processes: int) -> Iterator[Examined]:
+def _purpose_of_source(source: Source) -> str:
+    """Give a text that differs for other images, places or classes."""
+    known = [(record.image_id, record.name, str(record.image)) for record in source.records]
+    return hashlib.sha256(repr((known, source.categories.items)).encode()).hexdigest()
+
+
+def _results(subject: Subject, notes: Journal | None, processes: int) -> Iterator[Examined]:
     """Give what is known of the images already, and examine the others."""
     begin = 0
     if notes is not None:
         yield from notes
         begin = notes.count
-    share = partial(examination.share, begin)
-    for result in in_order(share, len(examination) - begin, processes):
+    share = partial(subject.share, begin)
+    for result in in_order(share, len(subject) - begin, processes):
         if notes is not None:
             notes.add(result)
         yield result
-
-
-@dataclass
-class _Tally:
-    """What is found, image by image, and in the whole."""
-
-    listing: Listing
-    findings: Findings
-    done: int = 0
-    segments: int = 0
-    seen: set[CategoryId] = field(default_factory=set)
-    photos: dict[str, str] = field(default_factory=dict)
-    """Names by pixels."""
-    about_all: list[Case] = field(default_factory=list)
-
-    def add(self, result: Examined) -> None:
-        self.findings.add(result.cases)
-        self.segments += result.segments
-        self.seen.update(result.seen)
-        own = self.done < len(self.listing.images)
-        self.done += 1
-        if result.digest in self.photos:
-            rule, where = (Rule.PHOTO_TWICE, "") if own else (Rule.PHOTO_LEAKED, "the other set's ")
-            twin = self.photos[result.digest]
-            text = f"{twin!r} has the pixels of {where}{result.name!r}"
-            self.about_all.append(Case(rule, text))
-        elif own and result.digest is not None:
-            self.photos[result.digest] = result.name
-
-    def finish(self) -> None:
-        self.about_all += self.listing.cases
-        if not any(case.rule is Rule.JSON for case in self.listing.cases):
-            for category_id, category in self.listing.categories.items():
-                if category_id not in self.seen:
-                    text = f"category {category.entry['name']!r}: has no segment"
-                    self.about_all.append(Case(Rule.CATEGORY_UNSEEN, text))
-            if not self.segments:
-                self.about_all.append(Case(Rule.NOTHING, "no image has both"))
-        self.findings.add(self.about_all)
-
-    def cases(self, notes: Journal) -> Iterator[Case]:
-        return chain(self.about_all, chain.from_iterable(result.cases for result in notes))
-
-    def report(self) -> Report:
-        return Report(
-            images=len(self.listing.images),
-            segments=self.segments,
-            faults=self.findings.faults(),
-        )

@@ -1,10 +1,9 @@
 """Repaired copies of data sets in COCO panoptic format."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from jsisnet.formats.fields import Entry
+from jsisnet.formats import json_file
 from jsisnet.formats.files import replacing
 from jsisnet.validation.examine import Examined
 from jsisnet.validation.listing import Listing
@@ -26,25 +25,12 @@ def write_copy(
         cases: All that is wrong with the original.
     """
     fields = {"categories": [category.entry for category in listing.categories.values()]}
-    with replacing(out / listing.path.name) as temporary, temporary.open("w") as file:
-        file.write("{")
-        for name, value in {**listing.rest, **fields}.items():
-            file.write(f"{json.dumps(name)}: {json.dumps(value)},\n")
-        file.writelines(_list("images", (result.image for result in results)))
-        file.write(",\n")
-        file.writelines(_list("annotations", (result.annotation for result in results)))
-        file.write("}\n")
+    lists = {
+        "images": (result.image for result in results if result.image is not None),
+        "annotations": (result.annotation for result in results if result.annotation is not None),
+    }
+    json_file.write(out / listing.path.name, {**listing.rest, **fields}, lists)
     with replacing(out / CHANGES) as temporary, temporary.open("w", encoding="utf-8") as file:
         for case in cases:
             if case.rule.repair is not None:
                 file.write(f"{case.rule.title}: {case.sentence}: {case.rule.repair}\n")
-
-
-def _list(name: str, entries: Iterable[Entry | None]) -> Iterator[str]:
-    yield f'"{name}": ['
-    separator = "\n"
-    for entry in entries:
-        if entry is not None:
-            yield separator + json.dumps(entry)
-            separator = ",\n"
-    yield "\n]"

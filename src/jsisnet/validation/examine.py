@@ -1,7 +1,7 @@
 """All that is wrong with one image: its photo, its map and its segments."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,8 @@ from jsisnet.formats.fields import Entry
 from jsisnet.formats.files import replacing
 from jsisnet.formats.id_strips import read_ids
 from jsisnet.formats.json_lists import Objects
-from jsisnet.validation.listing import ListedImage, Listing
-from jsisnet.validation.photos import Photo, other_case, read_photo
+from jsisnet.validation.listing import ListedCategory, ListedImage, Listing
+from jsisnet.validation.photos import Photo, look_for, read_photo
 from jsisnet.validation.regions import regions
 from jsisnet.validation.repair import repaired
 from jsisnet.validation.rules import Case, Rule
@@ -73,14 +73,29 @@ class Examination:
     other_photos: Path = Path()
     """Folder of the other photos."""
 
+    @property
+    def own(self) -> int:
+        """Count the images of the file itself."""
+        return len(self.listing.images)
+
+    @property
+    def categories(self) -> Mapping[CategoryId, ListedCategory]:
+        """Classes of the file."""
+        return self.listing.categories
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """What is wrong with the file as a whole."""
+        return self.listing.cases
+
     def __len__(self) -> int:
         """Count the images, the others too, which come last; without own ones there is nothing."""
-        own = len(self.listing.images)
-        return own if self.other is None or not own else own + len(self.other.images)
+        if self.other is None or not self.own:
+            return self.own
+        return self.own + len(self.other.images)
 
     def share(self, begin: int, first: int, step: int) -> Iterator[Examined]:
         """Examine the images in the positions ``begin + first``, ``begin + first + step``, ..."""
-        own = len(self.listing.images)
         if not len(self):
             return  # and there may be no file
         with ExitStack() as files:
@@ -89,10 +104,10 @@ class Examination:
             if self.other is not None:
                 others = files.enter_context(Objects(self.other.path))
             for position in range(begin + first, len(self), step):
-                if position < own:
+                if position < self.own:
                     yield self._examined(self.listing.images[position], objects)
                 elif others is not None and self.other is not None:
-                    listed = self.other.images[position - own]
+                    listed = self.other.images[position - self.own]
                     yield _seen_elsewhere(self.other_photos, others.read(listed.image))
 
     def _examined(self, listed: ListedImage, objects: Objects) -> Examined:
@@ -142,25 +157,14 @@ class _Image:
         path = self._path(self.whole.photos, self.image)
         if path is None:
             return None
-        if not path.is_file():
-            found = other_case(path)
-            if found is None:
-                self._add(Rule.PHOTO_MISSING, f"{path} does not exist")
-                return None
-            self._add(Rule.PHOTO_CASE, f"{path} does not exist, but {found} does")
-            self.changes["file_name"] = (
-                path.with_name(found).relative_to(self.whole.photos).as_posix()
-            )
-            path = path.with_name(found)
-        try:
-            photo = read_photo(path)
-        except ValueError as error:
-            self._add(Rule.PHOTO, str(error))
-            return None
-        for case in photo.cases:
-            self._add(case.rule, f"{path}: {case.sentence}")
-        self._check_size(path, photo.size)
-        return photo
+        found = look_for(path)
+        for case in found.cases:
+            self._add(case.rule, case.sentence)
+        if found.path != path:
+            self.changes["file_name"] = found.path.relative_to(self.whole.photos).as_posix()
+        if found.photo is not None:
+            self._check_size(found.path, found.photo.size)
+        return found.photo
 
     def _check_size(self, path: Path, size: tuple[int, int]) -> None:
         names = ("height", "width")

@@ -1,6 +1,6 @@
 """What a COCO panoptic file lists, and all that is wrong with its lists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def listing(path: Path) -> Listing:
     except ValueError as error:
         case = Case(Rule.JSON, str(error).removeprefix(f"{path}: "))
         return Listing(path=path, images=(), categories={}, rest={}, cases=(case,))
-    categories = _categories(lists["categories"], reader.cases)
+    categories = categories_of(lists["categories"], reader.cases)
     return Listing(
         path=path,
         images=reader.images(),
@@ -191,7 +191,8 @@ class _Categories:
         self.found[category.id] = ListedCategory(entry=entry, isthing=isthing)
 
 
-def _categories(values: list[object], cases: list[Case]) -> dict[CategoryId, ListedCategory]:
+def categories_of(values: Sequence[object], cases: list[Case]) -> dict[CategoryId, ListedCategory]:
+    """Read the entries of categories, and add what is wrong with them to `cases`."""
     reader = _Categories(cases)
     for position, value in enumerate(values):
         reader.take(position, value)

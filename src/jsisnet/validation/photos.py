@@ -28,6 +28,38 @@ class Photo:
     """What is odd about it, in sentences that do not name it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What lies where a photo should be."""
+
+    path: Path
+    """The photo, whose name may have another case than the one that was looked for."""
+
+    photo: Photo | None
+    """``None`` if it can't be read."""
+
+    cases: tuple[Case, ...]
+    """What is wrong or odd, in sentences that name the photo."""
+
+
+def look_for(path: Path) -> Found:
+    """Look for a photo and read it."""
+    cases = []
+    if not path.is_file():
+        name = other_case(path)
+        if name is None:
+            missing = Case(Rule.PHOTO_MISSING, f"{path} does not exist")
+            return Found(path=path, photo=None, cases=(missing,))
+        cases.append(Case(Rule.PHOTO_CASE, f"{path} does not exist, but {name} does"))
+        path = path.with_name(name)
+    try:
+        photo = read_photo(path)
+    except ValueError as error:
+        return Found(path=path, photo=None, cases=(*cases, Case(Rule.PHOTO, str(error))))
+    cases += [Case(case.rule, f"{path}: {case.sentence}") for case in photo.cases]
+    return Found(path=path, photo=photo, cases=tuple(cases))
+
+
 def read_photo(path: Path) -> Photo:
     """Read a photo as a training would.
 

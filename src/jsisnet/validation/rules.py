@@ -1,4 +1,4 @@
-"""The rules of a data set in COCO panoptic format, and the cases in which one breaks them."""
+"""The rules of a data set, and the cases in which one breaks them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -66,6 +66,7 @@ class Rule(Enum):
         "a map is a whole PNG with 8-bit RGB or RGBA pixels",
         "the image is dropped: other colors can't be guessed",
     )
+    MAP = "error", "a map keeps the rules of its format"
     PNG_SIZE = "error", "a map has the size of its photo", "the image is dropped"
     PNG_UNLISTED = "error", "every id of a map is listed", "its pixels become void"
     VOID = "warning", "some of an image is not void"
@@ -77,6 +78,7 @@ class Rule(Enum):
     )
     SEGMENT_TWICE = "error", "a segment is listed once", "the last entry stays"
     SEGMENT_EMPTY = "error", "a segment owns pixels", "the segment is dropped"
+    HIDDEN = "warning", "a thing that is outlined is not wholly covered"
     CATEGORY = "error", "the category of a segment is listed", "its pixels become void"
     STUFF_TWICE = "error", "a stuff class has one segment in an image", "the segments are joined"
     CROWD = "error", "only things are crowds", "'iscrowd' becomes 0"

@@ -81,6 +81,9 @@ class Segments:
         values: Sequence[object],
         shown: Mapping[int, Shown],
         categories: Mapping[CategoryId, ListedCategory],
+        *,
+        names: Mapping[int, str] | None = None,
+        min_labelled: float = MIN_LABELLED,
     ):
         """Look for faults.
 
@@ -88,6 +91,8 @@ class Segments:
             values: What the file lists, whatever it is.
             shown: What the map shows.
             categories: Classes of the file.
+            names: What to call the segments, by their ids, if not by these.
+            min_labelled: Part of the image that has to have a class; with 0, a pixel does.
         """
         self.shown = shown
         self.categories = categories
@@ -95,6 +100,8 @@ class Segments:
         """Entries that can be read, by the ids of their pixels."""
         self.cases: list[Case] = []
         """What is wrong, in sentences that do not name the image."""
+        self._names = names or {}
+        self._min_labelled = min_labelled
         self._named: set[int] = set()
         entries = [self._entry(position, value) for position, value in enumerate(values)]
         for entry in entries:
@@ -172,11 +179,11 @@ class Segments:
             self._add(Rule.PNG_UNLISTED, f"{text}, such as {strange[0]}")
         total = sum(each.area for each in self.shown.values())
         void = self.shown[VOID].area if VOID in self.shown and VOID not in self.listed else 0
-        if total - void < MIN_LABELLED * total:
+        if total - void < max(1, self._min_labelled * total):
             self._add(Rule.VOID, f"{void:,} of {total:,} pixels are void")
 
     def _check(self, segment: Listed) -> None:
-        place = f"segment {segment.info['id']}"
+        place = self._names.get(segment.number) or f"segment {segment.info['id']}"
         shown = self.shown.get(segment.number)
         if shown is None:
             self._add(Rule.SEGMENT_EMPTY, f"{place}: owns no pixel")

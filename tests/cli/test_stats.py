@@ -1,0 +1,142 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from jsisnet.cli.app import run
+
+
+def stats(*tokens):
+    return run(["data", "stats", "--processes", "1", *map(str, tokens)])
+
+
+def test_the_numbers_are_shown_things_and_stuff_apart(tiny, capsys):
+    assert stats("--annotations", tiny.annotations) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["images:", "6", "lowest", "median", "mean", "highest"]
+    assert lines[2].split() == ["height", "64", "64", "64", "64"]
+    (sentence,) = (line for line in lines if line.startswith("segments: "))
+    assert sentence.startswith("segments: 29; things: 14 (")
+    assert sentence.endswith("; crowds: 1")
+    names = [line.split()[0] for line in lines if line]
+    assert names[names.index("thing") + 2 :][:3] in (
+        ["car", "person", "bus"],
+        ["person", "car", "bus"],
+    )
+    assert names[names.index("stuff") + 2 :] == ["sky", "road", "tree"]
+
+
+def test_classes_that_are_never_seen_are_named(tiny, capsys):
+    content = json.loads(tiny.annotations.read_text())
+    content["categories"].append({"id": 7, "name": "unicorn", "isthing": 1})
+    tiny.annotations.write_text(json.dumps(content))
+
+    assert stats("--annotations", tiny.annotations) == 0
+
+    assert capsys.readouterr().out.endswith("never seen: 1 of 7 classes: unicorn\n")
+
+
+def test_all_numbers_go_to_a_json_file(tiny, tmp_path):
+    path = tmp_path / "new" / "numbers.json"
+
+    assert stats("--annotations", tiny.annotations, "--json", path) == 0
+
+    numbers = json.loads(path.read_text())
+    assert (numbers["images"], numbers["things"], len(numbers["classes"])) == (6, 14, 6)
+    assert [each.name for each in path.parent.iterdir()] == ["numbers.json"]
+
+
+def test_a_page_is_written_with_examples(tiny, tmp_path, capsys):
+    out = tmp_path / "out"
+
+    assert stats("--annotations", tiny.annotations, "--images", tiny.images, "--out", out) == 0
+
+    page = (out / "index.html").read_text()
+    assert "<h1>panoptic_tiny.json</h1>" in page
+    assert "<img src" in page
+    assert capsys.readouterr().out.endswith(f"look at {out / 'index.html'}\n")
+
+
+def test_photos_that_can_not_be_shown_are_one_sentence(tiny, tmp_path, capsys):
+    for path in tiny.images.iterdir():
+        path.unlink()
+    out = tmp_path / "out"
+
+    assert stats("--annotations", tiny.annotations, "--images", tiny.images, "--out", out) == 0
+
+    error = capsys.readouterr().err
+    assert error.startswith("jsisnet: 6 photos can't be shown, such as this one: ")
+    assert error.count("\n") == 1
+
+
+def test_any_format_is_counted_alike(tiny, tmp_path, capsys):
+    files = ("--annotations", str(tiny.annotations))
+    pair = tmp_path / "pair"
+    convert = ("data", "convert", "--from", "coco", "--to", "semantic-and-instance")
+    assert run([*convert, *files, "--out", str(pair), "--processes", "1"]) == 0
+    maps = ("--semantic", pair / "semantic", "--instances", pair / "instances")
+    capsys.readouterr()
+
+    assert stats(*files) == 0
+    first = capsys.readouterr().out
+    listed = ("--categories", pair / "index.json")
+    assert stats("--format", "semantic-and-instance", *maps, *listed) == 0
+
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--annotations is missing; the format coco needs it"),
+        (("--annotations", "{json}", "--json", "{json}"), "is read here"),
+        (("--annotations", "{json}", "--json", "{png}"), "lies in a folder of the data"),
+        (("--annotations", "{json}", "--out", "{json}"), "{json}"),
+        (("--annotations", "{json}", "--split", "val"), "--split means nothing to the format"),
+        (("--annotations", "nowhere.json"), "nowhere.json"),
+    ],
+)
+def test_what_can_not_be_done_is_told_in_one_sentence(tiny, capsys, options, message):
+    names = {"json": tiny.annotations, "png": tiny.pngs / "map0.png"}
+    before = tiny.annotations.read_bytes(), names["png"].read_bytes()
+    pngs = ("--pngs", tiny.pngs) if options else ()
+
+    assert stats(*(text.format(**names) for text in options), *pngs) == 1
+
+    error = capsys.readouterr().err
+    assert message.format(**names) in error
+    assert error.count("\n") == 1
+    assert before == (tiny.annotations.read_bytes(), names["png"].read_bytes())
+
+
+def test_a_broken_map_is_named(tiny, capsys):
+    (tiny.pngs / "map3.png").write_bytes(b"no map")
+
+    assert stats("--annotations", tiny.annotations) == 1
+
+    error = capsys.readouterr().err
+    assert "map3.png: image 103: is not a PNG" in error
+    assert error.count("\n") == 1
+
+
+def test_counting_and_the_page_need_no_torch(tiny, tmp_path):
+    tokens = ["--annotations", str(tiny.annotations), "--images", str(tiny.images)]
+    program = (
+        "import sys; from jsisnet.cli.app import run\n"
+        f"code = run(['data', 'stats', *{tokens!r}, '--out', {str(tmp_path / 'out')!r}])\n"
+        "sys.exit(code or 'torch' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_command_explains_itself_with_an_example(capsys):
+    assert run(["data", "stats", "--help"]) == 0
+
+    text = capsys.readouterr().out
+    assert text.startswith("Usage: jsisnet data stats [--format FORMAT] [OPTIONS]")
+    assert "\n    jsisnet data stats --annotations panoptic_val2017.json" in text

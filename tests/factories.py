@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image
 from jsisnet.categories import Categories, Category
 from jsisnet.evaluation.image_quality import ImageQuality
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, summary
+from jsisnet.formats import coco
 from jsisnet.panoptic import PanopticMap, Segment
 
 PERSON, CAR, BUS, SKY, ROAD, TREE = range(6)
@@ -149,6 +150,53 @@ def tiny_instances(
     content = {"images": images, "annotations": annotations, "categories": thing_entries()}
     dataset.annotations.write_text(json.dumps(content))
     return dataset
+
+
+def tiny_vistas(
+    folder: Path, *, count: int = 6, split: str = "training", panoptic: bool = False
+) -> Path:
+    """Write the first streets as a part of Mapillary Vistas 2.0, unpacked.
+
+    Trees don't count, nor does "void", and crowds become a thing. A photo has the name of its map.
+
+    Args:
+        folder: Where to write.
+        count: Number of streets.
+        split: Name of the part.
+        panoptic: Whether the panoptic file is there beside the 16-bit PNGs.
+
+    Returns:
+        The folder of the annotations.
+    """
+    labels = [
+        {
+            "name": f"{c.supercategory}--{c.name}",
+            "readable": c.name,
+            "color": c.color,
+            "instances": c.isthing,
+            "evaluate": c.name != "tree",
+        }
+        for c in CATEGORIES
+    ]
+    void = {"name": "void", "readable": "void", "instances": False, "evaluate": False}
+    images, part = folder / split / "images", folder / split / "v2.0"
+    images.mkdir(parents=True)
+    (part / "instances").mkdir(parents=True)
+    (folder / "config_v2.0.json").write_text(json.dumps({"labels": [*labels, void]}))
+    for index in range(count):
+        drawn = tiny_map(index)
+        photo_of(drawn, seed=index).save(images / f"street{index}.jpg")
+        values = [256 * len(labels), *(256 * s.label + i for i, s in enumerate(drawn.segments))]
+        pixels = np.array(values, np.uint16)[drawn.ids]
+        Image.fromarray(pixels).save(part / f"instances/street{index}.png")
+    if panoptic:
+        classes = Categories(tuple(replace(c, id=i) for i, c in enumerate(CATEGORIES, 1)))
+        path = part / "panoptic/panoptic_2020.json"
+        with coco.writing(path, classes, pngs=path.parent) as writer:
+            for index in range(count):
+                name = f"street{index}"
+                writer.add(tiny_map(index), image_id=name, image_name=f"{name}.jpg")
+    return part
 
 
 def thing_entries() -> list[dict[str, object]]:

@@ -191,3 +191,64 @@ def test_a_data_set_labels_a_merged_class_if_it_has_all_members():
     assert ours.labelled_by(things("bus", "cat", "car")) == (True, False)
     assert ours.labelled_by(merged(vehicle="car bus", pet="dog")) == (True, False)
     assert ours.labelled_by(CATEGORIES) == (True, False)
+
+
+def named(*names, isthing=False):
+    """Give the names of classes, and of what they are in a mirror."""
+    categories = Categories(
+        tuple(Category(id=i, name=name, isthing=isthing) for i, name in enumerate(names))
+    )
+    mirrored = categories.mirrored
+    assert [mirrored[label] for label in mirrored] == list(range(len(names)))
+    return {name: names[label] for name, label in zip(names, mirrored, strict=True)}
+
+
+@pytest.mark.parametrize("isthing", [True, False])
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("left", "right"),
+        ("Lane Marking - Arrow (Left)", "Lane Marking - Arrow (Right)"),
+        ("Arrow (Split Left or Straight)", "Arrow (Split Right or Straight)"),
+        ("marking--discrete--arrow--left", "marking--discrete--arrow--right"),
+        ("arrow--split-left-or-straight", "arrow--split-right-or-straight"),
+        ("hand_left", "HAND_RIGHT"),
+        ("left of right lane", "right of left lane"),
+    ],
+)
+def test_left_and_right_classes_are_exchanged_in_a_mirror(left, right, isthing):
+    assert named("road", left, "sky", right, isthing=isthing) == {
+        "road": "road",
+        left: right,
+        "sky": "sky",
+        right: left,
+    }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (),
+        ("car", "road"),
+        ("Arrow (Left)", "Arrow (Straight)"),
+        ("leftover", "rightover"),
+        ("cleft", "cright"),
+        ("Split Left or Right", "Straight"),
+    ],
+)
+def test_a_class_without_partner_stays_what_it_is_in_a_mirror(names):
+    assert named(*names) == dict(zip(names, names, strict=True))
+
+
+def test_a_thing_is_no_partner_of_stuff():
+    left, right = category(1, "left"), category(2, "right", isthing=True)
+
+    assert Categories((left, right)).mirrored == (0, 1)
+
+
+def test_names_that_differ_in_capitals_alone_do_not_share_a_partner():
+    assert sorted(named("Left", "left", "right").items()) == [
+        ("Left", "Left"),
+        ("left", "right"),
+        ("right", "left"),
+    ]

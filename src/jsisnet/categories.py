@@ -1,5 +1,6 @@
 """The classes of a data set, and how those of one data set become those of another."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -12,6 +13,10 @@ CategoryId = int | str
 
 UNKNOWN = -1
 """Label of a category that a data set does not have."""
+
+_SIDE = re.compile(r"(?<![^\W\d_])(left|right)(?![^\W\d_])")
+"""A side as a word of its own, between anything but letters."""
+_OTHER_SIDE = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +94,26 @@ class Categories:
     def stuff_labels(self) -> tuple[int, ...]:
         """Labels of the other classes, ascending; their order is that of stuff channels."""
         return tuple(label for label, category in enumerate(self.items) if not category.isthing)
+
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """The label that each class has in a mirror: its own, unless it has a partner.
+
+        Partners are two things, or two stuff classes, whose names are the same once the words left
+        and right are exchanged, such as ``Arrow (Left)`` and ``Arrow (Right)``; capitals don't
+        count. A class without partner stays what it is.
+        """
+        names = [(category.name.casefold(), category.isthing) for category in self.items]
+        labels = {name: label for label, name in enumerate(names)}
+        partners = [
+            labels.get((_SIDE.sub(lambda side: _OTHER_SIDE[side[0]], name), isthing), label)
+            for label, (name, isthing) in enumerate(names)
+        ]
+        # Names that differ in capitals alone would share a partner.
+        return tuple(
+            partner if partners[partner] == label else label
+            for label, partner in enumerate(partners)
+        )
 
     def merged_by(self, key: Literal["supercategory"]) -> "Categories":
         """Join the classes of each supercategory, things apart from stuff.

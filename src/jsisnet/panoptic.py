@@ -1,6 +1,6 @@
 """The panoptic map: which segment each pixel belongs to, and what each segment is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ VOID = 0
 
 IGNORE = 255
 """Value of void pixels in a map of labels; so a data set has at most 255 labels."""
+
+_STRIP = 1 << 18
+"""Pixels that are looked up together: NumPy makes 64-bit numbers of the pixels of a table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +61,12 @@ class PanopticMap:
     def compact(cls, ids: Int[np.ndarray, "h w"], segments: Sequence[Segment]) -> "PanopticMap":
         """Drop the segments that own no pixel and renumber the others in order."""
         seen = np.zeros(len(segments) + 1, bool)
-        seen[ids] = True
+        for strip in _strips(ids):
+            seen[strip] = True
         present = np.flatnonzero(seen[1:]) + 1
         renumber = np.zeros(len(segments) + 1, np.int32)
         renumber[present] = np.arange(1, len(present) + 1)
-        return cls(renumber[ids], tuple(segments[i - 1] for i in present.tolist()))
+        return cls(_looked_up(renumber, ids), tuple(segments[i - 1] for i in present.tolist()))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,7 +76,10 @@ class PanopticMap:
 
     def areas(self) -> Int64[np.ndarray, " n"]:
         """Count the pixels of each segment."""
-        return np.bincount(self.ids.ravel(), minlength=len(self.segments) + 1)[1:]
+        areas = np.zeros(len(self.segments) + 1, np.int64)
+        for strip in _strips(self.ids):
+            areas += np.bincount(strip.ravel(), minlength=len(areas))
+        return areas[1:]
 
     def boxes(self) -> Int64[np.ndarray, "n 4"]:
         """Give the tight box of each segment: x0, y0, x1, y1, upper end exclusive.
@@ -97,4 +104,20 @@ class PanopticMap:
     def labels(self) -> Int32[np.ndarray, "h w"]:
         """Give the label of each pixel, `IGNORE` where it is void."""
         table = np.array([IGNORE, *(segment.label for segment in self.segments)], np.int32)
-        return table[self.ids]
+        return _looked_up(table, self.ids)
+
+
+def _looked_up(
+    table: Int32[np.ndarray, " n"], ids: Int[np.ndarray, "h w"]
+) -> Int32[np.ndarray, "h w"]:
+    result = np.empty(ids.shape, table.dtype)
+    for target, strip in zip(_strips(result), _strips(ids), strict=True):
+        target[:] = table[strip]
+    return result
+
+
+def _strips(pixels: Int[np.ndarray, "h w"]) -> Iterator[Int[np.ndarray, "rows w"]]:
+    """Give some rows after the other, as views."""
+    height, width = pixels.shape
+    rows = max(1, _STRIP // max(1, width))
+    return (pixels[start : start + rows] for start in range(0, height, rows))

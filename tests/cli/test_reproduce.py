@@ -283,3 +283,12 @@ def test_what_can_not_be_measured_is_refused_before_any_training(
 
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_figure_that_is_no_picture_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["reproduce", "figure1", "--tiny", "--out", "figure.txt"]) == 1
+
+    assert "figure.txt: expected a name that ends in .jpg or .png" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -5,10 +5,11 @@ import pytest
 from PIL import Image
 
 import factories
-from factories import CAR, CATEGORIES, PERSON, tiny_map
+from factories import CAR, CATEGORIES, PERSON, TREE, tiny_map
 from jsisnet.categories import Categories, Category
 from jsisnet.data.dataset import DataConfig, PanopticDataset, read_categories
 from jsisnet.data.sample import Samples
+from jsisnet.panoptic import IGNORE
 
 
 def config(tiny, **settings):
@@ -22,8 +23,13 @@ def things(tmp_path):
 
 
 def things_config(things, **settings):
+    where = {"images": str(things.images), "annotations": str(things.annotations)}
+    return DataConfig(**where, **{"kind": "instances"} | settings)
+
+
+def vistas_config(part, **settings):
     return DataConfig(
-        images=str(things.images), annotations=str(things.annotations), kind="instances", **settings
+        images=str(part.parent / "images"), annotations=str(part), kind="vistas", **settings
     )
 
 
@@ -336,8 +342,72 @@ def test_data_may_have_a_root_of_its_own_below_or_beside_that_of_the_run(things)
         ({"weight": float("inf")}, "weight is inf; expected a number"),
         ({"trusted": "semantic"}, "trusted is semantic; expected all or instances"),
         ({"pngs": "maps"}, "pngs is maps; expected none for kind instances"),
+        ({"pngs": "maps", "kind": "vistas"}, "pngs is maps; expected none for kind vistas"),
     ],
 )
 def test_settings_that_contradict_an_instances_file_are_refused(things, settings, message):
     with pytest.raises(ValueError, match=message):
         things_config(things, **settings)
+
+
+@pytest.mark.parametrize("panoptic", [False, True])
+def test_vistas_comes_in_the_classes_that_count(tmp_path, panoptic):
+    config = vistas_config(factories.tiny_vistas(tmp_path, panoptic=panoptic))
+
+    dataset = PanopticDataset(config)
+
+    sample = dataset[1]
+    names = [category.name for category in dataset.categories]
+    assert names == ["person", "car", "bus", "sky", "road"]
+    assert read_categories(config) == dataset.categories
+    assert (len(dataset), sample.image_id, dataset.image_name(1)) == (6, "street1", "street1.jpg")
+    assert sorted(names[s.label] for s in sample.panoptic.segments) == [
+        "car",
+        "person",
+        "road",
+        "sky",
+    ]
+    labels = tiny_map(1).labels()
+    labels[labels == TREE] = IGNORE
+    assert np.array_equal(sample.panoptic.labels(), labels)
+
+
+def test_vistas_is_found_from_the_folder_of_the_run(tmp_path):
+    factories.tiny_vistas(tmp_path / "vistas", count=2)
+    relative = DataConfig(
+        images="training/images", annotations="training/v2.0", kind="vistas", root="vistas"
+    )
+
+    assert len(PanopticDataset(relative.under(str(tmp_path)))) == 2
+
+
+@pytest.mark.parametrize("lost", ["images/street1.jpg", "v2.0/panoptic/street1.png"])
+def test_a_missing_file_of_vistas_is_named(tmp_path, lost):
+    part = factories.tiny_vistas(tmp_path, panoptic=True)
+    (part.parent / lost).unlink()
+
+    with pytest.raises(ValueError, match=rf"v2\.0: image 'street1': .*{lost} does not exist"):
+        PanopticDataset(vistas_config(part))
+
+
+def test_wrong_areas_of_vistas_are_refused_unless_they_are_recounted(tmp_path):
+    part = factories.tiny_vistas(tmp_path, count=1, panoptic=True)
+    json_file = part / "panoptic/panoptic_2020.json"
+    json_file.write_text(json_file.read_text().replace('"area": ', '"area": 1'))
+
+    with pytest.raises(ValueError, match="but the JSON file says"):
+        PanopticDataset(vistas_config(part))[0]
+    assert len(PanopticDataset(vistas_config(part, recount_areas=True))[0].panoptic.segments) == 5
+
+
+def test_a_photo_of_another_size_than_its_map_of_vistas_is_refused(tmp_path):
+    part = factories.tiny_vistas(tmp_path, count=1)
+    Image.new("RGB", (64, 96)).save(part.parent / "images/street0.jpg")
+
+    with pytest.raises(ValueError, match=r"street0\.jpg: is 96x64 pixels, but .*v2\.0 is 64x96"):
+        PanopticDataset(vistas_config(part))[0]
+
+
+def test_a_file_in_the_place_of_the_folder_of_vistas_is_refused(tiny):
+    with pytest.raises(ValueError, match=r"tiny\.json: is not a folder; expected the annotations"):
+        PanopticDataset(config(tiny, kind="vistas"))

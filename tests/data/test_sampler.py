@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import accumulate, chain, islice, pairwise
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from factories import CATEGORIES, photo_of, tiny_map
+from factories import BUS, CAR, CATEGORIES, photo_of, tiny_map
+from jsisnet.categories import Categories
 from jsisnet.data.sample import Sample, collate
 from jsisnet.data.sampler import Stream, StreamSampler, _order, _turns, sample_index
 from jsisnet.data.sources import Part
@@ -55,6 +57,29 @@ def equal(first, second):
     return torch.equal(first.images, second.images) and all(
         torch.equal(a.boxes, b.boxes) for a, b in zip(first.objects, second.objects, strict=True)
     )
+
+
+class Sides(Streets):
+    """The streets, whose cars are called left and whose buses right."""
+
+    categories = Categories(
+        tuple(
+            replace(c, name={"car": "left", "bus": "right"}.get(c.name, c.name)) for c in CATEGORIES
+        )
+    )
+
+
+def test_mirrored_photos_train_the_classes_of_the_other_side():
+    left_and_right = {
+        flipped: Stream(Sides(), TransformConfig(size=(16, 24), hflip=flipped), seed=3)[0]
+        for flipped in (0.0, 1.0)
+    }
+
+    still, mirrored = (left_and_right[flipped].objects for flipped in (0.0, 1.0))
+    assert left_and_right[0.0].image_id == left_and_right[1.0].image_id
+    exchanged = [{CAR: BUS, BUS: CAR}.get(channel, channel) for channel in still.channels.tolist()]
+    assert mirrored.channels.tolist() == exchanged != still.channels.tolist()
+    assert torch.equal(mirrored.boxes[:, 0], 24 - still.boxes[:, 2])
 
 
 def test_each_run_through_the_data_holds_every_sample_once():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factories
-from factories import CAR, PERSON, SKY, panoptic_map, segment
+from factories import BUS, CAR, PERSON, ROAD, SKY, TREE, panoptic_map, segment
 from jsisnet.data.sample import Sample
 from jsisnet.data.transforms import PADDING, TransformConfig, resize, resize_ids, transform
 from jsisnet.panoptic import VOID, PanopticMap
@@ -67,6 +67,30 @@ def test_mirroring_swaps_left_and_right():
     mirrored = transform(sample, MIRROR, random())
 
     assert mirrored.panoptic.boxes()[1].tolist() == [8, 2, 11, 7]
+
+
+def test_a_mirrored_photo_has_the_classes_that_they_are_in_a_mirror():
+    sample = replace(red_car((8, 12), box=(1, 2, 4, 7)), unlabelled=frozenset({CAR, BUS}))
+    partners = [BUS, CAR, PERSON, SKY, TREE, ROAD]
+
+    mirrored, still = (transform(sample, config, random(), partners) for config in (MIRROR, STILL))
+
+    sky_and_car = (segment(SKY), segment(CAR))
+    assert mirrored.panoptic.segments == sky_and_car
+    assert mirrored.unlabelled == {CAR, PERSON}
+    assert same(still, sample)
+    assert still.unlabelled == {CAR, BUS}
+
+
+def test_left_becomes_right_in_a_mirror_and_left_again_in_a_second_one():
+    sample = red_car((8, 12), box=(1, 2, 4, 7))
+    partners = [PERSON, BUS, CAR, SKY, ROAD, TREE]
+
+    once = transform(sample, MIRROR, random(), partners)
+
+    assert once.panoptic.segments == (segment(SKY), segment(BUS))
+    assert once.panoptic.boxes()[1].tolist() == [8, 2, 11, 7]
+    assert same(transform(once, MIRROR, random(), partners), sample)
 
 
 def test_half_of_the_photos_are_mirrored():

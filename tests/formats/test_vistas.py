@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -251,3 +252,48 @@ def test_a_value_of_no_label_and_8_bit_pixels_are_refused(old):
     Image.fromarray(np.zeros((1, 1), np.uint8)).save(path)
     with pytest.raises(ValueError, match=r"abc\.png: is no PNG of 16-bit grey"):
         record.read()
+
+
+@pytest.mark.parametrize(
+    ("layout", "folder", "version"),
+    [
+        ("old", "training", "1.2"),
+        ("new", "training", "1.2"),
+        ("new", "training/v1.2", "1.2"),
+        ("new", "training/v2.0", "2.0"),
+    ],
+)
+def test_a_part_can_be_named_by_its_folder(layout, folder, version, request, tmp_path):
+    root = request.getfixturevalue(layout)
+    if layout == "new":
+        content = {"labels": [{**CONFIG["labels"][BIRD], "readable": "1.2"}, *CONFIG["labels"][1:]]}
+        write_config(root / "config_v1.2.json", content)
+
+    source = vistas.source_of(root / folder, images=tmp_path / "photos")
+
+    assert source.categories == vistas.source(root, "training", version).categories
+    assert source.categories == vistas.categories_of(root / folder)
+    assert source.records[0].image == tmp_path / "photos/abc.jpg"
+    assert described(source.records[0].read(), source.categories) == EXPECTED
+
+
+def test_a_part_may_be_named_from_inside_it(new, monkeypatch):
+    monkeypatch.chdir(new / "training")
+
+    assert vistas.categories_of(Path("v2.0")) == vistas.source(new, "training", "2.0").categories
+
+
+def test_the_folder_of_a_part_has_to_be_there(new):
+    with pytest.raises(ValueError, match="test: is not a folder; expected the annotations of a p"):
+        vistas.source_of(new / "test", images=new)
+
+
+def test_areas_of_a_panoptic_file_are_recounted_if_that_is_asked_for(old):
+    write_panoptic(old / "training/panoptic", "1.2")
+    json_file = old / "training/panoptic/panoptic_2018.json"
+    json_file.write_text(json_file.read_text().replace('"area": 2', '"area": 3'))
+
+    with pytest.raises(ValueError, match="segment 1: has 2 pixels, but the JSON file says 3"):
+        vistas.source(old, "training").records[0].read()
+    source = vistas.source(old, "training", recount_areas=True)
+    assert described(source.records[0].read(), source.categories) == EXPECTED

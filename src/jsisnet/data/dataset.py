@@ -1,10 +1,8 @@
 """Photos with ground truth, opened from files."""
 
 import math
-from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +11,11 @@ from torch.utils.data import Dataset
 
 from jsisnet.categories import Categories
 from jsisnet.data.images import read_image
-from jsisnet.data.relabel import relabelled
 from jsisnet.data.sample import Sample
 from jsisnet.formats import categories as category_entries
-from jsisnet.formats import coco, coco_instances
-from jsisnet.formats.coco_listed import ImageId
-from jsisnet.panoptic import PanopticMap
+from jsisnet.formats import coco_instances, coco_source, vistas
+from jsisnet.formats.records import Record, Source
+from jsisnet.formats.relabel import relabelled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +30,11 @@ class DataConfig:
     """Folder of the photos."""
 
     annotations: str
-    """JSON file of the ground truth."""
+    """JSON file of the ground truth; of Mapillary Vistas a folder, such as ``training/v2.0``."""
 
-    kind: Literal["panoptic", "instances"] = "panoptic"
-    """Format of the file: COCO's panoptic one, or COCO's instances one, which says nothing about
-    stuff."""
+    kind: Literal["panoptic", "instances", "vistas"] = "panoptic"
+    """Format of the ground truth: COCO's panoptic one, COCO's instances one, which says nothing
+    about stuff, or that of Mapillary Vistas as its archives unpack."""
 
     pngs: str | None = None
     """Folder of the PNGs; default: the folder beside the JSON file that is named like it."""
@@ -57,7 +54,7 @@ class DataConfig:
     never."""
 
     first: int | None = None
-    """Use only so many photos, those that the JSON file lists first."""
+    """Use only so many photos, those that are listed first."""
 
     recount_areas: bool = False
     """Accept a JSON file whose areas differ from its PNGs."""
@@ -72,8 +69,8 @@ class DataConfig:
             raise ValueError(f"weight is {self.weight}; expected a number, 0 or more")
         if self.kind == "instances" and self.trusted == "semantic":
             raise ValueError("trusted is semantic; expected all or instances for kind instances")
-        if self.kind == "instances" and self.pngs is not None:
-            raise ValueError(f"pngs is {self.pngs}; expected none for kind instances")
+        if self.kind != "panoptic" and self.pngs is not None:
+            raise ValueError(f"pngs is {self.pngs}; expected none for kind {self.kind}")
 
     def under(self, root: str) -> "DataConfig":
         """Let relative paths begin in a folder."""
@@ -87,37 +84,16 @@ class DataConfig:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Photo:
-    """Where one photo and its ground truth are."""
-
-    image_id: ImageId
-    image: Path
-    png: Path | None
-    size: tuple[int, int] | None
-    """Height and width that the JSON file states."""
-    panoptic: Callable[[], PanopticMap]
-    """Read the ground truth, in the classes of the file."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Truth:
-    """What a JSON file says, whatever its kind."""
-
-    categories: Categories
-    photos: tuple[_Photo, ...]
-
-
 class PanopticDataset(Dataset[Sample]):
-    """Photos with ground truth, in the order of the JSON file."""
+    """Photos with ground truth, in the order in which they are listed."""
 
     def __init__(self, config: DataConfig, categories: Categories | None = None) -> None:
-        """Read the JSON file and make sure that its photos and PNGs are there.
+        """List the photos and make sure that they and their PNGs are there.
 
         Args:
             config: Where the files are.
-            categories: Classes to use, each class of the file having a counterpart; default:
-                those of the file, merged as `config` says.
+            categories: Classes to use, each class of the data having a counterpart; default:
+                those of the data, merged as `config` says.
 
         Raises:
             ValueError: If a file is missing, breaks the format, or has a class without
@@ -125,15 +101,15 @@ class PanopticDataset(Dataset[Sample]):
         """
         self.config = config.under("")
         self.path = Path(self.config.annotations)
-        truth = (_instances if config.kind == "instances" else _panoptic)(self.config)
-        self._photos = truth.photos[: config.first]
-        for photo in self._photos:
-            for needed in (photo.image, photo.png):
+        source = _source(self.config)
+        self._records = source.records[: config.first]
+        for record in self._records:
+            for needed in (record.image, record.png):
                 if needed is not None and not needed.is_file():
                     raise ValueError(
-                        f"{self.path}: image {photo.image_id!r}: {needed} does not exist"
+                        f"{self.path}: image {record.image_id!r}: {needed} does not exist"
                     )
-        self._own = truth.categories
+        self._own = source.categories
         self._speak_of(categories or _merged(self._own, self.config))
 
     def in_classes(self, categories: Categories) -> "PanopticDataset":
@@ -163,7 +139,7 @@ class PanopticDataset(Dataset[Sample]):
         self._cache: dict[int, Sample] | None = {} if self.config.cache else None
 
     def __len__(self) -> int:
-        return len(self._photos)
+        return len(self._records)
 
     def __getitem__(self, index: int) -> Sample:
         """Read one photo and its map, at the size of the files.
@@ -179,29 +155,30 @@ class PanopticDataset(Dataset[Sample]):
 
     def image_name(self, index: int) -> str:
         """Give the path of a photo inside the folder of photos."""
-        return self._photos[index].image.relative_to(self.config.images).as_posix()
+        return self._records[index].name
 
     def _read(self, index: int) -> Sample:
-        photo = self._photos[index]
-        image = torch.from_numpy(read_image(photo.image)).permute(2, 0, 1)
+        record = self._records[index]
+        assert record.image is not None  # the folder of the photos was given
+        image = torch.from_numpy(read_image(record.image)).permute(2, 0, 1)
         size = (image.shape[1], image.shape[2])
-        self._refuse_another_size(photo, size, photo.size)
-        panoptic = photo.panoptic()
-        self._refuse_another_size(photo, size, panoptic.size)
+        self._refuse_another_size(record, size, record.size)
+        panoptic = record.read()
+        self._refuse_another_size(record, size, panoptic.size)
         return Sample(
             image=image,
             panoptic=relabelled(panoptic, self._labels, self.categories),
-            image_id=photo.image_id,
+            image_id=record.image_id,
             unlabelled=self._unlabelled,
             semantic=self._semantic,
         )
 
     def _refuse_another_size(
-        self, photo: _Photo, found: tuple[int, int], expected: tuple[int, int] | None
+        self, record: Record, found: tuple[int, int], expected: tuple[int, int] | None
     ) -> None:
         if expected not in (None, found):
             raise ValueError(
-                f"{photo.image}: is {found[0]}x{found[1]} pixels, but its ground truth in "
+                f"{record.image}: is {found[0]}x{found[1]} pixels, but its ground truth in "
                 f"{self.path} is {expected[0]}x{expected[1]}"
             )
 
@@ -212,47 +189,31 @@ def read_categories(config: DataConfig) -> Categories:
     Raises:
         ValueError: If the file is missing or its classes break a rule. The message names it.
     """
-    things_alone = config.kind == "instances"
-    read = coco_instances.read_categories if things_alone else category_entries.read
-    return _merged(read(Path(config.under("").annotations)), config)
+    path = Path(config.under("").annotations)
+    match config.kind:
+        case "panoptic":
+            categories = category_entries.read(path)
+        case "instances":
+            categories = coco_instances.read_categories(path)
+        case "vistas":
+            categories = vistas.categories_of(path)
+    return _merged(categories, config)
 
 
-def _panoptic(config: DataConfig) -> _Truth:
-    file = coco.read_annotations(
-        Path(config.annotations),
-        pngs=None if config.pngs is None else Path(config.pngs),
-        images=Path(config.images),
-    )
-    photos = []
-    for annotation in file.annotations:
-        assert annotation.image is not None  # the folder of the photos was given
-        photos.append(
-            _Photo(
-                image_id=annotation.image_id,
-                image=annotation.image,
-                png=annotation.png,
-                size=annotation.size,
-                panoptic=partial(
-                    coco.read_png, annotation, file.categories, recount_areas=config.recount_areas
-                ),
+def _source(config: DataConfig) -> Source:
+    annotations, images = Path(config.annotations), Path(config.images)
+    match config.kind:
+        case "panoptic":
+            return coco_source.panoptic(
+                annotations,
+                pngs=None if config.pngs is None else Path(config.pngs),
+                images=images,
+                recount_areas=config.recount_areas,
             )
-        )
-    return _Truth(categories=file.categories, photos=tuple(photos))
-
-
-def _instances(config: DataConfig) -> _Truth:
-    file = coco_instances.read_annotations(Path(config.annotations), images=Path(config.images))
-    photos = (
-        _Photo(
-            image_id=annotation.image_id,
-            image=annotation.image,
-            png=None,
-            size=annotation.size,
-            panoptic=partial(coco_instances.draw, annotation, file.categories),
-        )
-        for annotation in file.annotations
-    )
-    return _Truth(categories=file.categories, photos=tuple(photos))
+        case "instances":
+            return coco_source.instances(annotations, images=images)
+        case "vistas":
+            return vistas.source_of(annotations, images=images, recount_areas=config.recount_areas)
 
 
 def _merged(categories: Categories, config: DataConfig) -> Categories:

@@ -67,12 +67,15 @@ class Stream(Dataset[Example]):
         self.samples = samples
         self.config = config
         self.seed = seed
+        mirrored = samples.categories.mirrored
+        self._mirrored = None if mirrored == tuple(range(len(mirrored))) else mirrored
         parts = samples.parts if isinstance(samples, Sources) else (Part(length=len(samples)),)
         self.parts = tuple(part for part in parts if part.length)
 
     def __getitem__(self, position: int) -> Example:
         sample = self.samples[sample_index(position, self.parts, self.seed)]
-        varied = transform(sample, self.config, _generator(self.seed, _VARIATION, position))
+        generator = _generator(self.seed, _VARIATION, position)
+        varied = transform(sample, self.config, generator, self._mirrored)
         return example(
             varied,
             self.samples.categories,

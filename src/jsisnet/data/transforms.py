@@ -1,5 +1,6 @@
 """From a photo of any size to a network input, with and without augmentation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,7 +39,8 @@ class TransformConfig:
     """Height and width of the network input."""
 
     hflip: float = 0.5
-    """Probability that the photo is mirrored; 0 for classes that tell left from right."""
+    """Probability that the photo is mirrored; 0 for classes that tell left from right, unless their
+    names do so too: partners such as ``Arrow (Left)`` and ``Arrow (Right)`` are exchanged."""
 
     min_scale: float = 1.0
     """Smallest size of the resized photo relative to the input. Below 1 the rest is void."""
@@ -106,11 +108,22 @@ def resize_ids(ids: Int32[np.ndarray, "h w"], size: tuple[int, int]) -> Int32[np
     return ids.take(columns, axis=1).take(rows, axis=0)
 
 
-def transform(sample: Sample, config: TransformConfig, generator: torch.Generator) -> Sample:
+def transform(
+    sample: Sample,
+    config: TransformConfig,
+    generator: torch.Generator,
+    mirrored: Sequence[int] | None = None,
+) -> Sample:
     """Make a varied network input of a photo.
 
     The randomness is the generator's alone, and each setting has its own draw: changing one
     leaves the others' effect on the same photo as it was.
+
+    Args:
+        sample: The photo.
+        config: How it is varied.
+        generator: Where the randomness comes from.
+        mirrored: The label that each class has in a mirror; default: its own.
 
     Returns:
         Image and map of `config.size`, without the segments that own no pixel there.
@@ -134,7 +147,19 @@ def transform(sample: Sample, config: TransformConfig, generator: torch.Generato
     if flip < config.hflip:
         image = image.flip(-1)
         ids = ids[:, ::-1]
+        if mirrored is not None:
+            sample = _in_a_mirror(sample, mirrored)
     return replace(sample, image=image, panoptic=PanopticMap.compact(ids, sample.panoptic.segments))
+
+
+def _in_a_mirror(sample: Sample, mirrored: Sequence[int]) -> Sample:
+    """Exchange the classes of left and right, but no pixels."""
+    segments = tuple(replace(s, label=mirrored[s.label]) for s in sample.panoptic.segments)
+    return replace(
+        sample,
+        panoptic=PanopticMap(sample.panoptic.ids, segments),
+        unlabelled=frozenset(mirrored[label] for label in sample.unlabelled),
+    )
 
 
 def _scaled_size(

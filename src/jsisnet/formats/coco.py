@@ -160,7 +160,7 @@ def read_png(
 
 def write_png(panoptic: PanopticMap, path: Path) -> None:
     """Write a map; its own ids become the panoptic ids."""
-    write_ids(panoptic.ids.astype(np.uint32), path)
+    write_ids(panoptic.ids.view(np.uint32), path)
 
 
 def segments_info(panoptic: PanopticMap, categories: Categories) -> list[dict[str, object]]:

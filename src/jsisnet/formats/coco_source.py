@@ -7,13 +7,20 @@ from jsisnet.formats import coco, coco_instances
 from jsisnet.formats.records import Record, Source
 
 
-def panoptic(annotations: Path, *, pngs: Path | None = None, images: Path | None = None) -> Source:
+def panoptic(
+    annotations: Path,
+    *,
+    pngs: Path | None = None,
+    images: Path | None = None,
+    recount_areas: bool = False,
+) -> Source:
     """Open COCO panoptic files, which cityscapesScripts writes as well.
 
     Args:
         annotations: The JSON file, which has to list the images.
         pngs: Folder of the PNGs; default: the folder beside the file that is named like it.
         images: Folder of the photos, if it is known.
+        recount_areas: Whether to accept areas that differ from the PNGs.
 
     Raises:
         ValueError: If the file breaks a rule of the format.
@@ -29,7 +36,10 @@ def panoptic(annotations: Path, *, pngs: Path | None = None, images: Path | None
                 name=annotation.image.relative_to(folder).as_posix(),
                 image=None if images is None else annotation.image,
                 size=annotation.size,
-                read=partial(coco.read_png, annotation, file.categories),
+                read=partial(
+                    coco.read_png, annotation, file.categories, recount_areas=recount_areas
+                ),
+                png=annotation.png,
             )
         )
     return Source(categories=file.categories, records=tuple(records))

@@ -82,4 +82,5 @@ def rgb_to_ids(image: Image.Image) -> UInt32[np.ndarray, "h w"]:
 def ids_to_rgb(ids: UInt32[np.ndarray, "h w"]) -> Image.Image:
     """Give the RGB picture that codes ids."""
     height, width = ids.shape
-    return Image.frombytes("RGB", (width, height), ids.astype("<u4").tobytes(), "raw", "RGBX")
+    pixels = np.ascontiguousarray(ids, "<u4")
+    return Image.frombytes("RGB", (width, height), pixels, "raw", "RGBX")

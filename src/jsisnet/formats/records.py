@@ -31,6 +31,10 @@ class Record:
     read: Callable[[], PanopticMap]
     """Read the map. A `ValueError` names the file and says what is wrong with it."""
 
+    png: Path | None = None
+    """File of the map, which may not exist; ``None`` if the map has none of its own, or it was seen
+    when the source was opened."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:

@@ -41,7 +41,14 @@ class Classes:
         )
 
 
-def source(root: Path, split: str, version: Version = "1.2") -> Source:
+def source(
+    root: Path,
+    split: str,
+    version: Version = "1.2",
+    *,
+    images: Path | None = None,
+    recount_areas: bool = False,
+) -> Source:
     """Open a part of the data set.
 
     The panoptic JSON file is read where it is there; if not, or inside a zip, the maps are made
@@ -51,25 +58,51 @@ def source(root: Path, split: str, version: Version = "1.2") -> Source:
         root: The unpacked folder, in the layout of either archive, or the archive itself.
         split: ``training`` or ``validation``.
         version: Which annotations to read.
+        images: Folder of the photos; default: the one in the unpacked folder.
+        recount_areas: Whether to accept a panoptic file whose areas differ from its PNGs.
 
     Raises:
         ValueError: If a file is missing or breaks a rule.
     """
-    config = file_in(root, f"config_v{version}.json") or file_in(root, "config.json")
-    if config is None:
-        raise ValueError(
-            f"{root}: has neither config_v{version}.json nor config.json, which list the classes"
-        )
-    classes = read_classes(config)
+    classes = read_classes(_config(root, version))
     folder = split
     if files_below(root, f"{split}/v{version}", ".png"):
         folder = f"{split}/v{version}"
     elif version != "1.2":
         raise ValueError(f"{root}: has no {split}/v{version} with PNGs")
     json = file_in(root, f"{folder}/panoptic/{_PANOPTIC[version]}")
+    if images is None and root.is_dir():
+        images = root / split / "images"
     if isinstance(json, Path):
-        return _from_panoptic(json, classes, root / split / "images")
-    return _from_instances(root, split, folder, classes)
+        assert images is not None  # the file lies in an unpacked folder
+        return _from_panoptic(json, classes, images, recount_areas=recount_areas)
+    return _from_instances(root, folder, classes, images)
+
+
+def source_of(folder: Path, *, images: Path, recount_areas: bool = False) -> Source:
+    """Open a part of the data set by the folder of its annotations.
+
+    Args:
+        folder: ``training`` or ``validation`` of either archive, unpacked, for version 1.2; or, of
+            the second one, ``v1.2`` or ``v2.0`` in there. The classes are in the folder above.
+        images: Folder of the photos.
+        recount_areas: As for `source`.
+
+    Raises:
+        ValueError: If a file is missing or breaks a rule.
+    """
+    part, version = _part(folder)
+    return source(part.parent, part.name, version, images=images, recount_areas=recount_areas)
+
+
+def categories_of(folder: Path) -> Categories:
+    """Read the classes that `source_of` would give, and nothing else of the data.
+
+    Raises:
+        ValueError: As `source_of` does.
+    """
+    part, version = _part(folder)
+    return read_classes(_config(part.parent, version)).evaluated
 
 
 def read_classes(config: StoredFile) -> Classes:
@@ -98,6 +131,32 @@ def read_classes(config: StoredFile) -> Classes:
     return Classes(listed=listed, evaluated=evaluated)
 
 
+def _part(folder: Path) -> tuple[Path, Version]:
+    """Give the folder of a part, and the version of the annotations that a folder holds."""
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}: is not a folder; expected the annotations of a part, such as training or "
+            "training/v2.0"
+        )
+    folder = folder.absolute()
+    match folder.name:
+        case "v1.2":
+            return folder.parent, "1.2"
+        case "v2.0":
+            return folder.parent, "2.0"
+        case _:
+            return folder, "1.2"
+
+
+def _config(root: Path, version: Version) -> StoredFile:
+    config = file_in(root, f"config_v{version}.json") or file_in(root, "config.json")
+    if config is None:
+        raise ValueError(
+            f"{root}: has neither config_v{version}.json nor config.json, which list the classes"
+        )
+    return config
+
+
 def _category(key: str, values: Entry) -> Category:
     return category_entries.parse(
         [
@@ -112,7 +171,7 @@ def _category(key: str, values: Entry) -> Category:
     )[0]
 
 
-def _from_panoptic(json: Path, classes: Classes, images: Path) -> Source:
+def _from_panoptic(json: Path, classes: Classes, images: Path, *, recount_areas: bool) -> Source:
     file = coco.read_annotations(json, pngs=json.parent, images=images)
     labels = []
     for category in file.categories:
@@ -133,19 +192,31 @@ def _from_panoptic(json: Path, classes: Classes, images: Path) -> Source:
                 name=annotation.image.relative_to(images).as_posix(),
                 image=annotation.image,
                 size=annotation.size,
-                read=partial(_read_panoptic, annotation, file.categories, tuple(labels)),
+                read=partial(
+                    _read_panoptic,
+                    annotation,
+                    file.categories,
+                    tuple(labels),
+                    recount_areas=recount_areas,
+                ),
+                png=annotation.png,
             )
         )
     return Source(categories=classes.evaluated, records=tuple(records))
 
 
 def _read_panoptic(
-    annotation: coco.Annotation, categories: Categories, labels: tuple[int, ...]
+    annotation: coco.Annotation,
+    categories: Categories,
+    labels: tuple[int, ...],
+    *,
+    recount_areas: bool,
 ) -> PanopticMap:
-    return without_unknown(coco.read_png(annotation, categories), labels)
+    panoptic = coco.read_png(annotation, categories, recount_areas=recount_areas)
+    return without_unknown(panoptic, labels)
 
 
-def _from_instances(root: Path, split: str, folder: str, classes: Classes) -> Source:
+def _from_instances(root: Path, folder: str, classes: Classes, images: Path | None) -> Source:
     files = files_below(root, f"{folder}/instances", ".png")
     if not files:
         raise ValueError(f"{root}: has no PNGs in {folder}/instances")
@@ -157,7 +228,7 @@ def _from_instances(root: Path, split: str, folder: str, classes: Classes) -> So
             Record(
                 image_id=name,
                 name=photo,
-                image=root / split / "images" / photo if root.is_dir() else None,
+                image=None if images is None else images / photo,
                 size=None,
                 read=partial(_read_instances, file, classes),
             )

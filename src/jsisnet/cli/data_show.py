@@ -12,7 +12,7 @@ from cyclopts import Parameter, validators
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.data_sources import Format, Places, opened
 from jsisnet.cli.options import File, Flag
-from jsisnet.cli.outputs import refuse_to_replace_data
+from jsisnet.cli.outputs import expect_picture, refuse_to_replace_data
 from jsisnet.formats.records import Record, Source
 
 _MOST = 60
@@ -66,6 +66,7 @@ def show(  # noqa: PLR0913 - each is an option
         raise ValueError(f"a picture of more than {_MOST} images is too large; expected fewer")
     source = opened(kind, places)
     refuse_to_replace_data(places, [out])
+    expect_picture(out)
     if not source.records:
         raise ValueError("the data set has no image")
     if image:

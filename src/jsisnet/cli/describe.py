@@ -25,8 +25,8 @@ def describe(
     The settings of CONFIG are options too, such as --augment.size 512 1024.
 
     For example
-        jsisnet describe configs/lite.yaml
-        jsisnet describe configs/lite.yaml --things 37 --stuff 28
+        jsisnet describe lite.yaml
+        jsisnet describe lite.yaml --things 37 --stuff 28
         jsisnet describe coco
 
     Args:

@@ -21,7 +21,7 @@ def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | No
 
     For example
         jsisnet imagenet --out lite0.safetensors
-        jsisnet train configs/overfit.yaml --network.trunk.weights lite0.safetensors
+        jsisnet train overfit.yaml --network.trunk.weights lite0.safetensors
 
     Args:
         out: File to write, .safetensors.

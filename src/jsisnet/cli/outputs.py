@@ -9,6 +9,17 @@ if TYPE_CHECKING:
     from jsisnet.cli.data_sources import Places
 
 
+def expect_picture(path: Path) -> None:
+    """Make sure that a picture can have a name, before it is drawn.
+
+    Raises:
+        ValueError: If the name ends in no format of pictures.
+    """
+    from jsisnet.formats.pictures import format_of
+
+    format_of(path)
+
+
 def refuse_to_replace(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
     """Refuse to write over a file that is read, or over one that is just written.
 

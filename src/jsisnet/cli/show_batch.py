@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.options import File, Overrides
-from jsisnet.cli.outputs import refuse_file_in, refuse_to_replace
+from jsisnet.cli.outputs import expect_picture, refuse_file_in, refuse_to_replace
 
 _MAX_PIXELS = 30_000_000
 """Of the inputs on one page."""
@@ -60,6 +60,7 @@ def show_batch(
         for folder in (data.images, data.annotations, maps):
             refuse_file_in(Path(folder), path)
     refuse_to_replace([config], [path])
+    expect_picture(path)
     stream = Stream(Sources(sources), settings.augment, seed=settings.train.seed)
     with progress("photos") as advance:
         picture = page(stream, positions, on_photo=advance)

@@ -171,6 +171,15 @@ def experiment_table(rows: Mapping[str, Mapping[str, Spread | None]]) -> Table:
     return made
 
 
+def published_experiment(rows: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """Show figures of one run, as the paper has them."""
+    figures = list(next(iter(rows.values())))
+    made = table("", *(f">{_OF_EXPERIMENTS[figure]}" for figure in figures))
+    for name, row in rows.items():
+        made.add_row(name, *(NONE if row[f] is None else f"{row[f]:.1f}" for f in figures))
+    return made
+
+
 def costs(rows: Iterable["Cost"]) -> Table:
     """Show what one network and two cost, and the ratio."""
     made = table("", ">joint", ">semantic", ">instance", ">both", ">joint / both")

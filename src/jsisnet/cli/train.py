@@ -34,10 +34,10 @@ def train(
     500 or --root DIR, the folder in which the paths of the data begin.
 
     For example
-        jsisnet train configs/overfit.yaml --root coco
-        jsisnet train configs/overfit.yaml --root coco --optim.lr 0.001
-        jsisnet train configs/overfit.yaml --root coco --resume
-        jsisnet train configs/overfit.yaml --root coco --track tensorboard
+        jsisnet train overfit.yaml --root coco
+        jsisnet train overfit.yaml --root coco --optim.lr 0.001
+        jsisnet train overfit.yaml --root coco --resume
+        jsisnet train overfit.yaml --root coco --track tensorboard
 
     Args:
         config: YAML file with the settings.

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.options import File, Overrides
-from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.cli.outputs import expect_picture, refuse_to_replace
 from jsisnet.cli.photos import Photo, find
 from jsisnet.cli.reproduce.scenes import Network, Scenes
 
@@ -87,6 +87,7 @@ def figure3(
 
 def _found(images: Sequence[str], scenes: Scenes, count: int, out: Path) -> Sequence[Photo]:
     """Find the photos to draw, or so many generated scenes."""
+    expect_picture(out)
     if scenes.tiny:
         if images:
             raise ValueError(f"{images[0]} and --tiny exclude each other")

@@ -94,7 +94,7 @@ def test_bases_that_go_in_circles_are_refused(written):
 
 
 def test_a_missing_base_is_named(written):
-    with pytest.raises(ValueError, match=r"nowhere\.yaml: does not exist; inside .* lite\.yaml"):
+    with pytest.raises(ValueError, match=r"nowhere\.yaml: does not exist$"):
         read_config(written("base: nowhere.yaml"))
 
 
@@ -123,9 +123,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         read_config(tmp_path / "run.yaml")
 
 
-def test_a_missing_file_is_refused_with_those_inside_the_package(tmp_path):
+def test_a_missing_file_is_refused_with_those_inside_the_package():
     with pytest.raises(ValueError, match=r"nowhere\.yaml: does not exist; inside .* lite\.yaml"):
-        read_config(tmp_path / "nowhere.yaml")
+        read_config(Path("nowhere.yaml"))
 
 
 def test_a_folder_is_refused(tmp_path):

@@ -479,7 +479,7 @@ def test_a_checkpoint_without_its_settings_is_neither_continued_nor_replaced(set
 
     with pytest.raises(ValueError, match="holds a run already"):
         train(short(settings), tmp_path, Notes())
-    with pytest.raises(ValueError, match=r"config\.yaml: can't be read"):
+    with pytest.raises(ValueError, match=r"config\.yaml: does not exist$"):
         train(short(settings), tmp_path, Notes(), resume=True)
 
 

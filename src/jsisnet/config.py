@@ -167,8 +167,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        inside = ", ".join(embedded_configs())
-        raise ValueError(f"{path}: does not exist; inside the package are {inside}") from None
+        inside = f"; inside the package are {', '.join(embedded_configs())}"
+        hint = inside if path == Path(path.name) else ""
+        raise ValueError(f"{path}: does not exist{hint}") from None
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -48,11 +48,11 @@ def convert(
             holds anything else.
     """
     _refuse_shared_maps(source.records)
-    _refuse_other_files(target.folder)
-    for left in list(target.folder.rglob(".*.part")):
-        remove_leftovers(left.parent)
+    journal.refuse_other_files(target.folder / _JOURNAL)
     total = len(source.records)
     with journal.opened(target.folder / _JOURNAL, _purpose(source, target)) as done:
+        for left in {path.parent for path in target.folder.rglob(".*.part")}:
+            remove_leftovers(left)
         on_image(done.count, total)
         rest = source.records[done.count :]
         for line in in_order(_Work(records=rest, target=target), len(rest), processes):
@@ -113,11 +113,6 @@ def _refuse_shared_maps(records: Sequence[Record]) -> None:
         if record.image_id in ids:
             raise ValueError(f"image {record.image_id!r} is there twice")
         ids.add(record.image_id)
-
-
-def _refuse_other_files(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _JOURNAL).is_file():
-        raise ValueError(f"{folder}: holds other files already; expected a new folder")
 
 
 def _purpose(source: Source, target: Target) -> str:

@@ -15,6 +15,9 @@ above: {members: [sky, tree], isthing: false}
 void: [person]
 """
 
+BOMB = "&l0 [lol], " + ", ".join(f"&l{i + 1} [{f'*l{i}, ' * 9}]" for i in range(30))
+"""Nothing but a few lists, which would be endless if they were written out."""
+
 
 @pytest.fixture
 def merge(tiny, tmp_path):
@@ -94,6 +97,12 @@ def test_other_formats_are_joined_too(tmp_path):
         (None, ("--mapping", "nowhere.yaml"), "nowhere.yaml: can't be read"),
         ("a: [car", (), "classes.yaml: is not YAML"),
         ("a: [car]\na: [bus]", (), "classes.yaml: 'a' is there twice"),
+        ("a: {members: [car], members: [bus]}", (), "classes.yaml: 'members' is there twice"),
+        ("a: &a [*a]", (), "classes.yaml: 'a': 'members' is [[["),
+        ("a: [" + BOMB + "]", (), "classes.yaml: 'a': 'members' is "),
+        ("a: 2001-01-01", (), "classes.yaml: 'a': 'members' is \"2001-01-01\", expected a list"),
+        ("a: {car: !!bool x}", (), "classes.yaml: is not YAML: a value does not fit its tag"),
+        ("a: !!timestamp x", (), "classes.yaml: is not YAML: a value does not fit its tag"),
         ("? [a, b]\n: [car]", (), "classes.yaml: is not YAML"),
         ("!!python/name:os.system {}", (), "classes.yaml: is not YAML"),
         ("[car]", (), "expected the members of each new class, by its name"),

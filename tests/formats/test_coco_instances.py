@@ -189,6 +189,8 @@ def test_masks_are_those_of_the_official_tools(tmp_path):
 
 
 RUNS = runs([1, 0, 0, 0], [0] * 4, [0] * 4)
+PACKED = {"size": [3, 4], "counts": "01;"}
+"""The same, compressed."""
 
 
 @pytest.mark.parametrize(
@@ -200,7 +202,9 @@ RUNS = runs([1, 0, 0, 0], [0] * 4, [0] * 4)
         (changed(annotations=None), "has no 'annotations'"),
         (changed(*IMAGE, id=None), r"images\[0\]: has no 'id'"),
         (changed(*IMAGE, height=None), "image 7: has no 'height'"),
-        (changed(*IMAGE, width=0), "image 7: 'width' is 0, expected a whole number of at least 1"),
+        (changed(*IMAGE, width=0), "image 7: 'width' is 0, expected a whole number from 1 to"),
+        (changed(*IMAGE, height=10**400), "image 7: 'height' is 1000.* from 1 to 178956970"),
+        (changed(*IMAGE, height=10**5, width=10**5), "image 7: 'width' is .* from 1 to 1789"),
         (changed(*IMAGE, file_name="../a.jpg"), "image 7: 'file_name' is .* inside its folder"),
         (changed(*IMAGE, file_name="C:a.jpg"), "image 7: 'file_name' is .* inside its folder"),
         (changed(images=CONTENT["images"] * 2), "image 7: is listed twice"),
@@ -228,6 +232,8 @@ RUNS = runs([1, 0, 0, 0], [0] * 4, [0] * 4)
         (changed(*ANNOTATION, segmentation=RUNS | {"counts": [13, -1]}), "no whole numbers"),
         (changed(*ANNOTATION, segmentation=RUNS | {"counts": [1.5, 10.5]}), "no whole numbers"),
         (changed(*ANNOTATION, segmentation=RUNS | {"counts": "~~~~"}), "annotation 11: .*be read"),
+        (changed(*ANNOTATION, segmentation=PACKED | {"counts": "01"}), "end before the 12 pixels"),
+        (changed(*ANNOTATION, segmentation=PACKED | {"counts": ""}), "end before the 12 pixels"),
         (changed(*ANNOTATION, segmentation={"size": [3, 4]}), "annotation 11: .* can't be read"),
     ],
 )

@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 
 from jsisnet.formats import fields
@@ -61,6 +63,17 @@ def test_an_error_gives_the_position_in_a_list():
 def test_a_long_value_is_cut():
     with pytest.raises(ValueError, match=r"'x' is .{60}\.\.\., expected a number"):
         fields.number({"x": "a" * 1000}, "x")
+
+
+def test_a_value_that_holds_itself_or_no_json_is_cut_too():
+    endless, many = [1], ["lol"]
+    endless.append(endless)
+    for _ in range(40):
+        many = [many] * 10
+
+    for value in (endless, many, {date(2001, 1, 1)}, {"x": date(2001, 1, 1)}, {(1, 2): 3}):
+        with pytest.raises(ValueError, match=r"^'x' is .{2,63}, expected a number$"):
+            fields.number({"x": value}, "x")
 
 
 def test_a_file_may_lie_in_a_folder_below(tmp_path):

@@ -37,7 +37,7 @@ def with_header(depth, kind):
         (b"\x89PNG\r\n\x1a\n", "is not a PNG"),
         (with_header(16, 2), "is a PNG with 16 bits in each channel of a kind that loses"),
         (with_header(4, 0), "is a PNG with 4 bits in each channel of a kind that loses"),
-        (with_header(8, 0), "can't be decoded"),
+        (with_header(8, 0), "can't be decoded: its header is damaged$"),
     ],
 )
 def test_what_would_be_converted_or_is_damaged_is_refused(content, message, tmp_path):

@@ -1,4 +1,4 @@
-from zipfile import ZipFile
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
 import pytest
 
@@ -70,6 +70,28 @@ def test_a_damaged_member_is_an_error_of_reading(archive):
 
     with pytest.raises(OSError, match="is damaged"):
         files_below(damaged, "b", ".png")["2.png"].read_bytes()
+
+
+@pytest.mark.parametrize("packing", [ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA])
+def test_a_member_whose_packing_is_damaged_is_an_error_of_reading(packing, tmp_path):
+    path = tmp_path / "packed.zip"
+    with ZipFile(path, "w", packing) as file:
+        file.writestr("a.png", bytes(range(256)) * 9)
+    content = bytearray(path.read_bytes())
+    content[45:65] = b"\xff" * 20
+    path.write_bytes(content)
+
+    with pytest.raises(OSError, match=r"damaged|Invalid data"):
+        file_in(path, "a.png").read_bytes()
+
+
+def test_a_zip_of_an_unknown_version_is_refused(archive):
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    archive.write_bytes(content)
+
+    with pytest.raises(ValueError, match=r"nor a readable zip .zip file version 9\.9"):
+        files_below(archive, "", ".png")
 
 
 def test_a_member_that_would_fill_the_memory_is_not_read(archive, monkeypatch):

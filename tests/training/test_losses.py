@@ -6,7 +6,6 @@ from torch import nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-from jsisnet.panoptic import IGNORE
 from jsisnet.training import losses
 from jsisnet.training.losses import LossConfig, Losses
 from networks import TINY, network
@@ -99,38 +98,6 @@ def test_soft_mask_targets_are_matched_by_their_own_probability():
 
     assert slope(math.log(0.25 / 0.75)).item() == pytest.approx(0, abs=1e-6)
     assert slope(0.0) > 0
-
-
-def test_semantics_are_added_over_the_labelled_pixels():
-    logits = torch.zeros(2, 2, 1, 2)
-    logits[1, 1] = math.log(3)
-    labels = torch.tensor([[[0, IGNORE]], [[0, 1]]], dtype=torch.uint8)
-
-    loss = losses.semantic_loss(logits, labels)
-
-    assert loss.item() == pytest.approx(LOG2 + math.log(4) + math.log(4 / 3))
-
-
-def test_semantics_are_compared_at_the_size_of_the_input():
-    logits = torch.randn(1, 3, 4, 6)
-    labels = torch.randint(3, (1, 16, 24), dtype=torch.uint8)
-
-    full = functional.interpolate(logits, (16, 24), mode="bilinear", align_corners=False)
-
-    torch.testing.assert_close(
-        losses.semantic_loss(logits, labels),
-        functional.cross_entropy(full, labels.long(), reduction="sum"),
-    )
-
-
-def test_without_a_labelled_pixel_semantics_cost_nothing():
-    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
-
-    loss = losses.semantic_loss(logits, torch.full((1, 8, 8), IGNORE, dtype=torch.uint8))
-    loss.backward()
-
-    assert loss == 0
-    assert logits.grad.abs().max() == 0
 
 
 def test_without_samples_nothing_is_lost():

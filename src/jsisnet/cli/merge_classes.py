@@ -1,6 +1,7 @@
 """The command that joins classes of data sets."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -112,6 +113,8 @@ def _read_yaml(path: Path) -> Mapping[object, object]:
         raise ValueError(f"{path}: is not YAML: nested too deeply") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    except (AttributeError, KeyError):
+        raise ValueError(f"{path}: is not YAML: a value does not fit its tag") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if not isinstance(values, dict):
@@ -120,16 +123,16 @@ def _read_yaml(path: Path) -> Mapping[object, object]:
 
 
 def _refuse_names_twice(content: Any) -> None:  # noqa: ANN401 - what YAML consists of
-    """Notice names of which YAML would silently keep the last."""
+    """Notice names of which YAML would silently keep the last, of classes and in their groups."""
     import yaml
 
     if isinstance(content, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, _ in content.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise ValueError(f"{key.value!r} is there twice")
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
+        for mapping in (content, *(value for _, value in content.value)):
+            if isinstance(mapping, yaml.MappingNode):
+                keys = [key.value for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)]
+                twice = next((key for key, times in Counter(keys).items() if times > 1), None)
+                if twice is not None:
+                    raise ValueError(f"{twice!r} is there twice")
 
 
 def _show(before: Categories, joining: "Joining") -> None:

@@ -24,13 +24,16 @@ def refuse_to_replace(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
     """Refuse to write over a file that is read, or over one that is just written.
 
     Raises:
-        ValueError: If an output is an input, another output or a folder; the message names it.
+        ValueError: If an output is an input, another output, a folder or below a file; the message
+            names it.
     """
     read = [path for path in inputs if path.exists()]
     written: set[Path] = set()
     for output in outputs:
         if output.is_dir():
             raise ValueError(f"{output} is a folder; expected the name of a file")
+        if not _nearest(output).is_dir():
+            raise ValueError(f"{_nearest(output)} is a file; expected a folder for {output.name}")
         if output.resolve() in written:
             raise ValueError(f"{output} is to be written twice; expected two names")
         written.add(output.resolve())
@@ -38,6 +41,11 @@ def refuse_to_replace(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
             raise ValueError(
                 f"{output} is read here, so nothing is written to it; expected another"
             )
+
+
+def _nearest(path: Path) -> Path:
+    """Give the nearest of the folders above a file that is there, or what is in its place."""
+    return next(above for above in path.absolute().parents if above.exists())
 
 
 def refuse_file_in(folder: Path, path: Path) -> None:

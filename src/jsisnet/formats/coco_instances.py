@@ -12,6 +12,7 @@ from jsisnet.formats import categories as category_entries
 from jsisnet.formats import fields, masks
 from jsisnet.formats.coco_listed import ImageId
 from jsisnet.formats.fields import Entry
+from jsisnet.formats.id_strips import MOST_PIXELS
 from jsisnet.formats.masks import Shape
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
@@ -142,8 +143,8 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
 def _photo(images: Path, values: Entry) -> Annotation:
     image_id = fields.identity(values, "id")
     try:
-        height = fields.integer(values, "height", lowest=1)
-        width = fields.integer(values, "width", lowest=1)
+        height = fields.integer(values, "height", lowest=1, highest=MOST_PIXELS)
+        width = fields.integer(values, "width", lowest=1, highest=MOST_PIXELS // height)
         image = fields.path_in(images, values, "file_name")
     except ValueError as error:
         raise ValueError(f"image {image_id!r}: {error}") from None

@@ -19,6 +19,9 @@ Entry = Mapping[str, object]
 
 _T = TypeVar("_T")
 _LONGEST = 60
+_ENCODER = json.JSONEncoder(check_circular=False, skipkeys=True, default=str)
+"""Also of what YAML has and JSON has not, such as dates."""
+
 _PLAIN_NAME = re.compile(r"\w[\w.-]*")
 """Names that lead nowhere else on any system."""
 
@@ -154,5 +157,10 @@ def _refuse(key: str, found: object, expected: str) -> NoReturn:
 
 
 def _short(value: object) -> str:
-    shown = json.dumps(value)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    """Show the beginning of a value, which may hold itself, or the same list a million times."""
+    shown = ""
+    for part in _ENCODER.iterencode(value):
+        shown += part
+        if len(shown) > _LONGEST:
+            return f"{shown[:_LONGEST]}..."
+    return shown

@@ -4,6 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]  # Windows has no such locks
 
 _DEVICES = Path("/dev")
 
@@ -12,6 +18,20 @@ def remove_leftovers(folder: Path) -> None:
     """Delete what writers that were killed have left in a folder; nobody else may be writing."""
     for temporary in folder.glob(".*.part"):
         temporary.unlink()
+
+
+def refuse_second_writer(file: BinaryIO, folder: Path) -> None:
+    """Keep a file for this process, as long as it is open.
+
+    Raises:
+        ValueError: If another process has it; the message names the folder that it is about.
+    """
+    if fcntl is not None:
+        try:
+            # The system forgets it with the process, however that ends.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another command is writing to it") from None
 
 
 @contextmanager

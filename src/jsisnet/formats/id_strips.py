@@ -29,7 +29,7 @@ _PIECE = 2**16
 _MOST_BEHIND = 2**20
 """Bytes that may follow the last pixel, though they mean nothing."""
 
-_MOST_PIXELS = 178_956_970
+MOST_PIXELS = 178_956_970
 """Of a picture; more is taken for an attack, as Pillow does."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -116,7 +116,7 @@ def _header(content: bytes) -> _Header:
     kind = _KINDS.get(code, "unknown")
     if depth != _DEPTH or kind not in _CHANNELS:
         raise ValueError(f"is a PNG with {depth}-bit {kind} pixels, expected 8-bit RGB")
-    if not 0 < width * height <= _MOST_PIXELS:
+    if not 0 < width * height <= MOST_PIXELS:
         raise ValueError(f"can't be decoded: it claims to have {height}x{width} pixels")
     return _Header((height, width), _CHANNELS[kind], interlace != 0)
 

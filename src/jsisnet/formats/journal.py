@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jsisnet.formats.fields import Entry
+from jsisnet.formats.files import refuse_second_writer
 
 
 @dataclass(kw_only=True)
@@ -33,9 +34,22 @@ class Journal:
                 yield json.loads(line)
 
 
+def refuse_other_files(path: Path) -> None:
+    """Make sure that the folder of a journal is new, or was begun with the journal.
+
+    Raises:
+        ValueError: If it is a file, or holds anything else.
+    """
+    folder = path.parent
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; expected a new folder")
+    if folder.is_dir() and any(folder.iterdir()) and not path.is_file():
+        raise ValueError(f"{folder}: holds other files already; expected a new folder")
+
+
 @contextmanager
 def opened(path: Path, purpose: str, *, forgets: bool = False) -> Iterator[Journal]:
-    """Begin a journal, or go on with one; nobody else may be writing to it.
+    """Begin a journal, or go on with one.
 
     Args:
         path: The file.
@@ -43,11 +57,13 @@ def opened(path: Path, purpose: str, *, forgets: bool = False) -> Iterator[Journ
         forgets: Whether a journal that was begun for another purpose is begun anew.
 
     Raises:
-        ValueError: If the journal was begun for another purpose, and that is not forgotten.
+        ValueError: If another process is writing to it, or it was begun for another purpose and
+            that is not forgotten.
     """
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
+        refuse_second_writer(file, path.parent)
         file.seek(0)
         # A last line without its end was being written when the run was killed.
         whole = [len(line) for line in file if line.endswith(b"\n")]

@@ -8,15 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-try:
-    import fcntl
-except ImportError:
-    fcntl = None  # type: ignore[assignment]  # Windows has no such locks
-
 from jsisnet.categories import Categories
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
 from jsisnet.formats.coco_listed import ImageId
-from jsisnet.formats.files import remove_leftovers
+from jsisnet.formats.files import refuse_second_writer, remove_leftovers
 from jsisnet.panoptic import PanopticMap
 
 LINES, PNGS = "annotations.jsonl", "pngs"
@@ -98,7 +93,7 @@ def opened(folder: Path, purpose: str) -> Iterator[MapFolder]:
     path = folder / LINES
     (folder / PNGS).mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        _refuse_second_writer(file, folder)
+        refuse_second_writer(file, folder)
         remove_leftovers(folder / PNGS)
         _cut_off_half_a_line(file)
         if file.tell() == 0:
@@ -115,15 +110,6 @@ def opened(folder: Path, purpose: str) -> Iterator[MapFolder]:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: is damaged; expected no such folder") from error
         yield MapFolder(folder=folder, done=done, file=file)
-
-
-def _refuse_second_writer(file: BinaryIO, folder: Path) -> None:
-    if fcntl is not None:
-        try:
-            # The system forgets it with the process, however that ends.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another command is writing to it") from None
 
 
 def _cut_off_half_a_line(file: BinaryIO) -> None:

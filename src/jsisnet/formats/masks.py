@@ -107,9 +107,25 @@ def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
             "pixels of the image"
         )
     try:
-        return mask.fr_py_objects({"size": [height, width], "counts": counts}, height, width)
+        found: RunLengths = mask.fr_py_objects(
+            {"size": [height, width], "counts": counts}, height, width
+        )
     except (TypeError, ValueError) as error:
         raise ValueError(f"the 'counts' of its mask can't be read ({error})") from None
+    if isinstance(counts, str) and _fits(counts, height * width - 1):
+        raise ValueError(
+            f"the 'counts' of its mask end before the {height * width} pixels of the image do"
+        )
+    return found
+
+
+def _fits(counts: str, pixels: int) -> bool:
+    """Tell whether readable runs have at most so many pixels; the library refuses more."""
+    try:
+        mask.fr_py_objects({"size": [pixels, 1], "counts": counts}, pixels, 1)
+    except ValueError:
+        return False
+    return True
 
 
 def _covers(counts: list[object], pixels: int) -> bool:

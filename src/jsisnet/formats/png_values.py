@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from jsisnet.formats.files import replacing
 from jsisnet.formats.trees import StoredFile
@@ -43,6 +43,8 @@ def read_values(file: StoredFile) -> Values:
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             values = np.asarray(image)
+    except UnidentifiedImageError:
+        raise ValueError("can't be decoded: its header is damaged") from None
     except Exception as error:  # damaged files raise anything, struct.error and KeyError included
         raise ValueError(f"can't be decoded: {error or type(error).__name__}") from None
     return values.astype(np.uint16, copy=False) if depth == _SIXTEEN else values

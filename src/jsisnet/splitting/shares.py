@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-_NAME = re.compile(r"\w[\w-]*")
+_NAME = re.compile(r"\w[\w-]{0,49}")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 """Names that no file can have on Windows."""
 
@@ -87,8 +87,8 @@ def _share(text: str) -> Share:
         raise ValueError(f"found the part {text!r}, expected a name and a share, as in train=0.8")
     if not _NAME.fullmatch(name) or _DEVICES.fullmatch(name):
         raise ValueError(
-            f"the name of a part is {name!r}, expected letters, digits, '_' and '-' that make the "
-            "name of a folder on any system"
+            f"the name of a part is {name!r}, expected up to 50 letters, digits, '_' and '-' that "
+            "make the name of a folder on any system"
         )
     if amount == REST:
         return Share(name=name, amount=None)

@@ -92,7 +92,7 @@ def split(
         ValueError: If the file is damaged, a map is missing, a part would be empty, or the folder
             holds anything else.
     """
-    _refuse_other_files(out)
+    journal.refuse_other_files(out / _JOURNAL)
     listing = read(files.annotations, files.kind)
     pngs = files.annotations.with_suffix("") if files.pngs is None else files.pngs
     if files.kind == "coco" and not pngs.is_dir():
@@ -106,9 +106,9 @@ def split(
         )
     presence = _presence(listing)
     parts = _parts(presence, units, wanted, way.seed)
-    for left in {path.parent for path in out.rglob(".*.part")}:
-        remove_leftovers(left)
     with journal.opened(out / _JOURNAL, _purpose(files, way)) as notes:
+        for left in {path.parent for path in out.rglob(".*.part")}:
+            remove_leftovers(left)
         if files.kind == "coco":
             _link(listing, pngs, [out / way.shares[part].name for part in parts], on_map)
         for number, share in enumerate(way.shares):
@@ -157,11 +157,6 @@ def _parts(
     classes = np.zeros((int(units.max()) + 1, presence.shape[1]), np.int32)
     np.add.at(classes, units, presence)
     return stratified(classes, np.bincount(units), np.array(wanted), seed)[units]
-
-
-def _refuse_other_files(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _JOURNAL).is_file():
-        raise ValueError(f"{folder}: holds other files already; expected a new folder")
 
 
 def _purpose(files: Files, way: Way) -> str:

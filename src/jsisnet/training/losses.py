@@ -1,14 +1,12 @@
-"""The loss terms of Table 2, each with its own normalisation."""
+"""The loss terms of Table 2, each with its own normalisation; that of pixels: `semantic_loss`."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 from torch.nn import functional
-
-from jsisnet.panoptic import IGNORE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,18 +93,6 @@ def mask_loss(logits: Float[Tensor, "n m m"], targets: Float[Tensor, "n m m"]) -
     """Average the sigmoid cross-entropy over the cells of an image's positives; 0 without any."""
     loss = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
     return loss / max(targets.numel(), 1)
-
-
-def semantic_loss(
-    logits: Float[Tensor, "b k h w"], labels: UInt8[Tensor, "b H W"]
-) -> Float[Tensor, ""]:
-    """Add the cross-entropies of the pixels that are not void.
-
-    Logits are resized to the size of the labels first.
-    """
-    height, width = labels.shape[-2:]
-    full = functional.interpolate(logits.float(), (height, width), mode="bilinear")
-    return functional.cross_entropy(full, labels.long(), ignore_index=IGNORE, reduction="sum")
 
 
 def kernels(module: nn.Module) -> list[Tensor]:

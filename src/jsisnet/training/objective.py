@@ -16,6 +16,7 @@ from jsisnet.panoptic import IGNORE
 from jsisnet.training import losses
 from jsisnet.training.losses import LossConfig, Losses
 from jsisnet.training.matching import MatchConfig, match, sample, without_background
+from jsisnet.training.semantic_loss import semantic_loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +120,7 @@ class Objective(nn.Module):
         zero = features.new_zeros((), dtype=torch.float32)
         semantic = objectness = rpn_boxes = classes = region_boxes = masks = zero
         if self.network.semantic is not None:
-            semantic = losses.semantic_loss(self.network.semantic(features), batch.semantic)
+            semantic = semantic_loss(self.network.semantic(features), batch.semantic)
         if self.network.instance is not None:
             branch = self.network.instance
             generators = [

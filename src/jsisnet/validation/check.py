@@ -1,7 +1,7 @@
 """A whole data set, checked and, one in COCO panoptic format, copied without its faults."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +11,15 @@ from jsisnet.evaluation.shared_work import in_order
 from jsisnet.formats.files import remove_leftovers
 from jsisnet.formats.records import Source
 from jsisnet.validation import journal, sources
-from jsisnet.validation.copies import write_copy
+from jsisnet.validation.copies import CHANGES, write_copy
 from jsisnet.validation.examine import Examination, Examined
 from jsisnet.validation.journal import Journal
 from jsisnet.validation.listing import listing
 from jsisnet.validation.report import Report
 from jsisnet.validation.rules import Findings, Rule
 from jsisnet.validation.tally import Subject, Tally
+
+_JOURNAL = ".check"
 
 Advance = Callable[[int, int], None]
 """Is told the number of images done and in total."""
@@ -66,14 +68,14 @@ def check(
 
     Raises:
         ValueError: If a folder is missing, the copy would replace the original, or the other
-            data set can't be read.
+            data set can't be read, or something else than an unfinished copy is in its place.
     """
     examination = _examination(files, copy)
-    path = copy / ".check" if copy is not None else kept
-    if examination.copies is not None:
-        remove_leftovers(examination.copies)
+    path = copy / _JOURNAL if copy is not None else kept
     tally = Tally(examination, Findings(examples))
     with _notes(path, _purpose(files, copy)) as notes:
+        if examination.copies is not None:
+            remove_leftovers(examination.copies)
         _fill(tally, notes, processes, on_image)
         if copy is not None and notes is not None and examination.listing.images:
             write_copy(copy, examination.listing, notes, tally.cases(notes))
@@ -124,6 +126,7 @@ def _examination(files: Files, copy: Path | None) -> Examination:
         for path, original in ((copy / files.annotations.name, files.annotations), (copies, pngs)):
             if path.exists() and path.samefile(original):
                 raise ValueError(f"the copy would replace {original}; expected another folder")
+        _refuse_to_replace(copy, (files.annotations.name, copies.name, CHANGES))
     other = None
     if files.other_annotations is not None:
         other = listing(files.other_annotations)
@@ -137,6 +140,13 @@ def _examination(files: Files, copy: Path | None) -> Examination:
         other=other,
         other_photos=files.other_images or Path(),
     )
+
+
+def _refuse_to_replace(copy: Path, names: Iterable[str]) -> None:
+    """Notice a copy, or another data set, that is where one is to be written."""
+    for path in (copy / name for name in names):
+        if path.exists() and not (copy / _JOURNAL).is_file():
+            raise ValueError(f"{path} is there already; expected a new folder for the copy")
 
 
 def _purpose(files: Files, copy: Path | None) -> str:

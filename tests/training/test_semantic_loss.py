@@ -1,0 +1,137 @@
+"""The strips of the semantic loss against the whole maps of PyTorch's."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from jsisnet.panoptic import IGNORE
+from jsisnet.training import semantic_loss as module
+from jsisnet.training.semantic_loss import semantic_loss
+
+
+def whole(logits, labels):
+    full = functional.interpolate(logits.float(), labels.shape[-2:], mode="bilinear")
+    return functional.cross_entropy(full, labels.long(), ignore_index=IGNORE, reduction="sum")
+
+
+def made(shape, size, *, void=0.2):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(shape, generator=generator) * 5
+    labels = torch.randint(shape[1], (shape[0], *size), generator=generator, dtype=torch.uint8)
+    labels[torch.rand(labels.shape, generator=generator) < void] = IGNORE
+    return logits, labels
+
+
+def with_gradient(loss, logits, labels):
+    leaf = logits.clone().requires_grad_()
+    value = loss(leaf, labels)
+    (3 * value).backward()
+    return value.detach(), leaf.grad
+
+
+def test_semantics_are_added_over_the_labelled_pixels():
+    logits = torch.zeros(2, 2, 1, 2)
+    logits[1, 1] = math.log(3)
+    labels = torch.tensor([[[0, IGNORE]], [[0, 1]]], dtype=torch.uint8)
+
+    loss = semantic_loss(logits, labels)
+
+    assert loss.item() == pytest.approx(math.log(2) + math.log(4) + math.log(4 / 3))
+
+
+def test_semantics_are_compared_at_the_size_of_the_input():
+    logits = torch.randn(1, 3, 4, 6)
+    labels = torch.randint(3, (1, 16, 24), dtype=torch.uint8)
+
+    full = functional.interpolate(logits, (16, 24), mode="bilinear", align_corners=False)
+
+    torch.testing.assert_close(
+        semantic_loss(logits, labels),
+        functional.cross_entropy(full, labels.long(), reduction="sum"),
+    )
+
+
+def test_without_a_labelled_pixel_semantics_cost_nothing():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+
+    loss = semantic_loss(logits, torch.full((1, 8, 8), IGNORE, dtype=torch.uint8))
+    loss.backward()
+
+    assert loss == 0
+    assert logits.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize("strip", [1, 300, 1 << 20])
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((2, 5, 8, 12), (32, 48)),
+        ((1, 3, 7, 5), (29, 18)),
+        ((2, 4, 6, 6), (6, 6)),
+        ((1, 2, 9, 9), (4, 5)),
+        ((1, 1, 1, 1), (1, 1)),
+        ((1, 3, 1, 4), (9, 16)),
+    ],
+)
+def test_strips_give_the_loss_and_gradient_of_the_whole(strip, shape, size, monkeypatch):
+    monkeypatch.setitem(module._STRIP, "cpu", strip)
+    logits, labels = made(shape, size)
+
+    loss, gradient = with_gradient(semantic_loss, logits, labels)
+
+    expected, slopes = with_gradient(whole, logits, labels)
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(gradient, slopes, rtol=1e-4, atol=1e-5)
+
+
+def test_sure_logits_overflow_neither_loss_nor_gradient():
+    logits, labels = made((1, 3, 4, 4), (16, 16))
+    logits *= 1e4
+
+    loss, gradient = with_gradient(semantic_loss, logits, labels)
+
+    expected, slopes = with_gradient(whole, logits, labels)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient, slopes)
+
+
+def test_without_a_labelled_pixel_there_is_no_gradient():
+    logits, labels = made((1, 3, 2, 2), (8, 8), void=1.1)
+
+    loss, gradient = with_gradient(semantic_loss, logits, labels)
+
+    assert loss == 0
+    assert not gradient.any()
+
+
+def test_a_loss_that_is_not_finite_stays_so():
+    logits, labels = made((1, 3, 2, 2), (8, 8), void=0)
+    logits[0, 0, 0, 0] = torch.nan
+
+    assert semantic_loss(logits, labels).isnan()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_left_before_the_loss_and_entered_behind_its_gradient(dtype):
+    logits, labels = made((1, 3, 4, 4), (16, 16))
+    half = logits.to(dtype)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, gradient = with_gradient(semantic_loss, half, labels)
+
+    expected, slopes = with_gradient(whole, half.float(), labels)
+    torch.testing.assert_close(loss, expected)
+    assert gradient.dtype == dtype
+    torch.testing.assert_close(gradient.float(), slopes, rtol=1e-2, atol=1e-2)
+
+
+def test_without_need_of_a_gradient_there_is_none():
+    logits, labels = made((1, 3, 4, 4), (16, 16))
+
+    with torch.no_grad():
+        loss = semantic_loss(logits.requires_grad_(), labels)
+
+    assert not loss.requires_grad
+    torch.testing.assert_close(loss, whole(logits, labels).detach())

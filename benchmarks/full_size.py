@@ -5,8 +5,8 @@ bits, and a configuration of 65 classes that count, made up but as many as the d
 measured is the most that a whole process needs, its imports included; each stage has a process of
 its own.
 
-The network is the small one. It trains as it would with little memory: the photos of a step one
-after the other, the first stages of the trunk frozen. It predicts at the size of the photo, from
+The network is the small one. It trains as the README says for one's own photos, its first stages as
+they are, and both photos of a step at once. It predicts at the size of the photo, from
 random weights, and is made to find 100 things and to change its mind from pixel to pixel, which is
 the hardest case for the merge. With --quick the photo has 1 megapixel, and the network sees less.
 """
@@ -48,7 +48,6 @@ from jsisnet.training.loop import steps
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 SIZE, QUICK_SIZE = (4000, 5000), (1000, 1250)
 INPUT, QUICK_INPUT = (512, 1024), (256, 512)
 """Height and width that the network sees; the first is the paper's."""
@@ -114,10 +113,8 @@ def settings(size: tuple[int, int]) -> RunConfig:
     """Read the small network's settings, for a training that needs little memory."""
     nowhere = ["--data.images=none", "--data.annotations=none"]
     spared = ["--network.trunk.frozen-stages=3", "--network.trunk.freeze-norm"]
-    # A photo alone has too few pooled pixels for the statistics of a batch.
-    alone = ["--network.semantic.norm=group", f"--devices.accumulate={BATCH}"]
     inputs = ["--augment.size", *map(str, size)]
-    return read_config(CONFIGS / "lite.yaml", [*nowhere, *spared, *alone, *inputs])
+    return read_config(Path("lite.yaml"), [*nowhere, *spared, *inputs])
 
 
 def predictor(categories: Categories, size: tuple[int, int]) -> Predictor:
@@ -158,7 +155,7 @@ def trained(folder: Path, size: tuple[int, int]) -> None:
         optimizer(network, config.optim, config.objective.weights.l2),
     )
     batches = (
-        [collate([stream[position]]) for position in range(step * BATCH, (step + 1) * BATCH)]
+        [collate([stream[position] for position in range(step * BATCH, (step + 1) * BATCH)])]
         for step in range(2)
     )
     for _ in steps(company, objective, moves, batches, config.optim, first=0, length=2, seed=0):

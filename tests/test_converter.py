@@ -241,6 +241,28 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert (tmp_path / "panoptic.json").read_text() == "precious"
 
 
+def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path):
+    (tmp_path / "out").write_text("precious")
+
+    with pytest.raises(ValueError, match="out: is a file; expected a new folder"):
+        converter.convert(STREETS, TARGETS["coco"](tmp_path / "out", CATEGORIES))
+
+    assert (tmp_path / "out").read_text() == "precious"
+
+
+def test_a_second_conversion_at_once_is_refused_and_does_the_first_no_harm(tmp_path):
+    def again(done, _):
+        if done == 1:
+            (tmp_path / "panoptic" / ".b.png.1.part").touch()
+            with pytest.raises(ValueError, match="another command is writing to it"):
+                converter.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES))
+            assert (tmp_path / "panoptic" / ".b.png.1.part").is_file()
+
+    converter.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES), on_image=again)
+
+    assert len(coco_source.panoptic(tmp_path / "panoptic.json").records) == len(STREETS.records)
+
+
 ONE = panoptic_map([[1]], segment(CAR))
 
 

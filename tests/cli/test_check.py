@@ -81,6 +81,18 @@ def test_a_repaired_copy_passes_the_check(streets, tmp_path, capsys):
     assert "stuff-twice: image 102: 'sky' is 2 segments: the segments are joined" in changes
 
 
+def test_a_copy_replaces_no_other_data_set(streets, tmp_path, capsys):
+    other = tmp_path / "other" / streets.json.name
+    other.parent.mkdir()
+    other.write_text("precious")
+
+    assert run(command(streets, "--fix", str(other.parent))) == 1
+
+    assert f"{other} is there already; expected a new folder" in capsys.readouterr().err
+    assert [path.name for path in other.parent.iterdir()] == [other.name]
+    assert other.read_text() == "precious"
+
+
 def test_a_copy_with_errors_left_exits_with_1(streets, tmp_path, capsys):
     spoil(streets, "a_category_without_isthing")
 

@@ -196,6 +196,27 @@ def test_a_broken_map_is_one_sentence_and_the_command_goes_on_once_it_is_right(
     assert len(contents(tmp_path / "out/panoptic.json")) == 6
 
 
+def test_maps_are_not_written_among_those_that_are_read(tiny, tmp_path, capsys):
+    assert from_coco(tiny, tmp_path / "out", "--to", "two-channel") == 0
+    maps = tmp_path / "out" / "maps"
+    before = sorted(maps.rglob("*"))
+    capsys.readouterr()
+
+    read = "--from", "two-channel", "--pngs", maps, "--categories", tmp_path / "out/index.json"
+    assert converted(*read, "--out", maps / "new") == 1
+
+    assert capsys.readouterr().err == (
+        f"jsisnet: {maps / 'new'} lies in {maps}, which is read; expected another folder\n"
+    )
+    assert sorted(maps.rglob("*")) == before
+
+
+def test_no_more_processes_than_a_machine_can_have_are_started(tiny, tmp_path, capsys):
+    assert from_coco(tiny, tmp_path / "out", "--processes", "100000") == 2
+
+    assert "Must be <= 1024" in capsys.readouterr().err
+
+
 def test_a_finished_conversion_is_not_repeated_over_its_result(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out") == 0
 

@@ -94,12 +94,15 @@ def test_any_format_is_counted_alike(tiny, tmp_path, capsys):
         (("--annotations", "{json}", "--json", "{json}"), "is read here"),
         (("--annotations", "{json}", "--json", "{png}"), "lies in a folder of the data"),
         (("--annotations", "{json}", "--out", "{json}"), "{json}"),
+        (("--annotations", "{json}", "--out", "{other}"), "{other} is a file; expected a folder"),
         (("--annotations", "{json}", "--split", "val"), "--split means nothing to the format"),
         (("--annotations", "nowhere.json"), "nowhere.json"),
     ],
 )
 def test_what_can_not_be_done_is_told_in_one_sentence(tiny, capsys, options, message):
-    names = {"json": tiny.annotations, "png": tiny.pngs / "map0.png"}
+    other = tiny.annotations.with_name("other.txt")
+    other.write_text("precious")
+    names = {"json": tiny.annotations, "png": tiny.pngs / "map0.png", "other": other}
     before = tiny.annotations.read_bytes(), names["png"].read_bytes()
     pngs = ("--pngs", tiny.pngs) if options else ()
 

@@ -65,6 +65,12 @@ def test_a_long_value_is_cut():
         fields.number({"x": "a" * 1000}, "x")
 
 
+@pytest.mark.parametrize("value", [2**63, -(2**63), 10**4000])
+def test_an_identity_is_no_longer_than_a_number_of_a_machine(value):
+    with pytest.raises(ValueError, match=r"^'x' is .{,63}, expected a whole number of 64 bits$"):
+        fields.identity({"x": value}, "x")
+
+
 def test_a_value_that_holds_itself_or_no_json_is_cut_too():
     endless, many = [1], ["lol"]
     endless.append(endless)

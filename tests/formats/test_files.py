@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from jsisnet.formats.files import remove_leftovers, replacing
+from jsisnet.formats.files import refuse_second_writer, remove_leftovers, replacing
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -59,6 +59,38 @@ def test_an_error_names_the_file_that_is_wanted(tmp_path):
         write()
 
     assert caught.value.filename == str(tmp_path / "file.txt")
+
+
+def test_an_error_of_copying_names_the_file_that_is_wanted_too(tmp_path):
+    def copy():
+        with replacing(tmp_path / "file.txt") as path:
+            path.mkdir()
+            try:
+                (tmp_path / "old").rename(path / "deep" / "er")
+            except OSError as error:
+                error.filename2 = str(path)
+                raise
+            finally:
+                path.rmdir()
+
+    with pytest.raises(FileNotFoundError) as caught:
+        copy()
+
+    assert caught.value.filename2 == str(tmp_path / "file.txt")
+
+
+def test_a_file_has_one_writer_at_a_time(tmp_path):
+    with (tmp_path / "file").open("wb") as mine:
+        refuse_second_writer(mine, tmp_path)
+
+        with (
+            (tmp_path / "file").open("wb") as other,
+            pytest.raises(ValueError, match="another command is writing to it"),
+        ):
+            refuse_second_writer(other, tmp_path)
+
+    with (tmp_path / "file").open("wb") as next_one:
+        refuse_second_writer(next_one, tmp_path)
 
 
 def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):

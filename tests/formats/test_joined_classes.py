@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, TREE, panoptic_map, segment
-from jsisnet.categories import UNKNOWN, Category
+from jsisnet.categories import UNKNOWN, Categories, Category
 from jsisnet.formats.joined_classes import Group, by_groups, by_supercategory, joined, parse
 from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import Segment
@@ -52,6 +54,13 @@ def test_a_class_that_is_named_as_it_is_stays_as_it_is():
     joining = by_groups(CATEGORIES, {"car": Group(members=("car",))})
 
     assert joining.categories == CATEGORIES
+
+
+def test_a_supercategory_of_things_and_stuff_is_no_class():
+    car, road = (replace(CATEGORIES[label], supercategory="street") for label in (CAR, ROAD))
+
+    with pytest.raises(ValueError, match=r"'street': 'car' is a thing and 'road' is stuff; .*map"):
+        by_supercategory(Categories((car, road)))
 
 
 def test_classes_may_swap_their_names():

@@ -37,6 +37,7 @@ def test_fractions_are_exact():
         (["a.json=1.0"], "the name of a part is 'a.json'"),
         (["-a=1.0"], "the name of a part is '-a'"),
         (["=1.0"], "the name of a part is ''"),
+        ([f"{'x' * 51}=1.0"], "expected up to 50 letters"),
         (["CON=1.0"], "a folder on any system"),
         (["lpt1=1.0"], "a folder on any system"),
         (["a=0.5", "A=0.5"], "the part 'A' is there twice"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, progress, say, write_json
-from jsisnet.cli.data_sources import Format, Places, opened, refuse_other_options
+from jsisnet.cli.data_sources import Format, Places, Processes, opened, refuse_other_options
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
 from jsisnet.cli.options import File, Folder
 from jsisnet.cli.outputs import refuse_to_replace
@@ -31,7 +31,7 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
     examples: Count = 5,
     json: File | None = None,
     fix: Folder | None = None,
-    processes: Count | None = None,
+    processes: Processes = None,
 ) -> int:
     """Check a data set, and repair one in COCO panoptic format on demand.
 
@@ -57,8 +57,8 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
         other_images: Folder of its photos.
         examples: How many cases of each rule to tell.
         json: File that receives the findings.
-        fix: Folder that receives a repaired JSON file, its PNGs and changes.txt, the list of what
-            was changed; the photos are not copied.
+        fix: New folder that receives a repaired JSON file, its PNGs and changes.txt, the list of
+            what was changed; the photos are not copied.
         processes: How many share the work. Default: one per core.
     """
     if (other_images is None) != (other is None):

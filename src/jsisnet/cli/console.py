@@ -55,8 +55,10 @@ def display(*results: Table | str) -> None:
     for result in results:
         if out.is_terminal:
             out.print(result, soft_wrap=isinstance(result, str))
+        elif isinstance(result, str):
+            sys.stdout.write(f"{result.translate(_COMMANDS)}\n")
         else:
-            sys.stdout.write(_plain(result) if isinstance(result, Table) else f"{result}\n")
+            sys.stdout.write(_plain(result))
         if isinstance(result, Table):
             sys.stdout.write("\n")
             sys.stdout.flush()

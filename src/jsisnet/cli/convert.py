@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress, say
-from jsisnet.cli.data_sources import Format, Places, opened
+from jsisnet.cli.data_sources import Format, Places, Processes, opened
 from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.options import Folder
+from jsisnet.cli.outputs import refuse_folder_in_maps
 from jsisnet.formats import cityscapes, outlines, semantic_and_instance, targets, two_channel
 
 TargetFormat = Literal[
@@ -32,7 +33,7 @@ def convert(
     target: Annotated[TargetFormat, Parameter(name="--to")] = "coco",
     out: Folder,
     places: Places = Places(),  # noqa: B008 - frozen
-    processes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    processes: Processes = None,
 ) -> int:
     """Write a data set in another format; photos stay where they are.
 
@@ -67,6 +68,7 @@ def convert(
     from jsisnet import converter
 
     opened_source = opened(source, places)
+    refuse_folder_in_maps(places, out)
     writer = _TARGETS[target](out, opened_source.categories)
     try:
         with progress("maps") as advance:

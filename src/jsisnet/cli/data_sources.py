@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from jsisnet.cli.options import File, Folder
 from jsisnet.formats import (
@@ -23,6 +23,9 @@ Format = Literal[
     "coco", "coco-instances", "vistas", "cityscapes", "two-channel", "semantic-and-instance"
 ]
 """Names of the formats."""
+
+Processes = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=1024))]
+"""How many share a work; ``None`` for one per core."""
 
 Archive = Annotated[Path, Parameter(metavar="DIR|ZIP")]
 """Path of a folder or of a zip, which is not unpacked."""

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.cli.console import display, listed, progress, say
-from jsisnet.cli.data_sources import Format, Places, opened
+from jsisnet.cli.data_sources import Format, Places, Processes, opened
 from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.options import File, Flag, Folder
+from jsisnet.cli.outputs import refuse_folder_in_maps
 
 if TYPE_CHECKING:
     from jsisnet.formats.joined_classes import Joining
@@ -26,7 +27,7 @@ def merge_classes(  # noqa: PLR0913 - the parts of a command line
     by: Literal["supercategory"] | None = None,
     mapping: File | None = None,
     only: Flag = False,
-    processes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    processes: Processes = None,
 ) -> int:
     """Write a data set with classes joined, in COCO panoptic format.
 
@@ -67,6 +68,7 @@ def merge_classes(  # noqa: PLR0913 - the parts of a command line
     if only and mapping is None:
         raise ValueError("--only means nothing without --mapping")
     opened_source = opened(source, places)
+    refuse_folder_in_maps(places, out)
     joining = _joining(opened_source.categories, mapping, only=only)
     target = coco_target(out, joining.categories)
     try:

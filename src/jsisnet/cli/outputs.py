@@ -54,6 +54,17 @@ def refuse_file_in(folder: Path, path: Path) -> None:
         raise ValueError(f"{path} lies in a folder of the data; expected another")
 
 
+def refuse_folder_in_maps(places: "Places", folder: Path) -> None:
+    """Refuse to write maps into a folder whose maps are read, all of which are one data set.
+
+    Raises:
+        ValueError: If the folder lies there.
+    """
+    for maps in filter(None, (places.pngs, places.semantic, places.instances)):
+        if maps.is_dir() and folder.resolve().is_relative_to(maps.resolve()):
+            raise ValueError(f"{folder} lies in {maps}, which is read; expected another folder")
+
+
 def refuse_to_replace_data(places: "Places", outputs: Sequence[Path]) -> None:
     """Refuse to write over a file of a data set.
 

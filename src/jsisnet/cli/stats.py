@@ -6,11 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 from rich.table import Table
 
 from jsisnet.cli.console import display, progress, say, write_json
-from jsisnet.cli.data_sources import Format, Places, opened
+from jsisnet.cli.data_sources import Format, Places, Processes, opened
 from jsisnet.cli.options import File, Folder
 from jsisnet.cli.outputs import refuse_to_replace_data
 from jsisnet.cli.tables import NONE, table
@@ -25,7 +25,7 @@ def stats(
     places: Places = Places(),  # noqa: B008 - frozen
     out: Folder | None = None,
     json: File | None = None,
-    processes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    processes: Processes = None,
 ) -> None:
     """Count what a data set holds, in all and of each class.
 
@@ -69,7 +69,8 @@ def stats(
                 page, found, source, title=_title(kind, places), processes=shared, on_image=advance
             )
         if faults:
-            say(f"{len(faults):,} photos can't be shown, such as this one: {faults[0]}")
+            what = "photo" if len(faults) == 1 else "photos"
+            say(f"{len(faults):,} {what} can't be shown, such as this one: {faults[0]}")
         display(f"look at {page}")
 
 

@@ -22,6 +22,7 @@ _LONGEST = 60
 _ENCODER = json.JSONEncoder(check_circular=False, skipkeys=True, default=str)
 """Also of what YAML has and JSON has not, such as dates."""
 
+_MOST = 2**63 - 1
 _PLAIN_NAME = re.compile(r"\w[\w.-]*")
 """Names that lead nowhere else on any system."""
 
@@ -115,6 +116,8 @@ def identity(values: Entry, key: str) -> int | str:
     found = _required(values, key)
     if isinstance(found, bool) or not isinstance(found, int | str):
         _refuse(key, found, "a whole number or a text")
+    if isinstance(found, int) and not -_MOST <= found <= _MOST:
+        _refuse(key, found, "a whole number of 64 bits")
     return found
 
 

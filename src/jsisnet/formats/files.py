@@ -54,6 +54,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.filename in (None, str(temporary)):
             error.filename = str(path)
+        if error.filename2 is not None and str(error.filename2) == str(temporary):
+            error.filename2 = str(path)
         raise
     finally:
         if not isdevice:

@@ -51,8 +51,12 @@ def by_supercategory(categories: Categories) -> Joining:
     """Join the classes of each supercategory, as `Categories.merged_by` does.
 
     Raises:
-        ValueError: As there.
+        ValueError: If a class has no supercategory, or things and stuff share one.
     """
+    for name in dict.fromkeys(category.supercategory for category in categories):
+        if name is not None:
+            members = [category for category in categories if category.supercategory == name]
+            _refuse_both_kinds(name, members, "a mapping that gives them two names")
     merged = categories.merged_by("supercategory")
     # So the result can be joined in this way again.
     named = Categories(tuple(replace(each, supercategory=each.name) for each in merged))
@@ -153,13 +157,8 @@ def _group(name: str, value: object) -> Group:
 def _joined(name: str, group: Group, members: Sequence[Category]) -> Category:
     kinds = {member.isthing for member in members}
     isthing = group.isthing
-    if isthing is None and len(kinds) > 1:
-        things = next(member.name for member in members if member.isthing)
-        stuff = next(member.name for member in members if not member.isthing)
-        raise ValueError(
-            f"{name!r}: {things!r} is a thing and {stuff!r} is stuff; expected 'isthing: false' if "
-            "all is to be stuff"
-        )
+    if isthing is None:
+        _refuse_both_kinds(name, members, "'isthing: false' if all is to be stuff")
     if isthing and not all(kinds):
         stuff = next(member.name for member in members if not member.isthing)
         raise ValueError(
@@ -178,6 +177,15 @@ def _joined(name: str, group: Group, members: Sequence[Category]) -> Category:
         supercategory=shared.pop() if len(shared) == 1 else None,
         members=tuple(member.name for member in members),
     )
+
+
+def _refuse_both_kinds(name: str, members: Sequence[Category], expected: str) -> None:
+    if len({member.isthing for member in members}) > 1:
+        things = next(member.name for member in members if member.isthing)
+        stuff = next(member.name for member in members if not member.isthing)
+        raise ValueError(
+            f"{name!r}: {things!r} is a thing and {stuff!r} is stuff; expected {expected}"
+        )
 
 
 def _unknown(member: str, known: Sequence[str], groups: Mapping[str, Group]) -> str:

@@ -33,9 +33,30 @@ def test_every_command_explains_itself_with_an_example(name, capsys):
     assert f"\n    jsisnet {name}" in text
 
 
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [
+        ((), (*COMMANDS, "merge", "data", "reproduce")),
+        (("data",), ("check", "convert", "generate", "merge-classes", "show", "split", "stats")),
+        (("reproduce",), ("table1", "table2", "table3", "table4", "figure1", "figure3", "speed")),
+    ],
+)
+def test_a_list_of_commands_says_of_each_what_it_says_of_itself(group, names, capsys, monkeypatch):
+    monkeypatch.setattr("jsisnet.cli.console.out.width", 200)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run([*group, "--help"]) == 0
+    lines = [line.strip("\u2502 ") for line in capsys.readouterr().out.splitlines()]
+    listed = dict(line.split(maxsplit=1) for line in lines if line.startswith(names))
+
+    for name in names:
+        run([*group, name, "--help"])
+        assert f"\n\n{listed[name]}\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_line_of_the_help_is_broken_by_a_narrow_terminal(name):
-    lines = inspect.cleandoc(app[name].help.partition("Args:")[0]).splitlines()
+    text = inspect.getdoc(app[name].default_command).partition("Args:")[0]
+    lines = text.splitlines()
 
     assert max(map(len, lines)) <= 80
 

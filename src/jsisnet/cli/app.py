@@ -25,26 +25,103 @@ app = App(
     help_format="plaintext",
     version=lambda: version("jsisnet"),
 )
-for name, home, usage in (
-    ("predict", "predict", "IMAGE... --out DIR"),
-    ("demo", "predict", "[PHOTO...]"),
-    ("evaluate", "measure", "--images DIR --annotations FILE"),
-    ("score", "score", "TRUTH PREDICTION"),
-    ("compare", "compare", "A B"),
-    ("submit", "submit", "--image-info FILE"),
-    ("merge", "merge", "--image-info FILE --instances FILE --semantic DIR"),
-    ("train", "train", "CONFIG"),
-    ("show-batch", "show_batch", "CONFIG"),
-    ("plot", "plot", "RUN..."),
-    ("show", "show", "IMAGE PNG JSON --out FILE"),
-    ("describe", "describe", "CONFIG|MODEL"),
-    ("imagenet", "imagenet", "--out FILE"),
+for name, home, usage, help_ in (
+    (
+        "predict",
+        "predict",
+        "IMAGE... --out DIR",
+        "Segment photos: a class and an instance for every pixel.",
+    ),
+    (
+        "demo",
+        "predict",
+        "[PHOTO...]",
+        "Segment three free photos, or your own, as `jsisnet predict` does.",
+    ),
+    (
+        "evaluate",
+        "measure",
+        "--images DIR --annotations FILE",
+        "Measure a model on photos with panoptic annotations: PQ, mean IoU, AP, recall.",
+    ),
+    (
+        "score",
+        "score",
+        "TRUTH PREDICTION",
+        "Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.",
+    ),
+    (
+        "compare",
+        "compare",
+        "A B",
+        "Compare two results: what is better in B than in A, and how sure that is.",
+    ),
+    (
+        "submit",
+        "submit",
+        "--image-info FILE",
+        "Pack predictions for COCO's panoptic challenge, with or without labels at hand.",
+    ),
+    (
+        "merge",
+        "merge",
+        "--image-info FILE --instances FILE --semantic DIR",
+        "Merge instances and semantic predictions of other networks into panoptic files.",
+    ),
+    (
+        "train",
+        "train",
+        "CONFIG",
+        "Train a network on photos with COCO panoptic annotations.",
+    ),
+    (
+        "show-batch",
+        "show_batch",
+        "CONFIG",
+        "Draw what the network sees at a step of a training, with the targets.",
+    ),
+    (
+        "plot",
+        "plot",
+        "RUN...",
+        "Draw losses, quality and pace of trainings over their steps.",
+    ),
+    (
+        "show",
+        "show",
+        "IMAGE PNG JSON --out FILE",
+        "Draw a panoptic PNG on its photo, in colours, with outlines and class names.",
+    ),
+    (
+        "describe",
+        "describe",
+        "CONFIG|MODEL",
+        "List a network's stages: shapes, parameters and multiply-adds.",
+    ),
+    (
+        "imagenet",
+        "imagenet",
+        "--out FILE",
+        "Convert packaged ImageNet weights into a file.",
+    ),
 ):
     # By its path, so that only the command that is called is imported.
-    command = f"jsisnet.cli.{home}:{name.replace('-', '_')}"
-    app.command(command, name=name, usage=f"Usage: jsisnet {name} {usage} [OPTIONS]")
-app.command("jsisnet.cli.reproduce:app", name="reproduce")
-app.command("jsisnet.cli.data:data", name="data")
+    app.command(
+        f"jsisnet.cli.{home}:{name.replace('-', '_')}",
+        name=name,
+        usage=f"Usage: jsisnet {name} {usage} [OPTIONS]",
+        help=help_,
+    )
+app.command(
+    "jsisnet.cli.reproduce:app",
+    name="reproduce",
+    help="Run an experiment of the paper on any data; what it found stands beside it.",
+)
+app.command(
+    "jsisnet.cli.data:data",
+    name="data",
+    help="Data sets of many formats: open, change and describe them.",
+)
 
 
 def main() -> int:
@@ -92,6 +169,9 @@ def run(tokens: Sequence[str]) -> int:
 
 def _launch(tokens: Sequence[str]) -> int:
     tokens, overrides = split(tokens)
+    called = app.parse_commands([token for token in tokens if token not in app.help_flags])[1][-1]
+    if called.default_command is not None:
+        called.help = None  # the sentence of the list; its docstring says more
     command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides

@@ -7,23 +7,54 @@ data = App(
     help="Data sets of many formats: open, change and describe them.",
     help_format="plaintext",
 )
-for name, usage in (
-    ("check", "--images DIR --annotations FILE"),
-    ("convert", "--from FORMAT --to FORMAT --out DIR"),
-    ("generate", "--out DIR"),
-    ("merge-classes", "--out DIR --by supercategory|--mapping FILE"),
-    ("split", "--annotations FILE --out DIR --parts NAME=SHARE..."),
-    ("stats", "[--format FORMAT]"),
+for name, home, usage, help_ in (
+    (
+        "check",
+        "check",
+        "--images DIR --annotations FILE",
+        "Check a data set, and repair one in COCO panoptic format on demand.",
+    ),
+    (
+        "convert",
+        "convert",
+        "--from FORMAT --to FORMAT --out DIR",
+        "Write a data set in another format; photos stay where they are.",
+    ),
+    (
+        "generate",
+        "generate",
+        "--out DIR",
+        "Draw scenes with their panoptic maps, to train on and to try things with.",
+    ),
+    (
+        "merge-classes",
+        "merge_classes",
+        "--out DIR --by supercategory|--mapping FILE",
+        "Write a data set with classes joined, in COCO panoptic format.",
+    ),
+    (
+        "show",
+        "data_show",
+        "[--format FORMAT] --out FILE",
+        "Draw some images of a data set, each beside its truth.",
+    ),
+    (
+        "split",
+        "split",
+        "--annotations FILE --out DIR --parts NAME=SHARE...",
+        "Split a COCO data set into parts that have their share of every class.",
+    ),
+    (
+        "stats",
+        "stats",
+        "[--format FORMAT]",
+        "Count what a data set holds, in all and of each class.",
+    ),
 ):
     # By its path, so that only the command that is called is imported.
-    home = name.replace("-", "_")
     data.command(
-        f"jsisnet.cli.{home}:{home}",
+        f"jsisnet.cli.{home}:{name.replace('-', '_')}",
         name=name,
         usage=f"Usage: jsisnet data {name} {usage} [OPTIONS]",
+        help=help_,
     )
-data.command(
-    "jsisnet.cli.data_show:show",
-    name="show",
-    usage="Usage: jsisnet data show [--format FORMAT] --out FILE [OPTIONS]",
-)

@@ -11,7 +11,7 @@ from jsisnet.describe import stages
 
 CATEGORIES = networks.numbered(things=3, stuff=2)
 SIZE = (64, 96)
-PAPER = Path(__file__).parent.parent / "configs" / "coco.yaml"
+PAPER = Path("coco.yaml")
 
 
 def total(config, what):

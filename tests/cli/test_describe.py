@@ -1,12 +1,11 @@
 import json
-from pathlib import Path
 
 import pytest
 
 import factories
 from jsisnet.cli.app import run
 
-LITE = str(Path(__file__).parents[2] / "configs" / "lite.yaml")
+LITE = "lite.yaml"
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ import factories
 import runs
 from jsisnet import saved_model
 from jsisnet.cli.app import run
-from jsisnet.config import read_config
+from jsisnet.config import read_config, read_values
 from jsisnet.data.dataset import PanopticDataset
-
-CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +22,20 @@ def vistas(tmp_path_factory):
 
 
 def test_the_presets_find_both_parts_of_the_unpacked_archive(vistas):
-    config = read_config(CONFIGS / "vistas_2.yaml", ["--root", str(vistas)])
+    config = read_config(Path("vistas_2.yaml"), ["--root", str(vistas)])
 
     opened = [PanopticDataset(data.under(config.root)) for data in (config.data, config.validation)]
 
     assert [len(dataset) for dataset in opened] == [4, 2]
-    assert config.augment == read_config(CONFIGS / "vistas.yaml").augment
+    assert config.augment == read_config(Path("vistas.yaml")).augment
 
 
 def test_a_network_is_trained_and_validated_on_the_unpacked_archive(vistas, tmp_path):
     path = runs.write_config(tmp_path / "run.yaml", factories.tiny_dataset(tmp_path / "x"), steps=2)
     values = yaml.safe_load(path.read_text())
-    preset = yaml.safe_load((CONFIGS / "vistas_2.yaml").read_text())
-    for part, split in (("data", "training"), ("validation", "validation")):
-        values[part] = {"kind": "vistas", "images": f"{split}/images", **preset[part]}
-    path.write_text(yaml.safe_dump(values | {"root": str(vistas)}))
+    preset = read_values(Path("vistas_2.yaml"))
+    parts = {name: preset[name] for name in ("data", "validation")}
+    path.write_text(yaml.safe_dump(values | parts | {"root": str(vistas)}))
 
     assert run(["train", str(path), "--out", str(tmp_path / "run")]) == 0
 

@@ -126,7 +126,7 @@ def test_a_stopped_check_says_how_it_goes_on(streets, tmp_path, capsys, monkeypa
         (("--other-images", "."), "expected both --other and --other-images, or neither"),
         (("--fix", "{streets}"), "the copy would replace"),
         (("--json", "{json}"), "is read here"),
-        (("--pngs", "nowhere"), "the folder nowhere does not exist"),
+        (("--pngs", "nowhere"), "the folder of its PNGs, nowhere, does not exist"),
     ],
 )
 def test_contradictions_are_refused(streets, capsys, more, reason):

@@ -3,7 +3,7 @@ from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile
 import pytest
 
 from jsisnet.formats import trees
-from jsisnet.formats.trees import file_in, files_below
+from jsisnet.formats.trees import file_in, files_below, holds, pngs_of, stored
 
 
 @pytest.fixture
@@ -99,3 +99,41 @@ def test_a_member_that_would_fill_the_memory_is_not_read(archive, monkeypatch):
 
     with pytest.raises(OSError, match="is larger than 3 bytes"):
         file_in(archive, "a.png").read_bytes()
+
+
+def test_a_path_may_lead_into_a_zip(folder, archive):
+    for root in (folder, archive):
+        assert holds(root / "b/2.png")
+        assert stored(root / "b/2.png").read_bytes() == b"b/2.png"
+        assert not holds(root / "b/3.png")
+        with pytest.raises(FileNotFoundError):
+            stored(root / "b/3.png").read_bytes()
+    assert str(stored(archive / "b/2.png")) == f"{archive}/b/2.png"
+
+
+def test_a_zip_may_hold_a_folder_that_is_named_like_it(tmp_path):
+    with ZipFile(tmp_path / "maps.zip", "w") as file:
+        file.writestr("maps/a.png", "a")
+        file.writestr("b.png", "b")
+
+    assert stored(tmp_path / "maps.zip" / "a.png").read_bytes() == b"a"
+    assert stored(tmp_path / "maps.zip" / "b.png").read_bytes() == b"b"
+
+
+def test_a_path_into_a_file_that_is_no_zip_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("no zip")
+
+    with pytest.raises(ValueError, match=r"notes\.txt: is neither a folder nor a readable zip"):
+        stored(tmp_path / "notes.txt" / "a.png")
+
+
+def test_pngs_are_in_the_folder_or_zip_that_is_named_like_their_file(tmp_path):
+    annotations = tmp_path / "panoptic.json"
+    with pytest.raises(ValueError, match=r"panoptic\.json: the folder of its PNGs, .* not exist"):
+        pngs_of(annotations, None)
+
+    (tmp_path / "panoptic.zip").write_bytes(b"")
+    assert pngs_of(annotations, None) == tmp_path / "panoptic.zip"
+    (tmp_path / "panoptic").mkdir()
+    assert pngs_of(annotations, None) == tmp_path / "panoptic"
+    assert pngs_of(annotations, tmp_path / "panoptic.zip") == tmp_path / "panoptic.zip"

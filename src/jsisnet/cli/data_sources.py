@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from jsisnet.cli.options import File, Folder
+from jsisnet.cli.options import Archive, File, Folder
 from jsisnet.formats import (
     cityscapes,
     coco_source,
@@ -27,9 +27,6 @@ Format = Literal[
 Processes = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=1024))]
 """How many share a work; ``None`` for one per core."""
 
-Archive = Annotated[Path, Parameter(metavar="DIR|ZIP")]
-"""Path of a folder or of a zip, which is not unpacked."""
-
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +37,7 @@ class Places:
     """JSON file of coco and coco-instances."""
 
     pngs: Archive | None = None
-    """The maps of two-channel; of coco, if they are not in the folder named like its file."""
+    """The maps of two-channel; of coco, unless they are beside its file and named like it."""
 
     semantic: Archive | None = None
     """The maps of classes, of semantic-and-instance and perhaps of coco-instances."""

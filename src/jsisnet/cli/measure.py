@@ -5,7 +5,7 @@ from typing import Any
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
-from jsisnet.cli.options import Device, File, Flag, Folder, InstancesFrom, Model, Overrides
+from jsisnet.cli.options import Archive, Device, File, Flag, Folder, InstancesFrom, Model, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.report import PAGE, folder_for, report_evaluation
 
@@ -14,7 +14,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     *,
     images: Folder,
     annotations: File,
-    pngs: Folder | None = None,
+    pngs: Archive | None = None,
     model: Model = "coco",
     instances_from: InstancesFrom = None,
     out: Folder | None = None,
@@ -47,7 +47,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
     Args:
         images: Folder of the photos.
         annotations: COCO panoptic JSON file.
-        pngs: Folder of the annotations' PNGs. Default: named like the JSON file, beside it.
+        pngs: The annotations' PNGs. Default: named like the JSON file, beside it.
         model: Name of an embedded model, or a model or run folder.
         instances_from: Model that finds the instances in place of the first one, whose semantic
             branch and settings of the merge stay.

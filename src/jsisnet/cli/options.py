@@ -8,6 +8,9 @@ from cyclopts import Parameter
 Folder = Annotated[Path, Parameter(metavar="DIR")]
 """Path of a folder."""
 
+Archive = Annotated[Path, Parameter(metavar="DIR|ZIP")]
+"""Path of a folder or of a zip, which is not unpacked."""
+
 File = Annotated[Path, Parameter(metavar="FILE")]
 """Path of a file."""
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, say, write_csv, write_json
 from jsisnet.cli.errors import FAILED
-from jsisnet.cli.options import File, Flag, Folder
+from jsisnet.cli.options import Archive, File, Flag, Folder
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.report import PAGE, noting, write_report
 from jsisnet.evaluation.compared_files import Mode
@@ -28,8 +28,8 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
     prediction: Annotated[Path, Parameter(name="PREDICTION")],
     /,
     *,
-    truth_pngs: Folder | None = None,
-    prediction_pngs: Folder | None = None,
+    truth_pngs: Archive | None = None,
+    prediction_pngs: Archive | None = None,
     mode: Mode = "official",
     missing_as_void: Flag = False,
     recount_areas: Flag = False,
@@ -56,8 +56,8 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
     Args:
         truth: COCO panoptic JSON file of the truth.
         prediction: COCO panoptic JSON file of the predictions, with the category ids of the truth.
-        truth_pngs: Folder of the true PNGs. Default: named like the JSON file, beside it.
-        prediction_pngs: Folder of the predicted PNGs. Default: likewise.
+        truth_pngs: The true PNGs. Default: named like the JSON file, beside it.
+        prediction_pngs: The predicted PNGs. Default: likewise.
         mode: official gives the official script's numbers; strict refuses what that overlooks, such
             as segments listed twice; in all-crowds every crowd region of a class excuses
             predictions, where the official script knows only the last one.

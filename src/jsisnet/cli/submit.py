@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
-from jsisnet.cli.options import Device, File, Flag, Folder, InstancesFrom, Overrides
+from jsisnet.cli.options import Archive, Device, File, Flag, Folder, InstancesFrom, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.formats import coco, image_list, map_folder, submission, submission_check
 from jsisnet.formats.coco import Annotation
@@ -32,7 +32,7 @@ def submit(  # noqa: PLR0913 - the parts of a command line
     model: Annotated[str | None, Parameter(metavar="NAME|DIR")] = None,
     instances_from: InstancesFrom = None,
     predictions: File | None = None,
-    prediction_pngs: Folder | None = None,
+    prediction_pngs: Archive | None = None,
     check: File | None = None,
     out: Folder = Path(),
     keep_maps: Flag = False,
@@ -69,7 +69,7 @@ def submit(  # noqa: PLR0913 - the parts of a command line
         instances_from: Model that finds the instances in place of the first one.
         predictions: COCO panoptic JSON file of predictions to pack; of images that --image-info
             does not list, they are left out.
-        prediction_pngs: Folder of their PNGs. Default: named like the JSON file, beside it.
+        prediction_pngs: Their PNGs. Default: named like the JSON file, beside it.
         check: Archive to check; nothing is written then.
         out: Folder that receives the archive; made if it is missing.
         keep_maps: Keep the folder of the maps that are done.

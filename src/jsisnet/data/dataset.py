@@ -16,6 +16,7 @@ from jsisnet.formats import categories as category_entries
 from jsisnet.formats import coco_instances, coco_source, vistas
 from jsisnet.formats.records import Record, Source
 from jsisnet.formats.relabel import relabelled
+from jsisnet.formats.trees import holds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,7 @@ class DataConfig:
     about stuff, or that of Mapillary Vistas as its archives unpack."""
 
     pngs: str | None = None
-    """Folder of the PNGs; default: the folder beside the JSON file that is named like it."""
+    """Folder or zip of the PNGs; default: beside the JSON file and named like it."""
 
     root: str | None = None
     """Folder in which the relative paths begin, if it is not that of the run."""
@@ -105,7 +106,7 @@ class PanopticDataset(Dataset[Sample]):
         self._records = source.records[: config.first]
         for record in self._records:
             for needed in (record.image, record.png):
-                if needed is not None and not needed.is_file():
+                if needed is not None and not holds(needed):
                     raise ValueError(
                         f"{self.path}: image {record.image_id!r}: {needed} does not exist"
                     )

@@ -18,6 +18,7 @@ from jsisnet.formats.color_ids import renumber, write_ids
 from jsisnet.formats.fields import Entry
 from jsisnet.formats.files import replacing
 from jsisnet.formats.id_strips import read_ids
+from jsisnet.formats.trees import pngs_of
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 _T = TypeVar("_T")
@@ -88,7 +89,7 @@ def read_annotations(
 
     Args:
         path: The JSON file.
-        pngs: Folder of the PNGs; default: the folder beside the file that is named like it.
+        pngs: Folder or zip of the PNGs; default: the one beside the file that is named like it.
         images: Folder of the photos, if they are wanted.
         categories: Classes that the file has to use; default: those that it lists.
         predicted: Whether the file holds predictions. These may repeat an image and use segment id
@@ -99,9 +100,7 @@ def read_annotations(
             segment.
     """
     content = fields.load(path)
-    folder = path.with_suffix("") if pngs is None else pngs
-    if not folder.is_dir():
-        raise ValueError(f"{path}: the folder of its PNGs, {folder}, does not exist")
+    folder = pngs_of(path, pngs)
     listed = images is not None or (fields.has(content, "images") and not predicted)
     try:
         reader = _Reader(

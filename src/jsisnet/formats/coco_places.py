@@ -7,6 +7,7 @@ from jsisnet.formats import fields
 from jsisnet.formats.coco_listed import ImageId
 from jsisnet.formats.fields import Entry
 from jsisnet.formats.json_lists import Place, scan
+from jsisnet.formats.trees import pngs_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +33,7 @@ def opened(path: Path, *, pngs: Path | None, keep_going: bool) -> MapFile:
 
     Args:
         path: The JSON file.
-        pngs: Folder of the PNGs; default: the folder beside the file that is named like it.
+        pngs: Folder or zip of the PNGs; default: the one beside the file that is named like it.
         keep_going: Whether to leave out annotations of no image.
 
     Raises:
@@ -55,7 +56,5 @@ def opened(path: Path, *, pngs: Path | None, keep_going: bool) -> MapFile:
         fields.items(rest, "annotations")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    folder = path.with_suffix("") if pngs is None else pngs
-    if not folder.is_dir():
-        raise ValueError(f"{path}: the folder of its PNGs, {folder}, does not exist")
+    folder = pngs_of(path, pngs)
     return MapFile(path=path, pngs=folder, places=tuple(places), rest=rest, faults=tuple(faults))

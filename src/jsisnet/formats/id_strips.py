@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import UInt32
 from zlib_ng import zlib_ng
 
+from jsisnet.formats.trees import stored
+
 try:
     from jsisnet import _pixels
 except ImportError:
@@ -59,7 +61,7 @@ class IdStrips:
 
 
 def open_ids(path: Path) -> IdStrips:
-    """Begin to read the ids of a PNG.
+    """Begin to read the ids of a PNG, whose path may lead into a zip.
 
     Raises:
         ValueError: If the file isn't an 8-bit RGB or RGBA PNG, or if a strip turns out to be
@@ -90,9 +92,11 @@ def read_ids(path: Path) -> UInt32[np.ndarray, "h w"]:
 
 def _content(path: Path) -> bytes:
     try:
-        if not path.is_file() and path.exists():
+        if path.is_file():
+            return path.read_bytes()
+        if path.exists():
             raise ValueError("is no file")  # reading a pipe or a device may take for ever
-        return path.read_bytes()
+        return stored(path).read_bytes()
     except FileNotFoundError:
         raise ValueError("does not exist") from None
     except OSError as error:

@@ -11,6 +11,7 @@ from jsisnet.formats.files import replacing
 from jsisnet.formats.image_list import ImageList
 from jsisnet.formats.submission_check import Advance, check
 from jsisnet.formats.submission_rules import Fault
+from jsisnet.formats.trees import stored
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PERMISSIONS = 0o644 << 16
@@ -97,7 +98,7 @@ def _write_pngs(file: ZipFile, folder: str, annotations: Iterable[Annotation], p
         name = annotation.png.relative_to(pngs).as_posix()
         if name not in written:
             written.add(name)
-            file.writestr(_entry(f"{folder}/{name}"), annotation.png.read_bytes())
+            file.writestr(_entry(f"{folder}/{name}"), stored(annotation.png).read_bytes())
 
 
 def _entry(name: str) -> ZipInfo:

@@ -15,6 +15,7 @@ from jsisnet.formats import fields, journal, json_file
 from jsisnet.formats.fields import Entry
 from jsisnet.formats.files import remove_leftovers, replacing
 from jsisnet.formats.json_lists import Objects
+from jsisnet.formats.trees import pngs_of
 from jsisnet.splitting.listing import Image, Kind, Listing, read
 from jsisnet.splitting.shares import Share, sizes
 from jsisnet.splitting.stratification import stratified
@@ -94,9 +95,7 @@ def split(
     """
     journal.refuse_other_files(out / _JOURNAL)
     listing = read(files.annotations, files.kind)
-    pngs = files.annotations.with_suffix("") if files.pngs is None else files.pngs
-    if files.kind == "coco" and not pngs.is_dir():
-        raise ValueError(f"{files.annotations}: the folder of its PNGs, {pngs}, does not exist")
+    pngs = _folder_of_pngs(files)
     wanted = sizes(way.shares, len(listing.images))
     units = _units(listing.images, way.group)
     if units.max() + 1 < len(wanted):
@@ -116,6 +115,15 @@ def split(
             _write(listing, own, out / f"{share.name}.json")
     notes.path.unlink()
     return _described(listing, presence, units, parts, way.shares)
+
+
+def _folder_of_pngs(files: Files) -> Path:
+    if files.kind == "coco-instances":
+        return Path()  # there are none
+    pngs = pngs_of(files.annotations, files.pngs)
+    if not pngs.is_dir():
+        raise ValueError(f"{pngs}: is a zip; expected it unpacked, as the parts have its files")
+    return pngs
 
 
 def _units(images: Sequence[Image], group: str | None) -> Int64[np.ndarray, " n"]:

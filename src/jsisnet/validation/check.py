@@ -10,6 +10,7 @@ from pathlib import Path
 from jsisnet.evaluation.shared_work import in_order
 from jsisnet.formats.files import remove_leftovers
 from jsisnet.formats.records import Source
+from jsisnet.formats.trees import pngs_of
 from jsisnet.validation import journal, sources
 from jsisnet.validation.copies import CHANGES, write_copy
 from jsisnet.validation.examine import Examination, Examined
@@ -117,8 +118,8 @@ def _notes(path: Path | None, purpose: str) -> AbstractContextManager[Journal | 
 
 
 def _examination(files: Files, copy: Path | None) -> Examination:
-    pngs = files.annotations.with_suffix("") if files.pngs is None else files.pngs
-    for folder in (files.images, pngs, files.other_images):
+    pngs = pngs_of(files.annotations, files.pngs)
+    for folder in (files.images, files.other_images):
         if folder is not None and not folder.is_dir():
             raise ValueError(f"the folder {folder} does not exist")
     copies = None if copy is None else copy / files.annotations.stem

@@ -1,6 +1,5 @@
 """All that is wrong with one image: its photo, its map and its segments."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from jsisnet.formats.fields import Entry
 from jsisnet.formats.files import replacing
 from jsisnet.formats.id_strips import read_ids
 from jsisnet.formats.json_lists import Objects
+from jsisnet.formats.trees import holds, stored
 from jsisnet.validation.listing import ListedCategory, ListedImage, Listing
 from jsisnet.validation.photos import Photo, look_for, read_photo
 from jsisnet.validation.regions import regions
@@ -180,7 +180,7 @@ class _Image:
         path = self._path(self.whole.pngs, annotation)
         if path is None:
             return None
-        if not path.is_file():
+        if not holds(path):
             self._add(Rule.PNG_MISSING, f"{path} does not exist")
             return None
         try:
@@ -217,7 +217,7 @@ class _Image:
         else:
             original = fields.path_in(self.whole.pngs, self.annotation, "file_name")
             with replacing(png) as temporary:
-                shutil.copyfile(original, temporary)
+                temporary.write_bytes(stored(original).read_bytes())
         return {**self.annotation, "segments_info": made.segments_info}
 
     def _path(self, folder: Path, entry: Entry) -> Path | None:

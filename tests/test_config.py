@@ -149,8 +149,35 @@ def test_a_file_of_ones_own_wins_over_the_one_inside_the_package(written, monkey
 
 
 def test_files_inside_the_package_are_reached_by_name_alone(tmp_path):
-    with pytest.raises(ValueError, match="does not exist"):
+    expected = r"does not exist; expected tiny\.yaml alone, for the one inside the package"
+    with pytest.raises(ValueError, match=expected):
         read_config(tmp_path / "tiny.yaml")
+
+
+@pytest.mark.parametrize("base", ["tiny.yaml", "./tiny.yaml"])
+def test_a_file_may_begin_with_the_one_inside_the_package_that_has_its_name(written, base):
+    config = read_config(written(f"base: {base}\noptim: {{lr: 0.25}}", "tiny.yaml"))
+
+    assert config.optim.lr == 0.25
+    assert config.network.trunk.name == "resnet10t"
+
+
+def test_a_folder_is_no_file_of_settings(tmp_path, monkeypatch):
+    (tmp_path / "tiny.yaml").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert read_config(Path("tiny.yaml")).network.trunk.name == "resnet10t"
+
+
+@pytest.mark.parametrize("base", ["3", "''", "[a.yaml]"])
+def test_a_base_is_the_name_of_a_file(written, base):
+    with pytest.raises(ValueError, match=r"run\.yaml: base is .* expected the name of a file"):
+        read_config(written(f"base: {base}"))
+
+
+def test_values_within_values_without_end_are_refused(written):
+    with pytest.raises(ValueError, match=r"run\.yaml: not YAML"):
+        read_config(written("a: " + 3000 * "["))
 
 
 def test_further_data_survives_being_written_and_read(written):

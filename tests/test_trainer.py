@@ -13,7 +13,7 @@ from PIL import Image
 import factories
 import networks
 from jsisnet import saved_model
-from jsisnet.config import RunConfig, TrainConfig, read_config
+from jsisnet.config import RunConfig, TrainConfig, read_config, to_yaml
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.formats.history import METRICS
@@ -217,6 +217,39 @@ def test_an_evaluation_that_was_missed_is_made_up_for(settings, finished):
     assert notes.evaluations == [STEPS]
     entry = json.loads((finished / METRICS).read_text().splitlines()[-1])
     assert entry["validation"] == json.loads(last)["validation"]
+
+
+def test_settings_that_no_training_wrote_are_not_replaced(settings, tmp_path):
+    (tmp_path / CONFIG).write_text("base: lite.yaml  # mine\n")
+
+    with pytest.raises(ValueError, match=r"config\.yaml: no training wrote it; expected another"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+    assert [path.name for path in tmp_path.iterdir()] == [CONFIG]
+    assert (tmp_path / CONFIG).read_text() == "base: lite.yaml  # mine\n"
+
+
+def test_what_a_training_left_before_its_first_checkpoint_is_begun_anew(settings, tmp_path):
+    short_settings = short(settings)
+    (tmp_path / CONFIG).write_text(to_yaml(short_settings))
+    notes = Notes()
+
+    train(short_settings, tmp_path, notes)
+
+    assert notes.steps
+
+
+def test_two_trainings_do_not_write_to_one_folder(settings, tmp_path):
+    class Second(Notes):
+        def begun(self, step: int, steps: int) -> None:
+            with pytest.raises(ValueError, match="another command is writing to it"):
+                train(short(settings), tmp_path, Notes())
+            super().begun(step, steps)
+
+    notes = Second()
+    train(short(settings), tmp_path, notes)
+
+    assert notes.steps
 
 
 def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(settings, finished):

@@ -21,8 +21,8 @@ from jsisnet.training.optim import OptimConfig
 BASE = "base"
 """Key of a YAML file that names another one, whose values it begins with."""
 
-_EMBEDDED = Path(str(files("jsisnet"))) / "configs"
-"""Folder of the settings inside this package."""
+EMBEDDED = Path(str(files("jsisnet"))) / "configs"
+"""Folder of the YAML files inside this package."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,42 +140,51 @@ def read_values(path: Path) -> dict[str, Any]:
     """
     layers: list[dict[str, Any]] = []
     read: list[Path] = []
-    following: Path | None = _found(path)
+    following: Path | None = _found(Path(), str(path))
     while following is not None:
         if following.resolve() in read:
             raise ValueError(f"{path}: its bases lead back to {following}")
         read.append(following.resolve())
         values = _read_yaml(following)
         base = values.pop(BASE, None)
+        if base is not None and not (isinstance(base, str) and base):
+            raise ValueError(f"{following}: {BASE} is {base!r}; expected the name of a file")
         layers.append(values)
-        following = None if base is None else _found(following.parent / str(base), str(base))
+        following = None if base is None else _found(following.parent, base, but=following)
     return reduce(joined, reversed(layers))
 
 
 def embedded_configs() -> tuple[str, ...]:
     """List the names of the YAML files inside this package."""
-    return tuple(sorted(path.name for path in _EMBEDDED.glob("*.yaml")))
+    return tuple(sorted(path.name for path in EMBEDDED.glob("*.yaml")))
 
 
-def _found(path: Path, name: str | None = None) -> Path:
-    """Give a file, or the one inside this package if there is only that."""
-    name = str(path) if name is None else name
-    return _EMBEDDED / name if name in embedded_configs() and not path.is_file() else path
+def _found(folder: Path, name: str, *, but: Path | None = None) -> Path:
+    """Give another file of a folder, or the one inside this package if there is only that."""
+    path = folder / name
+    isthere = path.is_file() and not (but is not None and path.samefile(but))
+    return path if isthere or str(Path(name)) not in embedded_configs() else EMBEDDED / name
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        inside = f"; inside the package are {', '.join(embedded_configs())}"
-        hint = inside if path == Path(path.name) else ""
-        raise ValueError(f"{path}: does not exist{hint}") from None
+        raise ValueError(f"{path}: does not exist{_hint(path)}") from None
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file ({error})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected settings by name, found {type(values).__name__}")
     return values
+
+
+def _hint(path: Path) -> str:
+    """Tell of a file that is missing what there is inside the package."""
+    names = embedded_configs()
+    if path.name in names:
+        return f"; expected {path.name} alone, for the one inside the package"
+    return f"; inside the package are {', '.join(names)}" if path == Path(path.name) else ""

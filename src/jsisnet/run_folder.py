@@ -33,11 +33,15 @@ PACE = ("log_every", "checkpoint_every", "evaluate_every", "workers", "pictures"
 def refuse_another(config: RunConfig, folder: Path, *, resume: bool) -> None:
     """Refuse a folder that holds a trained run, unless it is this one and to be resumed.
 
+    Settings that no training has written are refused too, as they would be lost.
+
     Raises:
         ValueError: If it does.
     """
     path = folder / CONFIG
     if not (folder / CHECKPOINT).exists():
+        if path.exists() and not _iswritten(path):
+            raise ValueError(f"{path}: no training wrote it; expected another folder")
         return
     if not resume:
         raise ValueError(f"{folder} holds a run already; expected --resume or another --out")
@@ -45,6 +49,14 @@ def refuse_another(config: RunConfig, folder: Path, *, resume: bool) -> None:
     pace = {name: getattr(config.train, name) for name in PACE}
     if replace(before, train=replace(before.train, **pace), devices=config.devices) != config:
         raise ValueError(f"{path}: the run has other settings; expected those it began with")
+
+
+def _iswritten(path: Path) -> bool:
+    """Tell whether a file of settings is as `begin` writes it."""
+    try:
+        return path.read_text(encoding="utf-8") == to_yaml(read_config(path))
+    except (OSError, ValueError):
+        return False
 
 
 def begin(config: RunConfig, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A training, from its settings to a run folder."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import reduce
 from itertools import islice
 from operator import add
@@ -20,6 +21,7 @@ from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Batch, collate
 from jsisnet.data.sampler import Stream, StreamSampler
 from jsisnet.data.sources import Sources
+from jsisnet.formats.files import reserved
 from jsisnet.formats.history import METRICS
 from jsisnet.listener import Listener, Pictures, Silent, Together
 from jsisnet.model import imagenet
@@ -58,7 +60,10 @@ def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool =
     company = fabric(layout, config.train.precision)
     with launched(company):
         run, validation = _prepared(config, folder, layout, company)
-        run.go(listener if company.is_global_zero else Silent(), validation)
+        with reserved(folder) if company.is_global_zero else nullcontext():
+            if company.is_global_zero:
+                run_folder.begin(config, folder)
+            run.go(listener if company.is_global_zero else Silent(), validation)
 
 
 def _prepared(
@@ -74,8 +79,6 @@ def _prepared(
     if config.train.sync_norm:
         network = _shared_norm(network, layout)
     run = _Run(config, folder, samples, network, company)
-    if company.is_global_zero:
-        run_folder.begin(config, folder)
     if checkpoint.exists():
         if saved_model.read_categories(folder) != samples.categories:
             raise ValueError(f"{folder}: the classes of the data are not those the run began with")

@@ -207,6 +207,42 @@ def test_one_data_set_is_chosen(name, options, message, tmp_path, monkeypatch, c
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["table1", "table4", "merge-ablation"])
+def test_the_truth_is_not_replaced_by_figures(name, data, tiny, tmp_path, capsys):
+    before = tiny.annotations.read_bytes()
+
+    assert run(["reproduce", name, *data, "--json", str(tiny.annotations)]) == 1
+    assert run(["reproduce", name, *data, "--json", str(tmp_path)]) == 1
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert "is read here, so nothing is written to it" in first
+    assert "is a folder; expected the name of a file" in second
+    assert tiny.annotations.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["table2", "table3", "speed"])
+def test_settings_and_data_are_not_replaced_by_figures(name, config, tiny, tmp_path, capsys):
+    before = tiny.annotations.read_bytes(), config.read_bytes()
+    command = ["reproduce", name, str(config), *(["--out", str(tmp_path / "runs")] * ("3" in name))]
+
+    assert run([*command, "--json", str(tiny.annotations)]) == 1
+    assert run([*command, "--json", str(config)]) == 1
+
+    assert capsys.readouterr().err.count("is read here, so nothing is written to it") == 2
+    assert (tiny.annotations.read_bytes(), config.read_bytes()) == before
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--tiny", "--model", "coco"]])
+def test_steps_are_those_of_a_training(options, data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    places = [] if options else data
+
+    assert run(["reproduce", "table1", *places, *options, "--steps", "3"]) == 1
+
+    assert "--steps is the length of the training of --tiny" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["table2", "table3", "speed"])
 def test_settings_or_generated_scenes_are_chosen(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -227,25 +263,34 @@ def test_a_figure_shows_photos_or_scenes(tmp_path, monkeypatch, capsys):
     assert "photo.jpg and --tiny exclude each other" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("images", "annotations", "name"),
-    [
-        ("val2017", "annotations/panoptic_val2017.json", "coco-val"),
-        ("validation/images", "validation/panoptic/panoptic_2018.json", "vistas-val"),
-        ("validation/images", "validation/v1.2/panoptic/panoptic_2018.json", "vistas-val"),
-    ],
-)
-def test_the_papers_data_are_found_as_they_unpack(images, annotations, name, model, tiny, capsys):
+def test_coco_is_found_as_it_unpacks(model, tiny, capsys):
     root = tiny.images.parent / "data"
-    pngs = (root / annotations).parent
-    pngs = pngs / "panoptic_val2017" if name == "coco-val" else pngs
-    shutil.copytree(tiny.images, root / images)
-    shutil.copytree(tiny.annotations.with_suffix(""), pngs)
-    shutil.copy(tiny.annotations, root / annotations)
+    shutil.copytree(tiny.images, root / "val2017")
+    shutil.copytree(tiny.pngs, root / "annotations/panoptic_val2017")
+    shutil.copy(tiny.annotations, root / "annotations/panoptic_val2017.json")
 
     assert run(["reproduce", "table1", "--root", str(root), "--model", model()]) == 0
 
-    assert f"the paper on {name}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "measured on 6 photos" in shown
+    assert "the paper on coco-val" in shown
+
+
+@pytest.mark.parametrize("inner", ["validation/v1.2", "validation"])
+def test_vistas_is_found_as_it_unpacks(inner, model, tmp_path, capsys):
+    root = tmp_path / "vistas"
+    newer = factories.tiny_vistas(root, count=2, split="validation")
+    (root / "config_v2.0.json").rename(root / "config_v1.2.json")
+    for folder in list(newer.iterdir()):
+        (root / inner).mkdir(exist_ok=True)
+        folder.rename(root / inner / folder.name)
+    newer.rmdir()
+
+    assert run(["reproduce", "table1", "--root", str(root), "--model", model()]) == 0
+
+    shown = capsys.readouterr().out
+    assert "measured on 2 photos" in shown
+    assert "the paper on vistas-val" in shown
 
 
 @pytest.fixture

@@ -30,6 +30,13 @@ def experiment(runs, tmp_path, monkeypatch):
     return call
 
 
+def test_the_network_for_scenes_is_the_one_inside_the_package(tmp_path, monkeypatch):
+    (tmp_path / "tiny.yaml").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+
+    assert tiny_data.Tiny(tmp_path).config().network.trunk.name == "resnet10t"
+
+
 @pytest.mark.slow
 def test_table_1_trains_a_network_first(experiment, runs, tmp_path, capsys):
     assert experiment("table1", "--steps", "2", "--json", "a.json") == 0
@@ -83,6 +90,11 @@ def test_table_3_compares_one_network_with_two(experiment, runs, tmp_path, capsy
 
     assert experiment(*command) == 0
     assert figures.read_text() == first
+
+    capsys.readouterr()
+    assert experiment(*command, "--validation.first", "1") == 0
+    assert "step 2/2" not in capsys.readouterr().out
+    assert figures.read_text() != first
 
 
 @pytest.mark.slow

@@ -1,15 +1,18 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 import factories
+import networks
 import runs
 from jsisnet import saved_model
 from jsisnet.cli.app import run
 from jsisnet.config import read_config, read_values
 from jsisnet.data.dataset import PanopticDataset
+from jsisnet.saved_model import ModelConfig
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +46,19 @@ def test_a_network_is_trained_and_validated_on_the_unpacked_archive(vistas, tmp_
     measured = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
     assert names == ["person", "car", "bus", "sky", "road"]
     assert measured["validation"]["all"]["n"] == 5
+
+
+def test_a_model_is_measured_on_the_unpacked_archive(vistas, tmp_path, capsys):
+    config = replace(networks.TINY, branches="semantic")
+    settings = ModelConfig(size=(64, 96), network=config)
+    model, out = tmp_path / "model", tmp_path / "out"
+    saved_model.write(model, settings, factories.CATEGORIES, networks.network(config).state_dict())
+    photos, truth = vistas / "validation/images", vistas / "validation/v2.0"
+    command = ["evaluate", "--images", str(photos), "--annotations", str(truth)]
+
+    assert run([*command, "--model", str(model), "--out", str(out)]) == 0
+    measured = capsys.readouterr().out
+    assert run(["score", str(out / "truth.json"), str(out / "predictions.json")]) == 0
+
+    whole = next(line for line in measured.splitlines() if line.startswith("All"))
+    assert whole in capsys.readouterr().out

@@ -1,4 +1,8 @@
+import os
+import signal
 import time
+
+import pytest
 
 from jsisnet.experiments.measuring import Memory, in_own_process, in_turn, memory_of
 
@@ -28,3 +32,33 @@ def test_memory_is_that_of_a_process_of_its_own():
     assert 45 < less.increase < 75
     assert 95 < more.increase - less.increase < 105
     assert less.whole > less.increase
+
+
+def refuse(what: str) -> None:
+    raise ValueError(f"no {what}")
+
+
+def test_what_another_process_raises_is_raised_here():
+    with pytest.raises(ValueError, match=r"^no bread$"):
+        in_own_process(refuse, "bread")
+
+
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_told():
+    with pytest.raises(ValueError, match="its process ended with code -9"):
+        in_own_process(kill_itself)
+
+
+def interrupt_itself() -> str:
+    os.kill(os.getpid(), signal.SIGINT)
+    return "still here"
+
+
+def test_another_process_leaves_interrupts_to_the_one_that_waits():
+    before = signal.getsignal(signal.SIGINT)
+
+    assert in_own_process(interrupt_itself) == "still here"
+    assert signal.getsignal(signal.SIGINT) is before

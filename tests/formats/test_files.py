@@ -1,9 +1,11 @@
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from jsisnet.formats.files import refuse_second_writer, remove_leftovers, replacing
+from jsisnet.formats import files
+from jsisnet.formats.files import refuse_second_writer, remove_leftovers, replacing, reserved
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -91,6 +93,28 @@ def test_a_file_has_one_writer_at_a_time(tmp_path):
 
     with (tmp_path / "file").open("wb") as next_one:
         refuse_second_writer(next_one, tmp_path)
+
+
+def test_a_file_system_without_locks_is_written_to_all_the_same(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", fails)
+
+    with reserved(tmp_path / "new"):
+        assert (tmp_path / "new").is_dir()
+
+
+def test_a_folder_is_kept_for_one(tmp_path):
+    with (
+        reserved(tmp_path),
+        pytest.raises(ValueError, match="another command is writing to it"),
+        reserved(tmp_path),
+    ):
+        pass
+
+    with reserved(tmp_path):
+        pass
 
 
 def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):

@@ -101,6 +101,17 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
     assert contents(tmp_path) == {"mine.txt": b"mine"}
 
 
+def test_two_at_once_do_not_write_to_one_folder(tmp_path):
+    def begin_again(*_):
+        with pytest.raises(ValueError, match="another command is writing to it"):
+            write_scenes(tmp_path, (1, 0), SIZE)
+
+    write_scenes(tmp_path, (1, 0), SIZE, on_scene=begin_again)
+
+    write_scenes(tmp_path, (2, 0), SIZE)
+    assert len(list((tmp_path / "train").iterdir())) == 2
+
+
 @pytest.mark.parametrize(("counts", "seed"), [((-1, 2), 0), ((0, 0), 0), ((1, 1), -1)])
 def test_silly_numbers_are_refused_before_anything_is_written(tmp_path, counts, seed):
     with pytest.raises(ValueError, match="expected 0 or more"):

@@ -101,3 +101,9 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
         Checkpoint.load(path)
 
     assert not victim.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_as_it_is():
+    with pytest.raises(OSError, match="No space left on device"):
+        small().save(Path("/dev/full"))

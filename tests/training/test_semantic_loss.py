@@ -113,6 +113,38 @@ def test_a_loss_that_is_not_finite_stays_so():
     assert semantic_loss(logits, labels).isnan()
 
 
+@pytest.mark.parametrize("label", [3, IGNORE - 1])
+def test_a_label_of_no_class_is_refused(label):
+    logits, labels = made((1, 3, 4, 4), (16, 16))
+    labels[0, 5, 5] = label
+
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        semantic_loss(logits, labels)
+
+
+def test_as_many_classes_as_there_are_labels():
+    logits, labels = made((1, 255, 3, 2), (11, 7))
+    labels[0, 0, 0] = IGNORE - 1
+
+    loss, gradient = with_gradient(semantic_loss, logits, labels)
+
+    expected, slopes = with_gradient(whole, logits, labels)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient, slopes)
+
+
+def test_the_order_in_memory_does_not_matter():
+    logits, labels = made((2, 3, 4, 6), (9, 14))
+    turned = logits.to(memory_format=torch.channels_last)
+    crosswise = labels.mT.contiguous().mT
+
+    loss, gradient = with_gradient(semantic_loss, turned, crosswise)
+
+    expected, slopes = with_gradient(semantic_loss, logits, labels)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient, slopes)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_left_before_the_loss_and_entered_behind_its_gradient(dtype):
     logits, labels = made((1, 3, 4, 4), (16, 16))

@@ -46,7 +46,7 @@ def evaluate(  # noqa: PLR0913 - the parts of a command line
 
     Args:
         images: Folder of the photos.
-        annotations: COCO panoptic JSON file.
+        annotations: COCO panoptic JSON file, or folder of annotations of Mapillary Vistas.
         pngs: The annotations' PNGs. Default: named like the JSON file, beside it.
         model: Name of an embedded model, or a model or run folder.
         instances_from: Model that finds the instances in place of the first one, whose semantic

@@ -37,7 +37,7 @@ def measured_on(
     *,
     recount_areas: bool,
 ) -> PanopticDataset:
-    """Open a data set in the classes of a model.
+    """Open a data set in the classes of a model: COCO's, or a folder of Mapillary Vistas.
 
     Raises:
         ValueError: If a file is missing or damaged, or the model lacks a class of it.
@@ -45,6 +45,7 @@ def measured_on(
     data = DataConfig(
         images=str(images),
         annotations=str(annotations),
+        kind="vistas" if annotations.is_dir() else "panoptic",
         pngs=None if pngs is None else str(pngs),
         recount_areas=recount_areas,
     )

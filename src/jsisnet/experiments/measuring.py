@@ -1,16 +1,24 @@
 """Fair measurements of time and memory."""
 
 import multiprocessing
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import ParamSpec, TypeVar
 
 from jsisnet.memory import most_memory
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+_PATIENCE = 3
+"""Seconds in which a process that is told to end may do so by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,10 +57,33 @@ def in_turn(
 def in_own_process(
     function: Callable[Parameters, Result], *arguments: Parameters.args, **named: Parameters.kwargs
 ) -> Result:
-    """Call a function of a module in a new process that has imported what the module does."""
+    """Call a function of a module in a new process that has imported what the module does.
+
+    The process does not hear of SIGINT; whoever waits for it ends it.
+
+    Raises:
+        ValueError: If the process is killed. What the function raises is raised too.
+    """
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
-        return pool.submit(function, *arguments, **named).result()
+    receiver, sender = fresh.Pipe(duplex=False)
+    process = fresh.Process(target=_answer, args=(sender, partial(function, *arguments, **named)))
+    with _sigint_ignored():
+        process.start()
+    sender.close()
+    try:
+        result, error = receiver.recv()
+        process.join()
+    except EOFError:
+        process.join()
+        raise ValueError(f"its process ended with code {process.exitcode}") from None
+    finally:
+        process.terminate()
+        process.join(_PATIENCE)
+        process.kill()
+        process.join()
+    if error is not None:
+        raise error
+    return result
 
 
 def memory_of(run: Callable[[], object]) -> Memory:
@@ -61,3 +92,27 @@ def memory_of(run: Callable[[], object]) -> Memory:
     run()
     most = most_memory()
     return Memory(whole=most, increase=most - before)
+
+
+def _answer(sender: Connection, call: Callable[[], object]) -> None:
+    # Raises, so that what is half-written is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    outcome: tuple[object, Exception | None]
+    try:
+        outcome = call(), None
+    except Exception as error:
+        outcome = None, error
+    sender.send(outcome)
+
+
+@contextmanager
+def _sigint_ignored() -> Iterator[None]:
+    """Ignore SIGINT, as processes do that are begun meanwhile. Only a main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

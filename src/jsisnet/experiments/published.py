@@ -34,22 +34,12 @@ TABLE_3: dict[str, dict[str, float | None]] = {
 }
 """Of one network and two on Mapillary Vistas, in percent."""
 
-_VALIDATION: tuple[tuple[DataName, str, str, str | None], ...] = (
-    ("coco-val", "val2017", "annotations/panoptic_val2017.json", None),
-    (
-        "vistas-val",
-        "validation/images",
-        "validation/panoptic/panoptic_2018.json",
-        "validation/panoptic",
-    ),
-    (
-        "vistas-val",
-        "validation/images",
-        "validation/v1.2/panoptic/panoptic_2018.json",
-        "validation/v1.2/panoptic",
-    ),
+_VALIDATION: tuple[tuple[DataName, str, str], ...] = (
+    ("coco-val", "val2017", "annotations/panoptic_val2017.json"),
+    ("vistas-val", "validation/images", "validation/v1.2"),
+    ("vistas-val", "validation/images", "validation"),
 )
-"""Photos, annotations and PNGs of the parts to validate on, as the archives unpack."""
+"""Photos and annotations of the parts to validate on, as the archives unpack."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +49,7 @@ class Part:
     name: DataName
     images: Path
     annotations: Path
-    pngs: Path | None
-    """`None` if they are in the folder that is named like the annotations."""
+    """COCO panoptic JSON file, or the folder of Mapillary Vistas' annotations."""
 
 
 def validation_part(root: Path) -> Part:
@@ -69,16 +58,13 @@ def validation_part(root: Path) -> Part:
     Raises:
         ValueError: If the folder is neither.
     """
-    for name, images, annotations, pngs in _VALIDATION:
-        if (root / annotations).is_file():
-            return Part(
-                name=name,
-                images=root / images,
-                annotations=root / annotations,
-                pngs=None if pngs is None else root / pngs,
-            )
-    expected = " or ".join(annotations for _, _, annotations, _ in _VALIDATION[:2])
-    raise ValueError(f"{root}: is neither COCO nor Mapillary Vistas; expected {expected} in there")
+    for name, images, annotations in _VALIDATION:
+        if (root / annotations).exists():
+            return Part(name=name, images=root / images, annotations=root / annotations)
+    raise ValueError(
+        f"{root}: is neither COCO nor Mapillary Vistas; expected {_VALIDATION[0][2]} or validation "
+        "in there"
+    )
 
 
 def table1(name: DataName) -> dict[str, dict[str, float]]:

@@ -1,15 +1,12 @@
 """The paper's Table 3: one joint network against one network for each branch."""
 
 import json
-import multiprocessing
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
@@ -18,13 +15,15 @@ import torch
 from jsisnet import evaluator, saved_model, trainer
 from jsisnet.config import RunConfig, TrainConfig
 from jsisnet.data.dataset import PanopticDataset
+from jsisnet.experiments.measuring import in_own_process
 from jsisnet.experiments.spread import Spread
-from jsisnet.formats.files import replacing
+from jsisnet.formats.files import replacing, reserved
 from jsisnet.formats.history import METRICS, read_entries
 from jsisnet.listener import Listener
 from jsisnet.predictor import Predictor
 from jsisnet.run_folder import CHECKPOINT
-from jsisnet.training.devices import Layout
+from jsisnet.settings import plain
+from jsisnet.training.devices import Layout, end_with_parent
 
 Branches = Literal["joint", "semantic", "instance"]
 BRANCHES: tuple[Branches, ...] = ("joint", "semantic", "instance")
@@ -81,7 +80,8 @@ def reproduce(
 
     Raises:
         ValueError: If there are no validation data or several devices, too few steps are logged to
-            tell a pace, or a training fails.
+            tell a pace, the folder holds something else, another process is writing to it, or a
+            training fails.
     """
     if config.validation is None:
         raise ValueError("validation is missing; Table 3 is measured on it")
@@ -92,17 +92,18 @@ def reproduce(
             f"train.log_every is {config.train.log_every}, so that a training of "
             f"{config.train.steps} steps has a single line; expected less, to tell its pace"
         )
-    for seed in seeds:
-        folders = {name: out / f"seed_{seed}_{name}" for name in BRANCHES}
-        for name, folder in folders.items():
-            variant = replace(
-                config,
-                validation=None,
-                network=replace(config.network, branches=name),
-                train=replace(config.train, seed=seed),
-            )
-            _train_apart(variant, folder, listening)
-        yield seed, {name: _cached_row(name, folders, config) for name in ROWS}
+    with reserved(out):
+        for seed in seeds:
+            folders = {name: out / f"seed_{seed}_{name}" for name in BRANCHES}
+            for name, folder in folders.items():
+                variant = replace(
+                    config,
+                    validation=None,
+                    network=replace(config.network, branches=name),
+                    train=replace(config.train, seed=seed),
+                )
+                _train_apart(variant, folder, listening)
+            yield seed, {name: _cached_row(name, folders, config) for name in ROWS}
 
 
 def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | None]]:
@@ -116,39 +117,30 @@ def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | 
 
 def _train_apart(config: RunConfig, folder: Path, listening: Listening) -> None:
     """Train in a process of its own, or go on with a training."""
-    context = multiprocessing.get_context("spawn")
-    errors, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_train, args=(config, folder, listening, sender))
-    process.start()
     try:
-        process.join()
-    finally:
-        process.terminate()
-        process.join()
-    if process.exitcode:
-        reason = errors.recv() if errors.poll() else f"it ended with code {process.exitcode}"
-        raise ValueError(f"training {folder}: {reason}")
+        in_own_process(_train, config, folder, listening)
+    except ValueError as error:
+        raise ValueError(f"training {folder}: {error}") from error
 
 
-def _train(config: RunConfig, folder: Path, listening: Listening, errors: Connection) -> None:
-    try:
-        with listening(config.train) as listener:
-            trainer.train(config, folder, listener, resume=(folder / CHECKPOINT).exists())
-    except KeyboardInterrupt:
-        sys.exit(1)
-    except (ValueError, OSError) as error:
-        errors.send(str(error))
-        sys.exit(1)
+def _train(config: RunConfig, folder: Path, listening: Listening) -> None:
+    end_with_parent()
+    with listening(config.train) as listener:
+        trainer.train(config, folder, listener, resume=(folder / CHECKPOINT).exists())
 
 
 def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
-    """Measure a row, unless that was done before."""
+    """Measure a row, unless that was done before, on the same photos."""
     kept = folders["joint"].parent / f"{folders['joint'].name}.{name.replace(' + ', '_')}.json"
-    if kept.exists():
-        return Row(**json.loads(kept.read_text(encoding="utf-8")))
+    measured_on = plain(config.validation)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        held = json.loads(kept.read_text(encoding="utf-8"))
+        if held.pop("validation") == measured_on:
+            return Row(**held)
     row = _row(name, folders, config)
+    values = {"validation": measured_on, **asdict(row)}
     with replacing(kept) as temporary:
-        temporary.write_text(json.dumps(asdict(row), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return row
 
 

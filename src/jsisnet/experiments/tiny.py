@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jsisnet import trainer
-from jsisnet.config import RunConfig, read_config
+from jsisnet import run_folder, trainer
+from jsisnet.config import EMBEDDED, RunConfig, read_config
 from jsisnet.experiments.table3 import Listening
-from jsisnet.run_folder import CHECKPOINT
+from jsisnet.formats.history import METRICS
+from jsisnet.run_folder import CHECKPOINT, Metrics
 from jsisnet.scenes.dataset import write_scenes
 
 CONFIG = "tiny.yaml"
@@ -66,7 +67,7 @@ class Tiny:
         Raises:
             ValueError: If an option is none, or has a wrong value.
         """
-        return read_config(Path(name), ["--root", str(self.scenes), *overrides])
+        return read_config(EMBEDDED / name, ["--root", str(self.scenes), *overrides])
 
     def train(self, steps: int | None, listening: Listening) -> Path:
         """Train the network, or go on, unless that is done.
@@ -80,10 +81,14 @@ class Tiny:
             The run folder.
 
         Raises:
-            ValueError: If the folder holds something else.
+            ValueError: If the folder holds something else, or another process is training it.
         """
         config = self.config(overrides=[] if steps is None else ["--train.steps", str(steps)])
         run = self.folder / f"tiny_{config.train.steps}"
-        with listening(config.train) as listener:
-            trainer.train(config, run, listener, resume=(run / CHECKPOINT).exists())
+        resumed = (run / CHECKPOINT).exists()
+        run_folder.refuse_another(config, run, resume=resumed)
+        isdone = resumed and Metrics(run / METRICS, 1).validated(config.train.steps)
+        if not isdone:
+            with listening(config.train) as listener:
+                trainer.train(config, run, listener, resume=resumed)
         return run

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +20,7 @@ def remove_leftovers(folder: Path) -> None:
         temporary.unlink()
 
 
-def refuse_second_writer(file: BinaryIO, folder: Path) -> None:
+def refuse_second_writer(file: BinaryIO | int, folder: Path) -> None:
     """Keep a file for this process, as long as it is open.
 
     Raises:
@@ -32,6 +32,27 @@ def refuse_second_writer(file: BinaryIO, folder: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{folder}: another command is writing to it") from None
+        except OSError:
+            return  # Some network file systems have no locks.
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """Keep a folder, which is made if it is missing, for this process as long as the block lasts.
+
+    Raises:
+        ValueError: If another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        refuse_second_writer(opened, folder)
+        yield
+    finally:
+        os.close(opened)
 
 
 @contextmanager
@@ -59,7 +80,9 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         if not isdevice:
-            temporary.unlink(missing_ok=True)
+            # Where nothing can be written, there is nothing to remove, and another error to tell.
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def _isdevice(path: Path) -> bool:

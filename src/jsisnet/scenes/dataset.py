@@ -1,11 +1,12 @@
 """Generated scenes as a data set in COCO's panoptic format."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 
 from jsisnet.formats import coco
-from jsisnet.formats.files import remove_leftovers, replacing
+from jsisnet.formats.files import remove_leftovers, replacing, reserved
 from jsisnet.formats.pictures import write_picture
 from jsisnet.scenes.classes import CATEGORIES
 from jsisnet.scenes.scene import Scene
@@ -42,8 +43,8 @@ def write_scenes(
         on_scene: Called after each scene with the numbers of scenes done and in total.
 
     Raises:
-        ValueError: If a number is too low, a side is too short or too long, or the folder holds
-            something else.
+        ValueError: If a number is too low, a side is too short or too long, the folder holds
+            something else, or another process is writing to it.
     """
     if seed < 0 or min(counts) < 0 or sum(counts) < 1:
         raise ValueError(
@@ -52,22 +53,30 @@ def write_scenes(
         )
     Scene((seed, 0, 0), size)
     _claim(folder, {"version": _VERSION, "seed": seed, "size": list(size)})
-    done = 0
-    for number, (split, count) in enumerate(zip(SPLITS, counts, strict=True)):
-        photos = folder / split
-        photos.mkdir(exist_ok=True)
-        path = folder / f"panoptic_{split}.json"
-        for used in (folder, photos, path.with_suffix("")):
-            remove_leftovers(used)
-        with coco.writing(path, CATEGORIES) as writer:
-            for index in range(count):
-                scene, name = Scene((seed, number, index), size), f"{index + 1:06}.png"
-                writer.add(scene.panoptic(), image_id=index + 1, image_name=name)
-                if not (photos / name).exists():
-                    write_picture(scene.photo(), photos / name)
-                done += 1
-                if on_scene is not None:
-                    on_scene(done, sum(counts))
+    with reserved(folder):
+        done = count(1)
+        for number, (split, scenes) in enumerate(zip(SPLITS, counts, strict=True)):
+            _write_split(
+                folder / split,
+                folder / f"panoptic_{split}.json",
+                (Scene((seed, number, index), size) for index in range(scenes)),
+                lambda: on_scene and on_scene(next(done), sum(counts)),
+            )
+
+
+def _write_split(
+    photos: Path, annotations: Path, scenes: Iterable[Scene], on_scene: Callable[[], object]
+) -> None:
+    photos.mkdir(exist_ok=True)
+    for used in (photos.parent, photos, annotations.with_suffix("")):
+        remove_leftovers(used)
+    with coco.writing(annotations, CATEGORIES) as writer:
+        for number, scene in enumerate(scenes, 1):
+            name = f"{number:06}.png"
+            writer.add(scene.panoptic(), image_id=number, image_name=name)
+            if not (photos / name).exists():
+                write_picture(scene.photo(), photos / name)
+            on_scene()
 
 
 def _claim(folder: Path, settings: dict[str, object]) -> None:

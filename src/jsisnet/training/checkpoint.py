@@ -33,7 +33,13 @@ class Checkpoint:
     def save(self, path: Path) -> None:
         """Write the file; what was there stays until the new one is complete."""
         with replacing(path) as temporary, temporary.open("wb") as file:
-            torch.save({name: getattr(self, name) for name in self.__slots__}, file)
+            try:
+                torch.save({name: getattr(self, name) for name in self.__slots__}, file)
+            except RuntimeError as error:
+                # What a full disk says, torch hides behind an error of its own.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
             file.flush()
             os.fsync(file.fileno())
 

@@ -139,10 +139,10 @@ def launched(fabric: Fabric) -> Iterator[None]:
         raise
 
 
-def end_with_parent(worker: int) -> None:  # noqa: ARG001 - as a DataLoader calls it
-    """Let this process, which prepares photos, end at once when the one that began it is killed.
+def end_with_parent(worker: int = 0) -> None:  # noqa: ARG001 - as a DataLoader calls it
+    """Let this process end at once when the one that began it is killed.
 
-    By itself, a worker of torch's looks after its parent every five seconds.
+    By itself, a worker of torch's, which prepares photos, looks after it every five seconds.
     """
     threading.Thread(target=_outlive_parent_by_nothing, daemon=True).start()
 

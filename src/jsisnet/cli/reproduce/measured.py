@@ -8,7 +8,8 @@ from cyclopts import Parameter
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
-from jsisnet.cli.options import File, Flag, Folder, Overrides
+from jsisnet.cli.options import Archive, File, Flag, Folder, Overrides
+from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.reproduce.scenes import Network, Scenes
 from jsisnet.experiments.published import TABLE_4, DataName, validation_part
 from jsisnet.experiments.published import table1 as published_table1
@@ -27,10 +28,10 @@ class Photos:
     """Folder of the photos."""
 
     annotations: File | None = None
-    """COCO panoptic JSON file."""
+    """COCO panoptic JSON file, or folder of annotations of Mapillary Vistas."""
 
-    pngs: Folder | None = None
-    """Folder of the annotations' PNGs. Default: named like the JSON file, beside it."""
+    pngs: Archive | None = None
+    """The annotations' PNGs. Default: named like the JSON file, beside it."""
 
     root: Folder | None = None
     """COCO or Vistas as it unpacks, in place of the options above; its validation part is used."""
@@ -68,7 +69,7 @@ def table1(
         json: File that receives the numbers, as percentages.
         overrides: Settings that win over the model's own.
     """
-    predictor, dataset, data = _opened(photos, network, overrides)
+    predictor, dataset, data = _opened(photos, network, json, overrides)
     result = _evaluated(predictor, dataset)
     published = beside or data
     display(tables.quality(result, f"measured on {len(dataset)} photos"))
@@ -104,7 +105,7 @@ def table4(
     """
     if beside is not None and beside not in TABLE_4:
         raise ValueError(f"Table 4 has no {beside}; expected {' or '.join(TABLE_4)}")
-    predictor, dataset, data = _opened(photos, network, overrides)
+    predictor, dataset, data = _opened(photos, network, json, overrides)
     result = _evaluated(predictor, dataset)
     if "rpn_recall" not in result:
         raise ValueError("the model has no instance branch; expected one that proposes regions")
@@ -141,7 +142,7 @@ def merge_ablation(
     from jsisnet.evaluation.panoptic_quality import summary
     from jsisnet.experiments.merge_ablation import ablate
 
-    predictor, dataset, _ = _opened(photos, network, overrides)
+    predictor, dataset, _ = _opened(photos, network, json, overrides)
     with progress("photos") as advance:
         found = ablate(predictor, dataset, on_image=advance)
     result = {name: summary(quality, predictor.categories) for name, quality in found.items()}
@@ -152,12 +153,13 @@ def merge_ablation(
 
 
 def _opened(
-    photos: Photos, network: Network, overrides: tuple[str, ...]
+    photos: Photos, network: Network, json: Path | None, overrides: tuple[str, ...]
 ) -> "tuple[Predictor, PanopticDataset, DataName]":
     """Open network and data, and tell which data of the paper these are most like."""
     from jsisnet.cli.models import measured_on
 
     images, annotations, pngs, published = _places(photos, network)
+    refuse_to_replace([annotations], [json] if json else [])
     predictor = network.ready(overrides)
     dataset = measured_on(predictor, images, annotations, pngs, recount_areas=photos.recount_areas)
     return predictor, dataset, published
@@ -173,7 +175,7 @@ def _places(photos: Photos, scenes: Scenes) -> tuple[Path, Path, Path | None, Da
         return made.photos, made.annotations, None, "coco-val"
     if photos.root is not None:
         part = validation_part(photos.root)
-        return part.images, part.annotations, part.pngs, part.name
+        return part.images, part.annotations, None, part.name
     if photos.images is None or photos.annotations is None:
         raise ValueError("expected --images and --annotations, --root, or --tiny")
     return photos.images, photos.annotations, photos.pngs, "coco-val"

@@ -51,12 +51,19 @@ class Network(Scenes):
     device: Device = None
     """Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one."""
 
+    def __post_init__(self) -> None:
+        if self.steps is not None and not self._trains:
+            raise ValueError("--steps is the length of the training of --tiny; there is none here")
+
+    @property
+    def _trains(self) -> bool:
+        return self.tiny and self.model is None
+
     def ready(self, overrides: tuple[str, ...]) -> "Predictor":
         """Open the network, which is trained first if need be."""
         from jsisnet.cli.models import load
         from jsisnet.cli.training import listening
 
-        model = self.model or "coco"
-        if self.tiny and self.model is None:
-            model = str(self.drawn().train(self.steps, listening))
-        return load(model, overrides, self.device)
+        if self._trains:
+            return load(str(self.drawn().train(self.steps, listening)), overrides, self.device)
+        return load(self.model or "coco", overrides, self.device)

@@ -9,6 +9,7 @@ from cyclopts import Parameter, validators
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
 from jsisnet.cli.options import File, Folder, Overrides
+from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.reproduce.scenes import Scenes
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def table2(
     """
     from jsisnet.experiments import table2 as experiment
 
-    terms = experiment.first_step(_settings(config, scenes, "tiny.yaml", overrides))
+    terms = experiment.first_step(_settings(config, scenes, "tiny.yaml", json, overrides))
     display(tables.loss_terms(terms, experiment.PAPER))
     if json is not None:
         total = sum(term.value for term in terms)
@@ -89,7 +90,7 @@ def table3(
     from jsisnet.experiments import table3 as experiment
     from jsisnet.experiments.published import TABLE_3
 
-    settings = _settings(config, scenes, "table3_tiny.yaml", overrides)
+    settings = _settings(config, scenes, "table3_tiny.yaml", json, overrides)
     folder = out or (scenes.runs / "table3" if config is None else Path("runs", config.stem))
     done: dict[str, dict[str, experiment.Row]] = {}
     for seed, rows in experiment.reproduce(settings, folder, range(seeds), listening):
@@ -144,7 +145,7 @@ def speed(
     from jsisnet.experiments import speed as experiment
     from jsisnet.experiments.first_batch import first_batch
 
-    settings = _settings(config, scenes, "tiny.yaml", overrides)
+    settings = _settings(config, scenes, "tiny.yaml", json, overrides)
     categories, batch, photo = first_batch(settings)
     work = experiment.Work(config=settings, categories=categories, batch=batch, photo=photo)
     effort = experiment.Effort(rounds=rounds, processes=processes)
@@ -159,15 +160,29 @@ def speed(
 
 
 def _settings(
-    config: Path | None, scenes: Scenes, tiny: str, overrides: tuple[str, ...]
+    config: Path | None,
+    scenes: Scenes,
+    tiny: str,
+    json: Path | None,
+    overrides: tuple[str, ...],
 ) -> "RunConfig":
-    """Read the settings, of which there are those of CONFIG or those for generated scenes."""
+    """Read the settings, of which there are those of CONFIG or those for generated scenes.
+
+    The figures come last, so their place is looked at first.
+    """
     from jsisnet.config import read_config
 
     if scenes.tiny and config is not None:
         raise ValueError(f"{config} and --tiny exclude each other")
     if config is not None:
-        return read_config(config, overrides)
-    if not scenes.tiny:
+        settings = read_config(config, overrides)
+    elif scenes.tiny:
+        settings = scenes.drawn().config(tiny, overrides)
+    else:
         raise ValueError("expected CONFIG, a YAML file with the settings of a training, or --tiny")
-    return scenes.drawn().config(tiny, overrides)
+    data = [*settings.sources()]
+    if settings.validation is not None:
+        data.append(settings.validation.under(settings.root))
+    read = [*filter(None, [config]), *(Path(each.annotations) for each in data)]
+    refuse_to_replace(read, [json] if json else [])
+    return settings

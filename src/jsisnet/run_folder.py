@@ -12,9 +12,10 @@ from typing import Any
 from jsisnet import plot
 from jsisnet.config import RunConfig, read_config, to_yaml
 from jsisnet.formats.files import remove_leftovers, replacing
-from jsisnet.formats.history import read_entries
+from jsisnet.formats.history import METRICS, read_entries
 from jsisnet.formats.pictures import write_picture
 from jsisnet.listener import Pictures, Silent
+from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.loop import StepReport
 from jsisnet.visualize import side_by_side
 
@@ -49,6 +50,19 @@ def refuse_another(config: RunConfig, folder: Path, *, resume: bool) -> None:
     pace = {name: getattr(config.train, name) for name in PACE}
     if replace(before, train=replace(before.train, **pace), devices=config.devices) != config:
         raise ValueError(f"{path}: the run has other settings; expected those it began with")
+
+
+def isdone(config: RunConfig, folder: Path) -> bool:
+    """Tell whether a training has come to its end, with its last evaluation.
+
+    Raises:
+        ValueError: If the folder holds another run, or a damaged one.
+    """
+    refuse_another(config, folder, resume=True)
+    path = folder / CHECKPOINT
+    if not path.exists() or Checkpoint.load(path).step < config.train.steps:
+        return False
+    return config.validation is None or Metrics(folder / METRICS, 1).validated(config.train.steps)
 
 
 def _iswritten(path: Path) -> bool:

@@ -62,7 +62,7 @@ def test_table_2_adds_up_on_scenes(experiment, capsys):
 
 @pytest.mark.slow
 def test_table_3_compares_one_network_with_two(experiment, runs, tmp_path, capsys):
-    few = ["--train.steps", "2", "--train.batch-size", "2", "--train.log-every", "1"]
+    few = ["--train.steps=2", "--train.batch-size=2", "--train.log-every=1", "--train.workers=0"]
     figures = tmp_path / "table3.json"
     command = ["table3", "--seeds", "1", *few, "--json", str(figures)]
 

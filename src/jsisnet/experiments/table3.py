@@ -21,7 +21,7 @@ from jsisnet.formats.files import replacing, reserved
 from jsisnet.formats.history import METRICS, read_entries
 from jsisnet.listener import Listener
 from jsisnet.predictor import Predictor
-from jsisnet.run_folder import CHECKPOINT
+from jsisnet.run_folder import CHECKPOINT, isdone
 from jsisnet.settings import plain
 from jsisnet.training.devices import Layout, end_with_parent
 
@@ -116,9 +116,10 @@ def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | 
 
 
 def _train_apart(config: RunConfig, folder: Path, listening: Listening) -> None:
-    """Train in a process of its own, or go on with a training."""
+    """Train in a process of its own, or go on with a training, unless that is done."""
     try:
-        in_own_process(_train, config, folder, listening)
+        if not isdone(config, folder):
+            in_own_process(_train, config, folder, listening)
     except ValueError as error:
         raise ValueError(f"training {folder}: {error}") from error
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jsisnet import run_folder, trainer
+from jsisnet import trainer
 from jsisnet.config import EMBEDDED, RunConfig, read_config
 from jsisnet.experiments.table3 import Listening
-from jsisnet.formats.history import METRICS
-from jsisnet.run_folder import CHECKPOINT, Metrics
+from jsisnet.run_folder import CHECKPOINT, isdone
 from jsisnet.scenes.dataset import write_scenes
 
 CONFIG = "tiny.yaml"
@@ -85,10 +84,7 @@ class Tiny:
         """
         config = self.config(overrides=[] if steps is None else ["--train.steps", str(steps)])
         run = self.folder / f"tiny_{config.train.steps}"
-        resumed = (run / CHECKPOINT).exists()
-        run_folder.refuse_another(config, run, resume=resumed)
-        isdone = resumed and Metrics(run / METRICS, 1).validated(config.train.steps)
-        if not isdone:
+        if not isdone(config, run):
             with listening(config.train) as listener:
-                trainer.train(config, run, listener, resume=resumed)
+                trainer.train(config, run, listener, resume=(run / CHECKPOINT).exists())
         return run

@@ -14,6 +14,7 @@ from typing import TextIO
 from cyclopts import App, CycloptsError
 
 from jsisnet.cli import signals
+from jsisnet.cli.commands import Command, add
 from jsisnet.cli.console import say
 from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, sentence
 from jsisnet.cli.overrides import split
@@ -25,93 +26,87 @@ app = App(
     help_format="plaintext",
     version=lambda: version("jsisnet"),
 )
-for name, home, usage, help_ in (
-    (
+COMMANDS = (
+    Command(
         "predict",
         "predict",
         "IMAGE... --out DIR",
         "Segment photos: a class and an instance for every pixel.",
     ),
-    (
+    Command(
         "demo",
         "predict",
         "[PHOTO...]",
         "Segment three free photos, or your own, as `jsisnet predict` does.",
     ),
-    (
+    Command(
         "evaluate",
         "measure",
         "--images DIR --annotations FILE",
         "Measure a model on photos with panoptic annotations: PQ, mean IoU, AP, recall.",
     ),
-    (
+    Command(
         "score",
         "score",
         "TRUTH PREDICTION",
         "Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.",
     ),
-    (
+    Command(
         "compare",
         "compare",
         "A B",
         "Compare two results: what is better in B than in A, and how sure that is.",
     ),
-    (
+    Command(
         "submit",
         "submit",
         "--image-info FILE",
         "Pack predictions for COCO's panoptic challenge, with or without labels at hand.",
     ),
-    (
+    Command(
         "merge",
         "merge",
         "--image-info FILE --instances FILE --semantic DIR",
         "Merge instances and semantic predictions of other networks into panoptic files.",
     ),
-    (
+    Command(
         "train",
         "train",
         "CONFIG",
         "Train a network on photos with COCO panoptic annotations.",
     ),
-    (
+    Command(
         "show-batch",
         "show_batch",
         "CONFIG",
         "Draw what the network sees at a step of a training, with the targets.",
     ),
-    (
+    Command(
         "plot",
         "plot",
         "RUN...",
         "Draw losses, quality and pace of trainings over their steps.",
     ),
-    (
+    Command(
         "show",
         "show",
         "IMAGE PNG JSON --out FILE",
         "Draw a panoptic PNG on its photo, in colours, with outlines and class names.",
     ),
-    (
+    Command(
         "describe",
         "describe",
         "CONFIG|MODEL",
         "List a network's stages: shapes, parameters and multiply-adds.",
     ),
-    (
+    Command(
         "imagenet",
         "imagenet",
         "--out FILE",
         "Convert packaged ImageNet weights into a file.",
     ),
-):
-    # By its path, so that only the command that is called is imported.
-    app.command(
-        f"jsisnet.cli.{home}:{name.replace('-', '_')}",
-        name=name,
-        usage=f"Usage: jsisnet {name} {usage} [OPTIONS]",
-        help=help_,
-    )
+)
+add(app, "jsisnet", "jsisnet.cli", COMMANDS)
 app.command(
     "jsisnet.cli.reproduce:app",
     name="reproduce",

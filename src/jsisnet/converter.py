@@ -10,9 +10,9 @@ from pathlib import Path
 from jsisnet.categories import Categories
 from jsisnet.evaluation.shared_work import in_order
 from jsisnet.formats import categories as category_entries
-from jsisnet.formats import fields, journal
+from jsisnet.formats import fields, journal, json_file
 from jsisnet.formats.fields import Entry
-from jsisnet.formats.files import remove_leftovers, replacing
+from jsisnet.formats.files import remove_leftovers
 from jsisnet.formats.journal import Journal
 from jsisnet.formats.map_listing import stem
 from jsisnet.formats.records import Record, Source
@@ -153,19 +153,9 @@ def _write_instances(done: Journal, target: Target, path: Path) -> None:
 
 
 def _write(path: Path, done: Journal, annotations: Iterable[Entry], categories: Categories) -> None:
-    """Write line by line, so that memory doesn't grow with the number of segments."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write('{"images": [')
-        file.writelines(_joined(line["image"] for line in done))
-        file.write('\n],\n"annotations": [')
-        file.writelines(_joined(annotations))
-        classes = json.dumps(category_entries.entries(categories))
-        file.write(f'\n],\n"categories": {classes}}}\n')
-
-
-def _joined(entries: Iterable[object]) -> Iterator[str]:
-    for i, entry in enumerate(entries):
-        yield (",\n" if i else "\n") + json.dumps(entry)
+    images = (fields.entry(line["image"]) for line in done)
+    classes = {"categories": category_entries.entries(categories)}
+    json_file.write(path, classes, {"images": images, "annotations": annotations})
 
 
 def _by(size: Sequence[int] | None) -> str:

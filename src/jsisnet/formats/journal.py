@@ -10,6 +10,8 @@ from typing import BinaryIO
 from jsisnet.formats.fields import Entry
 from jsisnet.formats.files import refuse_second_writer
 
+_OTHER_WORK = "holds a part of some other work; expected what it was begun with, or a new folder"
+
 
 @dataclass(kw_only=True)
 class Journal:
@@ -48,13 +50,16 @@ def refuse_other_files(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path, purpose: str, *, forgets: bool = False) -> Iterator[Journal]:
+def opened(
+    path: Path, purpose: str, *, forgets: bool = False, refusal: str = _OTHER_WORK
+) -> Iterator[Journal]:
     """Begin a journal, or go on with one.
 
     Args:
         path: The file.
         purpose: Differs for work whose parts may not be mixed.
         forgets: Whether a journal that was begun for another purpose is begun anew.
+        refusal: What is said of the folder if it is not.
 
     Raises:
         ValueError: If another process is writing to it, or it was begun for another purpose and
@@ -74,10 +79,7 @@ def opened(path: Path, purpose: str, *, forgets: bool = False) -> Iterator[Journ
             file.truncate(0)
             whole = []
         elif other:
-            raise ValueError(
-                f"{path.parent}: holds a part of some other work; expected what it was begun "
-                "with, or a new folder"
-            )
+            raise ValueError(f"{path.parent}: {refusal}")
         file.seek(0, 2)
         if not whole:
             file.write(first)

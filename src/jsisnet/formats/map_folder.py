@@ -1,22 +1,28 @@
 """Maps of many images in a folder, each kept as soon as it is done: who is killed can go on."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from jsisnet.categories import Categories
+from jsisnet.formats import journal
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
 from jsisnet.formats.coco_listed import ImageId
-from jsisnet.formats.files import refuse_second_writer, remove_leftovers
+from jsisnet.formats.files import remove_leftovers
+from jsisnet.formats.journal import Journal
 from jsisnet.panoptic import PanopticMap
 
 LINES, PNGS = "annotations.jsonl", "pngs"
 """Names of the file with one annotation a line, below a line about them all, and of the folder of
 the PNGs."""
+
+_OTHER_MAPS = (
+    "holds maps of other photos, or of a model with other weights or settings; expected those it "
+    "was begun with, or no such folder"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +35,8 @@ class MapFolder:
     done: set[ImageId]
     """Images that have a map."""
 
-    file: BinaryIO
-    """The lines, open to append."""
+    lines: Journal
+    """One for each map."""
 
     @property
     def pngs(self) -> Path:
@@ -53,25 +59,21 @@ class MapFolder:
             [number, categories[segment.label].id]
             for number, segment in enumerate(panoptic.segments, 1)
         ]
-        values = {"image_id": image_id, "png": name, "segments": segments}
-        self.file.write(json.dumps(values).encode() + b"\n")
-        self.file.flush()
+        self.lines.add({"image_id": image_id, "png": name, "segments": segments})
         self.done.add(image_id)
 
     def __iter__(self) -> Iterator[Annotation]:
-        with (self.folder / LINES).open("rb") as lines:
-            next(lines)
-            for line in lines:
-                values = json.loads(line)
-                infos = (SegmentInfo(id=i, category_id=c) for i, c in values["segments"])
-                yield Annotation(
-                    image_id=values["image_id"],
-                    png=self.pngs / values["png"],
-                    image=None,
-                    size=None,
-                    segments_info=tuple(infos),
-                    predicted=True,
-                )
+        values: Any  # as `add` has written them
+        for values in self.lines:
+            infos = (SegmentInfo(id=i, category_id=c) for i, c in values["segments"])
+            yield Annotation(
+                image_id=values["image_id"],
+                png=self.pngs / values["png"],
+                image=None,
+                size=None,
+                segments_info=tuple(infos),
+                predicted=True,
+            )
 
     def remove(self) -> None:
         """Delete the folder and all that is in it."""
@@ -92,29 +94,10 @@ def opened(folder: Path, purpose: str) -> Iterator[MapFolder]:
     """
     path = folder / LINES
     (folder / PNGS).mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        refuse_second_writer(file, folder)
+    with journal.opened(path, purpose, refusal=_OTHER_MAPS) as lines:
         remove_leftovers(folder / PNGS)
-        _cut_off_half_a_line(file)
-        if file.tell() == 0:
-            file.write(json.dumps({"purpose": purpose}).encode() + b"\n")
-            file.flush()
-        file.seek(0)
-        if file.readline() != json.dumps({"purpose": purpose}).encode() + b"\n":
-            raise ValueError(
-                f"{folder}: holds maps of other photos, or of a model with other weights or "
-                "settings; expected those it was begun with, or no such folder"
-            )
         try:
-            done = {json.loads(line)["image_id"] for line in file}
+            done: set[Any] = {values["image_id"] for values in lines}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: is damaged; expected no such folder") from error
-        yield MapFolder(folder=folder, done=done, file=file)
-
-
-def _cut_off_half_a_line(file: BinaryIO) -> None:
-    """Forget a last line without its end: it was being written when the run was killed."""
-    file.seek(0)
-    end = sum(len(line) for line in file if line.endswith(b"\n"))
-    file.truncate(end)
-    file.seek(end)
+        yield MapFolder(folder=folder, done=done, lines=lines)

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from harness import CATEGORIES, Promise, finish, in_turn, options, row, scene
 from PIL import Image
 
+from jsisnet.datatools.check.check import Files, check
 from jsisnet.formats import coco
-from jsisnet.validation.check import Files, check
 
 SIZE = (480, 640)
 

@@ -25,24 +25,24 @@ from PIL import Image
 from torch import nn
 
 from jsisnet.categories import Categories
-from jsisnet.config import RunConfig, read_config
-from jsisnet.converter import convert
 from jsisnet.data.dataset import DataConfig, PanopticDataset
-from jsisnet.data.images import read_image
 from jsisnet.data.sample import collate
-from jsisnet.data.sampler import Stream
 from jsisnet.data.sources import Sources
+from jsisnet.data.stream import Stream
+from jsisnet.datatools.convert import convert
+from jsisnet.datatools.scenes.scene import Scene
 from jsisnet.evaluation.compared_files import ComparedFiles
 from jsisnet.evaluation.score import score
-from jsisnet.evaluator import evaluate
+from jsisnet.files.photos import read_image
 from jsisnet.formats import coco, vistas
 from jsisnet.formats.png_values import write_values
 from jsisnet.formats.targets import coco_target
-from jsisnet.inference.merge_config import MergeConfig
+from jsisnet.inference.evaluator import evaluate
+from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model.network import JSISNet
-from jsisnet.predictor import Predictor
-from jsisnet.saved_model import ModelConfig, SavedModel
-from jsisnet.scenes.scene import Scene
+from jsisnet.training.config import RunConfig, read_config
 from jsisnet.training.devices import Layout, fabric
 from jsisnet.training.loop import steps
 from jsisnet.training.objective import Objective

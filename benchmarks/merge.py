@@ -14,8 +14,8 @@ from torch.nn import functional
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from jsisnet.inference.merge import merge
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.instances import Instances
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.model.instances import Instances
 
 MIN_MASK, MIN_STUFF_AREA = 0.5, 4096
 """Limits of both chains."""

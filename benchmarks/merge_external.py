@@ -17,9 +17,9 @@ import numpy as np
 from harness import CATEGORIES, Promise, finish, options, row, scene
 from hotcoco import mask
 
-from jsisnet.formats import categories as category_entries
+from jsisnet.files.png import read_ids
+from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.coco import Annotation, read_annotations
-from jsisnet.formats.id_strips import read_ids
 from jsisnet.panoptic import PanopticMap
 
 PEERS = Path(__file__).parent.parent / "build" / "panopticapi_merge"

@@ -29,11 +29,11 @@ from harness import CATEGORIES, Promise, finish, options, row, scene
 from PIL import Image
 
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
-from jsisnet.formats import categories as category_entries
+from jsisnet.files.png import open_ids
+from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.coco import read_annotations, read_png
-from jsisnet.formats.coco_listed import MAX_ID
+from jsisnet.formats.coco_index import MAX_ID
 from jsisnet.formats.color_ids import ids_to_rgb
-from jsisnet.formats.id_strips import open_ids
 from jsisnet.panoptic import PanopticMap, Segment
 
 PEERS = Path(__file__).parent.parent / "build" / "panopticapi"

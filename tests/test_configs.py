@@ -5,8 +5,8 @@ import torch
 import yaml
 
 import networks
-from jsisnet.config import RunConfig, read_config, to_yaml
 from jsisnet.settings import from_dict
+from jsisnet.training.config import RunConfig, read_config, to_yaml
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import factories
-import runs
+import training_runs
 from jsisnet import Predictor
 from jsisnet.cli.app import run
 
@@ -19,9 +19,9 @@ from jsisnet.cli.app import run
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     data = factories.tiny_dataset(folder / "tiny", count=2)
-    config = runs.write_config(folder / "street.yaml", data, steps=2)
+    config = training_runs.write_config(folder / "street.yaml", data, steps=2)
     assert run(["train", str(config), "--out", str(folder / "run")]) == 0
-    return runs.Trained(data=data, config=config, run=folder / "run")
+    return training_runs.Trained(data=data, config=config, run=folder / "run")
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_a_photo_without_pixels_is_refused(trained, size):
 def test_a_damaged_photo_ends_a_training_in_one_sentence(tmp_path, capsys, workers):
     data = factories.tiny_dataset(tmp_path / "tiny", count=2)
     (data.images / "street0.jpg").write_text("no photo")
-    config = runs.write_config(tmp_path / "street.yaml", data, steps=2)
+    config = training_runs.write_config(tmp_path / "street.yaml", data, steps=2)
     out = str(tmp_path / "run")
 
     code = run(["train", str(config), "--out", out, "--train.workers", str(workers)])

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from jsisnet.config import RunConfig
 from jsisnet.data.dataset import DataConfig
+from jsisnet.inference.saved_model import ModelConfig
 from jsisnet.model.network import NetworkConfig
 from jsisnet.model.trunk import TrunkConfig
-from jsisnet.saved_model import ModelConfig
 from jsisnet.settings import from_dict
+from jsisnet.training.config import RunConfig
 from jsisnet.training.optim import OptimConfig
 
 DATA = {"images": "photos", "annotations": "truth.json"}

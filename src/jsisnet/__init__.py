@@ -7,14 +7,14 @@ from jsisnet.categories import Categories, Category
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 if TYPE_CHECKING:
+    from jsisnet.evaluation.metric import PanopticQualityMetric
     from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
     from jsisnet.inference.merge import merge
-    from jsisnet.inference.merge_config import MergeConfig
-    from jsisnet.instances import Instances
-    from jsisnet.metric import PanopticQualityMetric
+    from jsisnet.inference.predictor import Predictor
+    from jsisnet.inference.rules import MergeConfig
+    from jsisnet.model.instances import Instances
     from jsisnet.model.network import JSISNet, NetworkConfig
-    from jsisnet.predictor import Predictor
-    from jsisnet.visualize import draw
+    from jsisnet.visualize.overlay import draw
 
 __all__ = [
     "VOID",
@@ -35,15 +35,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Instances": "jsisnet.instances",
+    "Instances": "jsisnet.model.instances",
     "JSISNet": "jsisnet.model.network",
-    "MergeConfig": "jsisnet.inference.merge_config",
+    "MergeConfig": "jsisnet.inference.rules",
     "NetworkConfig": "jsisnet.model.network",
     "PanopticQuality": "jsisnet.evaluation.panoptic_quality",
-    "PanopticQualityMetric": "jsisnet.metric",
-    "Predictor": "jsisnet.predictor",
+    "PanopticQualityMetric": "jsisnet.evaluation.metric",
+    "Predictor": "jsisnet.inference.predictor",
     "count": "jsisnet.evaluation.panoptic_quality",
-    "draw": "jsisnet.visualize",
+    "draw": "jsisnet.visualize.overlay",
     "merge": "jsisnet.inference.merge",
 }
 """Modules that are imported when a name of theirs is first asked for: torch takes seconds."""

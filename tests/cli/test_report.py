@@ -5,17 +5,17 @@ import tempfile
 import pytest
 
 import factories
-import mistakes
+import known_errors
 import networks
-from jsisnet import saved_model
 from jsisnet.cli.app import run
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.saved_model import ModelConfig
+from jsisnet.inference import saved_model
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.saved_model import ModelConfig
 
 
 @pytest.fixture
 def files(tmp_path):
-    return mistakes.written(tmp_path)
+    return known_errors.written(tmp_path)
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from PIL import Image
 
 import factories
 import networks
-import runs
-from jsisnet import saved_model
+import training_runs
 from jsisnet.cli.app import run
-from jsisnet.config import read_config, to_yaml
 from jsisnet.experiments.merge_ablation import UNCHANGED
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.saved_model import ModelConfig
+from jsisnet.inference import saved_model
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.saved_model import ModelConfig
+from jsisnet.training.config import read_config, to_yaml
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_table_1_stands_beside_the_papers(model, data, tmp_path, capsys):
 
 
 def test_table_2_adds_up(tiny, tmp_path, capsys):
-    config = runs.write_config(tmp_path / "street.yaml", tiny, steps=1)
+    config = training_runs.write_config(tmp_path / "street.yaml", tiny, steps=1)
     out = tmp_path / "table2.json"
 
     assert run(["reproduce", "table2", str(config), "--json", str(out)]) == 0
@@ -99,7 +99,7 @@ def test_table_2_adds_up(tiny, tmp_path, capsys):
 
 
 def test_table_2_is_the_first_step_of_the_training(tiny, tmp_path, capsys):
-    config = runs.write_config(tmp_path / "street.yaml", tiny, steps=1)
+    config = training_runs.write_config(tmp_path / "street.yaml", tiny, steps=1)
     out, folder = tmp_path / "table2.json", tmp_path / "run"
     assert run(["reproduce", "table2", str(config), "--json", str(out)]) == 0
 
@@ -295,7 +295,7 @@ def test_vistas_is_found_as_it_unpacks(inner, model, tmp_path, capsys):
 
 @pytest.fixture
 def config(tiny, tmp_path):
-    path = runs.write_config(tmp_path / "street.yaml", tiny, steps=4)
+    path = training_runs.write_config(tmp_path / "street.yaml", tiny, steps=4)
     settings = read_config(path)
     path.write_text(to_yaml(replace(settings, train=replace(settings.train, log_every=1))))
     return path

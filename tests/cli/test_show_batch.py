@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import runs
+import training_runs
 from jsisnet.cli.app import run
 
 
 @pytest.fixture
 def show(tiny, tmp_path, monkeypatch):
     """Draw a batch of a training on the streets; gives the exit code."""
-    config = runs.write_config(tmp_path / "street.yaml", tiny, steps=4)
+    config = training_runs.write_config(tmp_path / "street.yaml", tiny, steps=4)
     monkeypatch.chdir(tmp_path)
     return lambda *options: run(["show-batch", str(config), *options])
 

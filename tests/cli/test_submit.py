@@ -11,12 +11,12 @@ import pytest
 
 import factories
 import networks
-from jsisnet import saved_model, submitter
 from jsisnet.cli.app import run
 from jsisnet.cli.errors import STOPPED
 from jsisnet.formats.map_folder import LINES
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.saved_model import ModelConfig
+from jsisnet.inference import saved_model, submitter
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.saved_model import ModelConfig
 
 TITLE = "panoptic_val_mine_results"
 

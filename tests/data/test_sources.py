@@ -11,8 +11,8 @@ import factories
 from factories import CATEGORIES, SKY, tiny_map
 from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.data.sample import Samples, collate
-from jsisnet.data.sampler import Stream
 from jsisnet.data.sources import Part, Sources, common_categories
+from jsisnet.data.stream import Stream
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.panoptic import IGNORE
 

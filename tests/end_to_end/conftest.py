@@ -4,7 +4,7 @@ from contextlib import contextmanager
 import pytest
 
 import factories
-import runs
+import training_runs
 from jsisnet.cli.app import run
 
 
@@ -12,9 +12,9 @@ from jsisnet.cli.app import run
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     data = factories.tiny_dataset(folder / "tiny")
-    config = runs.write_config(folder / "street.yaml", data, steps=10)
+    config = training_runs.write_config(folder / "street.yaml", data, steps=10)
     assert run(["train", str(config), "--out", str(folder / "run")]) == 0
-    return runs.Trained(data=data, config=config, run=folder / "run")
+    return training_runs.Trained(data=data, config=config, run=folder / "run")
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 import factories
-import runs
+import training_runs
 from factories import ROAD, SKY
-from jsisnet import saved_model
-from jsisnet.config import read_config, to_yaml
 from jsisnet.formats import coco
+from jsisnet.inference import saved_model
 from jsisnet.training.checkpoint import Checkpoint
+from jsisnet.training.config import read_config, to_yaml
 
 ALIKE = shlex.split(
     "--network.trunk.freeze-norm --network.trunk.norm group --network.semantic.norm group"
@@ -39,7 +39,7 @@ def config(tmp_path_factory):
         for number, panoptic in enumerate((factories.tiny_map(0), empty)):
             name = f"street{number}{factories.SUFFIXES[number]}"
             writer.add(panoptic, image_id=number, image_name=name)
-    path = runs.write_config(folder / "street.yaml", data, steps=4)
+    path = training_runs.write_config(folder / "street.yaml", data, steps=4)
     settings = read_config(path)
     settings = replace(settings, train=replace(settings.train, evaluate_every=2, log_every=1))
     path.write_text(to_yaml(settings))

@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-import runs
-from jsisnet import saved_model
+import training_runs
 from jsisnet.cli.app import run
-from jsisnet.config import read_config
+from jsisnet.inference import saved_model
 from jsisnet.training.checkpoint import Checkpoint
+from jsisnet.training.config import read_config
 
 STEPS = 60
 
@@ -30,7 +30,7 @@ sys.exit(main())
 
 @pytest.fixture
 def config(tiny, tmp_path):
-    return runs.write_config(tmp_path / "street.yaml", tiny, steps=STEPS)
+    return training_runs.write_config(tmp_path / "street.yaml", tiny, steps=STEPS)
 
 
 @pytest.mark.slow

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-import runs
-from jsisnet.config import RunConfig, read_config
-from jsisnet.formats.history import METRICS, read_entries
-from jsisnet.listener import Silent
-from jsisnet.run_folder import CHECKPOINT
-from jsisnet.saved_model import WEIGHTS
-from jsisnet.trainer import train
+import training_runs
+from jsisnet.inference.saved_model import WEIGHTS
+from jsisnet.training.config import RunConfig, read_config
+from jsisnet.training.history import METRICS, read_entries
+from jsisnet.training.listener import Silent
+from jsisnet.training.run_folder import CHECKPOINT
+from jsisnet.training.trainer import train
 
 KILLS = 12
 STEPS = 40
@@ -23,7 +23,7 @@ STEPS = 40
 
 @pytest.fixture
 def settings(tiny, tmp_path) -> RunConfig:
-    config = read_config(runs.write_config(tmp_path / "street.yaml", tiny, steps=STEPS))
+    config = read_config(training_runs.write_config(tmp_path / "street.yaml", tiny, steps=STEPS))
     pace = replace(config.train, log_every=1, checkpoint_every=2)
     average = replace(config.optim, average=0.9)
     return replace(config, validation=None, optim=average, train=pace)
@@ -44,7 +44,7 @@ def steps_of(folder: Path) -> int:
 def test_a_training_that_is_killed_a_dozen_times_ends_as_if_it_never_was(settings, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["jsisnet.trainer"])
+    context.set_forkserver_preload(["jsisnet.training.trainer"])
     dice = random.Random(0)
 
     for _ in range(KILLS):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import factories
-from documented import commands, follow, section
+from documentation import commands, follow, section
 from jsisnet.cli.app import run
 from jsisnet.formats import coco_source
 from jsisnet.panoptic import VOID

@@ -2,7 +2,7 @@
 
 import pytest
 
-import mistakes
+import known_errors
 from factories import BUS, CAR, PERSON
 from jsisnet.cli.app import run
 
@@ -10,7 +10,7 @@ from jsisnet.cli.app import run
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("score")
-    truth, predictions = mistakes.written(folder)
+    truth, predictions = known_errors.written(folder)
     files = [str(truth.annotations), str(predictions)]
     code = run(["score", *files, "--report", str(folder / "report"), "--images", str(truth.images)])
     assert code == 0
@@ -72,14 +72,14 @@ def test_the_gallery_is_filtered_by_error_and_class(page):
     assert len(everything) == 5
 
     page.get_by_label("Error", exact=True).select_option("wrong class")
-    assert shown_cards(page) == {mistakes.SWAPPED}
+    assert shown_cards(page) == {known_errors.SWAPPED}
 
     page.get_by_label("Class", exact=True).select_option("person")
     assert shown_cards(page) == set()
     assert page.locator("#gallery-count").inner_text() == "0 of 5 images"
 
     page.get_by_label("Error", exact=True).select_option("any")
-    assert shown_cards(page) == {mistakes.MISSED}
+    assert shown_cards(page) == {known_errors.MISSED}
 
     page.get_by_role("button", name="Show all").click()
     assert shown_cards(page) == everything
@@ -88,7 +88,7 @@ def test_the_gallery_is_filtered_by_error_and_class(page):
 def test_a_class_leads_to_its_images(page):
     page.locator("#classes-table").get_by_role("button", name="bus").click()
 
-    assert shown_cards(page) == {mistakes.SWAPPED}
+    assert shown_cards(page) == {known_errors.SWAPPED}
     assert page.get_by_label("Class", exact=True).input_value() == str(BUS)
 
 

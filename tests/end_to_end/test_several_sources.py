@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 import factories
-import runs
-from jsisnet import saved_model
+import training_runs
 from jsisnet.cli.app import run
+from jsisnet.inference import saved_model
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sources")
     streets = factories.tiny_dataset(folder / "streets")
     things = factories.tiny_instances(folder / "things")
-    path = runs.write_config(folder / "both.yaml", streets, steps=2)
+    path = training_runs.write_config(folder / "both.yaml", streets, steps=2)
     values = yaml.safe_load(path.read_text())
     values["more_data"] = {
         "things": {

@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-import runs
+import training_runs
 from jsisnet.cli.app import run
 
 
 def test_a_training_is_recorded_with_the_numbers_of_its_metrics(trained, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    config = runs.write_config(tmp_path / "street.yaml", trained.data, steps=4)
+    config = training_runs.write_config(tmp_path / "street.yaml", trained.data, steps=4)
 
     assert run(["train", str(config), "--out", str(tmp_path), "--track", "tensorboard"]) == 0
 

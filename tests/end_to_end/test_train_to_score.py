@@ -7,8 +7,8 @@ from PIL import Image
 import factories
 from jsisnet.cli.app import run
 from jsisnet.cli.photos import packaged
-from jsisnet.config import read_config
 from jsisnet.formats import coco
+from jsisnet.training.config import read_config
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import yaml
 
 import factories
 import networks
-import runs
-from jsisnet import saved_model
+import training_runs
 from jsisnet.cli.app import run
-from jsisnet.config import read_config, read_values
 from jsisnet.data.dataset import PanopticDataset
-from jsisnet.saved_model import ModelConfig
+from jsisnet.inference import saved_model
+from jsisnet.inference.saved_model import ModelConfig
+from jsisnet.training.config import read_config, read_values
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,9 @@ def test_the_presets_find_both_parts_of_the_unpacked_archive(vistas):
 
 
 def test_a_network_is_trained_and_validated_on_the_unpacked_archive(vistas, tmp_path):
-    path = runs.write_config(tmp_path / "run.yaml", factories.tiny_dataset(tmp_path / "x"), steps=2)
+    path = training_runs.write_config(
+        tmp_path / "run.yaml", factories.tiny_dataset(tmp_path / "x"), steps=2
+    )
     values = yaml.safe_load(path.read_text())
     preset = read_values(Path("vistas_2.yaml"))
     parts = {name: preset[name] for name in ("data", "validation")}

@@ -13,7 +13,8 @@ from jsisnet.evaluation import overlap
 from jsisnet.evaluation.compared_files import ComparedFiles, Rules
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count, summary
 from jsisnet.evaluation.score import score
-from jsisnet.formats import coco, id_strips
+from jsisnet.files import png
+from jsisnet.formats import coco
 from jsisnet.formats.color_ids import write_ids
 from jsisnet.panoptic import PanopticMap
 
@@ -379,6 +380,6 @@ def test_the_compiled_loops_and_the_plain_ones_agree(tmp_path, tiny, monkeypatch
     compiled = measured(tiny.annotations, path).summary()
 
     monkeypatch.setattr(overlap, "_pixels", None)
-    monkeypatch.setattr(id_strips, "_pixels", None)
+    monkeypatch.setattr(png, "_pixels", None)
 
     assert measured(tiny.annotations, path).summary() == compiled

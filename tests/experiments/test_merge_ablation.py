@@ -7,9 +7,9 @@ import networks
 from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
 from jsisnet.experiments.merge_ablation import UNCHANGED, ablate, variants
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.predictor import Predictor
-from jsisnet.saved_model import ModelConfig, SavedModel
+from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.saved_model import ModelConfig, SavedModel
 
 RULES = MergeConfig(min_stuff_area=7000.0, min_score=0.1)
 """No stuff covers as much as that in maps of 64x96."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from jsisnet.inference.merge import merge
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.instances import Instances
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.model.instances import Instances
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 SKY, ROAD, GRASS, CAR, BUS = range(5)

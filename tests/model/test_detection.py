@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from jsisnet import boxes
+from jsisnet.model import boxes
 from jsisnet.model.detection import BOX_WEIGHTS, DetectedBoxes, DetectionConfig, Detections, detect
 from jsisnet.model.rpn import Proposals
 

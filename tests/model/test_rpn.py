@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from jsisnet import boxes
+from jsisnet.model import boxes
 from jsisnet.model.anchors import AnchorConfig
 from jsisnet.model.rpn import UNSCALED, ProposalConfig, Proposals, RegionProposalNetwork, propose
 

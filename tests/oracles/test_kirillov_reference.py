@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import factories
-from jsisnet import merger
 from jsisnet.formats import coco_results, image_list
 from jsisnet.formats.coco import read_annotations, read_png
+from jsisnet.inference import merge_files
 from jsisnet.inference.kirillov import KirillovConfig
-from jsisnet.merger import Predictions
+from jsisnet.inference.merge_files import Predictions
 
 SIZE = (24, 32)
 THINGS, STUFF = (1, 3, 6), (92, 100, 150)
@@ -51,7 +51,7 @@ def test_merged_files_equal_the_plain_loops(config, tmp_path):
         ),
         semantic=coco_results.read_stuff(tmp_path / "stuff.json", wanted),
     )
-    merger.merge_files(predictions, config, tmp_path / "merged.json")
+    merge_files.merge_files(predictions, config, tmp_path / "merged.json")
 
     merged = read_annotations(tmp_path / "merged.json", predicted=True)
     assert [annotation.image_id for annotation in merged.annotations] == list(range(12))

@@ -12,10 +12,10 @@ import factories
 from factories import CAR, PERSON, ROAD, SKY, TREE
 from jsisnet.data.sample import Batch
 from jsisnet.evaluation.panoptic_quality import count
-from jsisnet.inference.merge_config import MergeConfig
+from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model.anchors import AnchorConfig
-from jsisnet.predictor import Predictor
-from jsisnet.saved_model import ModelConfig, SavedModel
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.losses import Losses
 from jsisnet.training.objective import Objective, ObjectiveConfig, Totals

@@ -7,14 +7,14 @@ from torch.nn import functional
 from torchvision.ops import box_iou
 
 from factories import PERSON, SKY
-from jsisnet import boxes
 from jsisnet.data.sample import Batch
+from jsisnet.model import boxes
 from jsisnet.model.detection import BOX_WEIGHTS
 from jsisnet.model.network import JSISNet
 from jsisnet.model.rpn import UNSCALED, propose
 from jsisnet.panoptic import IGNORE
 from jsisnet.training.losses import LossConfig, Losses, mask_targets
-from jsisnet.training.matching import MatchConfig
+from jsisnet.training.matcher import MatchConfig
 from jsisnet.training.objective import Objective, ObjectiveConfig, Totals
 from networks import NARROW, TINY, network, objects_of, streets
 

@@ -62,8 +62,8 @@ def compare(  # noqa: PLR0913 - the parts of a command line
         json: File that receives all numbers, also of each image, as percentages.
         csv: File that receives a line for all, for things, for stuff, and for each class.
     """
-    from jsisnet.evaluation.comparison import compare as compared
-    from jsisnet.formats.results import read_result
+    from jsisnet.evaluation.compare import compare as compared
+    from jsisnet.evaluation.results import read_result
 
     refuse_to_replace([a, b], [file for file in (json, csv) if file is not None])
     both = read_result(a), read_result(b)

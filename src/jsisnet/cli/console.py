@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jsisnet.formats.files import replacing
+from jsisnet.files.atomic import replacing
 
 _COMMANDS = {
     code: ascii(chr(code))[1:-1]

@@ -37,7 +37,7 @@ def describe(
         overrides: Settings that win over those of CONFIG.
     """
     from jsisnet.cli.sketch import sketch, table_of_branches, table_of_stages
-    from jsisnet.describe import stages
+    from jsisnet.model.costs import stages
 
     drawn = sketch(network, overrides, things=things, stuff=stuff)
     found = stages(drawn.network, drawn.categories, drawn.size)

@@ -28,7 +28,7 @@ def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | No
         name: Name of the network in timm.
         photo: Another photo to classify.
     """
-    from jsisnet.data.images import read_image
+    from jsisnet.files.photos import read_image
     from jsisnet.model.imagenet import PACKAGED, classify, from_package, write
 
     if name not in PACKAGED:

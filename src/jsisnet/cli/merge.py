@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from jsisnet import merger
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.options import File
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.formats import coco_results, image_list
-from jsisnet.formats.semantic_maps import ArrayValues, PngValues, SemanticFolder
+from jsisnet.formats.predictions import ArrayValues, PngValues, SemanticFolder
+from jsisnet.inference import merge_files
 from jsisnet.inference.kirillov import KirillovConfig
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.merger import Predictions
+from jsisnet.inference.merge_files import Predictions
+from jsisnet.inference.rules import MergeConfig
 
 
 def merge(  # noqa: PLR0913 - the parts of a command line
@@ -86,7 +86,7 @@ def merge(  # noqa: PLR0913 - the parts of a command line
         else coco_results.read_stuff(semantic, wanted),
     )
     with progress("images") as advance:
-        segments = merger.merge_files(
+        segments = merge_files.merge_files(
             predictions, config, out, processes=processes or os.cpu_count() or 1, on_image=advance
         )
     display(f"{out} has the maps of {len(wanted.images):,} images with {segments:,} segments")

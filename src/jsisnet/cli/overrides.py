@@ -8,21 +8,21 @@ from typing import Annotated
 from cyclopts import App, ArgumentCollection, Parameter, Token, UnknownOptionError
 
 SETTINGS = {
-    "describe": "jsisnet.config:RunConfig",
-    "reproduce speed": "jsisnet.config:RunConfig",
-    "reproduce table2": "jsisnet.config:RunConfig",
-    "reproduce table3": "jsisnet.config:RunConfig",
-    "show-batch": "jsisnet.config:RunConfig",
-    "train": "jsisnet.config:RunConfig",
-    "demo": "jsisnet.saved_model:ModelConfig",
-    "evaluate": "jsisnet.saved_model:ModelConfig",
-    "predict": "jsisnet.saved_model:ModelConfig",
-    "reproduce figure1": "jsisnet.saved_model:ModelConfig",
-    "reproduce figure3": "jsisnet.saved_model:ModelConfig",
-    "reproduce merge-ablation": "jsisnet.saved_model:ModelConfig",
-    "reproduce table1": "jsisnet.saved_model:ModelConfig",
-    "reproduce table4": "jsisnet.saved_model:ModelConfig",
-    "submit": "jsisnet.saved_model:ModelConfig",
+    "describe": "jsisnet.training.config:RunConfig",
+    "reproduce speed": "jsisnet.training.config:RunConfig",
+    "reproduce table2": "jsisnet.training.config:RunConfig",
+    "reproduce table3": "jsisnet.training.config:RunConfig",
+    "show-batch": "jsisnet.training.config:RunConfig",
+    "train": "jsisnet.training.config:RunConfig",
+    "demo": "jsisnet.inference.saved_model:ModelConfig",
+    "evaluate": "jsisnet.inference.saved_model:ModelConfig",
+    "predict": "jsisnet.inference.saved_model:ModelConfig",
+    "reproduce figure1": "jsisnet.inference.saved_model:ModelConfig",
+    "reproduce figure3": "jsisnet.inference.saved_model:ModelConfig",
+    "reproduce merge-ablation": "jsisnet.inference.saved_model:ModelConfig",
+    "reproduce table1": "jsisnet.inference.saved_model:ModelConfig",
+    "reproduce table4": "jsisnet.inference.saved_model:ModelConfig",
+    "submit": "jsisnet.inference.saved_model:ModelConfig",
 }
 """Commands with settings that options override, and where these settings are defined."""
 

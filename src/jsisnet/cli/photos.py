@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from jsisnet.data.images import FORMATS
+from jsisnet.files.photos import FORMATS
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ def plot(
         runs: Run folders of `jsisnet train`.
         out: Picture to write, .png.
     """
-    from jsisnet.plot import plot as figure_of
-    from jsisnet.plot import write
+    from jsisnet.training.curves import plot as figure_of
+    from jsisnet.training.curves import write
 
     if not runs:
         raise ValueError("no RUN was given; expected a run folder at least")

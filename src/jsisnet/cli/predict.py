@@ -48,7 +48,7 @@ def predict(
         overlay: Whether to draw the maps on the photos.
         overrides: Settings that win over the model's own.
     """
-    from jsisnet.cli.models import load
+    from jsisnet.cli.inputs import load
     from jsisnet.cli.segment import segment
 
     found = find(images)

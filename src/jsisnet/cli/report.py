@@ -11,7 +11,7 @@ from jsisnet.cli.console import display
 if TYPE_CHECKING:
     from jsisnet.evaluation.compared_files import ComparedFiles
     from jsisnet.evaluation.score import Score
-    from jsisnet.report.findings import Findings
+    from jsisnet.visualize.report.findings import Findings
 
 PAGE = "index.html"
 """Name of the page in the folder of a report."""
@@ -24,7 +24,7 @@ def noting(files: "ComparedFiles", report: Path | None) -> "Findings | None":
     """Begin to take notes for a report, if one is wanted."""
     if report is None:
         return None
-    from jsisnet.report.findings import Findings
+    from jsisnet.visualize.report.findings import Findings
 
     return Findings(files.categories)
 
@@ -46,7 +46,7 @@ def write_report(
         findings: What was found in the same images.
         images: Folder of the photos, if they are to be shown.
     """
-    from jsisnet.report.page import Sources, write
+    from jsisnet.visualize.report.page import Sources, write
 
     truth, title = files.truth.path, files.prediction.path.name
     sources = Sources(truth=truth, images=images, title=title, against=truth.name)
@@ -83,11 +83,11 @@ def report_evaluation(
         title: What was measured.
         against: On what.
     """
-    from jsisnet import evaluator
     from jsisnet.evaluation.compared_files import ComparedFiles
     from jsisnet.evaluation.score import score
-    from jsisnet.report.findings import Findings
-    from jsisnet.report.page import Sources, write
+    from jsisnet.inference import evaluator
+    from jsisnet.visualize.report.findings import Findings
+    from jsisnet.visualize.report.page import Sources, write
 
     files = ComparedFiles(folder / evaluator.TRUTH, folder / evaluator.PREDICTIONS)
     findings = Findings(files.categories)

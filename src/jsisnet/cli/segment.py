@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsisnet import visualize
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.errors import sentence
 from jsisnet.cli.photos import Photo
-from jsisnet.data.images import read_image
-from jsisnet.evaluator import PREDICTIONS
+from jsisnet.files.photos import read_image
 from jsisnet.formats import coco
 from jsisnet.formats.pictures import write_picture
-from jsisnet.predictor import Predictor
+from jsisnet.inference.evaluator import PREDICTIONS
+from jsisnet.inference.predictor import Predictor
 
 
 def segment(
@@ -53,7 +52,7 @@ def _segment(photo: Photo, predictor: Predictor, writer: coco.Writer, *, overlay
     image = read_image(photo.path, upright=True)
     panoptic = predictor(image)
     if overlay:
-        drawn = visualize.draw(image, panoptic, predictor.categories)
+        drawn = overlay.draw(image, panoptic, predictor.categories)
         write_picture(drawn, writer.pngs / _overlay(photo))
     writer.add(panoptic, image_id=photo.name, image_name=f"{photo.name}{photo.path.suffix}")
     display(

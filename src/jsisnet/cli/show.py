@@ -6,17 +6,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from jsisnet import visualize
 from jsisnet.categories import Categories
 from jsisnet.cli import tables
 from jsisnet.cli.console import display
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import refuse_to_replace
-from jsisnet.data.images import read_image
+from jsisnet.files.photos import read_image
 from jsisnet.formats import coco
-from jsisnet.formats.categories import read as read_categories
+from jsisnet.formats.categories_json import read as read_categories
 from jsisnet.formats.pictures import write_picture
 from jsisnet.panoptic import PanopticMap
+from jsisnet.visualize import overlay
 
 
 def show(
@@ -45,7 +45,7 @@ def show(
     refuse_to_replace([image, png, json], [out])
     known = read_categories(json if categories is None else categories)
     panoptic = _read(png, json, known)
-    drawn = visualize.draw(read_image(image, upright=upright), panoptic, known)
+    drawn = overlay.draw(read_image(image, upright=upright), panoptic, known)
     write_picture(drawn, out)
     display(tables.segments(panoptic, known), f"look at {out}")
 

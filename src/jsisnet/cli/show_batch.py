@@ -44,11 +44,11 @@ def show_batch(
         out: Picture to write, .png or .jpg. Default: the stem of CONFIG, _batch_ and step, .png.
         overrides: Settings that win over those of CONFIG.
     """
-    from jsisnet.config import read_config
-    from jsisnet.data.sampler import Stream
     from jsisnet.data.sources import Sources
+    from jsisnet.data.stream import Stream
     from jsisnet.formats.pictures import write_picture
-    from jsisnet.target_picture import page
+    from jsisnet.training.batch_picture import page
+    from jsisnet.training.config import read_config
 
     settings = read_config(config, overrides)
     sources, batch = settings.sources(), settings.train.batch_size

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from rich.table import Table
 
-from jsisnet import saved_model
 from jsisnet.categories import Categories, Category
 from jsisnet.cli.tables import NONE, table
-from jsisnet.config import RunConfig, read_values
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.sources import common_categories
-from jsisnet.describe import Shape, Stage
+from jsisnet.inference import saved_model
+from jsisnet.model.costs import Shape, Stage
 from jsisnet.model.network import NetworkConfig
 from jsisnet.panoptic import IGNORE
 from jsisnet.settings import from_dict
+from jsisnet.training.config import RunConfig, read_values
 
 COCO, MERGED_COCO = (80, 53), (12, 15)
 """Numbers of thing and stuff classes of COCO, as they are and merged by supercategory."""

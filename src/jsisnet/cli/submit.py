@@ -10,13 +10,14 @@ from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
 from jsisnet.cli.options import Archive, Device, File, Flag, Folder, InstancesFrom, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
-from jsisnet.formats import coco, image_list, map_folder, submission, submission_check
+from jsisnet.datatools import submission, submission_check
+from jsisnet.formats import coco, image_list, map_folder
 from jsisnet.formats.coco import Annotation
 from jsisnet.formats.image_list import ImageList
 from jsisnet.formats.submission_rules import Fault
 
 if TYPE_CHECKING:
-    from jsisnet.predictor import Predictor
+    from jsisnet.inference.predictor import Predictor
 
 Word = Annotated[str | None, Parameter(metavar="NAME")]
 """Part of the names in an archive."""
@@ -89,7 +90,7 @@ def submit(  # noqa: PLR0913 - the parts of a command line
         return _packed(archive, wanted, predictions, prediction_pngs)
     if images is None:
         raise ValueError("--images is missing; expected the folder of the photos")
-    from jsisnet.cli.models import load
+    from jsisnet.cli.inputs import load
 
     predictor = load(model or "", overrides, device, instances_from=instances_from)
     try:
@@ -102,7 +103,7 @@ def submit(  # noqa: PLR0913 - the parts of a command line
 def _segmented(
     archive: Path, wanted: ImageList, photos: Path, predictor: "Predictor", *, keep_maps: bool
 ) -> int:
-    from jsisnet import submitter
+    from jsisnet.inference import submitter
 
     folder = archive.with_suffix(".maps")
     with map_folder.opened(folder, submitter.purpose(predictor, wanted)) as maps:

@@ -10,13 +10,13 @@ import torch
 from torch.utils.data import Dataset
 
 from jsisnet.categories import Categories
-from jsisnet.data.images import read_image
 from jsisnet.data.sample import Sample
-from jsisnet.formats import categories as category_entries
+from jsisnet.files.archives import holds
+from jsisnet.files.photos import read_image
+from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_instances, coco_source, vistas
 from jsisnet.formats.records import Record, Source
 from jsisnet.formats.relabel import relabelled
-from jsisnet.formats.trees import holds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

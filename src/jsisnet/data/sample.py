@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
 from jsisnet.categories import Categories
-from jsisnet.formats.coco_listed import ImageId
+from jsisnet.formats.coco_index import ImageId
 from jsisnet.panoptic import PanopticMap
 
 

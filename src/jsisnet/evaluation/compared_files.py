@@ -18,19 +18,13 @@ from jsisnet.evaluation.listed_maps import (
 )
 from jsisnet.evaluation.matching import Matching, matched
 from jsisnet.evaluation.overlap import Overlap, overlap_of_ids
-from jsisnet.evaluation.shared_work import in_order
-from jsisnet.formats import categories as category_entries
-from jsisnet.formats import fields
-from jsisnet.formats.coco_listed import (
-    UNSTATED,
-    ImageId,
-    ListedMap,
-    listed_prediction,
-    listed_truth,
-)
+from jsisnet.files import json_fields
+from jsisnet.files.json_fields import Entry
+from jsisnet.files.json_stream import Objects
+from jsisnet.files.processes import in_order
+from jsisnet.formats import categories_json as category_entries
+from jsisnet.formats.coco_index import UNSTATED, ImageId, ListedMap, listed_prediction, listed_truth
 from jsisnet.formats.coco_places import MapFile, opened
-from jsisnet.formats.fields import Entry
-from jsisnet.formats.json_lists import Objects
 
 Mode = Literal["official", "strict", "all-crowds"]
 """How truth and predictions are judged."""
@@ -248,7 +242,7 @@ class ComparedFiles:
 def _categories(truth: MapFile, prediction: MapFile) -> Categories:
     file = truth
     try:
-        categories = category_entries.parse(fields.items(truth.rest, "categories"))
+        categories = category_entries.parse(json_fields.items(truth.rest, "categories"))
         file = prediction
         category_entries.refuse_other_names(prediction.rest, categories)
     except ValueError as error:

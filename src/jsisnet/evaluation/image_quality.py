@@ -7,7 +7,7 @@ from jaxtyping import Float64, Int64
 
 from jsisnet.categories import Categories
 from jsisnet.evaluation.panoptic_quality import PanopticQuality
-from jsisnet.formats.coco_listed import ImageId
+from jsisnet.formats.coco_index import ImageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from jsisnet.evaluation.overlap import Overlap, refuse_sizes
-from jsisnet.formats.coco_listed import ListedMap
-from jsisnet.formats.id_strips import Ids, IdStrips, open_ids
+from jsisnet.files.png import Ids, IdStrips, open_ids
+from jsisnet.formats.coco_index import ListedMap
 from jsisnet.panoptic import VOID
 
 

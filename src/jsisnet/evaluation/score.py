@@ -13,7 +13,7 @@ from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Mode
 from jsisnet.evaluation.confusion import confusions
 from jsisnet.evaluation.image_quality import ImageQuality
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, quality_of
-from jsisnet.evaluation.shared_work import in_order
+from jsisnet.files.processes import in_order
 
 OnImage = Callable[[ComparedImage], None]
 """Is given each image, in the order of the truth."""

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import UInt8
 
+from jsisnet.inference.predictor import Predictor
 from jsisnet.panoptic import PanopticMap, Segment
-from jsisnet.predictor import Predictor
-from jsisnet.visualize import draw, side_by_side
+from jsisnet.visualize.overlay import draw, side_by_side
 
 Photo = UInt8[np.ndarray, "h w 3"]
 """An RGB photo."""

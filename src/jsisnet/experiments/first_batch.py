@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jsisnet.categories import Categories
-from jsisnet.config import RunConfig
 from jsisnet.data.sample import Batch, collate
-from jsisnet.data.sampler import Stream
 from jsisnet.data.sources import Sources
+from jsisnet.data.stream import Stream
+from jsisnet.training.config import RunConfig
 
 
 def first_batch(config: RunConfig) -> tuple[Categories, Batch, UInt8[np.ndarray, "h w 3"]]:

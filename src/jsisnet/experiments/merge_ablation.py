@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.predictor import Predictor
+from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.rules import MergeConfig
 
 UNCHANGED = "the model's own rules"
 """Name of the variant that the others are compared with."""

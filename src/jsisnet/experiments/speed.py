@@ -22,13 +22,13 @@ import torch
 from jaxtyping import UInt8
 
 from jsisnet.categories import Categories
-from jsisnet.config import RunConfig
 from jsisnet.data.sample import Batch
 from jsisnet.experiments.measuring import Memory, in_own_process, in_turn, memory_of
 from jsisnet.experiments.table3 import BRANCHES, SEPARATE
+from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model.network import JSISNet
-from jsisnet.predictor import Predictor
-from jsisnet.saved_model import ModelConfig, SavedModel
+from jsisnet.training.config import RunConfig
 from jsisnet.training.devices import Layout, fabric, peak_memory
 from jsisnet.training.loop import StepReport, steps
 from jsisnet.training.objective import Objective

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from jsisnet import trainer
-from jsisnet.config import RunConfig
 from jsisnet.experiments.first_batch import first_batch
+from jsisnet.training import trainer
+from jsisnet.training.config import RunConfig
 from jsisnet.training.objective import Objective
 
 PAPER = {

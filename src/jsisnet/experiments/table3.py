@@ -12,18 +12,19 @@ from typing import Literal
 
 import torch
 
-from jsisnet import evaluator, saved_model, trainer
-from jsisnet.config import RunConfig, TrainConfig
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.experiments.measuring import in_own_process
 from jsisnet.experiments.spread import Spread
-from jsisnet.formats.files import replacing, reserved
-from jsisnet.formats.history import METRICS, read_entries
-from jsisnet.listener import Listener
-from jsisnet.predictor import Predictor
-from jsisnet.run_folder import CHECKPOINT, isdone
+from jsisnet.files.atomic import replacing, reserved
+from jsisnet.inference import evaluator, saved_model
+from jsisnet.inference.predictor import Predictor
 from jsisnet.settings import plain
+from jsisnet.training import trainer
+from jsisnet.training.config import RunConfig, TrainConfig
 from jsisnet.training.devices import Layout, end_with_parent
+from jsisnet.training.history import METRICS, read_entries
+from jsisnet.training.listener import Listener
+from jsisnet.training.run_folder import CHECKPOINT, isdone
 
 Branches = Literal["joint", "semantic", "instance"]
 BRANCHES: tuple[Branches, ...] = ("joint", "semantic", "instance")

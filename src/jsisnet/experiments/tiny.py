@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jsisnet import trainer
-from jsisnet.config import EMBEDDED, RunConfig, read_config
+from jsisnet.datatools.scenes.dataset import write_scenes
 from jsisnet.experiments.table3 import Listening
-from jsisnet.run_folder import CHECKPOINT, isdone
-from jsisnet.scenes.dataset import write_scenes
+from jsisnet.training import trainer
+from jsisnet.training.config import EMBEDDED, RunConfig, read_config
+from jsisnet.training.run_folder import CHECKPOINT, isdone
 
 CONFIG = "tiny.yaml"
 """Settings of the network, inside the package."""

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from jsisnet.categories import Categories
+from jsisnet.files.archives import StoredFile
 from jsisnet.formats.class_values import Coding
 from jsisnet.formats.png_values import Values, read_values, size_of
-from jsisnet.formats.trees import StoredFile
 
 Color = tuple[int, int, int]
 """Red, green and blue."""

@@ -11,14 +11,14 @@ from typing import TextIO, TypeVar
 import numpy as np
 
 from jsisnet.categories import Categories, CategoryId
-from jsisnet.formats import categories as category_entries
-from jsisnet.formats import fields
-from jsisnet.formats.coco_listed import MAX_ID, ImageId
+from jsisnet.files import json_fields
+from jsisnet.files.archives import pngs_of
+from jsisnet.files.atomic import replacing
+from jsisnet.files.json_fields import Entry
+from jsisnet.files.png import read_ids
+from jsisnet.formats import categories_json as category_entries
+from jsisnet.formats.coco_index import MAX_ID, ImageId
 from jsisnet.formats.color_ids import renumber, write_ids
-from jsisnet.formats.fields import Entry
-from jsisnet.formats.files import replacing
-from jsisnet.formats.id_strips import read_ids
-from jsisnet.formats.trees import pngs_of
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 _T = TypeVar("_T")
@@ -99,9 +99,9 @@ def read_annotations(
         ValueError: If the file breaks a rule of the format; the message names file, image and
             segment.
     """
-    content = fields.load(path)
+    content = json_fields.load(path)
     folder = pngs_of(path, pngs)
-    listed = images is not None or (fields.has(content, "images") and not predicted)
+    listed = images is not None or (json_fields.has(content, "images") and not predicted)
     try:
         reader = _Reader(
             categories=_categories(content, categories),
@@ -110,7 +110,7 @@ def read_annotations(
             images=images,
             predicted=predicted,
         )
-        annotations = fields.each(content, "annotations", reader.annotation)
+        annotations = json_fields.each(content, "annotations", reader.annotation)
         repeated = _first_twice(annotation.image_id for annotation in annotations)
         if repeated is not None and not predicted:
             raise ValueError(f"image {repeated!r}: is annotated twice")
@@ -229,7 +229,7 @@ class Writer:
             ValueError: If the id or the name of the PNG is taken.
         """
         entry = self._entry(image_id, image_name)
-        png = fields.path_in(self.pngs, entry, "file_name")
+        png = json_fields.path_in(self.pngs, entry, "file_name")
         write_png(panoptic, png)
         self._list(entry, segments_info(panoptic, self.categories), image_name, panoptic.size)
         return png
@@ -257,7 +257,7 @@ class Writer:
             ValueError: If the id or the name of the PNG is taken.
         """
         entry = self._entry(image_id, image_name)
-        png = fields.path_in(self.pngs, entry, "file_name")
+        png = json_fields.path_in(self.pngs, entry, "file_name")
         self._list(entry, described, image_name, size)
         return png
 
@@ -279,10 +279,10 @@ class Writer:
         annotation = json.dumps({**entry, "segments_info": described})
         self.file.write((",\n" if self.images else "\n") + annotation)
         height, width = size
-        image_id = fields.identity(entry, "image_id")
+        image_id = json_fields.identity(entry, "image_id")
         dimensions = {"height": height, "width": width}
         self.images[image_id] = {"id": image_id, "file_name": image_name, **dimensions}
-        self._names.add(fields.text(entry, "file_name"))
+        self._names.add(json_fields.text(entry, "file_name"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -296,12 +296,12 @@ class _Reader:
     predicted: bool
 
     def annotation(self, values: Entry) -> Annotation:
-        image_id = fields.identity(values, "image_id")
+        image_id = json_fields.identity(values, "image_id")
         try:
             image, size = self._photo(image_id)
             return Annotation(
                 image_id=image_id,
-                png=fields.path_in(self.pngs, values, "file_name"),
+                png=json_fields.path_in(self.pngs, values, "file_name"),
                 image=image,
                 size=size,
                 segments_info=self._segments(values),
@@ -316,14 +316,16 @@ class _Reader:
         photo = self.photos.get(image_id)
         if photo is None:
             raise ValueError("is not listed under 'images'")
-        image = None if self.images is None else fields.path_in(self.images, photo, "file_name")
-        if not (fields.has(photo, "height") and fields.has(photo, "width")):
+        image = (
+            None if self.images is None else json_fields.path_in(self.images, photo, "file_name")
+        )
+        if not (json_fields.has(photo, "height") and json_fields.has(photo, "width")):
             return image, None
-        height = fields.integer(photo, "height", lowest=1)
-        return image, (height, fields.integer(photo, "width", lowest=1))
+        height = json_fields.integer(photo, "height", lowest=1)
+        return image, (height, json_fields.integer(photo, "width", lowest=1))
 
     def _segments(self, values: Entry) -> tuple[SegmentInfo, ...]:
-        segments = fields.each(values, "segments_info", self._segment)
+        segments = json_fields.each(values, "segments_info", self._segment)
         repeated = _first_twice(segment.id for segment in segments)
         if repeated is not None:
             raise ValueError(f"segment {repeated}: is listed twice")
@@ -331,19 +333,21 @@ class _Reader:
 
     def _segment(self, values: Entry) -> SegmentInfo:
         lowest = VOID if self.predicted else VOID + 1
-        number = fields.integer(values, "id", lowest=lowest, highest=MAX_ID)
+        number = json_fields.integer(values, "id", lowest=lowest, highest=MAX_ID)
         try:
-            category_id = fields.identity(values, "category_id")
+            category_id = json_fields.identity(values, "category_id")
             if category_id not in self.categories:
                 known = f"one of the {len(self.categories)} categories"
                 raise ValueError(f"'category_id' is {category_id!r}, expected {known}")
-            stated = fields.has(values, "area") and not self.predicted
+            stated = json_fields.has(values, "area") and not self.predicted
             return SegmentInfo(
                 id=number,
                 category_id=category_id,
-                iscrowd=fields.has(values, "iscrowd") and fields.flag(values, "iscrowd"),
-                area=fields.integer(values, "area") if stated else None,
-                score=fields.number(values, "score") if fields.has(values, "score") else None,
+                iscrowd=json_fields.has(values, "iscrowd") and json_fields.flag(values, "iscrowd"),
+                area=json_fields.integer(values, "area") if stated else None,
+                score=json_fields.number(values, "score")
+                if json_fields.has(values, "score")
+                else None,
             )
         except ValueError as error:
             raise ValueError(f"segment {number}: {error}") from None
@@ -351,13 +355,17 @@ class _Reader:
 
 def _categories(content: Entry, given: Categories | None) -> Categories:
     if given is None:
-        return category_entries.parse(fields.items(content, "categories"))
+        return category_entries.parse(json_fields.items(content, "categories"))
     category_entries.refuse_other_names(content, given)
     return given
 
 
 def _photos(content: Entry) -> dict[ImageId, Entry]:
-    return dict(fields.each(content, "images", lambda photo: (fields.identity(photo, "id"), photo)))
+    return dict(
+        json_fields.each(
+            content, "images", lambda photo: (json_fields.identity(photo, "id"), photo)
+        )
+    )
 
 
 def _first_twice(values: Iterable[_T]) -> _T | None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from jsisnet.categories import Categories, CategoryId
-from jsisnet.formats import categories as category_entries
-from jsisnet.formats import fields, masks
-from jsisnet.formats.coco_listed import ImageId
-from jsisnet.formats.fields import Entry
-from jsisnet.formats.id_strips import MOST_PIXELS
+from jsisnet.files import json_fields
+from jsisnet.files.json_fields import Entry
+from jsisnet.files.png import MOST_PIXELS
+from jsisnet.formats import categories_json as category_entries
+from jsisnet.formats import masks
+from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.masks import Shape
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
@@ -73,14 +74,14 @@ def read_annotations(path: Path, *, images: Path) -> InstancesFile:
         ValueError: If the file breaks a rule of the format; the message names file, image and
             annotation.
     """
-    content = fields.load(path)
+    content = json_fields.load(path)
     try:
         categories = _categories(content)
-        listed = fields.each(content, "images", partial(_photo, images))
+        listed = json_fields.each(content, "images", partial(_photo, images))
         photos = {photo.image_id: photo for photo in listed}
         _refuse_twice("image", [photo.image_id for photo in listed])
         reader = _Reader(categories=categories, photos=photos)
-        owned = fields.each(content, "annotations", reader.instance)
+        owned = json_fields.each(content, "annotations", reader.instance)
         _refuse_twice("annotation", [instance.id for _, instance in owned])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -99,7 +100,7 @@ def read_categories(path: Path) -> Categories:
     Raises:
         ValueError: If the file is missing or an entry breaks a rule; the message names the file.
     """
-    content = fields.load(path)
+    content = json_fields.load(path)
     try:
         return _categories(content)
     except ValueError as error:
@@ -141,11 +142,11 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
 
 
 def _photo(images: Path, values: Entry) -> Annotation:
-    image_id = fields.identity(values, "id")
+    image_id = json_fields.identity(values, "id")
     try:
-        height = fields.integer(values, "height", lowest=1, highest=MOST_PIXELS)
-        width = fields.integer(values, "width", lowest=1, highest=MOST_PIXELS // height)
-        image = fields.path_in(images, values, "file_name")
+        height = json_fields.integer(values, "height", lowest=1, highest=MOST_PIXELS)
+        width = json_fields.integer(values, "width", lowest=1, highest=MOST_PIXELS // height)
+        image = json_fields.path_in(images, values, "file_name")
     except ValueError as error:
         raise ValueError(f"image {image_id!r}: {error}") from None
     return Annotation(image_id=image_id, image=image, size=(height, width), instances=())
@@ -159,9 +160,9 @@ class _Reader:
     photos: Mapping[ImageId, Annotation]
 
     def instance(self, values: Entry) -> tuple[ImageId, Instance]:
-        number = fields.identity(values, "id")
+        number = json_fields.identity(values, "id")
         try:
-            image_id = fields.identity(values, "image_id")
+            image_id = json_fields.identity(values, "image_id")
         except ValueError as error:
             raise ValueError(f"annotation {number!r}: {error}") from None
         try:
@@ -175,7 +176,7 @@ class _Reader:
         return self.photos[image_id].size
 
     def _instance(self, number: int | str, size: tuple[int, int], values: Entry) -> Instance:
-        category_id = fields.identity(values, "category_id")
+        category_id = json_fields.identity(values, "category_id")
         if category_id not in self.categories:
             known = f"one of the {len(self.categories)} categories"
             raise ValueError(f"'category_id' is {category_id!r}, expected {known}")
@@ -183,12 +184,12 @@ class _Reader:
             id=number,
             category_id=category_id,
             shape=masks.shape(values, size),
-            iscrowd=fields.has(values, "iscrowd") and fields.flag(values, "iscrowd"),
+            iscrowd=json_fields.has(values, "iscrowd") and json_fields.flag(values, "iscrowd"),
         )
 
 
 def _categories(content: Entry) -> Categories:
-    listed = fields.each(content, "categories", lambda entry: {"isthing": 1, **entry})
+    listed = json_fields.each(content, "categories", lambda entry: {"isthing": 1, **entry})
     categories = category_entries.parse(list(listed))
     for category in categories:
         if not category.isthing:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from jsisnet.formats import fields
-from jsisnet.formats.coco_listed import ImageId
-from jsisnet.formats.fields import Entry
-from jsisnet.formats.json_lists import Place, scan
-from jsisnet.formats.trees import pngs_of
+from jsisnet.files import json_fields
+from jsisnet.files.archives import pngs_of
+from jsisnet.files.json_fields import Entry
+from jsisnet.files.json_stream import Place, scan
+from jsisnet.formats.coco_index import ImageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ def opened(path: Path, *, pngs: Path | None, keep_going: bool) -> MapFile:
 
     def on_annotation(value: object, place: Place) -> None:
         try:
-            places.append((fields.identity(fields.entry(value), "image_id"), place))
+            places.append((json_fields.identity(json_fields.entry(value), "image_id"), place))
         except ValueError as error:
             position = len(places) + len(faults)
             faults.append(f"{path}: annotations[{position}]: {error}")
@@ -53,7 +53,7 @@ def opened(path: Path, *, pngs: Path | None, keep_going: bool) -> MapFile:
 
     rest = scan(path, {"annotations": on_annotation, "images": lambda *_: None})
     try:
-        fields.items(rest, "annotations")
+        json_fields.items(rest, "annotations")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     folder = pngs_of(path, pngs)

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jsisnet.formats import fields, json_lists, masks
-from jsisnet.formats.coco_listed import ImageId
+from jsisnet.files import json_fields, json_stream
+from jsisnet.files.json_stream import Objects, Place
+from jsisnet.formats import masks
+from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.image_list import ImageList
-from jsisnet.formats.json_lists import Objects, Place
 from jsisnet.formats.masks import Placed
 from jsisnet.panoptic import Segment
 
@@ -108,8 +109,8 @@ def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
     def note(value: object, place: Place) -> None:
         nonlocal count
         with _naming(f"result {count}"):
-            entry = fields.entry(value)
-            image_id = fields.identity(entry, "image_id")
+            entry = json_fields.entry(value)
+            image_id = json_fields.identity(entry, "image_id")
             if image_id not in wanted.images:
                 raise ValueError(f"'image_id' is {image_id!r}, which {wanted.path} does not list")
             with _naming(f"image {image_id!r}"):
@@ -124,13 +125,13 @@ def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
                     known.append(Result(segment, count, place))
         count += 1
 
-    json_lists.scan_list(path, note)
+    json_stream.scan_list(path, note)
     return ResultsFile(path=path, wanted=wanted, results=results)
 
 
-def _segment(entry: fields.Entry, wanted: ImageList, *, isthing: bool) -> Segment:
+def _segment(entry: json_fields.Entry, wanted: ImageList, *, isthing: bool) -> Segment:
     """Say what a result is; only things need a score."""
-    category_id = fields.identity(entry, "category_id")
+    category_id = json_fields.identity(entry, "category_id")
     if category_id not in wanted.categories:
         known = f"one of the {len(wanted.categories)} categories"
         raise ValueError(f"'category_id' is {category_id!r}, expected {known}")
@@ -138,7 +139,7 @@ def _segment(entry: fields.Entry, wanted: ImageList, *, isthing: bool) -> Segmen
     category = wanted.categories[label]
     if isthing and not category.isthing:
         raise ValueError(f"'category_id' is {category_id!r} ({category.name!r}), which is stuff")
-    score = fields.number(entry, "score") if isthing else None
+    score = json_fields.number(entry, "score") if isthing else None
     return Segment(label=label, isthing=category.isthing, score=score)
 
 

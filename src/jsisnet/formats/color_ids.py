@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int32, Int64, UInt32
 from PIL import Image
 
-from jsisnet.formats.coco_listed import MAX_ID
-from jsisnet.formats.files import replacing
+from jsisnet.files.atomic import replacing
+from jsisnet.formats.coco_index import MAX_ID
 from jsisnet.panoptic import VOID
 
 try:

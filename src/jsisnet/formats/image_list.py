@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from jsisnet.categories import Categories, Category
-from jsisnet.formats import categories as category_entries
-from jsisnet.formats import fields
-from jsisnet.formats.coco_listed import ImageId
-from jsisnet.formats.fields import Entry
+from jsisnet.files import json_fields
+from jsisnet.files.json_fields import Entry
+from jsisnet.formats import categories_json as category_entries
+from jsisnet.formats.coco_index import ImageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,14 +89,14 @@ def read(path: Path, categories: Path | None = None) -> ImageList:
         ValueError: If a file breaks a rule of the format, or the maps of two images would get the
             same name. The message names the file.
     """
-    content = fields.load(path)
+    content = json_fields.load(path)
     try:
         images: dict[ImageId, ListedImage] = {}
-        fields.each(content, "images", partial(_add, images))
+        json_fields.each(content, "images", partial(_add, images))
         _refuse_shared_names(images)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    source = content if categories is None else fields.load(categories)
+    source = content if categories is None else json_fields.load(categories)
     try:
         classes = _categories(source)
     except ValueError as error:
@@ -105,13 +105,13 @@ def read(path: Path, categories: Path | None = None) -> ImageList:
 
 
 def _add(images: dict[ImageId, ListedImage], values: Entry) -> None:
-    number = fields.identity(values, "id")
+    number = json_fields.identity(values, "id")
     if number in images:
         raise ValueError(f"image {number!r}: is listed twice")
     try:
-        name = fields.path_in(Path(), values, "file_name").as_posix()
-        height = fields.integer(values, "height", lowest=1)
-        size = (height, fields.integer(values, "width", lowest=1))
+        name = json_fields.path_in(Path(), values, "file_name").as_posix()
+        height = json_fields.integer(values, "height", lowest=1)
+        size = (height, json_fields.integer(values, "width", lowest=1))
     except ValueError as error:
         raise ValueError(f"image {number!r}: {error}") from None
     images[number] = ListedImage(name=name, size=size)
@@ -126,5 +126,5 @@ def _refuse_shared_names(images: Mapping[ImageId, ListedImage]) -> None:
 
 
 def _categories(content: Entry) -> Categories:
-    entries = [fields.entry(value) for value in fields.items(content, "categories")]
+    entries = [json_fields.entry(value) for value in json_fields.items(content, "categories")]
     return category_entries.parse([{"isthing": 1, **entry} for entry in entries])

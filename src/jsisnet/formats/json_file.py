@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from jsisnet.formats.fields import Entry
-from jsisnet.formats.files import replacing
+from jsisnet.files.atomic import replacing
+from jsisnet.files.json_fields import Entry
 
 
 def write(path: Path, values: Entry, lists: Mapping[str, Iterable[Entry]]) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from jsisnet.categories import Categories
-from jsisnet.formats import journal
+from jsisnet.files import journal
+from jsisnet.files.atomic import remove_leftovers
+from jsisnet.files.journal import Journal
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
-from jsisnet.formats.coco_listed import ImageId
-from jsisnet.formats.files import remove_leftovers
-from jsisnet.formats.journal import Journal
+from jsisnet.formats.coco_index import ImageId
 from jsisnet.panoptic import PanopticMap
 
 LINES, PNGS = "annotations.jsonl", "pngs"

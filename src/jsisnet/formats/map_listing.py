@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from jsisnet.categories import Categories
-from jsisnet.formats import categories as category_entries
-from jsisnet.formats import fields
-from jsisnet.formats.coco_listed import ImageId
-from jsisnet.formats.fields import Entry
+from jsisnet.files import json_fields
+from jsisnet.files.json_fields import Entry
+from jsisnet.formats import categories_json as category_entries
+from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.records import Record
 from jsisnet.panoptic import PanopticMap
 
@@ -65,18 +65,20 @@ def read(path: Path) -> MapListing:
     Raises:
         ValueError: If the file breaks a rule, or two photos would have the same map.
     """
-    content = fields.load(path)
+    content = json_fields.load(path)
     try:
         images: dict[str, ListedPhoto] = {}
         for photo in (
-            fields.each(content, "images", _photo) if fields.has(content, "images") else ()
+            json_fields.each(content, "images", _photo)
+            if json_fields.has(content, "images")
+            else ()
         ):
             other = images.setdefault(stem(photo.name), photo)
             if other is not photo:
                 raise ValueError(
                     f"images {other.image_id!r} and {photo.image_id!r} would share a map"
                 )
-        categories = category_entries.parse(fields.items(content, "categories"))
+        categories = category_entries.parse(json_fields.items(content, "categories"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return MapListing(path=path, categories=categories, images=images)
@@ -88,8 +90,8 @@ def stem(name: str) -> str:
 
 
 def _photo(values: Entry) -> ListedPhoto:
-    name = fields.path_in(Path(), values, "file_name").as_posix()
-    return ListedPhoto(image_id=fields.identity(values, "id"), name=name)
+    name = json_fields.path_in(Path(), values, "file_name").as_posix()
+    return ListedPhoto(image_id=json_fields.identity(values, "id"), name=name)
 
 
 def _found(stem: str, photos: Path | None) -> str:

@@ -6,8 +6,8 @@ import numpy as np
 from hotcoco import mask
 from jaxtyping import Bool, Float64
 
-from jsisnet.formats import fields
-from jsisnet.formats.fields import Entry
+from jsisnet.files import json_fields
+from jsisnet.files.json_fields import Entry
 
 Polygon = Float64[np.ndarray, " _"]
 """Corners of an outline in pixels: x, y, x, y and so on. Whole numbers are edges of pixels."""
@@ -38,11 +38,11 @@ def shape(values: Entry, size: tuple[int, int]) -> Shape:
     found = values.get("segmentation")
     if isinstance(found, dict):
         return _run_lengths(found, size)
-    if not fields.has(values, "segmentation") or not fields.items(values, "segmentation"):
+    if not json_fields.has(values, "segmentation") or not json_fields.items(values, "segmentation"):
         raise ValueError("has no 'segmentation'; a box alone doesn't tell its pixels")
     return tuple(
         _polygon(position, corners, size)
-        for position, corners in enumerate(fields.items(values, "segmentation"))
+        for position, corners in enumerate(json_fields.items(values, "segmentation"))
     )
 
 

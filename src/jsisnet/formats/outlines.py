@@ -10,16 +10,16 @@ from typing import ClassVar
 import numpy as np
 
 from jsisnet.categories import UNKNOWN, Categories, Category, CategoryId
+from jsisnet.files.archives import StoredFile, files_below
+from jsisnet.files.json_fields import Entry
 from jsisnet.formats import class_maps, coco_instances, masks
 from jsisnet.formats.class_values import HIGHEST_ID, Coding, in_numbers
 from jsisnet.formats.coco_instances import Annotation, InstancesFile
-from jsisnet.formats.coded_map import Meaning, drawn, looked_up
-from jsisnet.formats.fields import Entry
+from jsisnet.formats.coded import Meaning, drawn, looked_up
 from jsisnet.formats.map_listing import MapListing, stem
 from jsisnet.formats.png_values import write_values
 from jsisnet.formats.records import Record, Source, without_unknown
 from jsisnet.formats.targets import INDEX, INSTANCES, SCORES, Written, scored
-from jsisnet.formats.trees import StoredFile, files_below
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 SEMANTIC = "semantic"

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from jsisnet.formats.files import replacing
+from jsisnet.files.atomic import replacing
 
 _QUALITY = 90
 """Of JPEG files; other formats ignore it."""

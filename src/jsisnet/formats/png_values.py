@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Shaped
 from PIL import Image, UnidentifiedImageError
 
-from jsisnet.formats.files import replacing
-from jsisnet.formats.trees import StoredFile
+from jsisnet.files.archives import StoredFile
+from jsisnet.files.atomic import replacing
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DEPTH, _KIND = 24, 25

@@ -9,15 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from jsisnet.categories import Categories
+from jsisnet.files.archives import StoredFile, files_below
 from jsisnet.formats import class_maps
 from jsisnet.formats.class_maps import ClassMap
 from jsisnet.formats.class_values import HIGHEST_ID, Coding, in_numbers
-from jsisnet.formats.coded_map import Meaning, drawn, instance_numbers, looked_up
+from jsisnet.formats.coded import Meaning, drawn, instance_numbers, looked_up
 from jsisnet.formats.map_listing import MapListing
 from jsisnet.formats.png_values import Values, read_values, size_of, write_values
 from jsisnet.formats.records import Source
 from jsisnet.formats.targets import INDEX, JOINED, SCORES, Written, joined_crowds, scored
-from jsisnet.formats.trees import StoredFile, files_below
 from jsisnet.panoptic import VOID, PanopticMap
 
 SEMANTIC, INSTANCES = "semantic", "instances"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipInfo
 
-from jsisnet.formats import fields
+from jsisnet.files import json_fields
 from jsisnet.formats.submission_rules import MAX_EXAMPLES, Findings, Rule
 
 _TITLE = re.compile(r"panoptic_.+_.+_results")
@@ -69,7 +69,7 @@ def _files(entries: Iterable[ZipInfo], findings: Findings) -> dict[str, ZipInfo]
 
 def _escapes(name: str) -> bool:
     try:
-        fields.path_in(Path(), {"name": name}, "name")
+        json_fields.path_in(Path(), {"name": name}, "name")
     except ValueError:
         return True
     return False

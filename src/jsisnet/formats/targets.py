@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from jsisnet.categories import Categories
+from jsisnet.files.json_fields import Entry
 from jsisnet.formats import coco
-from jsisnet.formats.fields import Entry
 from jsisnet.panoptic import PanopticMap
 
 INDEX = "index.json"

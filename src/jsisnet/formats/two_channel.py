@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Integer
 
 from jsisnet.categories import Categories
+from jsisnet.files.archives import StoredFile, files_below
 from jsisnet.formats.class_values import HIGHEST_ID, Coding, in_numbers
-from jsisnet.formats.coded_map import Meaning, drawn, instance_numbers, looked_up
+from jsisnet.formats.coded import Meaning, drawn, instance_numbers, looked_up
 from jsisnet.formats.color_ids import write_ids
 from jsisnet.formats.map_listing import MapListing
 from jsisnet.formats.png_values import Values, read_values, size_of
 from jsisnet.formats.records import Source
 from jsisnet.formats.targets import CROWDS, INDEX, SCORES, Written, scored
-from jsisnet.formats.trees import StoredFile, files_below
 from jsisnet.panoptic import VOID, PanopticMap
 
 _BITS = 8

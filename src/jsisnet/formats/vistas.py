@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from jsisnet.categories import UNKNOWN, Categories, Category
-from jsisnet.formats import categories as category_entries
-from jsisnet.formats import coco, fields
-from jsisnet.formats.coded_map import Meaning, drawn
-from jsisnet.formats.fields import Entry
+from jsisnet.files import json_fields
+from jsisnet.files.archives import StoredFile, file_in, files_below
+from jsisnet.files.json_fields import Entry
+from jsisnet.formats import categories_json as category_entries
+from jsisnet.formats import coco
+from jsisnet.formats.coded import Meaning, drawn
 from jsisnet.formats.png_values import read_values, size_of
 from jsisnet.formats.records import Record, Source, without_unknown
-from jsisnet.formats.trees import StoredFile, file_in, files_below
 from jsisnet.panoptic import PanopticMap
 
 Version = Literal["1.2", "2.0"]
@@ -111,20 +112,20 @@ def read_classes(config: StoredFile) -> Classes:
     Raises:
         ValueError: If an entry breaks a rule; the message names the file.
     """
-    content = fields.load(config)
+    content = json_fields.load(config)
     try:
-        labels = fields.each(content, "labels", lambda entry: entry)
-        readable = [fields.text(entry, "readable") for entry in labels]
+        labels = json_fields.each(content, "labels", lambda entry: entry)
+        readable = [json_fields.text(entry, "readable") for entry in labels]
         # Names that people read are those of the panoptic files, as long as they are unique.
         key = "readable" if len(set(readable)) == len(readable) else "name"
         listed = Categories(
-            fields.each(
+            json_fields.each(
                 {"labels": [{**entry, "id": i} for i, entry in enumerate(labels, 1)]},
                 "labels",
                 partial(_category, key),
             )
         )
-        counts = [fields.flag(entry, "evaluate") for entry in labels]
+        counts = [json_fields.flag(entry, "evaluate") for entry in labels]
         evaluated = Categories(tuple(c for c, isin in zip(listed, counts, strict=True) if isin))
     except ValueError as error:
         raise ValueError(f"{config}: {error}") from None
@@ -162,10 +163,10 @@ def _category(key: str, values: Entry) -> Category:
         [
             {
                 "id": values["id"],
-                "name": fields.text(values, key),
-                "isthing": fields.flag(values, "instances"),
+                "name": json_fields.text(values, key),
+                "isthing": json_fields.flag(values, "instances"),
                 "color": values.get("color"),
-                "supercategory": fields.text(values, "name"),
+                "supercategory": json_fields.text(values, "name"),
             }
         ]
     )[0]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Int32
 from torch import Tensor
 
-from jsisnet.inference.upsample import NO_CHANNEL
+from jsisnet.inference.raster import NO_CHANNEL
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,11 +11,11 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from jsisnet.data.transforms import resize_ids
-from jsisnet.inference.merge_config import MergeConfig
 from jsisnet.inference.paste import Window, paste, windows
+from jsisnet.inference.raster import NO_CHANNEL
+from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff
-from jsisnet.inference.upsample import NO_CHANNEL
-from jsisnet.instances import Instances
+from jsisnet.model.instances import Instances
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 

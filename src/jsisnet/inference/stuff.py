@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
 from jsisnet.inference.labelled import Labelled
-from jsisnet.inference.merge_config import MergeConfig
-from jsisnet.inference.upsample import NO_CHANNEL, Upsampled
+from jsisnet.inference.raster import NO_CHANNEL, Upsampled
+from jsisnet.inference.rules import MergeConfig
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torchvision.ops import batched_nms, nms
 
-from jsisnet import boxes
-from jsisnet.instances import Instances
+from jsisnet.model import boxes
+from jsisnet.model.instances import Instances
 from jsisnet.model.rpn import Proposals
 
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)

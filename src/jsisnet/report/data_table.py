@@ -4,10 +4,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from jsisnet.report.markup import Content, Markup, tag
-from jsisnet.report.tables import scrolling
+from jsisnet.datatools.statistics import ClassStatistics, Statistics
 from jsisnet.report.words import NONE, percent
-from jsisnet.statistics.summary import ClassStatistics, Statistics
+from jsisnet.visualize.report.html import Content, Markup, tag
+from jsisnet.visualize.report.tables import scrolling
 
 _COLUMNS = (
     ("class", "Show its examples, if it has any"),

@@ -7,8 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from jsisnet.formats.files import replacing
-from jsisnet.report.markup import Content, Markup, joined, tag
+from jsisnet.files.atomic import replacing
+from jsisnet.visualize.report.html import Content, Markup, joined, tag
 
 _MOST_NOTES = 50
 """Sentences of one sort that are shown."""

@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Int32, Int64, UInt8, UInt32
 
 from jsisnet.categories import UNKNOWN, Categories
-from jsisnet.data.images import read_image
-from jsisnet.formats.coco_listed import ListedMap
-from jsisnet.formats.id_strips import read_ids
+from jsisnet.files.photos import read_image
+from jsisnet.files.png import read_ids
+from jsisnet.formats.coco_index import ListedMap
 from jsisnet.panoptic import VOID, PanopticMap, Segment
-from jsisnet.report.findings import TellingImage
 from jsisnet.report.thumbnails import Picture, encoded
-from jsisnet.truth_picture import resized_ids, resized_photo
-from jsisnet.visualize import Style, draw
+from jsisnet.visualize.overlay import Style, draw
+from jsisnet.visualize.report.findings import TellingImage
+from jsisnet.visualize.truth import resized_ids, resized_photo
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "right": (0, 158, 115),

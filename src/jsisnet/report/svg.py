@@ -1,6 +1,6 @@
 """Shapes and words of diagrams; their looks are classes of the page's style."""
 
-from jsisnet.report.markup import Markup, joined, tag
+from jsisnet.visualize.report.html import Markup, joined, tag
 
 Length = float | int
 """In units of the diagram, as all lengths and places."""

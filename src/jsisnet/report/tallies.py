@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from jsisnet.categories import UNKNOWN
+from jsisnet.evaluation.errors import KINDS, SegmentError
 from jsisnet.evaluation.matching import NOBODY, Matching
-from jsisnet.evaluation.segment_errors import KINDS, SegmentError
 
 SIZES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 """Shares of an image's pixels that part small segments from large ones."""

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from jsisnet.evaluation.segment_errors import ErrorKind
+from jsisnet.evaluation.errors import ErrorKind
 from jsisnet.report.tallies import SIZES
 
 NAMES = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from jsisnet.evaluation.shared_work import in_order
+from jsisnet.files.processes import in_order
 from jsisnet.formats.records import Record
 
 

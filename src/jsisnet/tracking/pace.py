@@ -4,7 +4,7 @@ import math
 import time
 from collections import deque
 
-from jsisnet.config import TrainConfig
+from jsisnet.training.config import TrainConfig
 
 _WINDOW = 100
 """Steps over which the pace is measured."""

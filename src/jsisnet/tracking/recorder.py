@@ -9,11 +9,11 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal
 
-from jsisnet.config import RunConfig, TrainConfig
-from jsisnet.listener import Pictures, Silent
 from jsisnet.tracking.pace import Pace
-from jsisnet.tracking.records import MLflow, Record, TensorBoard, WandB, leaves
+from jsisnet.training.config import RunConfig, TrainConfig
+from jsisnet.training.listener import Pictures, Silent
 from jsisnet.training.loop import StepReport
+from jsisnet.training.tracking import MLflow, Record, TensorBoard, WandB, leaves
 
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
 """Name of a library that keeps records, and of the extra that installs it."""

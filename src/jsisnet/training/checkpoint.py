@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jsisnet.formats.files import replacing
+from jsisnet.files.atomic import replacing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

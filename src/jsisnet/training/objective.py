@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from jsisnet import boxes
 from jsisnet.data.sample import Batch
+from jsisnet.model import boxes
 from jsisnet.model.detection import BOX_WEIGHTS
 from jsisnet.model.network import InstanceBranch, JSISNet
 from jsisnet.model.rpn import UNSCALED, Proposals, propose
 from jsisnet.panoptic import IGNORE
 from jsisnet.training import losses
 from jsisnet.training.losses import LossConfig, Losses
-from jsisnet.training.matching import MatchConfig, match, sample, without_background
+from jsisnet.training.matcher import MatchConfig, match, sample, without_background
 from jsisnet.training.semantic_loss import semantic_loss
 
 

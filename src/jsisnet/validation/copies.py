@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from jsisnet.datatools.check.image import Examined
+from jsisnet.datatools.check.listing import Listing
+from jsisnet.datatools.check.rules import Case
+from jsisnet.files.atomic import replacing
 from jsisnet.formats import json_file
-from jsisnet.formats.files import replacing
-from jsisnet.validation.examine import Examined
-from jsisnet.validation.listing import Listing
-from jsisnet.validation.rules import Case
 
 CHANGES = "changes.txt"
 """Name of the file that lists what was changed: a line for each case."""

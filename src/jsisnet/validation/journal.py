@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jsisnet.formats import journal
-from jsisnet.formats.fields import Entry
-from jsisnet.validation.examine import Examined
-from jsisnet.validation.rules import Case, Rule
+from jsisnet.datatools.check.image import Examined
+from jsisnet.datatools.check.rules import Case, Rule
+from jsisnet.files import journal
+from jsisnet.files.json_fields import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from jsisnet.data.images import read_image
-from jsisnet.validation.rules import Case, Rule
+from jsisnet.datatools.check.rules import Case, Rule
+from jsisnet.files.photos import read_image
 
 _ORIENTATION = 0x112
 _UPRIGHT = 1

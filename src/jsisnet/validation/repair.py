@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Int64, UInt32
 
 from jsisnet.categories import CategoryId
-from jsisnet.formats.coco_listed import MAX_ID
+from jsisnet.datatools.check.segments import Listed, Segments, Shown, by_id, not_finite
+from jsisnet.formats.coco_index import MAX_ID
 from jsisnet.panoptic import VOID
 from jsisnet.validation.regions import regions
-from jsisnet.validation.segments import Listed, Segments, Shown, by_id, not_finite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jsisnet.validation.rules import Fault, Severity
+from jsisnet.datatools.check.rules import Fault, Severity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,11 +6,11 @@ from itertools import chain
 from typing import Protocol, runtime_checkable
 
 from jsisnet.categories import CategoryId
-from jsisnet.validation.examine import Examined
+from jsisnet.datatools.check.image import Examined
+from jsisnet.datatools.check.listing import ListedCategory
+from jsisnet.datatools.check.rules import Case, Findings, Rule
 from jsisnet.validation.journal import Journal
-from jsisnet.validation.listing import ListedCategory
 from jsisnet.validation.report import Report
-from jsisnet.validation.rules import Case, Findings, Rule
 
 
 @runtime_checkable

@@ -36,8 +36,8 @@ def figure1(
         network: The network, and whether a generated scene takes the place of the photo.
         overrides: Settings that win over the model's own.
     """
-    from jsisnet.data.images import read_image
     from jsisnet.experiments.figures import figure1 as drawn
+    from jsisnet.files.photos import read_image
     from jsisnet.formats.pictures import write_picture
 
     given = () if image is None else (image,)
@@ -69,8 +69,8 @@ def figure3(
         network: The network, and whether generated scenes take the place of the photos.
         overrides: Settings that win over the model's own.
     """
-    from jsisnet.data.images import read_image
     from jsisnet.experiments.figures import figure3 as drawn
+    from jsisnet.files.photos import read_image
     from jsisnet.formats.pictures import write_picture
 
     photos = _found(images, network, _ROWS, out)

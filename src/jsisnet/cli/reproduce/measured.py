@@ -16,7 +16,7 @@ from jsisnet.experiments.published import table1 as published_table1
 
 if TYPE_CHECKING:
     from jsisnet.data.dataset import PanopticDataset
-    from jsisnet.predictor import Predictor
+    from jsisnet.inference.predictor import Predictor
 
 
 @Parameter(name="*")
@@ -156,7 +156,7 @@ def _opened(
     photos: Photos, network: Network, json: Path | None, overrides: tuple[str, ...]
 ) -> "tuple[Predictor, PanopticDataset, DataName]":
     """Open network and data, and tell which data of the paper these are most like."""
-    from jsisnet.cli.models import measured_on
+    from jsisnet.cli.inputs import measured_on
 
     images, annotations, pngs, published = _places(photos, network)
     refuse_to_replace([annotations], [json] if json else [])
@@ -182,7 +182,7 @@ def _places(photos: Photos, scenes: Scenes) -> tuple[Path, Path, Path | None, Da
 
 
 def _evaluated(predictor: "Predictor", dataset: "PanopticDataset") -> dict[str, Any]:
-    from jsisnet import evaluator
+    from jsisnet.inference import evaluator
 
     with progress("photos") as advance:
         result = evaluator.evaluate(predictor, dataset, on_image=advance)

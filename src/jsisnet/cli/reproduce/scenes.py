@@ -11,7 +11,7 @@ from jsisnet.cli.options import Device, Flag, Folder, Model
 
 if TYPE_CHECKING:
     from jsisnet.experiments.tiny import Tiny
-    from jsisnet.predictor import Predictor
+    from jsisnet.inference.predictor import Predictor
 
 
 @Parameter(name="*")
@@ -61,8 +61,8 @@ class Network(Scenes):
 
     def ready(self, overrides: tuple[str, ...]) -> "Predictor":
         """Open the network, which is trained first if need be."""
-        from jsisnet.cli.models import load
-        from jsisnet.cli.training import listening
+        from jsisnet.cli.inputs import load
+        from jsisnet.cli.training_view import listening
 
         if self._trains:
             return load(str(self.drawn().train(self.steps, listening)), overrides, self.device)

@@ -13,7 +13,7 @@ from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.reproduce.scenes import Scenes
 
 if TYPE_CHECKING:
-    from jsisnet.config import RunConfig
+    from jsisnet.training.config import RunConfig
 
 Config = Annotated[Path | None, Parameter(name="CONFIG", show_default=False)]
 """YAML file with the settings of a training."""
@@ -86,7 +86,7 @@ def table3(
         json: Also write the figures of each seed and of all to this file.
         overrides: Settings that win over those of CONFIG.
     """
-    from jsisnet.cli.training import listening
+    from jsisnet.cli.training_view import listening
     from jsisnet.experiments import table3 as experiment
     from jsisnet.experiments.published import TABLE_3
 
@@ -170,7 +170,7 @@ def _settings(
 
     The figures come last, so their place is looked at first.
     """
-    from jsisnet.config import read_config
+    from jsisnet.training.config import read_config
 
     if scenes.tiny and config is not None:
         raise ValueError(f"{config} and --tiny exclude each other")

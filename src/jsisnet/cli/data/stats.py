@@ -1,0 +1,159 @@
+"""Command that tells what a data set holds."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from jsisnet.cli.console import display, progress, say, write_json
+from jsisnet.cli.data_sources import Format, Places, Processes, opened
+from jsisnet.cli.options import File, Folder
+from jsisnet.cli.outputs import refuse_to_replace_data
+from jsisnet.cli.tables import NONE, table
+
+_PAGE = "index.html"
+"""Name of the page in its folder."""
+
+
+def stats(
+    *,
+    kind: Annotated[Format, Parameter(name="--format")] = "coco",
+    places: Places = Places(),  # noqa: B008 - frozen
+    out: Folder | None = None,
+    json: File | None = None,
+    processes: Processes = None,
+) -> None:
+    """Count what a data set holds, in all and of each class.
+
+    Things are small below 32² pixels and large from 96² on, as COCO has it. Crowds
+    are counted apart: they are no segments, but their pixels have their class.
+
+    With --out, a page shows all of it in diagrams and a table that can be sorted
+    and, with --images, examples of every class.
+
+    For example
+        jsisnet data stats --annotations panoptic_val2017.json
+        jsisnet data stats --annotations panoptic_val2017.json --images val2017
+            --out stats --json stats.json
+        jsisnet data stats --format cityscapes --root gtFine_trainvaltest.zip
+            --split val
+
+    Args:
+        kind: Format of the data set.
+        places: Where the parts of the data set are.
+        out: Folder that receives the page, index.html.
+        json: File that receives all numbers.
+        processes: How many share the work; each holds a map. Default: one per core.
+    """
+    from jsisnet.datatools.statistics import statistics
+
+    page = None if out is None else out / _PAGE
+    source = opened(kind, places)
+    refuse_to_replace_data(places, [path for path in (page, json) if path is not None])
+    shared = processes or os.cpu_count() or 1
+    with progress("maps") as advance:
+        found = statistics(source, processes=shared, on_image=advance)
+    summary = found.summary()
+    if json is not None:
+        write_json(summary, json)
+    _show(summary)
+    if page is not None:
+        from jsisnet.visualize.report.data_page import write
+
+        with progress("examples") as advance:
+            faults = write(
+                page, found, source, title=_title(kind, places), processes=shared, on_image=advance
+            )
+        if faults:
+            what = "photo" if len(faults) == 1 else "photos"
+            say(f"{len(faults):,} {what} can't be shown, such as this one: {faults[0]}")
+        display(f"look at {page}")
+
+
+def _title(kind: Format, places: Places) -> str:
+    """Name a data set by the first of its places."""
+    values = (getattr(places, field.name) for field in fields(places))
+    name = next((value.resolve().name for value in values if isinstance(value, Path)), kind)
+    return " ".join(filter(None, (name, places.split)))
+
+
+def _show(summary: Mapping[str, Any]) -> None:
+    classes = summary["classes"]
+    seen = [row for row in classes if row["images"]]
+    things = sorted((row for row in seen if row["isthing"]), key=_commonest_first)
+    stuff = sorted((row for row in seen if not row["isthing"]), key=lambda row: -row["pixels"])
+    display(_whole(summary), _sentence(summary))
+    if things:
+        display(_of_things(things))
+    if stuff:
+        display(_of_stuff(stuff))
+    if summary["never_seen"]:
+        names = ", ".join(summary["never_seen"])
+        display(f"never seen: {len(summary['never_seen'])} of {len(classes)} classes: {names}")
+
+
+def _commonest_first(row: Mapping[str, Any]) -> tuple[int, int]:
+    return -row["segments"], -row["pixels"]
+
+
+def _whole(summary: Mapping[str, Any]) -> Table:
+    made = table(f"images: {summary['images']:,}", ">lowest", ">median", ">mean", ">highest")
+    for name, title in (
+        ("height", "height"),
+        ("width", "width"),
+        ("segments_per_image", "segments in an image"),
+        ("things_per_image", "things in an image"),
+    ):
+        spread = summary[name]
+        figures = (_number(spread[each]) for each in ("lowest", "median", "mean", "highest"))
+        made.add_row(title, *figures)
+    return made
+
+
+def _sentence(summary: Mapping[str, Any]) -> str:
+    sizes = ", ".join(f"{count:,} {size}" for size, count in summary["thing_sizes"].items())
+    return (
+        f"segments: {summary['segments']:,}; things: {summary['things']:,} ({sizes}); "
+        f"crowds: {summary['crowds']:,}\n"
+        f"void: {_percent(summary['void'])} % of the pixels; "
+        f"images without things: {summary['images_without_things']:,}\n"
+    )
+
+
+def _of_things(rows: Sequence[Mapping[str, Any]]) -> Table:
+    sizes = ("small", "medium", "large")
+    names = (">images", ">things", ">crowds", ">pixels %", *(f">{size}" for size in sizes))
+    made = table("thing", *names, ">median area")
+    for row in rows:
+        counts = (row["images"], row["segments"], row["crowds"])
+        parts = (_number(row[size]) for size in sizes)
+        area = _number(row["median_area"], 0)
+        made.add_row(row["name"], *map(_number, counts), _percent(row["share"]), *parts, area)
+    return made
+
+
+def _of_stuff(rows: Sequence[Mapping[str, Any]]) -> Table:
+    made = table("stuff", ">images", ">pixels %", ">median area", ">% of an image")
+    for row in rows:
+        made.add_row(
+            row["name"],
+            _number(row["images"]),
+            _percent(row["share"]),
+            _number(row["median_area"], 0),
+            _percent(row["median_share"]),
+        )
+    return made
+
+
+def _number(value: int | float | None, digits: int = 1) -> str:
+    if value is None:
+        return NONE
+    return f"{value:,.{digits}f}".removesuffix(".0")
+
+
+def _percent(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.2f}"

@@ -1,0 +1,175 @@
+"""A training as the user sees it: a picture on a terminal, lines in a file."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from jsisnet.cli import signals
+from jsisnet.cli.console import display, live_console, out
+from jsisnet.tracking.pace import Pace
+from jsisnet.training.config import TrainConfig
+from jsisnet.training.listener import Listener, Pictures
+from jsisnet.training.loop import StepReport
+
+_DAY = 24 * 60 * 60
+"""Seconds."""
+
+_QUIET = 60
+"""Seconds that an evaluation may take without a line about it."""
+
+
+@contextmanager
+def listening(config: TrainConfig) -> Iterator[Listener]:
+    """Give a listener that shows a training as long as the ``with`` block lasts."""
+    if not out.is_terminal:
+        yield Lines(config)
+        return
+    bar = Bar(config)
+    try:
+        yield bar
+    finally:
+        bar.live.stop()
+
+
+class Bar:
+    """Shows a training in place, from its beginning."""
+
+    def __init__(self, config: TrainConfig):
+        self.pace = Pace(config)
+        left = TextColumn("{task.fields[left]} left", markup=False)
+        self.training, self.evaluation = _bar(left), _bar(TimeRemainingColumn())
+        self.step = self.training.add_task("step", left=duration(None))
+        self.photo = self.evaluation.add_task("evaluating", visible=False)
+        self.figures = Columns(padding=(0, 2))
+        self.quality = Text()
+        picture = Group(self.training, self.evaluation, self.figures, self.quality)
+        self.live = Live(picture, console=live_console(), refresh_per_second=4)
+
+    def begun(self, step: int, steps: int) -> None:
+        """Show how far the training is."""
+        self.pace.begun(step, steps)
+        self.training.update(self.step, completed=step, total=steps)
+        self.live.start()
+
+    def stepped(self, report: StepReport) -> None:
+        """Show a step."""
+        signals.insist()
+        self.pace.stepped(report.step)
+        left = duration(self.pace.seconds_left)
+        self.training.update(self.step, completed=report.step, left=left)
+        self.figures.renderables = [
+            Text(f"{name} {value}", no_wrap=True)
+            for name, value in figures(report, self.pace).items()
+        ]
+
+    def evaluating(self, done: int, total: int) -> None:
+        """Show how far an evaluation is."""
+        signals.insist()
+        if done == 1:
+            self.evaluation.reset(self.photo)
+        self.evaluation.update(self.photo, completed=done, total=total, visible=done < total)
+
+    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+        """Show the quality."""
+        self.pace.paused()
+        self.quality.plain = quality(step, result)
+
+    def pictured(self, step: int, pictures: Pictures) -> None:
+        """Leave the drawing out of the pace."""
+        self.pace.paused()
+
+
+class Lines:
+    """Shows every so many steps in a line of its own."""
+
+    def __init__(self, config: TrainConfig):
+        self.pace = Pace(config)
+        self.every = config.log_every
+        self.began = self.said = 0.0
+
+    def begun(self, step: int, steps: int) -> None:
+        """Begin to measure the time."""
+        self.pace.begun(step, steps)
+
+    def stepped(self, report: StepReport) -> None:
+        """Show a step if it is its turn."""
+        signals.insist()
+        self.pace.stepped(report.step)
+        if report.step % self.every and report.step != self.pace.steps:
+            return
+        left = duration(self.pace.seconds_left)
+        shown = "  ".join(f"{name} {value}" for name, value in figures(report, self.pace).items())
+        display(f"step {report.step}/{self.pace.steps}  {left} left  {shown}")
+
+    def evaluating(self, done: int, total: int) -> None:
+        """Show how far a long evaluation is."""
+        signals.insist()
+        now = time.monotonic()
+        if done == 1:
+            self.began = self.said = now
+        if now - self.said >= _QUIET and done < total:
+            left = (now - self.began) / (done - 1) * (total - done)
+            display(f"evaluating: {done} of {total} photos  {duration(left)} left")
+            self.said = now
+
+    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+        """Show the quality."""
+        self.pace.paused()
+        display(quality(step, result))
+
+    def pictured(self, step: int, pictures: Pictures) -> None:
+        """Leave the drawing out of the pace."""
+        self.pace.paused()
+
+
+def figures(report: StepReport, pace: Pace) -> dict[str, str]:
+    """Give the figures of a step by name, as they are shown."""
+    photos = pace.photos_per_second
+    return {
+        "photos/s": "-" if photos is None else f"{photos:.1f}",
+        "loss": f"{report.total:.4f}",
+        **{name: f"{value:.4f}" for name, value in report.terms.items()},
+        "gradient": f"{report.gradient:.3g}",
+        "lr": f"{report.lr:.3g}",
+        "memory": f"{report.memory:.0f} MB",
+    }
+
+
+def quality(step: int, result: dict[str, Any]) -> str:
+    """Give the panoptic quality after a step."""
+    parts = [f"{name} {_percent(result[name]['pq'])}" for name in ("all", "things", "stuff")]
+    return f"PQ after step {step}: {', '.join(parts)}"
+
+
+def duration(seconds: float | None) -> str:
+    """Give a time in hours, minutes and seconds, or in days and hours."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    if seconds < _DAY:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} d {hours} h"
+
+
+def _bar(left: TextColumn | TimeRemainingColumn) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        left,
+        console=live_console(),
+        expand=True,
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.2f}"

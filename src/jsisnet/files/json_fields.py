@@ -1,0 +1,169 @@
+"""Checked access to the fields of a JSON file that somebody else wrote.
+
+Every function raises a `ValueError` that says what was found and what was expected; the caller adds
+the place, because only it knows what the entry stands for.
+"""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path, PureWindowsPath
+from typing import NoReturn, TypeVar
+
+from jsisnet.files.archives import StoredFile
+
+Entry = Mapping[str, object]
+"""A JSON object."""
+
+_T = TypeVar("_T")
+_LONGEST = 60
+_ENCODER = json.JSONEncoder(check_circular=False, skipkeys=True, default=str)
+"""Also of what YAML has and JSON has not, such as dates."""
+
+_MOST = 2**63 - 1
+_PLAIN_NAME = re.compile(r"\w[\w.-]*")
+"""Names that lead nowhere else on any system."""
+
+
+def load(path: StoredFile) -> Entry:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        ValueError: If the file is missing or holds anything else; the message names it.
+    """
+    try:
+        return entry(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: is not JSON: nested too deeply") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is not JSON: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def entry(value: object) -> Entry:
+    """Give a value that has to be an object."""
+    if not isinstance(value, dict):
+        raise ValueError(f"found {_short(value)}, expected an object")
+    return value
+
+
+def has(values: Entry, key: str) -> bool:
+    """Tell whether a field is there and not null."""
+    return values.get(key) is not None
+
+
+def items(values: Entry, key: str) -> list[object]:
+    """Give a field that has to be a list."""
+    found = _required(values, key)
+    if not isinstance(found, list):
+        _refuse(key, found, "a list")
+    return found
+
+
+def each(values: Entry, key: str, read: Callable[[Entry], _T]) -> tuple[_T, ...]:
+    """Read each object of a field that has to be a list of objects.
+
+    Raises:
+        ValueError: If one is no object, or `read` refuses it; the message gives its position.
+    """
+    results = []
+    for position, value in enumerate(items(values, key)):
+        try:
+            results.append(read(entry(value)))
+        except ValueError as error:
+            raise ValueError(f"{key}[{position}]: {error}") from None
+    return tuple(results)
+
+
+def text(values: Entry, key: str) -> str:
+    """Give a field that has to be a text."""
+    found = _required(values, key)
+    if not isinstance(found, str):
+        _refuse(key, found, "a text")
+    return found
+
+
+def number(values: Entry, key: str) -> float:
+    """Give a field that has to be a finite number."""
+    found = _required(values, key)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        _refuse(key, found, "a number")
+    # math.isfinite can't take the whole numbers that no float can hold.
+    if not abs(found) <= sys.float_info.max:
+        _refuse(key, found, "a number")
+    return float(found)
+
+
+def integer(values: Entry, key: str, *, lowest: int = 0, highest: int | None = None) -> int:
+    """Give a field that has to be a whole number within limits, both inclusive."""
+    found = _required(values, key)
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    upper = math.inf if highest is None else highest
+    if isinstance(found, bool) or not isinstance(found, int) or not lowest <= found <= upper:
+        limits = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        _refuse(key, found, f"a whole number {limits}")
+    return found
+
+
+def identity(values: Entry, key: str) -> int | str:
+    """Give a field that has to be a whole number or a text."""
+    found = _required(values, key)
+    if isinstance(found, bool) or not isinstance(found, int | str):
+        _refuse(key, found, "a whole number or a text")
+    if isinstance(found, int) and not -_MOST <= found <= _MOST:
+        _refuse(key, found, "a whole number of 64 bits")
+    return found
+
+
+def texts(values: Entry, key: str) -> tuple[str, ...]:
+    """Give a field that has to be a list of texts."""
+    found = items(values, key)
+    if not all(isinstance(item, str) for item in found):
+        _refuse(key, found, "a list of texts")
+    return tuple(str(item) for item in found)
+
+
+def flag(values: Entry, key: str) -> bool:
+    """Give a field that has to be 0, 1, true or false."""
+    found = _required(values, key)
+    if not isinstance(found, bool | int) or found not in (0, 1):
+        _refuse(key, found, "0 or 1")
+    return bool(found)
+
+
+def path_in(folder: Path, values: Entry, key: str) -> Path:
+    """Give the path of a file below `folder` that a field names."""
+    name = text(values, key)
+    if _PLAIN_NAME.fullmatch(name):
+        return folder / name
+    # The rules of Windows know both separators, so no system reads the name in another way.
+    parsed = PureWindowsPath(name)
+    if not parsed.name or parsed.anchor or ".." in parsed.parts or "\0" in name:
+        _refuse(key, name, "the name of a file inside its folder")
+    return folder / name
+
+
+def _required(values: Entry, key: str) -> object:
+    if key not in values:
+        raise ValueError(f"has no {key!r}")
+    return values[key]
+
+
+def _refuse(key: str, found: object, expected: str) -> NoReturn:
+    raise ValueError(f"{key!r} is {_short(found)}, expected {expected}")
+
+
+def _short(value: object) -> str:
+    """Show the beginning of a value, which may hold itself, or the same list a million times."""
+    shown = ""
+    for part in _ENCODER.iterencode(value):
+        shown += part
+        if len(shown) > _LONGEST:
+            return f"{shown[:_LONGEST]}..."
+    return shown

@@ -1,0 +1,223 @@
+"""Pictures of trainings: losses, quality and pace over the steps, of one run or several."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jsisnet.drawing.panels import COLORS, DARK, Panel, Run, draw, smoothed
+from jsisnet.files.atomic import replacing
+from jsisnet.training.history import METRICS, Curve, curves, read_entries
+
+_SPELLINGS = {
+    "rpn_objectness": "RPN objectness",
+    "rpn_boxes": "RPN boxes",
+    "l2": "L2",
+    "gradient": "norm of the gradient",
+    "memory": "memory, MB",
+    "miou": "mIoU",
+}
+"""Names of figures that a space in the place of each underscore does not make readable."""
+
+_JOINT = {
+    "SQ and RQ": {"validation.all.sq": "SQ", "validation.all.rq": "RQ"},
+    "mask AP": {"validation.mask_ap": "AP", "validation.mask_ap50": "AP50"},
+    "box AP": {"validation.box_ap": "AP", "validation.box_ap50": "AP50"},
+}
+"""Titles of panels with several measures, and what their legends call these."""
+
+_COLUMNS = 4
+"""Small panels in a row."""
+
+_WIDTH, _LARGE, _SMALL, _LINE = 16.0, 3.6, 2.4, 0.28
+"""Inches: width of the picture, heights of the panels and of a line of the legend."""
+
+_LEFT, _RIGHT, _ABOVE, _BELOW = 0.62, 0.2, 0.42, 0.5
+"""Inches around the axes of a panel, for numbers and title."""
+
+_DPI = 100
+
+_LONGEST = 60
+"""Letters of a run's name."""
+
+
+def plot(runs: Sequence[Path]) -> Figure:
+    """Draw the figures of some runs over their steps, all runs in the same panels.
+
+    Args:
+        runs: Run folders, at least one; trainings may still be going on in them.
+
+    Raises:
+        ValueError: If a folder has no file of figures or a broken one, or all of them are empty.
+    """
+    histories = [_history(run) for run in runs]
+    names = list(dict.fromkeys(name for history in histories for name in history))
+    if not names:
+        raise ValueError(f"{', '.join(map(str, runs))}: no figures yet; expected those of a step")
+    known = [
+        Run(name=name, curves=history, color=color)
+        for name, history, color in zip(_names(runs), histories, _colors(len(runs)), strict=True)
+    ]
+    end = max(curve.steps[-1] for history in histories for curve in history.values())
+    large, small = _large_panels(names), _small_panels(names)
+    figure = Figure(dpi=_DPI)
+    places = _places(figure, lines=len(known), large=len(large), small=len(small))
+    for panel, axes in zip([*large, *small], places, strict=True):
+        draw(axes, panel, known, end=max(float(end), 1.0))
+    _write_legend(figure, known)
+    return figure
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file; it appears complete or not at all.
+
+    Raises:
+        ValueError: If the name ends in something else.
+    """
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: expected a name that ends in .png")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _history(run: Path) -> dict[str, Curve]:
+    """Read a run's curves, without the terms of a branch that its network does not have."""
+    found = curves(read_entries(run / METRICS))
+    history = {
+        name: curve
+        for name, curve in found.items()
+        if curve.values.any() or not name.startswith("terms.")
+    }
+    if "seconds" in history:
+        history |= _pace(history["seconds"])
+    return history
+
+
+def _pace(seconds: Curve) -> dict[str, Curve]:
+    """Give the seconds that a step takes, without evaluations and pauses."""
+    steps, passed = np.diff(seconds.steps), np.diff(seconds.values)
+    known = (steps > 0) & (passed > 0)
+    pace = Curve(seconds.steps[1:][known], passed[known] / steps[known])
+    return {"pace": pace} if known.any() else {}
+
+
+def _large_panels(names: Sequence[str]) -> list[Panel]:
+    parts = {f"validation.{part}.pq": part for part in ("all", "things", "stuff")}
+    panels = [
+        Panel(title="loss", names=_those({"total": ""}, names), noisy=True),
+        Panel(title="PQ on the validation data, %", names=_those(parts, names), percent=True),
+    ]
+    return [panel for panel in panels if panel.names]
+
+
+def _small_panels(names: Sequence[str]) -> list[Panel]:
+    joint = [
+        Panel(title=f"{title}, %", names=_those(texts, names), percent=True)
+        for title, texts in _JOINT.items()
+    ]
+    special = {"total", "seconds", "lr", "pace"}.union(*(panel.names for panel in joint))
+    alone = [name for name in names if name not in special]
+    measures = [name for name in alone if name.startswith("validation.") and name.count(".") == 1]
+    panels = [
+        *(
+            Panel(title=_spelt(name), names={name: ""}, noisy=True)
+            for name in alone
+            if not name.startswith("validation.")
+        ),
+        Panel(title="learning rate", names=_those({"lr": ""}, names)),
+        Panel(title="seconds per step", names=_those({"pace": ""}, names), noisy=True),
+        *joint,
+        *(Panel(title=f"{_spelt(name)}, %", names={name: ""}, percent=True) for name in measures),
+    ]
+    return [panel for panel in panels if panel.names]
+
+
+def _those(texts: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if name in names}
+
+
+def _spelt(name: str) -> str:
+    last = name.rpartition(".")[2]
+    return _SPELLINGS.get(last, last.replace("_", " "))
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Name runs by their folders, with as many of the folders above as tell them apart."""
+    parts = [run.resolve().parts for run in runs]
+    depth = next(
+        depth for depth in count(1) if len({part[-depth:] for part in parts}) == len(set(parts))
+    )
+    names = ["/".join(part[-depth:]) for part in parts]
+    return [name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}" for name in names]
+
+
+def _colors(number: int) -> list[str]:
+    if number <= len(COLORS):
+        return list(COLORS[:number])
+    return [to_hex(color) for color in colormaps["viridis"](np.linspace(0, 0.95, number))]
+
+
+def _places(figure: Figure, *, lines: int, large: int, small: int) -> Iterator[Axes]:
+    """Give the figure its size, and below its legend axes: large ones, then rows of small ones."""
+    rows = [(_LARGE, large, large)] if large else []
+    rows += [(_SMALL, min(_COLUMNS, small - done), _COLUMNS) for done in range(0, small, _COLUMNS)]
+    top = (lines + 0.5) * _LINE
+    height = top + sum(high for high, _, _ in rows)
+    figure.set_size_inches(_WIDTH, height)
+    for high, number, columns in rows:
+        wide = _WIDTH / columns
+        for column in range(number):
+            left, bottom = column * wide + _LEFT, height - top - high + _BELOW
+            across, up = wide - _LEFT - _RIGHT, high - _ABOVE - _BELOW
+            box = (left / _WIDTH, bottom / height, across / _WIDTH, up / height)
+            yield figure.add_axes(box)
+        top += high
+
+
+def _write_legend(figure: Figure, runs: Sequence[Run]) -> None:
+    """Write the name of each run at the top, and how far it is."""
+    width, height = figure.get_size_inches()
+    for number, run in enumerate(runs):
+        up = 1 - (number + 0.8) * _LINE / height
+        ends = (_LEFT / width, (_LEFT + 0.4) / width)
+        figure.add_artist(Line2D(ends, (up, up), color=run.color, linewidth=4))
+        figure.text(
+            (_LEFT + 0.55) / width,
+            up,
+            f"{run.name}: {_facts(run.curves)}",
+            verticalalignment="center",
+            fontsize=11,
+            color=DARK,
+            parse_math=False,
+        )
+
+
+def _facts(history: Mapping[str, Curve]) -> str:
+    """Tell how far a training is, and how good."""
+    if not history:
+        return "no figures yet"
+    facts = [f"step {max(curve.steps[-1] for curve in history.values()):,.0f}"]
+    if "seconds" in history:
+        facts.append(f"after {timedelta(seconds=round(_duration(history['seconds'])))}")
+    if "total" in history:
+        facts.append(f"loss {smoothed(history['total'].values)[-1]:.3f}")
+    if "validation.all.pq" in history:
+        quality = history["validation.all.pq"]
+        best = int(quality.values.argmax())
+        facts.append(f"PQ {quality.values[-1]:.2f}")
+        if quality.values[best] > quality.values[-1]:
+            facts.append(f"best {quality.values[best]:.2f} at step {quality.steps[best]:,.0f}")
+    return ", ".join(facts)
+
+
+def _duration(seconds: Curve) -> float:
+    """Add up the seconds of a training, which begin again when it is resumed."""
+    passed = np.diff(seconds.values, prepend=0.0)
+    return float(np.where(passed < 0, seconds.values, passed).sum())

@@ -1,0 +1,128 @@
+"""Boxes with names, drawn over pictures."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+from jsisnet.visualize.palette import Color
+
+Corners = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels, the latter two exclusive."""
+
+_LINE = 1 / 400
+"""Width of the lines, as a part of the shorter side; at least a pixel."""
+
+_TEXT, _MIN_TEXT = 1 / 30, 11
+"""Height of the names, as a part of the shorter side, and at least in pixels."""
+
+_DASH = 4
+"""Length of a dash and of the gap behind it, in widths of its line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """A box around something."""
+
+    corners: Corners
+    """Tight box of what lies in the frame."""
+
+    color: Color
+    """Of the line, and darker behind the name."""
+
+    name: str
+    """What stands near it, where there is room."""
+
+    dashed: bool = False
+    """Whether the line has gaps."""
+
+
+def draw_frames(canvas: Image.Image, frames: Sequence[Frame]) -> None:
+    """Draw frames and then their names, no two of them over each other.
+
+    A frame lies around the pixels of its box, so that it covers none of them, except at the edges
+    of the picture. Names cover no small box; those for which there is no room are left out.
+    """
+    pen = ImageDraw.Draw(canvas)
+    side = min(canvas.size)
+    thickness = max(1, round(side * _LINE))
+    for frame in frames:
+        for line in _sides(frame.corners, thickness, canvas.size):
+            for part in _dashes(line, _DASH * thickness) if frame.dashed else [line]:
+                pen.rectangle(_inclusive(part), fill=frame.color)
+    size = max(_MIN_TEXT, round(side * _TEXT))
+    font = ImageFont.load_default(size)
+    taken = [frame.corners for frame in frames if _longer_side(frame.corners) < 2 * size]
+    for frame in frames:
+        extent = round(pen.textlength(frame.name, font)) + size // 2, round(1.2 * size)
+        place = _place(frame.corners, extent, canvas.size, taken)
+        if place is not None:
+            taken.append(place)
+            left, top, right, bottom = place
+            dark = tuple(value // 3 for value in frame.color)
+            pen.rectangle(_inclusive(place), fill=dark)
+            pen.text(((left + right) / 2, (top + bottom) / 2), frame.name, "white", font, "mm")
+
+
+def _place(
+    corners: Corners, extent: tuple[int, int], size: tuple[int, int], taken: Sequence[Corners]
+) -> Corners | None:
+    """Find room for a name of some width and height: around the box first, then inside."""
+    x0, y0, x1, y1 = corners
+    (width, height), gap = extent, 2
+    spots = [
+        (x0, y0 - height - gap),
+        (x0, y1 + gap),
+        (x1 + gap, y0),
+        (x0 - width - gap, y0),
+        (x0 + gap, y0 + gap),
+        (x0 + gap, y1 - height - gap),
+        (x1 - width - gap, y0 + gap),
+        ((x0 + x1 - width) // 2, (y0 + y1 - height) // 2),
+    ]
+    for left, top in spots:
+        inside = min(max(left, 0), size[0] - width)
+        place = (inside, top, inside + width, top + height)
+        fits = inside >= 0 <= top and top + height <= size[1]
+        if fits and not any(_overlap(place, other) for other in taken):
+            return place
+    return None
+
+
+def _longer_side(corners: Corners) -> int:
+    return max(corners[2] - corners[0], corners[3] - corners[1])
+
+
+def _overlap(one: Corners, other: Corners) -> bool:
+    across = max(one[0], other[0]) < min(one[2], other[2])
+    return across and max(one[1], other[1]) < min(one[3], other[3])
+
+
+def _inclusive(corners: Corners) -> Corners:
+    """Give a box as Pillow wants it."""
+    left, top, right, bottom = corners
+    return left, top, right - 1, bottom - 1
+
+
+def _sides(corners: Corners, thickness: int, size: tuple[int, int]) -> list[Corners]:
+    """Give the four lines around a box, moved into the picture where they would leave it."""
+    left, top = (max(0, corner - thickness) for corner in corners[:2])
+    right, bottom = (
+        min(end, corner + thickness) for end, corner in zip(size, corners[2:], strict=True)
+    )
+    return [
+        (left, top, right, top + thickness),
+        (left, bottom - thickness, right, bottom),
+        (left, top, left + thickness, bottom),
+        (right - thickness, top, right, bottom),
+    ]
+
+
+def _dashes(line: Corners, length: int) -> Iterator[Corners]:
+    left, top, right, bottom = line
+    if right - left > bottom - top:
+        for begin in range(left, right, 2 * length):
+            yield begin, top, min(begin + length, right), bottom
+    else:
+        for begin in range(top, bottom, 2 * length):
+            yield left, begin, right, min(begin + length, bottom)

@@ -1,0 +1,184 @@
+"""What a report keeps of the images while they are compared: sums, and the most telling images."""
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from jsisnet.categories import UNKNOWN, Categories
+from jsisnet.evaluation.compared_files import ComparedImage
+from jsisnet.evaluation.errors import ErrorKind, SegmentError, segment_errors
+from jsisnet.evaluation.image_quality import ImageQuality
+from jsisnet.evaluation.matching import Matching
+from jsisnet.evaluation.panoptic_quality import quality_of
+from jsisnet.formats.coco_index import ImageId, ListedMap
+from jsisnet.report.tallies import Fates, ScoreTally, SizeTally
+
+Reason = ErrorKind | Literal["lowest"]
+"""Why an image is worth a look: what is wrong in it, or that its PQ is among the lowest."""
+
+_KEPT = 2
+"""Images of a reason and a class that are kept: those where it is the largest part of them."""
+
+_LOWEST = 16
+"""Images with the lowest PQ that are kept."""
+
+_WHOLE = -1
+"""In the place of a class: all of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One kind of error of one class in one image, or several of them."""
+
+    kind: ErrorKind
+    """What is wrong."""
+
+    label: int
+    """True class, or the predicted one of what is not there."""
+
+    taken_for: int | None
+    """Predicted class of what is swapped."""
+
+    count: int
+    """How often."""
+
+    share: float
+    """Part of the image that it is about, 0 to 1."""
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Classes that it is about."""
+        return (self.label,) if self.taken_for is None else (self.label, self.taken_for)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TellingImage:
+    """What is needed to show an image."""
+
+    number: int
+    """Its place among all."""
+
+    image_id: ImageId
+    """As in the files."""
+
+    truth: ListedMap
+    """What the truth lists."""
+
+    prediction: ListedMap | None
+    """What the predictions list; ``None`` if there is none."""
+
+    match: Int64[np.ndarray, " p"]
+    """As in `Matching`."""
+
+    pq: float | None
+    """Of this image, 0 to 1."""
+
+    findings: tuple[Finding, ...]
+    """What is wrong in it, largest first."""
+
+
+class Findings:
+    """Is given each image; memory grows with the number of classes, not with that of images."""
+
+    def __init__(self, categories: Categories):
+        """Begin.
+
+        Args:
+            categories: Classes of the files.
+        """
+        self.isthing = np.array([category.isthing for category in categories], bool)
+        self.sizes = {"things": SizeTally(), "stuff": SizeTally()}
+        self.scores = ScoreTally()
+        self.fates = Fates.nothing(len(categories))
+        self.images = 0
+        self._kept: dict[tuple[Reason, int], list[tuple[float, int, TellingImage]]]
+        self._kept = defaultdict(list)
+
+    def add(self, image: ComparedImage) -> None:
+        """Take note of an image; faulty ones are passed over."""
+        matching = image.matching
+        if matching is None or image.truth is None:
+            return
+        errors = segment_errors(matching)
+        isthing = np.append(self.isthing, False)  # the last one is that of `UNKNOWN` classes
+        for name, wanted in (("things", True), ("stuff", False)):
+            known = matching.true_labels != UNKNOWN
+            true = known & (isthing[matching.true_labels] == wanted)
+            self.sizes[name].add(matching, true, isthing[matching.labels] == wanted)
+        self.scores.add(matching)
+        self.fates.add(matching, errors)
+        quality = ImageQuality.of(image.image_id, quality_of(matching, len(self.isthing)))
+        telling = TellingImage(
+            number=self.images,
+            image_id=image.image_id,
+            truth=image.truth,
+            prediction=image.prediction,
+            match=matching.match,
+            pq=quality.pq,
+            findings=_findings(matching, errors),
+        )
+        self.images += 1
+        largest: dict[tuple[Reason, int], float] = {}
+        for finding in telling.findings:
+            largest.setdefault((finding.kind, finding.label), finding.share)
+        for (reason, label), share in largest.items():
+            self._keep(reason, label, share, telling)
+        if telling.pq is not None and telling.findings:
+            self._keep("lowest", _WHOLE, -telling.pq, telling)
+
+    def candidates(self) -> dict[Reason, list[TellingImage]]:
+        """Give the images that were kept for each reason, the most telling ones first.
+
+        Of each class the worst image precedes the second one of any class.
+        """
+        ranked: dict[Reason, list[tuple[int, float, int, TellingImage]]] = defaultdict(list)
+        for (reason, _), kept in self._kept.items():
+            for rank, (size, place, image) in enumerate(sorted(kept, key=_first_two, reverse=True)):
+                order = 0 if reason == "lowest" else rank
+                ranked[reason].append((order, -size, -place, image))
+        return {
+            reason: [image for *_, image in sorted(images, key=lambda entry: entry[:3])]
+            for reason, images in ranked.items()
+        }
+
+    def _keep(self, reason: Reason, label: int, size: float, image: TellingImage) -> None:
+        kept = self._kept[reason, label]
+        entry = (size, -image.number, image)
+        if len(kept) < (_LOWEST if reason == "lowest" else _KEPT):
+            heapq.heappush(kept, entry)
+        else:
+            heapq.heappushpop(kept, entry)
+
+
+def _first_two(entry: tuple[float, int, TellingImage]) -> tuple[float, int]:
+    return entry[:2]
+
+
+def _findings(matching: Matching, errors: tuple[SegmentError, ...]) -> tuple[Finding, ...]:
+    """Join the errors of one kind and class, and tell how much of the image they are about."""
+    pixels = max(int(matching.overlap.table.sum()), 1)
+    counts: dict[tuple[ErrorKind, int, int | None], list[float]] = defaultdict(list)
+    areas = matching.overlap.true_areas / pixels, matching.overlap.areas / pixels
+    for error in errors:
+        share = _share(error, *areas)
+        true = matching.true_labels[list(error.true)].tolist()
+        predicted = matching.labels[list(error.predicted)].tolist()
+        taken_for = predicted[0] if error.kind == "swapped" else None
+        counts[error.kind, (true or predicted)[0], taken_for].append(share)
+    found = (
+        Finding(kind=kind, label=label, taken_for=other, count=len(shares), share=sum(shares))
+        for (kind, label, other), shares in counts.items()
+    )
+    return tuple(sorted(found, key=lambda finding: -finding.share))
+
+
+def _share(
+    error: SegmentError, true: Float64[np.ndarray, " g"], predicted: Float64[np.ndarray, " p"]
+) -> float:
+    if error.true:
+        return float(true[list(error.true)].sum())
+    return float(predicted[list(error.predicted)].sum())

@@ -1,0 +1,153 @@
+"""Pictures of photos beside their truth."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+from PIL import Image
+
+from jsisnet.categories import Categories
+from jsisnet.files.photos import read_image
+from jsisnet.formats.records import Record
+from jsisnet.panoptic import PanopticMap
+from jsisnet.visualize.overlay import draw, side_by_side
+from jsisnet.visualize.palette import short_name
+
+_SIDE = 640
+"""Pixels of the longer side of a picture; smaller photos are enlarged by whole factors."""
+
+_PAPER = 205
+"""Grey in the place of a photo that is not there."""
+
+_ASPECT = 1.4
+"""Width of a page by its height, about."""
+
+_LETTERS = 18
+"""Height of the captions' letters in pixels."""
+
+_NAMED = 5
+"""Classes that a caption names, at most."""
+
+Photo = UInt8[np.ndarray, "_ _ 3"]
+"""An RGB photo, or a picture of any size."""
+
+
+def page(
+    records: Sequence[Record],
+    categories: Categories,
+    *,
+    overlay: bool = False,
+    on_image: Callable[[int, int], None] = lambda *_: None,
+) -> Photo:
+    """Draw images with their truth on one page, each with its id, name and classes below.
+
+    Args:
+        records: At least one.
+        categories: Classes of the maps.
+        overlay: Whether to leave out the photos beside those that the truth is drawn on.
+        on_image: Is told the numbers of images done and in total.
+
+    Raises:
+        ValueError: If a map or a photo can't be read, or their sizes differ.
+    """
+    pictures, captions = [], []
+    for done, record in enumerate(records, 1):
+        panoptic = record.read()
+        photo = None if record.image is None else read_photo(record.image, panoptic.size)
+        pictures.append(_picture(photo, panoptic, categories, overlay=overlay))
+        captions.append(f"{record.image_id}: {record.name}\n{classes(panoptic, categories)}")
+        on_image(done, len(records))
+    height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    rows = math.ceil(len(pictures) / max(1, math.sqrt(len(pictures) * _ASPECT * height / width)))
+    return side_by_side(
+        [_widened(picture, width) for picture in pictures],
+        captions,
+        columns=math.ceil(len(pictures) / rows),
+        text=_LETTERS / width,
+    )
+
+
+def classes(panoptic: PanopticMap, categories: Categories) -> str:
+    """Name the largest classes of a map, with the number of their things."""
+    areas = np.zeros(len(categories), np.int64)
+    counts = [0] * len(categories)
+    for segment, area in zip(panoptic.segments, panoptic.areas().tolist(), strict=True):
+        areas[segment.label] += area
+        counts[segment.label] += segment.isthing and not segment.iscrowd
+    order = [label for label in np.argsort(-areas, kind="stable").tolist() if areas[label]]
+    names = [
+        f"{counts[label]} {short_name(categories[label])}"
+        if counts[label]
+        else short_name(categories[label])
+        for label in order[:_NAMED]
+    ]
+    more = [f"{len(order) - _NAMED} more"] if len(order) > _NAMED else []
+    return ", ".join([*names, *more]) or "void alone"
+
+
+def read_photo(path: Path, size: tuple[int, int]) -> Photo:
+    """Read the photo of a map.
+
+    Args:
+        path: The photo.
+        size: Height and width of the map.
+
+    Raises:
+        ValueError: If it can't be read, or has another size; the message names it.
+    """
+    photo = read_image(path)
+    if photo.shape[:2] != size:
+        raise ValueError(
+            f"{path}: has {photo.shape[0]} x {photo.shape[1]} pixels, but its map has "
+            f"{size[0]} x {size[1]}"
+        )
+    return photo
+
+
+def resized_ids(
+    ids: Integer[np.ndarray, "h w"], size: tuple[int, int]
+) -> Integer[np.ndarray, "_ _"]:
+    """Give a map another height and width by leaving pixels out or repeating them."""
+    rows, columns = (
+        np.arange(few) * many // few for few, many in zip(size, ids.shape, strict=True)
+    )
+    return ids[np.ix_(rows, columns)]
+
+
+def resized_photo(photo: Photo, size: tuple[int, int]) -> Photo:
+    """Give a photo another height and width; each pixel is the mean of what it covers."""
+    height, width = size
+    return np.array(Image.fromarray(photo).resize((width, height), Image.Resampling.BOX))
+
+
+def _picture(
+    photo: Photo | None, panoptic: PanopticMap, categories: Categories, *, overlay: bool
+) -> Photo:
+    size = _fitting(panoptic.size)
+    small = PanopticMap(resized_ids(panoptic.ids, size), panoptic.segments)
+    if photo is None:
+        return draw(np.full((*size, 3), _PAPER, np.uint8), small, categories)
+    canvas = resized_photo(photo, size)
+    truth = draw(canvas, small, categories)
+    if overlay:
+        return truth
+    gap = np.full((size[0], 6, 3), 255, np.uint8)
+    return np.concatenate([canvas, gap, truth], axis=1)
+
+
+def _fitting(size: tuple[int, int]) -> tuple[int, int]:
+    """Give the size of a picture of an image, pixel by pixel larger or else smaller."""
+    factor = _SIDE / max(size)
+    factor = math.floor(factor) if factor > 1 else factor
+    height, width = (max(1, round(factor * side)) for side in size)
+    return height, width
+
+
+def _widened(picture: Photo, width: int) -> Photo:
+    """Put a picture into the middle of white, so that a page does not enlarge narrow ones."""
+    wider = np.full((picture.shape[0], width, 3), 255, np.uint8)
+    left = (width - picture.shape[1]) // 2
+    wider[:, left : left + picture.shape[1]] = picture
+    return wider

@@ -1,0 +1,144 @@
+import json
+
+import pytest
+
+import factories
+from jsisnet.cli.app import run
+from jsisnet.cli.errors import STOPPED
+from jsisnet.datatools import convert
+from jsisnet.datatools.check.check import Files, check
+from jsisnet.formats import coco_source
+
+MAPPING = """
+vehicle: [car, bus]
+above: {members: [sky, tree], isthing: false}
+void: [person]
+"""
+
+BOMB = "&l0 [lol], " + ", ".join(f"&l{i + 1} [{f'*l{i}, ' * 9}]" for i in range(30))
+"""Nothing but a few lists, which would be endless if they were written out."""
+
+
+@pytest.fixture
+def merge(tiny, tmp_path):
+    """Join the classes of the tiny data set, by a mapping if one is given."""
+
+    def called(mapping, *more):
+        tokens = ["--annotations", tiny.annotations, "--out", tmp_path / "out", "--processes", 1]
+        if mapping is not None:
+            (tmp_path / "classes.yaml").write_text(mapping)
+            tokens += ["--mapping", tmp_path / "classes.yaml"]
+        return run(["data", "merge-classes", *map(str, (*tokens, *more))])
+
+    return called
+
+
+def test_a_mapping_makes_a_sound_data_set(merge, tiny, tmp_path, capsys):
+    assert merge(MAPPING) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "vehicle (things): car, bus",
+        "above (stuff): sky, tree",
+        "void: person",
+        f"{tmp_path}/out/panoptic.json lists 6 maps of 3 classes",
+    ]
+    made = tmp_path / "out/panoptic.json"
+    assert check(Files(images=tiny.images, annotations=made)).sound
+    assert [c.name for c in coco_source.panoptic(made).categories] == ["vehicle", "above", "road"]
+
+
+def test_a_joined_data_set_scores_100_against_itself(merge, tmp_path, capsys):
+    assert merge(MAPPING) == 0
+    made = str(tmp_path / "out/panoptic.json")
+
+    assert run(["score", made, made, "--json", str(tmp_path / "score.json")]) == 0
+
+    capsys.readouterr()
+    assert json.loads((tmp_path / "score.json").read_text())["all"]["pq"] == 100
+
+
+def test_supercategories_are_joined(merge, tmp_path, capsys):
+    assert merge(None, "--by", "supercategory") == 0
+
+    entries = json.loads((tmp_path / "out/panoptic.json").read_text())["categories"]
+    assert [(entry["id"], entry["name"]) for entry in entries] == [
+        *((1, "person"), (2, "vehicle"), (3, "outdoor"), (4, "ground"))
+    ]
+    assert [entry["supercategory"] for entry in entries] == [entry["name"] for entry in entries]
+    assert "lists 6 maps of 4 classes" in capsys.readouterr().out
+
+
+def test_only_drops_what_is_not_named(merge, tmp_path, capsys):
+    assert merge("way: [road]", "--only") == 0
+
+    (entry,) = json.loads((tmp_path / "out/panoptic.json").read_text())["categories"]
+    assert entry["name"] == "way"
+    assert "void: person, car, bus, sky, tree" in capsys.readouterr().out
+
+
+def test_other_formats_are_joined_too(tmp_path):
+    things = factories.tiny_instances(tmp_path / "things")
+    (tmp_path / "classes.yaml").write_text("vehicle: [car, bus]")
+    out = ["--mapping", str(tmp_path / "classes.yaml"), "--out", str(tmp_path / "out")]
+
+    source = ["--from", "coco-instances", "--annotations", str(things.annotations)]
+    assert run(["data", "merge-classes", *source, *out]) == 0
+
+    made = coco_source.panoptic(tmp_path / "out/panoptic.json")
+    assert [category.name for category in made.categories] == ["person", "vehicle"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "more", "reason"),
+    [
+        (None, (), "expected either --by supercategory or --mapping FILE"),
+        (MAPPING, ("--by", "supercategory"), "expected either --by supercategory or --mapping"),
+        (None, ("--by", "supercategory", "--only"), "--only means nothing without --mapping"),
+        (None, ("--mapping", "nowhere.yaml"), "nowhere.yaml: can't be read"),
+        ("a: [car", (), "classes.yaml: is not YAML"),
+        ("a: [car]\na: [bus]", (), "classes.yaml: 'a' is there twice"),
+        ("a: {members: [car], members: [bus]}", (), "classes.yaml: 'members' is there twice"),
+        ("a: &a [*a]", (), "classes.yaml: 'a': 'members' is [[["),
+        ("a: [" + BOMB + "]", (), "classes.yaml: 'a': 'members' is "),
+        ("a: 2001-01-01", (), "classes.yaml: 'a': 'members' is \"2001-01-01\", expected a list"),
+        ("a: {car: !!bool x}", (), "classes.yaml: is not YAML: a value does not fit its tag"),
+        ("a: !!timestamp x", (), "classes.yaml: is not YAML: a value does not fit its tag"),
+        ("? [a, b]\n: [car]", (), "classes.yaml: is not YAML"),
+        ("!!python/name:os.system {}", (), "classes.yaml: is not YAML"),
+        ("[car]", (), "expected the members of each new class, by its name"),
+        ("", (), "expected the members of each new class, by its name"),
+        ("a: " + "[" * 5000, (), "classes.yaml: is not YAML: nested too deeply"),
+        ("a: [carr]", (), "the nearest is 'car'"),
+        (MAPPING, ("--root", "x"), "--root means nothing to the format coco"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_nothing_is_written(
+    merge, tmp_path, capsys, mapping, more, reason
+):
+    assert merge(mapping, *more) == 1
+
+    told = capsys.readouterr().err
+    assert reason in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_same_mapping(merge, tmp_path, capsys, monkeypatch):
+    convert = convert.convert
+
+    def stopped(*args, **options):
+        def stop(done, _):
+            if done == 2:
+                raise KeyboardInterrupt
+
+        return convert(*args, **options | {"on_image": stop})
+
+    monkeypatch.setattr(convert, "convert", stopped)
+    assert merge(MAPPING) == STOPPED
+    assert "the same command goes on" in capsys.readouterr().err
+    monkeypatch.undo()
+
+    assert merge("vehicle: [car, bus]") == 1
+    assert "holds a part of some other work" in capsys.readouterr().err
+    assert merge(MAPPING) == 0
+    assert len(coco_source.panoptic(tmp_path / "out/panoptic.json").records) == 6

@@ -1,0 +1,174 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+import factories
+import networks
+from jsisnet.cli.app import run
+from jsisnet.inference import saved_model
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.saved_model import ModelConfig
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A network of one branch or both, on disk."""
+
+    def write(branches):
+        config = replace(networks.TINY, branches=branches)
+        settings = ModelConfig(size=(64, 96), network=config, merge=MergeConfig(min_stuff_area=0.0))
+        network = networks.network(config)
+        if network.instance is not None:
+            network.instance.roi.classify.weight.data *= 100
+        folder = tmp_path / branches
+        saved_model.write(folder, settings, factories.CATEGORIES, network.state_dict())
+        return str(folder)
+
+    return write
+
+
+def evaluated(tiny, tmp_path, *options):
+    """Run `evaluate`, and give what it wrote."""
+    json_file = tmp_path / "quality.json"
+    files = ("--images", str(tiny.images), "--annotations", str(tiny.annotations))
+    assert run(["evaluate", *files, "--json", str(json_file), *options]) == 0
+    return json.loads(json_file.read_text())
+
+
+PRECISION = {"mask_ap", "mask_ap50", "box_ap", "box_ap50", "instances"}
+"""What `evaluate` leaves out on demand."""
+
+ADDED = {"miou", "semantic", "rpn_recall", "mode", "images"} | PRECISION
+"""What `evaluate` measures besides panoptic quality."""
+
+
+def test_evaluate_gives_panoptic_quality_mean_iou_and_average_precision(
+    tiny, tmp_path, model, capsys
+):
+    result = evaluated(tiny, tmp_path, "--model", model("joint"))
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert set(result) == {"all", "things", "stuff", "classes"} | ADDED
+    assert ["mIoU", f"{result['miou']:.2f}"] in lines
+    for title, name in (("mask", "mask_ap"), ("box", "box_ap")):
+        assert [title, "AP", f"{result[name]:.2f}"] in lines
+        assert [title, "AP50", f"{result[name + '50']:.2f}"] in lines
+    car, road = (next(line for line in lines if line[:1] == [name]) for name in ("car", "road"))
+    assert car[-2:] == [
+        f"{result['semantic'][factories.CAR]['iou']:.2f}",
+        f"{result['instances'][factories.CAR]['mask_ap']:.2f}",
+    ]
+    assert road[-1] == "-"
+
+
+def test_average_precision_may_be_left_out(tiny, tmp_path, model, capsys):
+    result = evaluated(tiny, tmp_path, "--model", model("joint"), "--no-ap")
+
+    assert set(result) & ADDED == ADDED - PRECISION
+    assert "AP" not in capsys.readouterr().out
+
+
+def test_evaluate_gives_the_recall_of_the_proposals_by_number_and_size(
+    tiny, tmp_path, model, capsys
+):
+    result = evaluated(tiny, tmp_path, "--model", model("joint"))["rpn_recall"]
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    recalls = [f"{result['all'][name]:.2f}" for name in ("100", "300", "1000", "own")]
+    assert ["RPN", "mean", "recall,", "%", "100", "300", "1000", "own", "photos"] in lines
+    assert ["all", *recalls, "6"] in lines
+    assert ["large", "-", "-", "-", "-", "0"] in lines
+    own = networks.TINY.proposals.max_proposals
+    assert result["proposals"]["own"] == own
+    assert any(line[:3] == ["proposals", "a", "photo"] and line[-1] == f"{own}.0" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("branches", "missing"),
+    [("semantic", "mask_ap"), ("semantic", "rpn_recall"), ("instance", "miou")],
+)
+def test_what_a_network_has_no_branch_for_is_not_measured(tiny, tmp_path, model, branches, missing):
+    assert missing not in evaluated(tiny, tmp_path, "--model", model(branches))
+
+
+def test_instances_may_come_from_another_network(tiny, tmp_path, model):
+    semantic, instance = model("semantic"), model("instance")
+
+    both = evaluated(tiny, tmp_path, "--model", semantic, "--instances-from", instance)
+
+    assert both["semantic"] == evaluated(tiny, tmp_path, "--model", semantic)["semantic"]
+    assert both["instances"] == evaluated(tiny, tmp_path, "--model", instance)["instances"]
+
+
+def test_predict_takes_instances_from_another_network_too(tiny, tmp_path, model, capsys):
+    photo, out = str(tiny.images / "street0.jpg"), str(tmp_path / "maps")
+    pair = ("--model", model("semantic"), "--instances-from", model("instance"))
+
+    assert run(["predict", photo, *pair, "--out", out]) == 0
+
+    assert (tmp_path / "maps" / "predictions.json").is_file()
+    assert "stuff" in capsys.readouterr().out
+
+
+def test_networks_that_do_not_fit_end_in_one_sentence(tiny, tmp_path, model, capsys):
+    photo, out = str(tiny.images / "street0.jpg"), str(tmp_path / "maps")
+    pair = ("--model", model("instance"), "--instances-from", model("semantic"))
+
+    assert run(["predict", photo, *pair, "--out", out]) == 1
+
+    assert "the model has no semantic branch" in capsys.readouterr().err
+
+
+def test_a_truth_scores_full_marks_against_itself(tiny, tmp_path, capsys):
+    truth, quality = str(tiny.annotations), tmp_path / "new" / "quality.json"
+
+    assert run(["score", truth, truth, "--json", str(quality)]) == 0
+
+    written = json.loads(quality.read_text())
+    assert written["all"] == {"pq": 100, "sq": 100, "rq": 100, "n": 6}
+    assert written["classes"][1] == {
+        "name": "car",
+        "isthing": True,
+        "pq": 100,
+        "sq": 100,
+        "rq": 100,
+        "tp": 6,
+        "fp": 0,
+        "fn": 0,
+    }
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["All", "100.00", "100.00", "100.00", "6"] in table
+    assert ["car", "thing", "100.00", "100.00", "100.00", "6", "0", "0"] in table
+
+
+def test_a_class_that_no_image_has_gets_no_number(tiny, capsys):
+    content = json.loads(tiny.annotations.read_text())
+    content["annotations"] = content["annotations"][2:3]
+    tiny.annotations.write_text(json.dumps(content))
+
+    assert run(["score", *2 * [str(tiny.annotations)]]) == 0
+
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["bus", "thing", "-", "-", "-", "0", "0", "0"] in table
+
+
+def test_folders_of_pngs_may_be_named(tiny, tmp_path):
+    moved = tiny.pngs.rename(tmp_path / "elsewhere")
+    truth = str(tiny.annotations)
+
+    assert run(["score", truth, truth]) == 1
+    assert (
+        run(["score", truth, truth, "--truth-pngs", str(moved), "--prediction-pngs", str(moved)])
+        == 0
+    )
+
+
+def test_areas_that_differ_are_accepted_on_demand(tiny):
+    content = json.loads(tiny.annotations.read_text())
+    content["annotations"][0]["segments_info"][0]["area"] += 1
+    tiny.annotations.write_text(json.dumps(content))
+    truth = str(tiny.annotations)
+
+    assert run(["score", truth, truth]) == 1
+    assert run(["score", truth, truth, "--recount-areas"]) == 0

@@ -1,0 +1,297 @@
+import json
+import os
+import pickle
+import shutil
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import factories
+from factories import BUS, CAR, CATEGORIES, PERSON, SKY, panoptic_map, segment
+from jsisnet.datatools import convert
+from jsisnet.formats import (
+    cityscapes,
+    coco_source,
+    map_listing,
+    outlines,
+    semantic_and_instance,
+    targets,
+    two_channel,
+)
+from jsisnet.formats.records import Record, Source
+from jsisnet.formats.targets import CROWDS, EMPTY, SCORES
+
+JOURNAL = "unfinished.jsonl"
+
+
+def same(first, second):
+    """Tell whether maps differ in nothing but the order of segments."""
+    found = []
+    for panoptic in (first, second):
+        kinds = [(CATEGORIES[s.label].name, s.isthing, s.iscrowd) for s in panoptic.segments]
+        found.append(dict(enumerate(kinds, 1)) | {0: None})
+    pairs = np.unique(np.stack([first.ids.ravel(), second.ids.ravel()]), axis=1).T.tolist()
+    return (
+        len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+        and len(first.segments) == len(second.segments)
+        and all(found[0][a] == found[1][b] for a, b in pairs)
+    )
+
+
+def record(panoptic, number=1, name=None):
+    return Record(
+        image_id=number,
+        name=name or f"{number}.jpg",
+        image=None,
+        size=None,
+        read=partial(type(panoptic), panoptic.ids, panoptic.segments),
+    )
+
+
+def source(*records):
+    return Source(categories=CATEGORIES, records=records)
+
+
+STREETS = source(*(record(factories.tiny_map(i), i) for i in range(6)))
+
+
+def crowded():
+    """Draw more things of a class than 8 bits can count, crowds of two classes, stuff and void."""
+    things = [segment(CAR)] * 300
+    crowds = [segment(CAR, iscrowd=True), segment(BUS, iscrowd=True)]
+    segments = (*things, *crowds, segment(SKY))
+    return panoptic_map([[0, *range(1, len(segments) + 1), 0, 1]], *segments)
+
+
+def zipped(folder):
+    """Give an archive of what is below a folder."""
+    return Path(shutil.make_archive(str(folder), "zip", folder))
+
+
+def reopened(kind, folder, packed=lambda folder: folder):
+    """Open what was written; `packed` gives what to read in the place of a folder."""
+    if kind == "coco":
+        return coco_source.panoptic(folder / "panoptic.json")
+    listing = map_listing.read(folder / "index.json")
+    match kind:
+        case "coco-instances":
+            file, semantic = folder / "instances.json", packed(folder / "semantic")
+            return outlines.source(file, listing, semantic=semantic)
+        case "two-channel":
+            return two_channel.source(packed(folder / "maps"), listing)
+        case "cityscapes":
+            return cityscapes.source(packed(folder), "all", listing=listing)
+    maps = packed(folder / "semantic"), packed(folder / "instances")
+    return semantic_and_instance.source(*maps, listing)
+
+
+TARGETS = {
+    "coco": targets.coco_target,
+    "coco-instances": outlines.target,
+    "two-channel": two_channel.target,
+    "semantic-and-instance": semantic_and_instance.target,
+    "cityscapes": cityscapes.target,
+}
+
+
+def held(kind, panoptic):
+    """Give what a format can hold of a map."""
+    if kind != "two-channel":
+        return panoptic
+    ids = panoptic.ids.copy()
+    for number, found in enumerate(panoptic.segments, 1):
+        if found.iscrowd:
+            ids[ids == number] = 0
+    return type(panoptic).compact(ids, panoptic.segments)
+
+
+@pytest.mark.parametrize(
+    ("kind", "packed"),
+    [
+        *((kind, lambda folder: folder) for kind in TARGETS),
+        *((kind, zipped) for kind in TARGETS if kind != "coco"),
+    ],
+)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_round_trip_from_coco_and_back_loses_nothing_that_the_format_can_hold(
+    kind, packed, processes, tmp_path
+):
+    first, middle, last = tmp_path / "first", tmp_path / "middle", tmp_path / "last"
+    truth = source(*STREETS.records, record(crowded(), 6))
+    convert.convert(truth, targets.coco_target(first, CATEGORIES))
+    before = reopened("coco", first)
+
+    lost = convert.convert(before, TARGETS[kind](middle, before.categories), processes=processes)
+    between = reopened(kind, middle, packed)
+    lost_again = convert.convert(between, targets.coco_target(last, between.categories))
+
+    after = reopened("coco", last)
+    assert [(c.name, c.isthing) for c in after.categories] == [
+        (c.name, c.isthing) for c in CATEGORIES
+    ]
+    assert (lost, lost_again) == ({CROWDS: 3} if kind == "two-channel" else {}, {})
+    for there, back in zip(truth.records, after.records, strict=True):
+        assert (back.image_id, back.name) == (there.image_id, there.name)
+        assert same(held(kind, there.read()), back.read())
+    assert not (middle / JOURNAL).exists()
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_records_and_targets_can_be_sent_to_other_processes(kind, tmp_path):
+    target = pickle.loads(pickle.dumps(TARGETS[kind](tmp_path, CATEGORIES)))
+    convert.convert(STREETS, target)
+
+    record = reopened(kind, tmp_path).records[0]
+
+    assert same(pickle.loads(pickle.dumps(record)).read(), record.read())
+
+
+def test_ids_that_fit_into_pixels_are_kept_and_others_are_counted_from_1(tmp_path):
+    assert two_channel.target(tmp_path, CATEGORIES).categories == CATEGORIES
+    ids = [c.id for c in cityscapes.target(tmp_path, CATEGORIES).categories]
+    assert ids == [1, 2, 3, 4, 5, 6]
+
+
+def test_coco_files_hold_scores_and_crowds_but_no_empty_segments(tmp_path):
+    kinds = (segment(CAR, score=0.5), segment(SKY), segment(PERSON, iscrowd=True))
+    panoptic = panoptic_map([[1, 3]], *kinds)
+
+    lost = convert.convert(source(record(panoptic)), TARGETS["coco"](tmp_path, CATEGORIES))
+
+    assert lost == {EMPTY: 1}
+    after = reopened("coco", tmp_path).records[0].read()
+    assert after.segments == (kinds[0], kinds[2])
+
+
+def test_what_is_lost_is_summed_over_images(tmp_path):
+    panoptic = panoptic_map([[1, 2]], segment(CAR, score=0.5), segment(CAR, iscrowd=True))
+    images = source(record(panoptic, 1), record(panoptic, 2))
+
+    lost = convert.convert(images, two_channel.target(tmp_path, CATEGORIES))
+
+    assert lost == {CROWDS: 2, SCORES: 2}
+
+
+@dataclass
+class Stopping:
+    """A target that fails at a map, as a full disk would."""
+
+    inner: targets.CocoTarget
+    at: str
+    written: list[str] = field(default_factory=list)
+    index = "panoptic.json"
+    instances = None
+
+    @property
+    def folder(self):
+        return self.inner.folder
+
+    @property
+    def categories(self):
+        return self.inner.categories
+
+    def write(self, panoptic, stem):
+        if stem == self.at:
+            raise OSError(28, "No space left on device")
+        self.written.append(stem)
+        return self.inner.write(panoptic, stem)
+
+
+def test_a_conversion_that_broke_off_goes_on_and_gives_the_same(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    convert.convert(STREETS, Stopping(TARGETS["coco"](whole, CATEGORIES), at=""))
+    with pytest.raises(OSError, match="No space"):
+        convert.convert(STREETS, Stopping(TARGETS["coco"](parts, CATEGORIES), at="3"))
+    assert not (parts / "panoptic.json").exists()
+    with (parts / JOURNAL).open("a") as file:
+        file.write('{"image": {"id": 3')  # the process was killed while it wrote this
+    (parts / "panoptic" / f".3.png.{os.getpid()}.part").write_text("half a map")
+
+    rest = Stopping(TARGETS["coco"](parts, CATEGORIES), at="")
+    told = []
+    convert.convert(STREETS, rest, on_image=lambda *numbers: told.append(numbers))
+
+    assert rest.written == ["3", "4", "5"]
+    assert told == [(3, 6), (4, 6), (5, 6), (6, 6)]
+    first, second = (
+        {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        for folder in (whole, parts)
+    )
+    assert first == second
+
+
+def test_parts_of_two_conversions_are_not_mixed(tmp_path):
+    stopping = Stopping(TARGETS["coco"](tmp_path, CATEGORIES), at="1")
+    with pytest.raises(OSError, match="No space"):
+        convert.convert(STREETS, stopping)
+
+    with pytest.raises(ValueError, match="holds a part of some other work"):
+        convert.convert(source(*STREETS.records[:3]), stopping)
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "panoptic.json").write_text("precious")
+
+    with pytest.raises(ValueError, match="holds other files already; expected a new folder"):
+        convert.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES))
+
+    assert (tmp_path / "panoptic.json").read_text() == "precious"
+
+
+def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path):
+    (tmp_path / "out").write_text("precious")
+
+    with pytest.raises(ValueError, match="out: is a file; expected a new folder"):
+        convert.convert(STREETS, TARGETS["coco"](tmp_path / "out", CATEGORIES))
+
+    assert (tmp_path / "out").read_text() == "precious"
+
+
+def test_a_second_conversion_at_once_is_refused_and_does_the_first_no_harm(tmp_path):
+    def again(done, _):
+        if done == 1:
+            (tmp_path / "panoptic" / ".b.png.1.part").touch()
+            with pytest.raises(ValueError, match="another command is writing to it"):
+                convert.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES))
+            assert (tmp_path / "panoptic" / ".b.png.1.part").is_file()
+
+    convert.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES), on_image=again)
+
+    assert len(coco_source.panoptic(tmp_path / "panoptic.json").records) == len(STREETS.records)
+
+
+ONE = panoptic_map([[1]], segment(CAR))
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        (
+            [record(ONE, 1, "a.jpg"), record(ONE, 2, "a.png")],
+            "images 1 and 2 would share a map: their photos are a.jpg and a.png",
+        ),
+        ([record(ONE, 1, "a.jpg"), record(ONE, 1, "b.jpg")], "image 1 is there twice"),
+    ],
+)
+def test_two_images_with_one_name_or_id_are_refused(records, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        convert.convert(source(*records), TARGETS["coco"](tmp_path / "out", CATEGORIES))
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_without_images_gives_empty_lists(tmp_path):
+    convert.convert(source(), TARGETS["coco"](tmp_path, CATEGORIES))
+
+    content = json.loads(Path(tmp_path / "panoptic.json").read_text())
+    assert (content["images"], content["annotations"]) == ([], [])
+
+
+def test_a_map_of_another_size_than_stated_is_refused(tmp_path):
+    stated = Record(image_id=4, name="a.jpg", image=None, size=(2, 2), read=record(ONE).read)
+
+    with pytest.raises(ValueError, match="image 4: its map is 1x1 pixels, expected 2x2"):
+        convert.convert(source(stated), TARGETS["coco"](tmp_path, CATEGORIES))

@@ -1,0 +1,237 @@
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+import factories
+from jsisnet.datatools.check.check import Files as Checked
+from jsisnet.datatools.check.check import check
+from jsisnet.datatools.split import Files, Way, split
+from jsisnet.formats import coco_source
+from jsisnet.splitting.shares import parsed
+
+WAY = Way(shares=parsed(["train=4", "val=2"]))
+
+
+@pytest.fixture
+def files(tiny):
+    return Files(annotations=tiny.annotations)
+
+
+def change(path, edit):
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def listed(path):
+    return json.loads(path.read_text())
+
+
+def names(path):
+    return [image["file_name"] for image in listed(path)["images"]]
+
+
+def stop(done, _):
+    if done == 3:
+        raise KeyboardInterrupt
+
+
+def test_every_image_is_in_one_part(files, tiny, tmp_path):
+    result = split(files, tmp_path / "out", WAY)
+
+    train, val = (names(tmp_path / f"out/{part}.json") for part in ("train", "val"))
+    assert [(part.name, part.images) for part in result.parts] == [("train", 4), ("val", 2)]
+    assert (len(train), len(val)) == (4, 2)
+    assert sorted(train + val) == names(tiny.annotations)
+
+
+def test_a_part_is_a_sound_data_set_with_the_same_maps(files, tiny, tmp_path):
+    split(files, tmp_path / "out", WAY)
+
+    whole = {r.image_id: r for r in coco_source.panoptic(tiny.annotations).records}
+    for part in ("train", "val"):
+        path = tmp_path / f"out/{part}.json"
+        assert check(Checked(images=tiny.images, annotations=path)).sound
+        for record in coco_source.panoptic(path).records:
+            assert (record.read().ids == whole[record.image_id].read().ids).all()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("train", "train.json", "val", "val.json")
+    ]
+
+
+def test_maps_are_links_and_copies_where_links_are_impossible(files, tiny, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError
+
+    split(files, tmp_path / "links", WAY)
+    monkeypatch.setattr(os, "link", refuse)
+    split(files, tmp_path / "copies", WAY)
+
+    for link in (tmp_path / "links").rglob("*.png"):
+        copy = tmp_path / "copies" / link.relative_to(tmp_path / "links")
+        assert link.samefile(tiny.pngs / link.name)
+        assert not copy.samefile(link)
+        assert copy.read_bytes() == link.read_bytes()
+
+
+def test_a_link_to_a_map_elsewhere_becomes_the_map(files, tiny, tmp_path):
+    (tiny.pngs / "map1.png").rename(tmp_path / "elsewhere.png")
+    (tiny.pngs / "map1.png").symlink_to(tmp_path / "elsewhere.png")
+
+    split(files, tmp_path / "out", WAY)
+
+    (made,) = (tmp_path / "out").rglob("map1.png")
+    assert not made.is_symlink()
+    assert made.read_bytes() == (tmp_path / "elsewhere.png").read_bytes()
+
+
+def test_unknown_fields_are_kept(files, tiny, tmp_path):
+    def add(content):
+        content["info"] = {"year": 2031, "ratio": 0.10}
+        for name in ("images", "annotations", "categories"):
+            for entry in content[name]:
+                entry["note"] = "é"
+
+    change(tiny.annotations, add)
+
+    split(files, tmp_path / "out", WAY)
+
+    content = listed(tmp_path / "out/val.json")
+    assert content["info"] == {"year": 2031, "ratio": 0.10}
+    assert content["categories"] == listed(tiny.annotations)["categories"]
+    assert {entry["note"] for entry in content["images"] + content["annotations"]} == {"é"}
+
+
+def test_images_of_a_group_stay_together(files, tiny, tmp_path):
+    def rename(content):
+        for i, image in enumerate(content["images"]):
+            image["file_name"] = f"{'abc'[i // 2]}_{i}.jpg"
+
+    change(tiny.annotations, rename)
+
+    result = split(files, tmp_path / "out", replace(WAY, group=r"(.*)_\d+\.jpg"))
+
+    train, val = (
+        {name[0] for name in names(tmp_path / f"out/{part}.json")} for part in ("train", "val")
+    )
+    assert result.groups == 3
+    assert (len(train), len(val), len(train | val)) == (2, 1, 3)
+
+
+def test_an_image_whose_name_fits_no_group_is_alone(files, tmp_path):
+    assert split(files, tmp_path / "out", replace(WAY, group=r"street([01])\..*")).groups == 6
+
+
+def test_missing_classes_are_told(files, tiny, tmp_path):
+    def add(content):
+        content["categories"].append({"id": 77, "name": "dog", "isthing": 1})
+
+    change(tiny.annotations, add)
+
+    result = split(files, tmp_path / "out", Way(shares=parsed(["a=1", "b=rest"])))
+
+    (alone,) = listed(tmp_path / "out/a.json")["annotations"]
+    seen = {info["category_id"] for info in alone["segments_info"]}
+    expected = [c["name"] for c in factories.category_entries() if c["id"] not in seen]
+    assert list(result.parts[0].missing) == expected
+    assert result.unseen == ("dog",)
+
+
+def test_an_image_without_annotation_has_a_part_too(files, tiny, tmp_path):
+    change(tiny.annotations, lambda content: content["annotations"].clear())
+
+    result = split(files, tmp_path / "out", WAY)
+
+    assert [(part.images, part.annotations) for part in result.parts] == [(4, 0), (2, 0)]
+    assert (tmp_path / "out/val").is_dir()
+
+
+def test_instances_stay_with_their_images(tmp_path):
+    things = factories.tiny_instances(tmp_path / "things")
+    files = Files(annotations=things.annotations, kind="coco-instances")
+
+    split(files, tmp_path / "out", Way(shares=parsed(["a=0.5", "b=0.5"])))
+
+    parts = [listed(tmp_path / f"out/{part}.json") for part in "ab"]
+    for part in parts:
+        own = {image["id"] for image in part["images"]}
+        assert {one["image_id"] for one in part["annotations"]} == own
+    counts = [len(part["annotations"]) for part in parts]
+    assert sum(counts) == len(listed(things.annotations)["annotations"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "b.json"]
+
+
+def test_a_run_that_was_stopped_goes_on(files, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        split(files, tmp_path / "out", WAY, on_map=stop)
+    assert not list((tmp_path / "out").glob("*.json"))
+
+    with pytest.raises(ValueError, match="holds a part of some other work"):
+        split(files, tmp_path / "out", replace(WAY, seed=1))
+    split(files, tmp_path / "out", WAY)
+    split(files, tmp_path / "whole", WAY)
+
+    first, second = (
+        {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        for folder in (tmp_path / "out", tmp_path / "whole")
+    )
+    assert first == second
+
+
+def test_a_folder_with_other_files_is_refused(files, tmp_path):
+    split(files, tmp_path / "out", WAY)
+
+    with pytest.raises(ValueError, match="holds other files already"):
+        split(files, tmp_path / "out", WAY)
+
+
+def _nothing(content):
+    content["images"].clear()
+    content["annotations"].clear()
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (_nothing, "lists no images"),
+        (lambda c: c.pop("images"), "has no 'images'"),
+        (lambda c: c["images"].append({}), r"images\[6\]: has no 'id'"),
+        (lambda c: c["images"].append(c["images"][0]), "image 100: is listed twice"),
+        (lambda c: c["annotations"].append(c["annotations"][0]), "image 100: is annotated twice"),
+        (lambda c: c["annotations"][0].update(image_id=5), "image 5: is annotated, but not listed"),
+        (lambda c: c["annotations"][1].update(file_name="../x.png"), "inside its folder"),
+        (lambda c: c["annotations"][1].update(file_name="x.png"), "x.png does not exist"),
+        (lambda c: c["categories"].pop(0), "'category_id' is 1, expected one of the 5"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(files, tiny, tmp_path, edit, reason):
+    change(tiny.annotations, edit)
+
+    with pytest.raises(ValueError, match=reason):
+        split(files, tmp_path / "out", WAY)
+
+
+@pytest.mark.parametrize(
+    ("group", "reason"),
+    [
+        ("(", "is no regular expression"),
+        ("street.*", "has no brackets"),
+        ("(x).*", "fits no photo; one is 'street0.jpg'"),
+        ("(street).*", "2 parts can't be made of 1 images or groups"),
+    ],
+)
+def test_a_group_that_can_not_be_is_refused(files, tmp_path, group, reason):
+    with pytest.raises(ValueError, match=reason):
+        split(files, tmp_path / "out", replace(WAY, group=group))
+
+
+def test_maps_may_lie_elsewhere(files, tiny, tmp_path):
+    tiny.pngs.rename(tmp_path / "maps")
+
+    with pytest.raises(ValueError, match="the folder of its PNGs"):
+        split(files, tmp_path / "out", WAY)
+    split(replace(files, pngs=tmp_path / "maps"), tmp_path / "out", WAY)
+
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 6

@@ -1,0 +1,148 @@
+import json
+
+import numpy as np
+import pytest
+
+import factories
+from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, TREE
+from jsisnet.categories import Categories
+from jsisnet.datatools.statistics import statistics
+from jsisnet.formats import coco_source
+from jsisnet.formats.records import Record, Source
+
+
+def counted(*maps, categories=CATEGORIES, **more):
+    """Count maps that are written out."""
+    records = [
+        Record(image_id=i, name=f"{i}.jpg", image=None, size=None, read=lambda m=panoptic: m)
+        for i, panoptic in enumerate(maps)
+    ]
+    return statistics(Source(categories=categories, records=tuple(records)), **more)
+
+
+STREET = factories.panoptic_map(
+    [[1, 1, 1, 1], [2, 2, 3, 0]],
+    factories.segment(SKY),
+    factories.segment(CAR),
+    factories.segment(CAR),
+)
+CROWDED = factories.panoptic_map(
+    [[1, 1, 2, 2]], factories.segment(PERSON, iscrowd=True), factories.segment(SKY)
+)
+
+
+def square(label, side):
+    """Give a thing of so many pixels along its sides, alone in its image."""
+    return factories.panoptic_map(np.ones((side, side), int).tolist(), factories.segment(label))
+
+
+def test_images_segments_and_pixels_of_a_class_are_counted():
+    sky, car = (counted(STREET, CROWDED).classes()[label] for label in (SKY, CAR))
+
+    assert (sky.images, sky.segments, sky.crowds, sky.pixels) == (2, 2, 0, 6)
+    assert (car.images, car.segments, car.crowds, car.pixels) == (1, 2, 0, 3)
+    assert (sky.median_area, car.median_area) == (3.0, 1.5)
+    assert (sky.median_share, car.median_share) == (0.5, 1.5 / 8)
+
+
+def test_a_crowd_is_no_segment_but_its_pixels_count():
+    found = counted(STREET, CROWDED)
+    person = found.classes()[PERSON]
+
+    assert (person.images, person.segments, person.crowds, person.pixels) == (1, 0, 1, 2)
+    assert (person.sizes, person.median_area, person.median_share) == ((0, 0, 0), None, None)
+    assert found.per_image(found.things).tolist() == [2, 0]
+
+
+def test_void_is_the_part_of_the_pixels_without_a_segment():
+    assert counted(STREET).void == 1 / 8
+    assert counted(STREET, CROWDED).void == pytest.approx(1 / 12)
+
+
+@pytest.mark.parametrize(
+    ("side", "sizes"), [(31, (1, 0, 0)), (32, (0, 1, 0)), (95, (0, 1, 0)), (96, (0, 0, 1))]
+)
+def test_things_are_small_below_32_and_large_from_96_pixels_squared(side, sizes):
+    assert counted(square(BUS, side)).classes()[BUS].sizes == sizes
+
+
+def test_the_summary_tells_everything_as_json_would():
+    summary = counted(STREET, CROWDED, square(BUS, 40)).summary()
+
+    assert json.loads(json.dumps(summary)) == summary
+    assert (summary["images"], summary["segments"], summary["things"]) == (3, 5, 3)
+    assert (summary["crowds"], summary["images_without_things"]) == (1, 0)
+    assert summary["height"] == {"lowest": 1, "median": 2.0, "mean": 43 / 3, "highest": 40}
+    assert summary["things_per_image"] == {
+        "lowest": 0,
+        "median": 1.0,
+        "mean": 1.0,
+        "highest": 2,
+    }
+    assert summary["thing_sizes"] == {"small": 2, "medium": 1, "large": 0}
+    assert summary["never_seen"] == ["road", "tree"]
+
+
+def test_a_class_is_described_by_its_id_and_name():
+    row = counted(STREET).summary()["classes"][CAR]
+
+    assert row == {
+        "id": 3,
+        "name": "car",
+        "isthing": True,
+        "images": 1,
+        "segments": 2,
+        "crowds": 0,
+        "pixels": 3,
+        "share": 3 / 8,
+        "small": 2,
+        "medium": 0,
+        "large": 0,
+        "median_area": 1.5,
+        "median_share": 1.5 / 8,
+    }
+
+
+def test_a_data_set_without_images_has_numbers_too():
+    summary = counted().summary()
+
+    assert (summary["images"], summary["segments"], summary["void"]) == (0, 0, None)
+    assert set(summary["height"].values()) == {None}
+    assert len(summary["never_seen"]) == len(CATEGORIES)
+
+
+def test_a_data_set_without_classes_is_void():
+    found = counted(factories.panoptic_map([[0, 0]]), categories=Categories(()))
+
+    assert (found.void, found.classes()) == (1.0, ())
+    assert found.summary()["images_without_things"] == 1
+
+
+def test_a_data_set_of_stuff_alone_has_no_things():
+    found = counted(factories.panoptic_map([[1]], factories.segment(ROAD)))
+
+    assert found.things.tolist() == [False]
+    assert found.summary()["thing_sizes"] == {"small": 0, "medium": 0, "large": 0}
+
+
+def test_shared_work_gives_the_same_and_tells_how_far_it_is(tiny):
+    source = coco_source.panoptic(tiny.annotations)
+    told = []
+
+    shared = statistics(source, processes=2, on_image=lambda *numbers: told.append(numbers))
+
+    assert shared.summary() == statistics(source).summary()
+    assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_the_segments_say_which_image_and_which_place_they_are_from(tiny):
+    found = statistics(coco_source.panoptic(tiny.annotations))
+
+    trees = found.segments.labels == TREE
+    assert found.segments.images[trees].tolist() == [1, 3, 5]
+    assert all(
+        factories.tiny_map(image).segments[number].label == TREE
+        for image, number in zip(
+            found.segments.images[trees], found.segments.numbers[trees], strict=True
+        )
+    )

@@ -1,0 +1,401 @@
+import json
+import stat
+import zipfile
+from pathlib import Path
+from zipfile import ZipFile, ZipInfo
+
+import pytest
+from PIL import Image
+
+import factories
+from factories import CAR, CATEGORIES, SKY, panoptic_map, segment
+from jsisnet.datatools import submission
+from jsisnet.datatools.submission_check import check
+from jsisnet.formats import coco, image_list
+from jsisnet.formats.submission_rules import MAX_EXAMPLES, Rule
+
+TITLE = "panoptic_val_mine_results"
+SIZES = {7: (2, 3), "eight": (1, 4)}
+MAPS = {
+    7: panoptic_map([[1, 1, 1], [2, 3, 0]], segment(SKY), segment(CAR), segment(CAR)),
+    "eight": panoptic_map([[0, 0, 0, 0]]),
+}
+SEGMENTS = [{"id": 1, "category_id": 92}, {"id": 2, "category_id": 3}, {"id": 3, "category_id": 3}]
+
+
+@pytest.fixture
+def wanted(tmp_path):
+    """A list of one image with a number and one with a text as its id."""
+    images = [
+        {"id": number, "file_name": f"{number}.jpg", "height": height, "width": width}
+        for number, (height, width) in SIZES.items()
+    ]
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"images": images, "categories": factories.category_entries()}))
+    return image_list.read(path)
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    """Predictions in files, as `predict` writes them."""
+    with coco.writing(tmp_path / "mine.json", CATEGORIES) as writer:
+        for number, panoptic in MAPS.items():
+            writer.add(panoptic, image_id=number, image_name=f"{number}.jpg")
+    return coco.read_annotations(tmp_path / "mine.json", predicted=True)
+
+
+@pytest.fixture
+def archive(tmp_path, predictions, wanted):
+    """An archive without fault."""
+    path = tmp_path / f"{TITLE}.zip"
+    submission.write(path, predictions.annotations, tmp_path / "mine", wanted)
+    return path
+
+
+def altered(archive, files):
+    """Write an archive anew with other files in it, or without some."""
+    with ZipFile(archive) as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    with ZipFile(archive, "w") as file:
+        for name, content in (contents | files).items():
+            if content is not None:
+                file.writestr(name, content)
+    return archive
+
+
+def with_json(archive, *keys, **values):
+    """Write an archive anew with other values in the JSON file's entry that the keys lead to."""
+    with ZipFile(archive) as file:
+        content = json.loads(file.read(f"{TITLE}.json"))
+    target = content
+    for key in keys:
+        target = target[key]
+    target.update(values)
+    return altered(archive, {f"{TITLE}.json": json.dumps(content)})
+
+
+def found(archive, wanted):
+    return {fault.rule: fault.examples for fault in check(archive, wanted)}
+
+
+def png(tmp_path, panoptic, mode="RGB"):
+    """Give the bytes of a map's PNG, in some mode."""
+    path = tmp_path / "other.png"
+    coco.write_png(panoptic, path)
+    with Image.open(path) as image:
+        image.convert(mode).save(path)
+    return path.read_bytes()
+
+
+def test_an_archive_holds_one_json_file_and_the_folder_of_its_pngs(archive):
+    with ZipFile(archive) as file:
+        kinds = {entry.filename: entry.compress_type for entry in file.infolist()}
+        content = json.loads(file.read(f"{TITLE}.json"))
+
+    assert kinds == {
+        f"{TITLE}.json": zipfile.ZIP_DEFLATED,
+        f"{TITLE}/7.png": zipfile.ZIP_STORED,
+        f"{TITLE}/eight.png": zipfile.ZIP_STORED,
+    }
+    assert content == {
+        "annotations": [
+            {"image_id": 7, "file_name": "7.png", "segments_info": SEGMENTS},
+            {"image_id": "eight", "file_name": "eight.png", "segments_info": []},
+        ]
+    }
+
+
+def test_what_is_unpacked_are_the_maps_that_were_packed(archive, tmp_path):
+    with ZipFile(archive) as file:
+        file.extractall(tmp_path / "unpacked")
+
+    unpacked = coco.read_annotations(
+        tmp_path / "unpacked" / f"{TITLE}.json", categories=CATEGORIES, predicted=True
+    )
+
+    for annotation in unpacked.annotations:
+        panoptic = coco.read_png(annotation, CATEGORIES)
+        assert panoptic.ids.tolist() == MAPS[annotation.image_id].ids.tolist()
+        assert panoptic.segments == MAPS[annotation.image_id].segments
+    assert stat.S_IMODE((tmp_path / "unpacked" / f"{TITLE}.json").stat().st_mode) & stat.S_IRUSR
+
+
+def test_the_same_maps_give_the_same_archive(archive, tmp_path, predictions, wanted):
+    again = tmp_path / "again" / archive.name
+    submission.write(again, predictions.annotations, tmp_path / "mine", wanted)
+
+    assert again.read_bytes() == archive.read_bytes()
+
+
+def test_an_archive_with_faults_does_not_appear(tmp_path, predictions, wanted):
+    path = tmp_path / "out" / f"{TITLE}.zip"
+
+    with pytest.raises(submission.FaultyArchiveError) as raised:
+        submission.write(path, predictions.annotations[:1], tmp_path / "mine", wanted)
+
+    assert [fault.rule for fault in raised.value.faults] == [Rule.IMAGES]
+    assert list(path.parent.iterdir()) == []
+
+
+def test_names_follow_from_split_and_method():
+    assert submission.title("test-dev2017", "jsisnet") == "panoptic_test-dev2017_jsisnet_results"
+
+
+@pytest.mark.parametrize("part", ["", "a/b", "..", "a b", "-x"])
+def test_names_with_other_characters_are_refused(part):
+    with pytest.raises(ValueError, match="becomes part of a name"):
+        submission.title("val2017", part)
+
+
+def test_an_archive_without_fault_has_none(archive, wanted):
+    told = []
+
+    assert check(archive, wanted, on_image=lambda *numbers: told.append(numbers)) == ()
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_folders_may_be_listed_and_everything_may_be_deflated(archive, wanted):
+    with ZipFile(archive) as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    with ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.mkdir(TITLE)
+        for name, content in contents.items():
+            file.writestr(name, content)
+
+    assert check(archive, wanted) == ()
+
+
+def test_what_is_no_zip_is_told(tmp_path, wanted):
+    path = tmp_path / "mine.zip"
+    path.write_bytes(b"no zip")
+
+    assert found(path, wanted) == {Rule.ZIP: ("it can't be read (File is not a zip file)",)}
+
+
+def test_an_archive_that_is_cut_off_is_told(archive, wanted):
+    archive.write_bytes(archive.read_bytes()[:-30])
+
+    assert list(found(archive, wanted)) == [Rule.ZIP]
+
+
+def test_a_damaged_file_is_told_and_the_others_are_checked(archive, wanted):
+    content = archive.read_bytes()
+    place = content.index(b"IHDR")
+    archive.write_bytes(content[:place] + b"????" + content[place + 4 :])
+
+    (example,) = found(archive, wanted)[Rule.ZIP]
+    assert example.startswith("image 7: its PNG can't be read (Bad CRC-32")
+
+
+def test_a_json_file_with_a_password_is_told(archive, wanted):
+    content = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(signature) + offset] |= 1
+    archive.write_bytes(content)
+
+    (example,) = found(archive, wanted)[Rule.ZIP]
+    assert example.startswith("the JSON file can't be read (")
+    assert "encrypted" in example
+
+
+@pytest.mark.parametrize("name", ["../7.png", "/etc/passwd", "C:\\7.png", f"{TITLE}/../../x.png"])
+def test_paths_that_escape_are_told(archive, wanted, name):
+    altered(archive, {name: b""})
+
+    assert found(archive, wanted) == {Rule.PATHS: (f"{name!r} is no file inside the archive",)}
+
+
+def test_links_are_told(archive, wanted):
+    link = ZipInfo(f"{TITLE}/9.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with ZipFile(archive, "a") as file:
+        file.writestr(link, "/etc/passwd")
+
+    assert list(found(archive, wanted)) == [Rule.PATHS]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_files_that_are_there_twice_are_told(archive, wanted):
+    with ZipFile(archive, "a") as file:
+        file.writestr(f"{TITLE}/7.png", b"")
+
+    assert found(archive, wanted) == {Rule.PATHS: (f"'{TITLE}/7.png' is there twice",)}
+
+
+def test_a_folder_around_it_all_is_told(archive, wanted):
+    with ZipFile(archive) as file:
+        contents = {f"outer/{name}": file.read(name) for name in file.namelist()}
+    with ZipFile(archive, "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+
+    assert found(archive, wanted) == {
+        Rule.LAYOUT: ("expected one JSON file outside any folder, found none",)
+    }
+
+
+def test_two_json_files_are_told(archive, wanted):
+    altered(archive, {"other.json": b"{}"})
+
+    (example,) = found(archive, wanted)[Rule.LAYOUT]
+    assert example.endswith(f"found '{TITLE}.json', 'other.json'")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "elsewhere/9.png", f"{TITLE}/9.jpg"])
+def test_other_files_are_told(archive, wanted, name):
+    altered(archive, {name: b""})
+
+    assert found(archive, wanted) == {Rule.LAYOUT: (f"{name!r} is no PNG in the folder '{TITLE}'",)}
+
+
+def test_another_name_is_told(archive, wanted):
+    with ZipFile(archive) as file:
+        contents = {name.replace(TITLE, "mine"): file.read(name) for name in file.namelist()}
+    with ZipFile(archive, "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+
+    (example,) = found(archive, wanted)[Rule.NAMES]
+    assert example.startswith("the JSON file is called 'mine.json', expected panoptic_SPLIT_")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b'{"annotations": [', "Expecting value"),
+        (b'{"annotations": [NaN]}', "holds NaN"),
+        (b'{"annotations": [{"score": 1e999}]}', "holds 1e999"),
+        (b'{"annotations": [], "annotations": []}', "a key occurs twice"),
+        (b'{"annotations": []} {}', "Extra data"),
+        (b'\xef\xbb\xbf{"annotations": []}', "BOM"),
+        (b'{"annotations": ["\xff"]}', "can't decode byte"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "expected an object"),
+        (b"{}", "has no 'annotations'"),
+        (b'{"annotations": {}}', "expected a list"),
+    ],
+)
+def test_a_json_file_that_not_every_parser_reads_is_told(archive, wanted, text, reason):
+    altered(archive, {f"{TITLE}.json": text})
+
+    (example,) = found(archive, wanted)[Rule.JSON]
+    assert example.startswith("the JSON file: ")
+    assert reason in example
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"image_id": 7.5}, "annotations[0]: 'image_id' is 7.5"),
+        ({"file_name": 7}, "annotations[0]: 'file_name' is 7"),
+        ({"segments_info": {}}, "annotations[0]: 'segments_info' is {}"),
+        ({"segments_info": [{"id": 1}]}, "annotations[0]: segments_info[0]: has no 'category_id'"),
+        (
+            {"segments_info": [{"id": 0, "category_id": 3}]},
+            "annotations[0]: segments_info[0]: 'id' ",
+        ),
+        ({"segments_info": [{"id": 2**24}]}, "annotations[0]: segments_info[0]: 'id' is 16777216"),
+    ],
+)
+def test_a_damaged_annotation_is_told(archive, wanted, values, reason):
+    with_json(archive, "annotations", 0, **values)
+
+    (example,) = found(archive, wanted)[Rule.ENTRIES]
+    assert example.startswith(reason)
+
+
+def test_images_that_are_missing_repeated_or_unknown_are_told(archive, wanted):
+    with ZipFile(archive) as file:
+        first = json.loads(file.read(f"{TITLE}.json"))["annotations"][0]
+    with_json(archive, annotations=[first, first, first | {"image_id": "7"}])
+
+    assert found(archive, wanted)[Rule.IMAGES] == (
+        "image 7: has two annotations",
+        "image '7': is not in the list",
+        "image 'eight': has no annotation",
+    )
+
+
+def test_pngs_that_are_missing_shared_or_left_over_are_told(archive, wanted):
+    with_json(archive, "annotations", 1, file_name="7.png")
+    altered(archive, {f"{TITLE}/9.png": b""})
+
+    assert found(archive, wanted) == {
+        Rule.FILES: (
+            "image 'eight': '7.png' is the PNG of image 7, too",
+            "'eight.png' is the PNG of no annotation",
+            "'9.png' is the PNG of no annotation",
+        )
+    }
+    altered(archive, {f"{TITLE}/7.png": None})
+    assert found(archive, wanted)[Rule.FILES][0] == "image 7: its PNG '7.png' is not in the folder"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "P", "1"])
+def test_pngs_of_other_kinds_are_told(archive, wanted, tmp_path, mode):
+    altered(archive, {f"{TITLE}/7.png": png(tmp_path, MAPS[7], mode)})
+
+    assert found(archive, wanted) == {Rule.PNGS: ("image 7: its PNG has no 8-bit RGB pixels",)}
+
+
+@pytest.mark.parametrize("length", [0, 4, 40])
+def test_pngs_that_are_cut_off_are_told(archive, wanted, tmp_path, length):
+    altered(archive, {f"{TITLE}/7.png": png(tmp_path, MAPS[7])[:length]})
+
+    assert list(found(archive, wanted)) == [Rule.PNGS]
+
+
+def test_a_file_that_is_far_too_large_for_a_map_is_not_read(archive, wanted):
+    altered(archive, {f"{TITLE}/7.png": bytes(2**21)})
+
+    assert found(archive, wanted) == {Rule.PNGS: ("image 7: its PNG has 2,097,152 bytes",)}
+
+
+def test_maps_of_another_size_are_told(archive, wanted, tmp_path):
+    altered(
+        archive, {f"{TITLE}/7.png": png(tmp_path, panoptic_map([[1, 2, 3]], *MAPS[7].segments))}
+    )
+
+    assert found(archive, wanted) == {
+        Rule.SIZES: ("image 7: its PNG has 1x3 pixels, its photo 2x3",)
+    }
+
+
+@pytest.mark.parametrize(
+    ("segments", "reason"),
+    [
+        (SEGMENTS[:2], "segment 3: is in the PNG, but not in the JSON file"),
+        ([*SEGMENTS, {"id": 4, "category_id": 3}], "segment 4 is listed, but owns no pixel"),
+        ([*SEGMENTS, SEGMENTS[2]], "segment 3 is listed 2 times"),
+    ],
+)
+def test_ids_that_differ_are_told(archive, wanted, segments, reason):
+    with_json(archive, "annotations", 0, segments_info=segments)
+
+    assert found(archive, wanted) == {Rule.IDS: (f"image 7: {reason}",)}
+
+
+def test_unknown_categories_are_told(archive, wanted):
+    with_json(archive, "annotations", 0, "segments_info", 0, category_id=1000)
+
+    assert found(archive, wanted) == {Rule.CATEGORIES: ("image 7: has the category 1000",)}
+
+
+def test_stuff_in_several_segments_is_told(archive, wanted):
+    for number in (1, 2):
+        with_json(archive, "annotations", 0, "segments_info", number, category_id=100)
+
+    assert found(archive, wanted) == {Rule.STUFF: ("image 7: has 2 segments of 'road'",)}
+
+
+def test_a_fault_shows_some_examples_and_counts_all(archive, wanted):
+    altered(archive, {f"{number}.txt": b"" for number in range(9)})
+
+    (fault,) = check(archive, wanted)
+
+    assert (fault.rule, fault.count, len(fault.examples)) == (Rule.LAYOUT, 9, MAX_EXAMPLES)
+
+
+def test_a_missing_archive_is_no_fault_of_it(tmp_path, wanted):
+    with pytest.raises(FileNotFoundError):
+        check(Path(tmp_path, "nowhere.zip"), wanted)

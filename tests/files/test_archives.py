@@ -1,0 +1,139 @@
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile
+
+import pytest
+
+from jsisnet.files import archives
+from jsisnet.files.archives import file_in, files_below, holds, pngs_of, stored
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b/2.png", "b/deep/1.png", "b/photo.jpg", "a.png", "b/.hidden.png"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "tree"
+
+
+@pytest.fixture
+def archive(folder):
+    path = folder.parent / "tree.zip"
+    with ZipFile(path, "w") as file:
+        for each in sorted(folder.rglob("*.*")):
+            file.write(each, each.relative_to(folder))
+        file.writestr("__MACOSX/b/2.png", "")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_files_are_listed_by_their_paths_in_order(kind, request):
+    root = request.getfixturevalue(kind)
+
+    files = files_below(root, "b", ".png")
+
+    assert {name: file.read_bytes() for name, file in files.items()} == {
+        "2.png": b"b/2.png",
+        "deep/1.png": b"b/deep/1.png",
+    }
+    assert list(files_below(root, "", ".png")) == ["a.png", "b/2.png", "b/deep/1.png"]
+    assert file_in(root, "a.png").read_bytes() == b"a.png"
+    assert str(file_in(root, "a.png")) == f"{root}/a.png"
+    assert file_in(root, "c.png") is None
+    assert files_below(root, "elsewhere", ".png") == {}
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/a.png", "b/../../a.png", "c:a.png"])
+def test_a_zip_whose_names_lead_out_of_it_is_refused(name, tmp_path):
+    path = tmp_path / "bad.zip"
+    with ZipFile(path, "w") as file:
+        file.writestr(name, "")
+
+    with pytest.raises(ValueError, match=r"bad\.zip: holds .*expected names that stay in the zip"):
+        files_below(path, "", ".png")
+
+
+def test_what_is_neither_folder_nor_zip_is_refused(tmp_path):
+    (tmp_path / "text.zip").write_text("no zip")
+
+    with pytest.raises(ValueError, match="is neither a folder nor a readable zip"):
+        files_below(tmp_path / "text.zip", "", ".png")
+    with pytest.raises(ValueError, match="does not exist; expected a folder or a zip"):
+        files_below(tmp_path / "missing", "", ".png")
+
+
+def test_a_damaged_member_is_an_error_of_reading(archive):
+    content = bytearray(archive.read_bytes())
+    at = content.index(b"b/2.png", content.index(b"b/2.png") + 1)
+    content[at] = ord("x")
+    damaged = archive.with_name("damaged.zip")
+    damaged.write_bytes(content)
+
+    with pytest.raises(OSError, match="is damaged"):
+        files_below(damaged, "b", ".png")["2.png"].read_bytes()
+
+
+@pytest.mark.parametrize("packing", [ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA])
+def test_a_member_whose_packing_is_damaged_is_an_error_of_reading(packing, tmp_path):
+    path = tmp_path / "packed.zip"
+    with ZipFile(path, "w", packing) as file:
+        file.writestr("a.png", bytes(range(256)) * 9)
+    content = bytearray(path.read_bytes())
+    content[45:65] = b"\xff" * 20
+    path.write_bytes(content)
+
+    with pytest.raises(OSError, match=r"damaged|Invalid data"):
+        file_in(path, "a.png").read_bytes()
+
+
+def test_a_zip_of_an_unknown_version_is_refused(archive):
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    archive.write_bytes(content)
+
+    with pytest.raises(ValueError, match=r"nor a readable zip .zip file version 9\.9"):
+        files_below(archive, "", ".png")
+
+
+def test_a_member_that_would_fill_the_memory_is_not_read(archive, monkeypatch):
+    monkeypatch.setattr(archives, "_LARGEST", 3)
+
+    with pytest.raises(OSError, match="is larger than 3 bytes"):
+        file_in(archive, "a.png").read_bytes()
+
+
+def test_a_path_may_lead_into_a_zip(folder, archive):
+    for root in (folder, archive):
+        assert holds(root / "b/2.png")
+        assert stored(root / "b/2.png").read_bytes() == b"b/2.png"
+        assert not holds(root / "b/3.png")
+        with pytest.raises(FileNotFoundError):
+            stored(root / "b/3.png").read_bytes()
+    assert str(stored(archive / "b/2.png")) == f"{archive}/b/2.png"
+
+
+def test_a_zip_may_hold_a_folder_that_is_named_like_it(tmp_path):
+    with ZipFile(tmp_path / "maps.zip", "w") as file:
+        file.writestr("maps/a.png", "a")
+        file.writestr("b.png", "b")
+
+    assert stored(tmp_path / "maps.zip" / "a.png").read_bytes() == b"a"
+    assert stored(tmp_path / "maps.zip" / "b.png").read_bytes() == b"b"
+
+
+def test_a_path_into_a_file_that_is_no_zip_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("no zip")
+
+    with pytest.raises(ValueError, match=r"notes\.txt: is neither a folder nor a readable zip"):
+        stored(tmp_path / "notes.txt" / "a.png")
+
+
+def test_pngs_are_in_the_folder_or_zip_that_is_named_like_their_file(tmp_path):
+    annotations = tmp_path / "panoptic.json"
+    with pytest.raises(ValueError, match=r"panoptic\.json: the folder of its PNGs, .* not exist"):
+        pngs_of(annotations, None)
+
+    (tmp_path / "panoptic.zip").write_bytes(b"")
+    assert pngs_of(annotations, None) == tmp_path / "panoptic.zip"
+    (tmp_path / "panoptic").mkdir()
+    assert pngs_of(annotations, None) == tmp_path / "panoptic"
+    assert pngs_of(annotations, tmp_path / "panoptic.zip") == tmp_path / "panoptic.zip"

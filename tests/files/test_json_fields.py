@@ -1,0 +1,105 @@
+from datetime import date
+
+import pytest
+
+from jsisnet.files import json_fields
+
+
+@pytest.mark.parametrize("value", [5, 5.0])
+def test_a_whole_number_may_be_written_as_a_fraction(value):
+    number = json_fields.integer({"x": value}, "x")
+
+    assert number == 5
+    assert isinstance(number, int)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, "5", 5.5, float("nan"), float("inf"), -1, 11, [5], {}]
+)
+def test_other_values_are_no_whole_number_up_to_ten(value):
+    with pytest.raises(ValueError, match=r"^'x' is .*, expected a whole number from 0 to 10$"):
+        json_fields.integer({"x": value}, "x", highest=10)
+
+
+@pytest.mark.parametrize("value", [None, False, "1", float("nan"), float("-inf"), []])
+def test_other_values_are_no_number(value):
+    with pytest.raises(ValueError, match=r"'x' is .*, expected a number"):
+        json_fields.number({"x": value}, "x")
+
+
+@pytest.mark.parametrize("value", [None, True, 1.5, float("nan"), [], {}])
+def test_other_values_are_no_identity(value):
+    with pytest.raises(ValueError, match=r"'x' is .*, expected a whole number or a text"):
+        json_fields.identity({"x": value}, "x")
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, False), (1, True), (True, True)])
+def test_a_flag_is_a_number_or_a_truth_value(value, expected):
+    assert json_fields.flag({"x": value}, "x") is expected
+
+
+@pytest.mark.parametrize("value", [None, 2, "1", 1.0, []])
+def test_other_values_are_no_flag(value):
+    with pytest.raises(ValueError, match=r"'x' is .*, expected 0 or 1"):
+        json_fields.flag({"x": value}, "x")
+
+
+def test_lists_and_texts_are_checked_too():
+    with pytest.raises(ValueError, match=r"'x' is 3, expected a list$"):
+        json_fields.items({"x": 3}, "x")
+    with pytest.raises(ValueError, match=r"'x' is 3, expected a text$"):
+        json_fields.text({"x": 3}, "x")
+    with pytest.raises(ValueError, match=r"'x' is \[\"a\", 3\], expected a list of texts"):
+        json_fields.texts({"x": ["a", 3]}, "x")
+
+
+def test_an_error_gives_the_position_in_a_list():
+    with pytest.raises(ValueError, match=r"^x\[1\]: found 3, expected an object$"):
+        json_fields.each({"x": [{}, 3]}, "x", lambda values: values)
+    with pytest.raises(ValueError, match=r"^x\[0\]: has no 'y'$"):
+        json_fields.each({"x": [{}]}, "x", lambda values: json_fields.text(values, "y"))
+
+
+def test_a_long_value_is_cut():
+    with pytest.raises(ValueError, match=r"'x' is .{60}\.\.\., expected a number"):
+        json_fields.number({"x": "a" * 1000}, "x")
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63), 10**4000])
+def test_an_identity_is_no_longer_than_a_number_of_a_machine(value):
+    with pytest.raises(ValueError, match=r"^'x' is .{,63}, expected a whole number of 64 bits$"):
+        json_fields.identity({"x": value}, "x")
+
+
+def test_a_value_that_holds_itself_or_no_json_is_cut_too():
+    endless, many = [1], ["lol"]
+    endless.append(endless)
+    for _ in range(40):
+        many = [many] * 10
+
+    for value in (endless, many, {date(2001, 1, 1)}, {"x": date(2001, 1, 1)}, {(1, 2): 3}):
+        with pytest.raises(ValueError, match=r"^'x' is .{2,63}, expected a number$"):
+            json_fields.number({"x": value}, "x")
+
+
+def test_a_file_may_lie_in_a_folder_below(tmp_path):
+    assert json_fields.path_in(tmp_path, {"x": "a/b.png"}, "x") == tmp_path / "a" / "b.png"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "/etc/passwd",
+        "../a.png",
+        "a/../../b.png",
+        "..\\a.png",
+        "C:\\a.png",
+        "\\\\host\\share\\a.png",
+        "a\0.png",
+    ],
+)
+def test_a_file_may_not_leave_its_folder(tmp_path, name):
+    with pytest.raises(ValueError, match="expected the name of a file inside its folder"):
+        json_fields.path_in(tmp_path, {"x": name}, "x")

@@ -1,0 +1,150 @@
+import json
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jsisnet.files import json_stream
+from jsisnet.files.json_stream import Objects, scan
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a text to a file."""
+
+    def write(text):
+        (tmp_path / "file.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return tmp_path / "file.json"
+
+    return write
+
+
+def items_of(path, *keys):
+    found = {key: [] for key in keys}
+    rest = scan(
+        path, {key: lambda item, place, key=key: found[key].append((item, place)) for key in keys}
+    )
+    return found, rest
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    items=st.lists(st.dictionaries(st.text(), VALUES, max_size=4)),
+    more=st.dictionaries(st.text().filter(lambda key: key != "items"), VALUES, max_size=4),
+    indent=st.sampled_from([None, 2]),
+    ascii_only=st.booleans(),
+    chunk=st.integers(1, 40),
+)
+def test_items_are_those_of_the_file(tmp_path_factory, items, more, indent, ascii_only, chunk):
+    path = tmp_path_factory.mktemp("lists") / "file.json"
+    text = json.dumps({**more, "items": items}, indent=indent, ensure_ascii=ascii_only)
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_stream, "_CHUNK", chunk)
+
+        found, rest = items_of(path, "items")
+
+    assert [item for item, _ in found["items"]] == items
+    assert {key: value for key, value in rest.items() if key != "items"} == more
+    with Objects(path) as objects:
+        assert [objects.read(place) for _, place in found["items"]] == items
+
+
+def test_a_list_that_is_there_twice_is_refused(file):
+    with pytest.raises(ValueError, match=r"file.json: is not JSON: at byte .* second time"):
+        items_of(file('{"a": [1], "a": [2]}'), "a")
+
+
+def test_a_mistake_is_told_without_reading_on(file, monkeypatch):
+    monkeypatch.setattr(json_stream, "_CHUNK", 16)
+    loads = []
+    load = json_stream._Scanner._load
+    monkeypatch.setattr(json_stream._Scanner, "_load", lambda self: loads.append(1) or load(self))
+
+    with pytest.raises(ValueError, match="at byte 6 there is a mistake"):
+        items_of(file('{"a": @@' + " " * 10_000 + "}"), "a")
+
+    assert len(loads) < 5
+
+
+def test_a_file_of_two_byte_characters_is_refused(file):
+    with pytest.raises(ValueError, match=r"file\.json: is UTF-16, expected UTF-8"):
+        items_of(file('{"a": []}'.encode("utf-16")), "a")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such pipes")
+def test_a_pipe_cannot_be_read_twice(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    both = os.open(tmp_path / "pipe", os.O_RDWR)
+
+    with pytest.raises(ValueError, match="pipe: is a pipe; expected a file"):
+        items_of(tmp_path / "pipe", "a")
+
+    os.close(both)
+
+
+def test_a_list_of_another_name_is_read_whole(file):
+    found, rest = items_of(file('{"a": [1, 2], "b": [3]}'), "b")
+
+    assert [item for item, _ in found["b"]] == [3]
+    assert rest["a"] == [1, 2]
+
+
+def test_a_key_that_holds_no_list_is_a_field(file):
+    found, rest = items_of(file('{"a": {"b": 1}}'), "a")
+
+    assert found == {"a": []}
+    assert rest == {"a": {"b": 1}}
+
+
+def test_a_mark_of_the_encoding_is_skipped(file):
+    found, _ = items_of(file(b'\xef\xbb\xbf{"a": [{"b": "\xc3\xa9"}]}'), "a")
+
+    assert found["a"][0][0] == {"b": "é"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is not JSON: at byte 0 there is a mistake: Expecting value"),
+        ("[]", "found [], expected an object"),
+        ("12", "found 12, expected an object"),
+        ('{"a": [{"b": 1}', "is not JSON: at byte 15 ',' was expected"),
+        ('{"a": [{"b": ', "is not JSON: at byte 13 there is a mistake: Expecting value"),
+        ('{"a": [1 2]}', "is not JSON: at byte 9 ',' was expected"),
+        ('{"a" 1}', "is not JSON: at byte 5 ':' was expected"),
+        ('{"a": 1', "is not JSON: at byte 7 ',' was expected"),
+        ("{1: 2}", "a name in double quotes was expected"),
+        ('{"a": 1} {', "is not JSON: at byte 9 nothing more was expected"),
+        (b'{"a": "\xff"}', "is not JSON: 'utf-8' codec can't decode"),
+        ('{"b": ' + "[" * 100_000, "is not JSON: nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_its_place(file, text, why):
+    path = file(text)
+
+    with pytest.raises(ValueError, match=r"file\.json: ") as caught:
+        items_of(path, "a")
+
+    assert why in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing\.json: can't be read: No such file"):
+        scan(tmp_path / "nothing.json", {})
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(file):
+    path = file('{"a": [{"b": 1}]}')
+    found, _ = items_of(path, "a")
+    path.write_text('{"c": [{"b": 1}],  "d": 12345}')
+
+    with Objects(path) as objects, pytest.raises(ValueError, match="changed while it was read"):
+        objects.read(json_stream.Place(1, found["a"][0][1].stop))

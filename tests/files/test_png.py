@@ -1,0 +1,251 @@
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from jsisnet.files import png
+from jsisnet.files.png import open_ids, read_ids
+from jsisnet.formats.coco_index import MAX_ID
+from jsisnet.formats.color_ids import rgb_to_ids, write_ids
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+FILTERS = range(5)
+
+
+def write_picture(path, mode):
+    Image.new(mode, (3, 2)).save(path)
+    return path
+
+
+def chunk(name, values):
+    return (
+        struct.pack(">I", len(values))
+        + name
+        + values
+        + struct.pack(">I", zlib.crc32(name + values))
+    )
+
+
+def png(size, rows, *, channels=3, parts=1, end=b""):
+    """Give a PNG of rows as its filters left them."""
+    height, width = size
+    header = struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
+    packed = zlib.compress(rows) + end
+    step = -(-len(packed) // parts)
+    pieces = [packed[start : start + step] for start in range(0, len(packed), step)]
+    chunks = [chunk(b"IHDR", header), *(chunk(b"IDAT", piece) for piece in pieces)]
+    return SIGNATURE + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+@pytest.fixture(params=[True, False], ids=["compiled", "plain"])
+def either_way(request, monkeypatch):
+    """Read with the compiled loops, then without them."""
+    if not request.param:
+        monkeypatch.setattr(png, "_pixels", None)
+    elif png._pixels is None:
+        pytest.skip("installed without a C compiler")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_every_filter_is_undone_as_pillow_does(tmp_path_factory, data):
+    height, width = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9))
+    channels = data.draw(st.sampled_from([3, 4]))
+    # Few values, so that neighbours are equal in every way.
+    values = st.sampled_from([0, 0, 0, 1, 254])
+    rows = b"".join(
+        bytes([data.draw(st.sampled_from(FILTERS))])
+        + bytes(data.draw(st.lists(values, min_size=width * channels, max_size=width * channels)))
+        for _ in range(height)
+    )
+    path = tmp_path_factory.mktemp("filters") / "map.png"
+    path.write_bytes(png((height, width), rows, channels=channels, parts=3))
+
+    ids = read_ids(path)
+
+    with Image.open(path) as image:
+        assert (ids == rgb_to_ids(image)).all()
+
+
+@pytest.mark.parametrize("filter_type", FILTERS)
+def test_filters_refer_to_the_strip_before(tmp_path, monkeypatch, filter_type):
+    monkeypatch.setattr(png, "_STRIP", 20)
+    random = np.random.default_rng(filter_type)
+    deltas = random.integers(0, 256, (30, 7 * 3), np.uint8)
+    rows = b"".join(bytes([filter_type]) + row.tobytes() for row in deltas)
+    (tmp_path / "map.png").write_bytes(png((30, 7), rows))
+
+    opened = open_ids(tmp_path / "map.png")
+    strips = [strip.copy() for strip in opened.strips]
+
+    assert opened.size == (30, 7)
+    assert [len(strip) for strip in strips] == [2] * 15
+    with Image.open(tmp_path / "map.png") as image:
+        assert (np.concatenate(strips) == rgb_to_ids(image)).all()
+
+
+def test_an_interlaced_picture_is_read_as_well(tmp_path):
+    ids = np.arange(12, dtype=np.uint32).reshape(3, 4)
+    # Seven passes over the picture, each with rows of its own.
+    passes = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2)]
+    rows = b""
+    for top, down, left, right in [*passes, (1, 2, 0, 1)]:
+        for line in ids[top::down, left::right]:
+            if len(line):
+                rows += b"\0" + b"".join(int(value).to_bytes(3, "little") for value in line)
+    content = bytearray(png((3, 4), rows))
+    content[28] = 1
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "map.png").write_bytes(content)
+
+    assert (read_ids(tmp_path / "map.png") == ids).all()
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_file_gives_back_every_id(tmp_path):
+    ids = np.array([[0, 1, 255, 256], [65535, 65536, MAX_ID - 1, MAX_ID]], np.uint32)
+
+    write_ids(ids, tmp_path / "map.png")
+
+    assert (read_ids(tmp_path / "map.png") == ids).all()
+
+
+@pytest.mark.usefixtures("either_way")
+def test_alpha_is_ignored(tmp_path):
+    Image.new("RGBA", (2, 1), (1, 2, 3, 77)).save(tmp_path / "map.png")
+
+    assert read_ids(tmp_path / "map.png").tolist() == [[197121, 197121]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "found"),
+    [
+        ("L", "8-bit grey pixels"),
+        ("P", "1-bit palette pixels"),
+        ("I;16", "16-bit grey pixels"),
+        ("LA", "8-bit grey and alpha pixels"),
+        ("1", "1-bit grey pixels"),
+    ],
+)
+def test_pictures_of_other_kinds_are_refused(tmp_path, mode, found):
+    path = write_picture(tmp_path / "map.png", mode)
+
+    with pytest.raises(ValueError, match=f"is a PNG with {found}, expected 8-bit RGB"):
+        read_ids(path)
+
+
+def test_16_bit_rgb_is_refused(tmp_path):
+    path = write_picture(tmp_path / "map.png", "RGB")
+    content = bytearray(path.read_bytes())
+    content[24] = 16
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match="16-bit RGB pixels"):
+        read_ids(path)
+
+
+def test_a_jpeg_is_refused(tmp_path):
+    Image.new("RGB", (3, 2)).save(tmp_path / "map.png", format="JPEG")
+
+    with pytest.raises(ValueError, match="is not a PNG"):
+        read_ids(tmp_path / "map.png")
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("kept", [0, 20, 30, 60, 0.5, 0.9])
+def test_a_truncated_file_is_refused(tmp_path, kept):
+    path = tmp_path / "map.png"
+    write_ids(np.random.default_rng(0).integers(0, MAX_ID, (20, 30), np.uint32), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+
+    with pytest.raises(ValueError, match=r"is not a PNG|can't be decoded"):
+        read_ids(path)
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("place", [35, 60, -20])
+def test_a_changed_byte_is_noticed(tmp_path, place):
+    path = tmp_path / "map.png"
+    write_ids(np.random.default_rng(0).integers(0, MAX_ID, (20, 30), np.uint32), path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x10
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match="can't be decoded: "):
+        read_ids(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (png((2, 2), b"\0" + bytes(6)), "pixels are missing"),
+        (png((1, 1), b"\x05abc"), "a row has an unknown filter"),
+        (png((0, 5), b""), "it claims to have 0x5 pixels"),
+        (png((100_000, 100_000), b""), "it claims to have 100000x100000 pixels"),
+        (SIGNATURE + chunk(b"IHDR", b"short"), "the header is damaged"),
+        (SIGNATURE + chunk(b"IDAT", b"x"), "the header is damaged"),
+        (png((1, 1), b"\0abc")[:-13], "it is cut off"),
+        (SIGNATURE + b"\xff\xff\xff\xffIHDR", "it is cut off"),
+    ],
+)
+def test_impossible_pictures_are_refused(tmp_path, content, what):
+    (tmp_path / "map.png").write_bytes(content)
+    if png._pixels is None and what == "a row has an unknown filter":
+        what = ""  # Pillow has words of its own
+
+    with pytest.raises(ValueError, match=f"can't be decoded: {what}"):
+        read_ids(tmp_path / "map.png")
+
+
+def test_what_follows_the_pixels_is_ignored(tmp_path):
+    (tmp_path / "map.png").write_bytes(png((1, 1), b"\0\1\0\0" + bytes(200_000), end=b"more"))
+
+    assert read_ids(tmp_path / "map.png").tolist() == [[1]]
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("interlace", [0, 1])
+def test_pixels_that_are_missing_are_no_void(tmp_path, interlace):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, interlace))
+    full = 8 * 25 if not interlace else 4 + 4 + 7 + 2 * 7 + 2 * 13 + 4 * 13 + 4 * 25
+    for missing in (0, 1):
+        pixels = chunk(b"IDAT", zlib.compress(bytes(full - missing)))
+        path = tmp_path / f"{missing}.png"
+        path.write_bytes(SIGNATURE + header + pixels + chunk(b"IEND", b""))
+
+    assert not read_ids(tmp_path / "0.png").any()
+    with pytest.raises(ValueError, match="can't be decoded: pixels are missing"):
+        read_ids(tmp_path / "1.png")
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_stream_that_goes_on_and_on_is_not_followed(tmp_path):
+    (tmp_path / "map.png").write_bytes(png((1, 1), b"\0\1\0\0" + bytes(2**22)))
+
+    with pytest.raises(ValueError, match="goes on behind its last pixel"):
+        read_ids(tmp_path / "map.png")
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        read_ids(tmp_path / "map.png")
+
+
+def test_a_folder_is_no_picture(tmp_path):
+    with pytest.raises(ValueError, match="is no file"):
+        read_ids(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "map.png")
+
+    with pytest.raises(ValueError, match="is no file"):
+        read_ids(tmp_path / "map.png")

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+import safetensors.torch
+import torch
+
+import factories
+import networks
+from jsisnet.inference import saved_model
+from jsisnet.inference.saved_model import DESCRIPTION, WEIGHTS, ModelConfig
+
+CONFIG = ModelConfig(size=(64, 96), network=networks.TINY)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    state = networks.network().state_dict()
+    saved_model.write(tmp_path / "model", CONFIG, factories.CATEGORIES, state)
+    return tmp_path / "model"
+
+
+def test_a_model_comes_back_as_it_was(folder):
+    model = saved_model.read(folder)
+
+    assert (model.config, model.categories) == (CONFIG, factories.CATEGORIES)
+    written = networks.network().state_dict()
+    assert all(torch.equal(written[n], v) for n, v in model.network.state_dict().items())
+    assert not model.network.training
+
+
+def test_merged_classes_remember_their_members(tmp_path):
+    merged = factories.CATEGORIES.merged_by("supercategory")
+    state = networks.network(categories=merged).state_dict()
+    saved_model.write(tmp_path, CONFIG, merged, state)
+
+    labels = saved_model.read(tmp_path).categories.labels_of(factories.CATEGORIES)
+
+    assert [merged[label].name for label in labels] == [
+        category.supercategory for category in factories.CATEGORIES
+    ]
+
+
+def test_half_precision_halves_the_file_and_reads_as_single(tmp_path, folder):
+    state = networks.network().state_dict()
+    saved_model.write(tmp_path / "half", CONFIG, factories.CATEGORIES, state, half=True)
+
+    sizes = [(path / WEIGHTS).stat().st_size for path in (tmp_path / "half", folder)]
+    assert sizes[0] < 0.6 * sizes[1]
+    parameters = saved_model.read(tmp_path / "half").network.parameters()
+    assert all(parameter.dtype == torch.float32 for parameter in parameters)
+
+
+def test_nothing_but_the_two_files_is_left_in_the_folder(folder):
+    assert {path.name for path in folder.iterdir()} == {DESCRIPTION, WEIGHTS}
+
+
+def test_an_unknown_model_is_refused_with_what_there_is(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere.*is no model.*model\.json"):
+        saved_model.read(tmp_path / "nowhere")
+
+
+def test_a_misspelt_setting_of_a_model_is_refused(folder):
+    path = folder / DESCRIPTION
+    path.write_text(path.read_text().replace("min_score", "min_scor"))
+
+    with pytest.raises(ValueError, match=r"model\.json.*min_scor"):
+        saved_model.read(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"categories": 3}'])
+def test_a_damaged_description_is_refused(folder, content):
+    (folder / DESCRIPTION).write_text(content)
+
+    with pytest.raises(ValueError, match=r"model\.json"):
+        saved_model.read(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", bytes(100)])
+def test_damaged_weights_are_refused(folder, content):
+    (folder / WEIGHTS).write_bytes(content)
+
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        saved_model.read(folder)
+
+
+def test_weights_of_another_network_are_refused(folder):
+    safetensors.torch.save_file({"other": torch.zeros(1)}, folder / WEIGHTS)
+
+    with pytest.raises(ValueError, match=r"model\.safetensors: not the weights of model\.json"):
+        saved_model.read(folder)
+
+
+def test_missing_weights_are_refused(folder):
+    (folder / WEIGHTS).unlink()
+
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        saved_model.read(folder)
+
+
+def test_classes_that_do_not_fit_the_weights_are_refused(folder):
+    path = folder / DESCRIPTION
+    values = json.loads(path.read_text())
+    values["categories"].pop()
+    path.write_text(json.dumps(values))
+
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        saved_model.read(folder)

@@ -1,0 +1,38 @@
+"""Trainings of a second or two."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import factories
+import networks
+from jsisnet.data.dataset import DataConfig
+from jsisnet.data.transforms import TransformConfig
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.training.config import RunConfig, TrainConfig, to_yaml
+from jsisnet.training.optim import OptimConfig
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A small network that the command line has trained, and what it was trained on."""
+
+    data: factories.TinyDataset
+    config: Path
+    run: Path
+
+
+def write_config(path: Path, data: factories.TinyDataset, *, steps: int) -> Path:
+    """Write the settings of a training on the streets."""
+    photos = DataConfig(images=data.images.name, annotations=data.annotations.name)
+    config = RunConfig(
+        root=str(data.images.parent),
+        data=photos,
+        validation=photos,
+        augment=TransformConfig(size=(64, 96)),
+        network=replace(networks.TINY, detection=replace(networks.TINY.detection, min_score=0.05)),
+        merge=MergeConfig(min_score=0.05, min_stuff_area=100.0),
+        optim=OptimConfig(lr=0.05),
+        train=TrainConfig(steps=steps, batch_size=2, workers=0, log_every=2, checkpoint_every=4),
+    )
+    path.write_text(to_yaml(config))
+    return path

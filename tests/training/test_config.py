@@ -1,0 +1,209 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jsisnet.data.dataset import DataConfig
+from jsisnet.data.transforms import TransformConfig
+from jsisnet.model.network import NetworkConfig
+from jsisnet.model.trunk import TrunkConfig
+from jsisnet.settings import from_dict
+from jsisnet.training.config import RunConfig, TrainConfig, read_config, to_yaml
+from jsisnet.training.optim import OptimConfig
+
+DATA = {"images": "photos", "annotations": "truth.json"}
+PHOTOS = DataConfig(images="photos", annotations="truth.json")
+
+
+def made(values: dict | None = None, *options: str) -> RunConfig:
+    return from_dict(RunConfig, {"data": DATA} | (values or {}), options, source="run.yaml")
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text: str, name: str = "run.yaml"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def test_what_is_not_given_is_as_the_paper_has_it():
+    assert made() == RunConfig(data=PHOTOS)
+
+
+def test_a_configuration_survives_being_written_and_read(written):
+    config = RunConfig(
+        data=replace(PHOTOS, first=3, merge="supercategory"),
+        validation=PHOTOS,
+        augment=TransformConfig(size=(64, 96), hue=0.05),
+        network=NetworkConfig(trunk=TrunkConfig(weights="imagenet")),
+        optim=OptimConfig(lr=1e-9, milestones=(), average=0.998),
+        train=TrainConfig(steps=7, precision="bf16-mixed"),
+    )
+
+    assert read_config(written(to_yaml(config))) == config
+
+
+def test_all_defaults_survive_being_written_and_read(written):
+    config = RunConfig(data=PHOTOS)
+
+    assert read_config(written(to_yaml(config))) == config
+
+
+def test_a_file_begins_with_the_values_of_its_base(written):
+    written("optim: {lr: 0.5, warmup: 3}\ndata: {images: a, annotations: b}", "base.yaml")
+
+    config = read_config(written("base: base.yaml\noptim: {lr: 0.25}\ndata: {images: c}"))
+
+    assert (config.optim.lr, config.optim.warmup) == (0.25, 3)
+    assert (config.data.images, config.data.annotations) == ("c", "b")
+
+
+def test_a_base_may_have_a_base_in_its_own_folder(written, tmp_path):
+    (tmp_path / "deep").mkdir()
+    written("optim: {lr: 0.5, warmup: 3}", "deep/first.yaml")
+    written("base: first.yaml\noptim: {lr: 0.25}", "deep/second.yaml")
+
+    config = read_config(
+        written(f"base: deep/second.yaml\ndata: {DATA}\noptim: {{momentum: 0.5}}"),
+    )
+
+    assert (config.optim.lr, config.optim.warmup, config.optim.momentum) == (0.25, 3, 0.5)
+
+
+def test_a_list_replaces_that_of_the_base(written):
+    written(f"data: {DATA}\noptim: {{milestones: [1, 2, 3]}}", "base.yaml")
+
+    config = read_config(written("base: base.yaml\noptim: {milestones: [4]}"))
+
+    assert config.optim.milestones == (4,)
+
+
+def test_a_file_may_take_back_a_value_of_its_base(written):
+    written(f"data: {DATA}\nvalidation: {DATA}", "base.yaml")
+
+    assert read_config(written("base: base.yaml\nvalidation:")).validation is None
+
+
+def test_bases_that_go_in_circles_are_refused(written):
+    written("base: run.yaml", "other.yaml")
+
+    with pytest.raises(ValueError, match=r"run\.yaml: its bases lead back to .*run\.yaml"):
+        read_config(written("base: other.yaml"))
+
+
+def test_a_missing_base_is_named(written):
+    with pytest.raises(ValueError, match=r"nowhere\.yaml: does not exist$"):
+        read_config(written("base: nowhere.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("optim: {lr: 0.1", r"not YAML \("),
+        ("a: b: c", r"not YAML \("),
+        ("- 1\n- 2", "expected settings by name, found list"),
+        ("", "expected settings by name, found NoneType"),
+        ("just words", "expected settings by name, found str"),
+        ("optim: !!python/object/apply:os.getcwd []", r"not YAML \("),
+    ],
+)
+def test_a_file_of_something_else_is_refused_in_one_line(written, text, reason):
+    with pytest.raises(ValueError, match=rf"run\.yaml: {reason}") as caught:
+        read_config(written(text))
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00\xd8")
+
+    with pytest.raises(ValueError, match=r"run\.yaml: not a text file"):
+        read_config(tmp_path / "run.yaml")
+
+
+def test_a_missing_file_is_refused_with_those_inside_the_package():
+    with pytest.raises(ValueError, match=r"nowhere\.yaml: does not exist; inside .* lite\.yaml"):
+        read_config(Path("nowhere.yaml"))
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="can't be read"):
+        read_config(tmp_path)
+
+
+def test_files_inside_the_package_go_by_their_names(written):
+    small = read_config(Path("tiny.yaml")).network.trunk
+
+    assert small.name == "resnet10t"
+    assert read_config(written("base: tiny.yaml\nroot: here")).network.trunk == small
+
+
+def test_a_file_of_ones_own_wins_over_the_one_inside_the_package(written, monkeypatch, tmp_path):
+    written("data: {images: mine, annotations: mine.json}", "tiny.yaml")
+    monkeypatch.chdir(tmp_path)
+
+    assert read_config(Path("tiny.yaml")).data.images == "mine"
+    assert read_config(written("base: tiny.yaml")).data.images == "mine"
+
+
+def test_files_inside_the_package_are_reached_by_name_alone(tmp_path):
+    expected = r"does not exist; expected tiny\.yaml alone, for the one inside the package"
+    with pytest.raises(ValueError, match=expected):
+        read_config(tmp_path / "tiny.yaml")
+
+
+@pytest.mark.parametrize("base", ["tiny.yaml", "./tiny.yaml"])
+def test_a_file_may_begin_with_the_one_inside_the_package_that_has_its_name(written, base):
+    config = read_config(written(f"base: {base}\noptim: {{lr: 0.25}}", "tiny.yaml"))
+
+    assert config.optim.lr == 0.25
+    assert config.network.trunk.name == "resnet10t"
+
+
+def test_a_folder_is_no_file_of_settings(tmp_path, monkeypatch):
+    (tmp_path / "tiny.yaml").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert read_config(Path("tiny.yaml")).network.trunk.name == "resnet10t"
+
+
+@pytest.mark.parametrize("base", ["3", "''", "[a.yaml]"])
+def test_a_base_is_the_name_of_a_file(written, base):
+    with pytest.raises(ValueError, match=r"run\.yaml: base is .* expected the name of a file"):
+        read_config(written(f"base: {base}"))
+
+
+def test_values_within_values_without_end_are_refused(written):
+    with pytest.raises(ValueError, match=r"run\.yaml: not YAML"):
+        read_config(written("a: " + 3000 * "["))
+
+
+def test_further_data_survives_being_written_and_read(written):
+    config = made({"more_data": {"things": DATA | {"kind": "instances", "weight": 2}}})
+
+    assert read_config(written(to_yaml(config))) == config
+
+
+def test_a_base_may_have_further_data(written):
+    written(f"data: {DATA}\nmore_data: {{a: {DATA}, b: {DATA}}}", "base.yaml")
+
+    config = read_config(written(f"base: base.yaml\nmore_data: {{b: {{weight: 0}}, c: {DATA}}}"))
+
+    assert [data.weight for data in config.more_data.values()] == [1, 0, 1]
+
+
+def test_all_data_begins_in_the_root_of_the_run_or_of_its_own():
+    config = made(
+        {
+            "root": "data",
+            "more_data": {"near": DATA | {"root": "../near"}, "far": DATA | {"root": "/far"}},
+        }
+    )
+
+    assert [data.images for data in config.sources()] == [
+        "data/photos",
+        "data/../near/photos",
+        "/far/photos",
+    ]

@@ -1,0 +1,534 @@
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+from PIL import Image
+
+import factories
+import networks
+from jsisnet.data.dataset import DataConfig
+from jsisnet.data.transforms import TransformConfig
+from jsisnet.inference import saved_model
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.training.checkpoint import Checkpoint
+from jsisnet.training.config import RunConfig, TrainConfig, read_config, to_yaml
+from jsisnet.training.devices import DeviceConfig
+from jsisnet.training.history import METRICS
+from jsisnet.training.listener import Pictures
+from jsisnet.training.loop import StepReport
+from jsisnet.training.optim import OptimConfig
+from jsisnet.training.run_folder import CHECKPOINT, CONFIG, PICTURES, PLOT, Metrics
+from jsisnet.training.trainer import train
+
+STEPS = 5
+
+
+class PowerCutError(Exception):
+    """Ends a training at a moment that nobody chose."""
+
+
+@dataclass
+class Notes:
+    """Listens, and may cut the power when a step is done."""
+
+    stop_after: int = 0
+    began: list[tuple[int, int]] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    evaluations: list[int] = field(default_factory=list)
+
+    def begun(self, step: int, steps: int) -> None:
+        self.began.append((step, steps))
+
+    def stepped(self, report: StepReport) -> None:
+        self.steps.append(report.step)
+        if report.step == self.stop_after:
+            raise PowerCutError
+
+    def evaluating(self, done: int, total: int) -> None:
+        assert 1 <= done <= total == 6
+
+    def pictured(self, step: int, pictures: Pictures) -> None:
+        assert step >= 1
+        assert len(pictures) == 4
+
+    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+        assert result["all"]["n"] == 6
+        self.evaluations.append(step)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory) -> RunConfig:
+    data = factories.tiny_dataset(tmp_path_factory.mktemp("data") / "tiny")
+    photos = DataConfig(images=data.images.name, annotations=data.annotations.name)
+    return RunConfig(
+        root=str(data.images.parent),
+        data=photos,
+        validation=photos,
+        augment=TransformConfig(size=(64, 96), min_scale=0.7, max_scale=1.5, brightness=0.2),
+        network=networks.TINY,
+        merge=MergeConfig(min_stuff_area=100.0),
+        optim=OptimConfig(lr=0.02, milestones=(3,), warmup=2, average=0.9),
+        train=TrainConfig(
+            steps=STEPS, batch_size=2, workers=0, log_every=1, checkpoint_every=2, evaluate_every=3
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(settings, tmp_path_factory) -> Path:
+    """Give the folder of a run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    train(settings, folder, Notes())
+    return folder
+
+
+def short(config: RunConfig, **changes) -> RunConfig:
+    """Give settings without evaluation, and with other pace or length."""
+    pace = {"steps": 1} | changes
+    return replace(config, validation=None, train=replace(config.train, **pace))
+
+
+def metrics_of(folder: Path) -> list[dict[str, Any]]:
+    """Give the lines of a run's metrics without the time and the memory that they took."""
+    entries = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    assert all(entry.pop("memory") > 0 for entry in entries if "terms" in entry)
+    assert all(entry.pop("seconds") >= 0 for entry in entries)
+    return entries
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors(item)
+
+
+def assert_same(ours: Path, theirs: Path) -> None:
+    """Make sure that two runs ended alike, bit for bit."""
+    first, second = (Checkpoint.load(folder / CHECKPOINT) for folder in (ours, theirs))
+    assert first.step == second.step
+    for name in ("network", "average", "optimizer"):
+        pairs = zip(tensors(getattr(first, name)), tensors(getattr(second, name)), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs), name
+    assert (ours / saved_model.WEIGHTS).read_bytes() == (theirs / saved_model.WEIGHTS).read_bytes()
+
+
+def test_a_run_leaves_its_settings_metrics_checkpoint_and_model(finished, settings):
+    assert {path.name for path in finished.iterdir()} == {
+        CONFIG,
+        METRICS,
+        CHECKPOINT,
+        PLOT,
+        PICTURES,
+        saved_model.DESCRIPTION,
+        saved_model.WEIGHTS,
+    }
+    assert read_config(finished / CONFIG) == settings
+    assert Checkpoint.load(finished / CHECKPOINT).step == STEPS
+
+
+def test_metrics_have_a_line_for_every_step_and_evaluation(finished):
+    entries = metrics_of(finished)
+
+    assert [entry["step"] for entry in entries if "terms" in entry] == [1, 2, 3, 4, 5]
+    assert [entry["step"] for entry in entries if "validation" in entry] == [3, 5]
+    assert [round(entry["lr"], 6) for entry in entries if "terms" in entry] == [
+        *(0.01, 0.02, 0.02, 0.01, 0.01)
+    ]
+    for entry in entries:
+        if "terms" in entry:
+            assert sum(entry["terms"].values()) == pytest.approx(entry["total"], rel=1e-5)
+
+
+def test_the_model_is_the_moving_average(finished, settings):
+    model = saved_model.read(finished)
+    checkpoint = Checkpoint.load(finished / CHECKPOINT)
+
+    weights = model.network.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in checkpoint.average.items())
+    assert any(not torch.equal(weights[n], value) for n, value in checkpoint.network.items())
+    assert model.config.size == settings.augment.size
+    assert model.config.merge == settings.merge
+    assert model.categories == factories.CATEGORIES
+
+
+def test_without_an_average_the_model_is_the_network(settings, tmp_path):
+    train(short(replace(settings, optim=OptimConfig(lr=0.01))), tmp_path, Notes())
+
+    checkpoint = Checkpoint.load(tmp_path / CHECKPOINT)
+    weights = saved_model.read(tmp_path).network.state_dict()
+    assert checkpoint.average is None
+    assert all(torch.equal(weights[name], value) for name, value in checkpoint.network.items())
+
+
+@pytest.mark.parametrize(("workers", "stop_after"), [(0, 3), (1, 4)])
+def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_not_interrupted(
+    settings, finished, tmp_path, workers, stop_after
+):
+    with pytest.raises(PowerCutError):
+        train(settings, tmp_path, Notes(stop_after=stop_after))
+    paced, notes = replace(settings, train=replace(settings.train, workers=workers)), Notes()
+
+    train(paced, tmp_path, notes, resume=True)
+
+    assert (notes.began, notes.steps) == ([(2, STEPS)], [3, 4, 5])
+    assert_same(tmp_path, finished)
+    assert metrics_of(tmp_path) == metrics_of(finished)
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(
+    settings, finished, tmp_path
+):
+    with pytest.raises(PowerCutError):
+        train(settings, tmp_path, Notes(stop_after=1))
+
+    train(settings, tmp_path, Notes(), resume=True)
+
+    assert_same(tmp_path, finished)
+    assert metrics_of(tmp_path) == metrics_of(finished)
+
+
+def test_to_resume_a_finished_run_changes_nothing(settings, finished):
+    files = [path for path in finished.iterdir() if path.is_file() and path.name != CONFIG]
+    before = {path.name: path.read_bytes() for path in files}
+    notes = Notes()
+
+    train(settings, finished, notes, resume=True)
+
+    assert (notes.began, notes.steps, notes.evaluations) == ([(STEPS, STEPS)], [], [])
+    assert {name: (finished / name).read_bytes() for name in before} == before
+
+
+def test_an_evaluation_that_was_missed_is_made_up_for(settings, finished):
+    *lines, last = (finished / METRICS).read_text().splitlines(keepends=True)
+    assert "validation" in last
+    (finished / METRICS).write_text("".join(lines))
+    notes = Notes()
+
+    train(settings, finished, notes, resume=True)
+
+    assert notes.evaluations == [STEPS]
+    entry = json.loads((finished / METRICS).read_text().splitlines()[-1])
+    assert entry["validation"] == json.loads(last)["validation"]
+
+
+def test_settings_that_no_training_wrote_are_not_replaced(settings, tmp_path):
+    (tmp_path / CONFIG).write_text("base: lite.yaml  # mine\n")
+
+    with pytest.raises(ValueError, match=r"config\.yaml: no training wrote it; expected another"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+    assert [path.name for path in tmp_path.iterdir()] == [CONFIG]
+    assert (tmp_path / CONFIG).read_text() == "base: lite.yaml  # mine\n"
+
+
+def test_what_a_training_left_before_its_first_checkpoint_is_begun_anew(settings, tmp_path):
+    short_settings = short(settings)
+    (tmp_path / CONFIG).write_text(to_yaml(short_settings))
+    notes = Notes()
+
+    train(short_settings, tmp_path, notes)
+
+    assert notes.steps
+
+
+def test_two_trainings_do_not_write_to_one_folder(settings, tmp_path):
+    class Second(Notes):
+        def begun(self, step: int, steps: int) -> None:
+            with pytest.raises(ValueError, match="another command is writing to it"):
+                train(short(settings), tmp_path, Notes())
+            super().begun(step, steps)
+
+    notes = Second()
+    train(short(settings), tmp_path, notes)
+
+    assert notes.steps
+
+
+def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(settings, finished):
+    with pytest.raises(ValueError, match="holds a run already; expected --resume"):
+        train(settings, finished, Notes())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optim": OptimConfig(lr=0.01)},
+        {"train": TrainConfig(steps=STEPS + 1, batch_size=2)},
+        {"augment": TransformConfig(size=(64, 96))},
+    ],
+)
+def test_a_run_with_other_settings_is_not_resumed(settings, finished, change):
+    with pytest.raises(ValueError, match=r"config\.yaml: the run has other settings"):
+        train(replace(settings, **change), finished, Notes(), resume=True)
+
+    assert read_config(finished / CONFIG) == settings
+
+
+def test_a_run_that_never_reached_a_checkpoint_may_begin_anew(settings, tmp_path):
+    notes = Notes(stop_after=1)
+    with pytest.raises(PowerCutError):
+        train(settings, tmp_path, notes)
+
+    train(short(settings), tmp_path, Notes())
+
+    assert read_config(tmp_path / CONFIG) == short(settings)
+
+
+def test_a_run_is_not_resumed_with_other_classes(settings, tmp_path):
+    train(short(settings), tmp_path, Notes())
+    description = tmp_path / saved_model.DESCRIPTION
+    description.write_text(description.read_text().replace('"bus"', '"tram"'))
+
+    with pytest.raises(ValueError, match="the classes of the data are not those"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+
+def test_a_resumed_run_may_have_another_pace(settings, tmp_path):
+    train(short(settings), tmp_path, Notes())
+    paced = short(settings, workers=1, log_every=7, checkpoint_every=9, evaluate_every=0)
+
+    train(paced, tmp_path, Notes(), resume=True)
+
+    assert read_config(tmp_path / CONFIG) == paced
+
+
+def test_a_damaged_checkpoint_is_refused(settings, tmp_path):
+    train(short(settings), tmp_path, Notes())
+    (tmp_path / CHECKPOINT).write_bytes(b"half a checkp")
+
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a checkpoint"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+
+def test_a_line_that_was_being_written_is_dropped(tmp_path):
+    path = tmp_path / METRICS
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
+
+    metrics = Metrics(path, 1)
+    metrics.begun(2, 9)
+    metrics.evaluated(3, {})
+
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_lone_photo_has_no_statistics(settings, tmp_path):
+    with pytest.raises(ValueError, match=r"batch of one photo.*--train\.batch-size 2"):
+        train(short(settings, batch_size=1), tmp_path / "run", Notes())
+
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        replace(networks.TINY, semantic=replace(networks.TINY.semantic, norm="group")),
+        replace(networks.TINY, semantic=replace(networks.TINY.semantic, bins=(2, 3))),
+        replace(networks.TINY, branches="instance"),
+    ],
+    ids=["group norm", "no 1x1 bin", "no semantic branch"],
+)
+def test_a_lone_photo_will_do_where_nothing_is_pooled_to_it(settings, tmp_path, network):
+    notes = Notes()
+
+    train(replace(short(settings, batch_size=1), network=network), tmp_path, notes)
+
+    assert notes.steps == [1]
+
+
+def test_a_run_may_compute_in_half_precision(settings, tmp_path):
+    train(short(settings, steps=2, precision="bf16-mixed"), tmp_path, Notes())
+
+    state = Checkpoint.load(tmp_path / CHECKPOINT).network
+    floats = [value for value in state.values() if value.is_floating_point()]
+    assert all(value.dtype == torch.float32 and value.isfinite().all() for value in floats)
+
+
+def test_a_loss_that_explodes_stops_the_run_with_what_to_try(settings, tmp_path):
+    wild = replace(settings, optim=OptimConfig(lr=1e30, max_gradient=0.0))
+
+    with pytest.raises(ValueError, match=r"step [2-5]: .* at learning rate 1e\+30; ") as caught:
+        train(short(wild, steps=STEPS), tmp_path, Notes())
+
+    for part in (
+        "normalisation: trunk batch, neck batch, semantic batch, region group",
+        "--optim.lr",
+        "--optim.warmup 500",
+    ):
+        assert part in str(caught.value)
+
+
+def test_a_run_begins_with_the_weights_of_a_classifier(settings, tmp_path):
+    torch.manual_seed(7)
+    weights = timm.create_model("test_resnet").state_dict()
+    safetensors.torch.save_file(weights, tmp_path / "classifier.safetensors")
+    trunk = replace(
+        networks.TINY.trunk,
+        weights=str(tmp_path / "classifier.safetensors"),
+        freeze_norm=True,
+        frozen_stages=5,
+    )
+
+    config = replace(short(settings), network=replace(networks.TINY, trunk=trunk))
+    train(config, tmp_path / "run", Notes())
+
+    stages = saved_model.read(tmp_path / "run").network.trunk.stages.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in stages.items())
+
+
+def test_weights_that_can_not_be_read_leave_no_run_behind(settings, tmp_path):
+    trunk = replace(networks.TINY.trunk, weights=str(tmp_path / "nowhere.pth"))
+
+    with pytest.raises(ValueError, match=r"nowhere\.pth: no such file"):
+        train(
+            replace(settings, network=replace(networks.TINY, trunk=trunk)),
+            tmp_path / "run",
+            Notes(),
+        )
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_are_not_there_leave_no_run_behind(settings, tmp_path):
+    lost = replace(settings, data=replace(settings.data, annotations="nowhere.json"))
+
+    with pytest.raises(ValueError, match=r"nowhere\.json"):
+        train(lost, tmp_path / "run", Notes())
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_may_begin_with_another_model(settings, finished, tmp_path):
+    few = replace(networks.TINY.anchors, sizes=(16.0, 32.0, 64.0))
+    other = replace(
+        short(settings),
+        start=str(finished),
+        network=replace(networks.TINY, anchors=few),
+        optim=OptimConfig(lr=1e-30),
+    )
+
+    train(other, tmp_path, Notes())
+
+    before, after = (saved_model.read(folder).network for folder in (finished, tmp_path))
+    assert torch.equal(after.trunk.neck.laterals[0].weight, before.trunk.neck.laterals[0].weight)
+    assert torch.equal(after.semantic.classify.weight, before.semantic.classify.weight)
+    shapes = [len(network.instance.rpn.objectness.weight) for network in (before, after)]
+    assert shapes[0] < shapes[1]
+
+
+@pytest.mark.parametrize("start", ["nowhere", "coco"])
+def test_a_model_to_begin_with_that_does_not_fit_is_named(settings, tmp_path, start):
+    with pytest.raises(ValueError, match=f"^start: {start}: "):
+        train(short(replace(settings, start=start)), tmp_path / "run", Notes())
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_parts_of_a_step_need_even_shares(settings, tmp_path):
+    uneven = replace(short(settings, batch_size=5), devices=DeviceConfig(accumulate=2))
+
+    with pytest.raises(ValueError, match=r"batch_size is 5; expected a multiple of 2, for 1 dev"):
+        train(uneven, tmp_path / "run", Notes())
+
+
+def test_a_run_may_go_on_in_other_parts(settings, tmp_path):
+    smooth = replace(networks.TINY.semantic, norm="group")
+    config = short(replace(settings, network=replace(networks.TINY, semantic=smooth)), steps=4)
+    notes = Notes()
+    with pytest.raises(PowerCutError):
+        train(config, tmp_path, Notes(stop_after=3))
+
+    train(replace(config, devices=DeviceConfig(accumulate=2)), tmp_path, notes, resume=True)
+
+    assert notes.steps == [3, 4]
+
+
+def test_shared_statistics_need_several_gpus_or_one_device(settings, tmp_path):
+    shared = short(settings, sync_norm=True)
+
+    train(shared, tmp_path / "one", Notes())
+
+    weights = saved_model.read(tmp_path / "one").network.state_dict()
+    assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_shared_statistics_of_nothing_are_refused(settings, tmp_path):
+    trunk = replace(networks.TINY.trunk, freeze_norm=True, norm="group")
+    network = replace(
+        networks.TINY, trunk=trunk, semantic=replace(networks.TINY.semantic, norm="group")
+    )
+
+    with pytest.raises(ValueError, match="sync_norm is on, but no layer has batch normalisation"):
+        train(short(replace(settings, network=network), sync_norm=True), tmp_path / "r", Notes())
+
+
+def test_adam_and_a_cosine_train(settings, tmp_path):
+    optim = OptimConfig(kind="adamw", lr=1e-3, weight_decay=0.05, schedule="cosine", warmup=1)
+    weights = replace(settings.objective.weights, l2=0.0)
+    objective = replace(settings.objective, weights=weights)
+
+    train(short(replace(settings, optim=optim, objective=objective), steps=4), tmp_path, Notes())
+
+    rates = [entry["lr"] for entry in metrics_of(tmp_path)]
+    assert rates == pytest.approx([1e-3, 0.853553e-3, 0.5e-3, 0.146447e-3], rel=1e-4)
+
+
+def test_pictures_show_photo_prediction_and_truth(finished):
+    pages = sorted((finished / PICTURES).iterdir())
+
+    assert [page.name for page in pages] == ["step_0000003.jpg", "step_0000005.jpg"]
+    with Image.open(pages[0]) as page:
+        assert page.width > 3 * 96
+        assert page.height > 4 * 64
+
+
+@pytest.mark.parametrize("taken", [PICTURES, PLOT])
+def test_a_picture_that_can_not_be_written_does_not_stop_a_run(settings, tmp_path, caplog, taken):
+    other = {PICTURES: PLOT, PLOT: PICTURES}[taken]
+    if taken == PLOT:
+        (tmp_path / taken).mkdir()
+    else:
+        (tmp_path / taken).touch()
+
+    train(replace(short(settings), validation=settings.validation), tmp_path, Notes())
+
+    assert (tmp_path / saved_model.WEIGHTS).is_file()
+    assert (tmp_path / other).exists()
+    (record,) = caplog.records
+    assert f"{tmp_path / taken}" in record.getMessage()
+    assert "is left out, and the training goes on" in record.getMessage()
+
+
+def test_a_checkpoint_without_its_settings_is_neither_continued_nor_replaced(settings, tmp_path):
+    train(short(settings), tmp_path, Notes())
+    (tmp_path / CONFIG).unlink()
+
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(short(settings), tmp_path, Notes())
+    with pytest.raises(ValueError, match=r"config\.yaml: does not exist$"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+
+def test_a_checkpoint_of_something_else_is_refused(settings, tmp_path):
+    train(short(settings), tmp_path, Notes())
+    written = Checkpoint.load(tmp_path / CHECKPOINT)
+    replace(written, optimizer={"state": 3, "param_groups": 3}).save(tmp_path / CHECKPOINT)
+
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not of this network"):
+        train(short(settings), tmp_path, Notes(), resume=True)
+
+
+def test_settings_that_contradict_each_other_leave_no_run_behind(settings, tmp_path):
+    adam = replace(short(settings), optim=OptimConfig(kind="adamw"))
+
+    with pytest.raises(ValueError, match="expected 0, and --optim"):
+        train(adam, tmp_path / "run", Notes())
+
+    assert not (tmp_path / "run").exists()

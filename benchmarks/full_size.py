@@ -35,8 +35,8 @@ from jsisnet.evaluation.compared_files import ComparedFiles
 from jsisnet.evaluation.score import score
 from jsisnet.files.photos import read_image
 from jsisnet.formats import coco, vistas
+from jsisnet.formats.coco import coco_target
 from jsisnet.formats.png_values import write_values
-from jsisnet.formats.targets import coco_target
 from jsisnet.inference.evaluator import evaluate
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Int32, Int64
 
+ImageId = int | str
+"""Name or number by which truth and predictions are paired."""
+
+SMALL, MEDIUM = 32**2, 96**2
+"""Areas in square pixels of the image below which a box is small, and below which it is medium."""
+
 VOID = 0
 """Id of the pixels that belong to no segment."""
 
@@ -121,3 +127,14 @@ def _strips(pixels: Int[np.ndarray, "h w"]) -> Iterator[Int[np.ndarray, "rows w"
     height, width = pixels.shape
     rows = max(1, _STRIP // max(1, width))
     return (pixels[start : start + rows] for start in range(0, height, rows))
+
+
+def resize_ids(ids: Int32[np.ndarray, "h w"], size: tuple[int, int]) -> Int32[np.ndarray, "H W"]:
+    """Resize a map of ids: each new pixel gets the id at its centre."""
+    if ids.shape == size:
+        return ids
+    rows, columns = (
+        (np.arange(new) * 2 + 1) * old // (2 * new)
+        for new, old in zip(size, ids.shape, strict=True)
+    )
+    return ids.take(columns, axis=1).take(rows, axis=0)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import factories
 from factories import BUS, CAR, PERSON, ROAD, SKY, TREE, panoptic_map, segment
 from jsisnet.data.sample import Sample
-from jsisnet.data.transforms import PADDING, TransformConfig, resize, resize_ids, transform
-from jsisnet.panoptic import VOID, PanopticMap
+from jsisnet.data.transforms import PADDING, TransformConfig, resize, transform
+from jsisnet.panoptic import VOID, PanopticMap, resize_ids
 
 MIRROR = TransformConfig(size=(8, 12), hflip=1.0)
 STILL = TransformConfig(size=(8, 12), hflip=0.0)

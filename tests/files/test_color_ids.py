@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from jsisnet.files.png import MAX_ID
 from jsisnet.formats import color_ids
-from jsisnet.formats.coco_index import MAX_ID
-from jsisnet.formats.color_ids import ids_to_rgb, renumber, rgb_to_ids
+from jsisnet.formats.coded import renumber
+from jsisnet.formats.color_ids import ids_to_rgb, rgb_to_ids
 
 
 def test_an_id_is_red_plus_256_green_plus_65536_blue():

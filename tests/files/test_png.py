@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jsisnet.files import png
-from jsisnet.files.png import open_ids, read_ids
-from jsisnet.formats.coco_index import MAX_ID
+from jsisnet.files.png import MAX_ID, open_ids, read_ids
 from jsisnet.formats.color_ids import rgb_to_ids, write_ids
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

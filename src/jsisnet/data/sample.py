@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
 from jsisnet.categories import Categories
-from jsisnet.formats.coco_index import ImageId
-from jsisnet.panoptic import PanopticMap
+from jsisnet.panoptic import ImageId, PanopticMap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Int32, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from jsisnet.data.sample import Sample
-from jsisnet.panoptic import VOID, PanopticMap
+from jsisnet.panoptic import VOID, PanopticMap, resize_ids
 
 PADDING = 128
 """Grey of the network input where no photo is; near the mean of photos."""
@@ -95,17 +95,6 @@ class _Span:
 def resize(image: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> UInt8[Tensor, "3 H W"]:
     """Resize a photo to a height and width, smoothly."""
     return functional.resize(image, list(size), antialias=True)
-
-
-def resize_ids(ids: Int32[np.ndarray, "h w"], size: tuple[int, int]) -> Int32[np.ndarray, "H W"]:
-    """Resize a map of ids: each new pixel gets the id at its centre."""
-    if ids.shape == size:
-        return ids
-    rows, columns = (
-        (np.arange(new) * 2 + 1) * old // (2 * new)
-        for new, old in zip(size, ids.shape, strict=True)
-    )
-    return ids.take(columns, axis=1).take(rows, axis=0)
 
 
 def transform(

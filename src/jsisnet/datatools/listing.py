@@ -9,7 +9,7 @@ from jsisnet.categories import CategoryId
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Place, scan
-from jsisnet.formats.coco_index import ImageId
+from jsisnet.panoptic import ImageId
 
 Kind = Literal["coco", "coco-instances"]
 """Whether an image has one annotation with a map, or one for each object."""

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from jsisnet.categories import Categories
-from jsisnet.evaluation.proposal_recall import MEDIUM, SMALL
 from jsisnet.formats.records import Source
+from jsisnet.panoptic import MEDIUM, SMALL
 from jsisnet.statistics.contents import contents
 
 SIZES = ("small", "medium", "large")

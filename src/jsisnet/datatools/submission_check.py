@@ -16,12 +16,12 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from jsisnet.categories import CategoryId
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.png import read_ids
-from jsisnet.formats.coco_index import MAX_ID, ImageId
-from jsisnet.formats.color_ids import renumber
+from jsisnet.files.png import MAX_ID, read_ids
+from jsisnet.formats.coded import renumber
 from jsisnet.formats.image_list import ImageList, ListedImage
 from jsisnet.formats.submission_layout import Layout, read_layout
 from jsisnet.formats.submission_rules import Fault, Findings, Rule
+from jsisnet.panoptic import ImageId
 
 Advance = Callable[[int, int], None]
 """Is told the number of things done and in total."""

@@ -10,7 +10,7 @@ import numpy as np
 from jsisnet.evaluation.bootstrap import Differences, differences
 from jsisnet.evaluation.class_means import class_means
 from jsisnet.evaluation.results import Result
-from jsisnet.formats.coco_index import ImageId
+from jsisnet.panoptic import ImageId
 
 GROUPS = ("all", "things", "stuff")
 """Groups of classes, before each class by itself."""

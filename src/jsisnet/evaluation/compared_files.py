@@ -23,8 +23,9 @@ from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Objects
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.coco_index import UNSTATED, ImageId, ListedMap, listed_prediction, listed_truth
+from jsisnet.formats.coco_index import UNSTATED, ListedMap, listed_prediction, listed_truth
 from jsisnet.formats.coco_places import MapFile, opened
+from jsisnet.panoptic import ImageId
 
 Mode = Literal["official", "strict", "all-crowds"]
 """How truth and predictions are judged."""

@@ -7,7 +7,7 @@ from jaxtyping import Float64, Int64
 
 from jsisnet.categories import Categories
 from jsisnet.evaluation.panoptic_quality import PanopticQuality
-from jsisnet.formats.coco_index import ImageId
+from jsisnet.panoptic import ImageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from jsisnet.panoptic import PanopticMap
+from jsisnet.panoptic import MEDIUM, SMALL, PanopticMap
 
 LIMITS = (100, 300, 1000)
 """Numbers of the best proposals that recall is measured at."""
@@ -13,8 +13,6 @@ LIMITS = (100, 300, 1000)
 MIN_IOU = 0.5
 """A proposal covers an object if the IoU of their boxes is at least this."""
 
-SMALL, MEDIUM = 32**2, 96**2
-"""Areas in square pixels of the image below which a box is small, and below which it is medium."""
 
 _SETS = (*map(str, LIMITS), "own")
 """Names of the sets of proposals, in the order of the sums' rows."""

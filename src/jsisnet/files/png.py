@@ -18,6 +18,10 @@ try:
 except ImportError:
     _pixels = None  # type: ignore[assignment]  # installed without a C compiler
 
+
+MAX_ID = 2**24 - 1
+"""Highest id that a colour can code."""
+
 Ids = UInt32[np.ndarray, "_ w"]
 """Rows of a map of ids."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import ClassVar, TextIO, TypeVar
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from jsisnet.files import json_fields
 from jsisnet.files.archives import pngs_of
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.png import read_ids
+from jsisnet.files.png import MAX_ID, read_ids
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.coco_index import MAX_ID, ImageId
-from jsisnet.formats.color_ids import renumber, write_ids
-from jsisnet.panoptic import VOID, PanopticMap, Segment
+from jsisnet.formats.coded import renumber
+from jsisnet.formats.color_ids import write_ids
+from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 _T = TypeVar("_T")
 
@@ -381,3 +381,27 @@ def _segment(info: SegmentInfo, categories: Categories) -> Segment:
 
 def _by(size: Sequence[int] | None) -> str:
     return "x".join(map(str, size or ()))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CocoTarget:
+    """COCO panoptic maps to write; the index is their JSON file."""
+
+    index: ClassVar[str] = "panoptic.json"
+    instances: ClassVar[str | None] = None
+    folder: Path
+    """Receives them below ``panoptic``."""
+
+    categories: Categories
+
+    def write(self, panoptic: PanopticMap, stem: str) -> Written:
+        """Write a map, which loses nothing."""
+        name = f"{stem}.png"
+        write_png(panoptic, self.folder / "panoptic" / name)
+        infos = segments_info(panoptic, self.categories)
+        return Written(lost={}, annotation={"file_name": name, "segments_info": infos})
+
+
+def coco_target(folder: Path, categories: Categories) -> CocoTarget:
+    """Begin to write maps; classes keep their ids."""
+    return CocoTarget(folder=folder, categories=categories)

@@ -11,16 +11,12 @@ from jaxtyping import Bool, Float64, Int64
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.png import MAX_ID
 from jsisnet.panoptic import VOID
-
-ImageId = int | str
-"""Name or number by which truth and predictions are paired."""
 
 UNSTATED = -1
 """Area that a file does not state."""
 
-MAX_ID = 2**24 - 1
-"""Highest id that a colour can code."""
 
 _MOST_PIXELS = 2**62
 

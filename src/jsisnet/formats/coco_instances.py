@@ -13,9 +13,8 @@ from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MOST_PIXELS
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import masks
-from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.masks import Shape
-from jsisnet.panoptic import VOID, PanopticMap, Segment
+from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

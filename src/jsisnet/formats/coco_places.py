@@ -7,7 +7,7 @@ from jsisnet.files import json_fields
 from jsisnet.files.archives import pngs_of
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Place, scan
-from jsisnet.formats.coco_index import ImageId
+from jsisnet.panoptic import ImageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

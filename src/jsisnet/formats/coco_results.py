@@ -8,10 +8,9 @@ from pathlib import Path
 from jsisnet.files import json_fields, json_stream
 from jsisnet.files.json_stream import Objects, Place
 from jsisnet.formats import masks
-from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.image_list import ImageList
 from jsisnet.formats.masks import Placed
-from jsisnet.panoptic import Segment
+from jsisnet.panoptic import ImageId, Segment
 
 
 @dataclass(frozen=True, slots=True)

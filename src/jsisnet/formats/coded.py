@@ -1,14 +1,19 @@
 """Panoptic maps from and to pixels whose values code a class and an instance."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, Integer
+from jaxtyping import Int32, Int64, Integer, UInt32
 
 from jsisnet.categories import Categories
 from jsisnet.panoptic import VOID, PanopticMap, Segment
+
+try:
+    from jsisnet import _pixels
+except ImportError:
+    _pixels = None  # type: ignore[assignment]  # installed without a C compiler
 
 _STRIP = 2**18
 """Pixels that are looked at together; intermediate results are no larger than that."""
@@ -97,3 +102,48 @@ def _strips(size: tuple[int, int]) -> Iterator[slice]:
     rows = max(1, _STRIP // max(1, width))
     for start in range(0, height, rows):
         yield slice(start, min(start + rows, height))
+
+
+def renumber(
+    ids: UInt32[np.ndarray, "h w"], listed: Sequence[int]
+) -> tuple[Int32[np.ndarray, "h w"], Int64[np.ndarray, " n"]]:
+    """Replace each panoptic id by one plus its position in `listed`, and count the pixels of each.
+
+    Raises:
+        ValueError: If an id other than `VOID` is not listed.
+    """
+    known = np.array([*listed, *([] if VOID in listed else [VOID])], np.uint32)
+    numbers = np.append(np.arange(1, len(listed) + 1), VOID).astype(np.int32)[: len(known)]
+    order = np.argsort(known)
+    dense = np.empty(ids.shape, np.int32)
+    areas = np.zeros(len(known), np.int64)
+    ascending = known[order], numbers[order]
+    flat = np.ascontiguousarray(ids).ravel()
+    renumbered = (_renumber if _pixels is None else _pixels.renumber)(
+        flat, *ascending, dense.ravel(), areas
+    )
+    if renumbered < len(flat):
+        raise ValueError(f"segment {flat[renumbered]}: is in the PNG, but not in the JSON file")
+    counted = np.empty_like(areas)
+    counted[order] = areas
+    return dense, counted[: len(listed)]
+
+
+def _renumber(
+    ids: UInt32[np.ndarray, " n"],
+    known: UInt32[np.ndarray, " k"],
+    numbers: Int32[np.ndarray, " k"],
+    renumbered: Int32[np.ndarray, " n"],
+    areas: Int64[np.ndarray, " k"],
+) -> int:
+    """Do what the compiled loop does: give the pixels up to the first unknown id."""
+    # Neighbours mostly share a segment, so runs of equal pixels are looked up, not pixels.
+    starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))[: len(ids)]
+    places = np.searchsorted(known, ids[starts]).clip(max=len(known) - 1)
+    strange = starts[known[places] != ids[starts]]
+    if len(strange):
+        return int(strange[0])
+    lengths = np.diff(starts, append=len(ids))
+    renumbered[:] = np.repeat(numbers[places], lengths)
+    areas[:] = np.bincount(places, lengths, len(known))
+    return len(ids)

@@ -9,7 +9,7 @@ from jsisnet.categories import Categories, Category
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.coco_index import ImageId
+from jsisnet.panoptic import ImageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,8 +12,7 @@ from jsisnet.files import journal
 from jsisnet.files.atomic import remove_leftovers
 from jsisnet.files.journal import Journal
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
-from jsisnet.formats.coco_index import ImageId
-from jsisnet.panoptic import PanopticMap
+from jsisnet.panoptic import ImageId, PanopticMap
 
 LINES, PNGS = "annotations.jsonl", "pngs"
 """Names of the file with one annotation a line, below a line about them all, and of the folder of

@@ -8,9 +8,8 @@ from jsisnet.categories import Categories
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.records import Record
-from jsisnet.panoptic import PanopticMap
+from jsisnet.panoptic import ImageId, PanopticMap
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 """Of photos, in the order in which they are looked for."""

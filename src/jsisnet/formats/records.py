@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from jsisnet.categories import UNKNOWN, Categories
-from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.coded import looked_up
-from jsisnet.panoptic import VOID, PanopticMap
+from jsisnet.panoptic import VOID, ImageId, PanopticMap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,6 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from jsisnet.categories import Categories
 from jsisnet.files.json_fields import Entry
-from jsisnet.formats import coco
 from jsisnet.panoptic import PanopticMap
 
 INDEX = "index.json"
@@ -61,30 +60,6 @@ class Target(Protocol):
         Raises:
             ValueError: If the format can't hold it.
         """
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CocoTarget:
-    """COCO panoptic maps to write; the index is their JSON file."""
-
-    index: ClassVar[str] = "panoptic.json"
-    instances: ClassVar[str | None] = None
-    folder: Path
-    """Receives them below ``panoptic``."""
-
-    categories: Categories
-
-    def write(self, panoptic: PanopticMap, stem: str) -> Written:
-        """Write a map, which loses nothing."""
-        name = f"{stem}.png"
-        coco.write_png(panoptic, self.folder / "panoptic" / name)
-        infos = coco.segments_info(panoptic, self.categories)
-        return Written(lost={}, annotation={"file_name": name, "segments_info": infos})
-
-
-def coco_target(folder: Path, categories: Categories) -> CocoTarget:
-    """Begin to write maps; classes keep their ids."""
-    return CocoTarget(folder=folder, categories=categories)
 
 
 def joined_crowds(panoptic: PanopticMap) -> int:

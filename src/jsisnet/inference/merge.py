@@ -10,13 +10,12 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from jsisnet.data.transforms import resize_ids
 from jsisnet.inference.paste import Window, paste, windows
 from jsisnet.inference.raster import NO_CHANNEL
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff
 from jsisnet.model.instances import Instances
-from jsisnet.panoptic import VOID, PanopticMap, Segment
+from jsisnet.panoptic import VOID, PanopticMap, Segment, resize_ids
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

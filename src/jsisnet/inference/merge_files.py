@@ -8,7 +8,6 @@ import numpy as np
 
 from jsisnet.files.processes import in_order
 from jsisnet.formats import coco, instance_arrays
-from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.coco_results import RegionList, ResultsFile
 from jsisnet.formats.image_list import ImageList, ListedImage
 from jsisnet.formats.instance_arrays import BoxMasks
@@ -16,7 +15,7 @@ from jsisnet.formats.predictions import Labels, Scores, SemanticFolder
 from jsisnet.inference import kirillov
 from jsisnet.inference.kirillov import KirillovConfig, Region
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.panoptic import IGNORE, PanopticMap, Segment
+from jsisnet.panoptic import IGNORE, ImageId, PanopticMap, Segment
 
 # `jsisnet.inference.external` needs torch, which takes seconds to start: most files can be merged
 # by Kirillov's rules without it.

@@ -8,7 +8,7 @@ from jaxtyping import Int64, UInt32
 
 from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.segments import Listed, Segments, Shown, by_id, not_finite
-from jsisnet.formats.coco_index import MAX_ID
+from jsisnet.files.png import MAX_ID
 from jsisnet.panoptic import VOID
 from jsisnet.validation.regions import regions
 

@@ -61,7 +61,7 @@ def merge_classes(  # noqa: PLR0913 - the parts of a command line
     """
     from jsisnet.datatools import convert
     from jsisnet.datatools.join_classes import joined
-    from jsisnet.formats.targets import coco_target
+    from jsisnet.formats.coco import coco_target
 
     if (by is None) == (mapping is None):
         raise ValueError("expected either --by supercategory or --mapping FILE")

@@ -18,8 +18,8 @@ from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Objects
 from jsisnet.files.png import read_ids
-from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.color_ids import write_ids
+from jsisnet.panoptic import ImageId
 from jsisnet.validation.photos import Photo, look_for, read_photo
 from jsisnet.validation.regions import regions
 from jsisnet.validation.repair import repaired

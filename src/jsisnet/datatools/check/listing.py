@@ -10,8 +10,7 @@ from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Place, scan
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.coco_index import ImageId
-from jsisnet.panoptic import IGNORE
+from jsisnet.panoptic import IGNORE, ImageId
 
 LISTS = ("images", "annotations", "categories")
 """What a file has to hold."""

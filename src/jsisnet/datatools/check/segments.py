@@ -10,7 +10,7 @@ from jsisnet.datatools.check.listing import ListedCategory
 from jsisnet.datatools.check.rules import Case, Rule
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
-from jsisnet.formats.coco_index import MAX_ID
+from jsisnet.files.png import MAX_ID
 from jsisnet.panoptic import VOID
 from jsisnet.validation.regions import Regions
 

@@ -11,10 +11,9 @@ from jsisnet.datatools.check.listing import ListedCategory, categories_of
 from jsisnet.datatools.check.rules import Case, Rule
 from jsisnet.datatools.check.segments import MIN_LABELLED, Segments, Shown, by_id
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.coco_index import ImageId
 from jsisnet.formats.map_listing import stem
 from jsisnet.formats.records import Record, Source
-from jsisnet.panoptic import PanopticMap
+from jsisnet.panoptic import ImageId, PanopticMap
 from jsisnet.validation.photos import Photo, look_for
 from jsisnet.validation.regions import regions
 

@@ -14,7 +14,8 @@ from jsisnet.evaluation.errors import ErrorKind, SegmentError, segment_errors
 from jsisnet.evaluation.image_quality import ImageQuality
 from jsisnet.evaluation.matching import Matching
 from jsisnet.evaluation.panoptic_quality import quality_of
-from jsisnet.formats.coco_index import ImageId, ListedMap
+from jsisnet.formats.coco_index import ListedMap
+from jsisnet.panoptic import ImageId
 from jsisnet.report.tallies import Fates, ScoreTally, SizeTally
 
 Reason = ErrorKind | Literal["lowest"]

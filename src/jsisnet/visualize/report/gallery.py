@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jsisnet.categories import Categories
 from jsisnet.evaluation.errors import KINDS
-from jsisnet.formats.coco_index import ImageId, ListedMap
+from jsisnet.formats.coco_index import ListedMap
+from jsisnet.panoptic import ImageId
 from jsisnet.report.pictures import Pictures, pictures
 from jsisnet.report.thumbnails import Picture
 from jsisnet.report.words import NAMES, NONE, percent, share

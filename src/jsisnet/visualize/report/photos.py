@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsisnet.files import json_fields
 from jsisnet.files.json_stream import Place, scan
-from jsisnet.formats.coco_index import ImageId
+from jsisnet.panoptic import ImageId
 
 
 def photos_of(truth: Path, images: Path, wanted: Collection[ImageId]) -> dict[ImageId, Path]:

@@ -41,9 +41,8 @@ from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
 
 from jsisnet.data.dataset import DataConfig, PanopticDataset
-from jsisnet.data.sample import collate
+from jsisnet.data.sample import collate, example
 from jsisnet.data.stream import Stream, StreamSampler
-from jsisnet.data.targets import example
 from jsisnet.data.transforms import PADDING, TransformConfig, transform
 from jsisnet.files.photos import read_image
 from jsisnet.formats import coco

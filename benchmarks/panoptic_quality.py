@@ -29,10 +29,9 @@ from harness import CATEGORIES, Promise, finish, options, row, scene
 from PIL import Image
 
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
-from jsisnet.files.png import MAX_ID, open_ids
+from jsisnet.files.png import MAX_ID, ids_to_rgb, open_ids
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.coco import read_annotations, read_png
-from jsisnet.formats.color_ids import ids_to_rgb
 from jsisnet.panoptic import PanopticMap, Segment
 
 PEERS = Path(__file__).parent.parent / "build" / "panopticapi"

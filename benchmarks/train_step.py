@@ -20,8 +20,7 @@ from torch.nn import functional
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 from torchvision.models.segmentation import deeplabv3_resnet50
 
-from jsisnet.data.sample import Batch, Sample, collate
-from jsisnet.data.targets import example
+from jsisnet.data.sample import Batch, Sample, collate, example
 from jsisnet.experiments.speed import training_steps
 from jsisnet.panoptic import IGNORE
 from jsisnet.training.config import RunConfig, read_config

@@ -2,7 +2,7 @@ import pytest
 import safetensors.torch
 
 from jsisnet.cli.app import run
-from jsisnet.cli.photos import packaged
+from jsisnet.cli.inputs import packaged
 from jsisnet.model.trunk import Trunk, TrunkConfig
 
 NAME = "tf_efficientnet_lite0"

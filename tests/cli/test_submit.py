@@ -13,7 +13,7 @@ import factories
 import networks
 from jsisnet.cli.app import run
 from jsisnet.cli.errors import STOPPED
-from jsisnet.formats.map_folder import LINES
+from jsisnet.datatools.submission import LINES
 from jsisnet.inference import saved_model, submitter
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig

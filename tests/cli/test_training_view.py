@@ -8,9 +8,8 @@ from rich.console import Console
 
 from jsisnet.cli import training_view as module
 from jsisnet.cli.training_view import Bar, Lines, duration, figures, listening, quality
-from jsisnet.tracking.pace import Pace
 from jsisnet.training.config import TrainConfig
-from jsisnet.training.listener import Listener
+from jsisnet.training.listener import Listener, Pace
 from jsisnet.training.loop import StepReport
 
 CONFIG = TrainConfig(steps=10, batch_size=2, log_every=4)

@@ -9,9 +9,8 @@ import torch
 
 import factories
 from factories import CATEGORIES, SKY, tiny_map
-from jsisnet.data.dataset import DataConfig, PanopticDataset
+from jsisnet.data.dataset import DataConfig, PanopticDataset, Part, Sources, common_categories
 from jsisnet.data.sample import Samples, collate
-from jsisnet.data.sources import Part, Sources, common_categories
 from jsisnet.data.stream import Stream
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.panoptic import IGNORE

@@ -11,8 +11,8 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from factories import BUS, CAR, CATEGORIES, photo_of, tiny_map
 from jsisnet.categories import Categories
+from jsisnet.data.dataset import Part
 from jsisnet.data.sample import Sample, collate
-from jsisnet.data.sources import Part
 from jsisnet.data.stream import Stream, StreamSampler, _order, _turns, sample_index
 from jsisnet.data.transforms import TransformConfig
 

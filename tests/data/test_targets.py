@@ -2,8 +2,7 @@ import torch
 
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment
 from jsisnet.categories import Categories
-from jsisnet.data.sample import Sample
-from jsisnet.data.targets import example
+from jsisnet.data.sample import Sample, example
 from jsisnet.panoptic import IGNORE, Segment
 
 THING_CHANNELS = {PERSON: 0, CAR: 1, BUS: 2}

@@ -14,15 +14,14 @@ from factories import BUS, CAR, CATEGORIES, PERSON, SKY, panoptic_map, segment
 from jsisnet.datatools import convert
 from jsisnet.formats import (
     cityscapes,
-    coco_source,
-    map_listing,
+    coco,
+    image_list,
     outlines,
+    records,
     semantic_and_instance,
-    targets,
     two_channel,
 )
-from jsisnet.formats.records import Record, Source
-from jsisnet.formats.targets import CROWDS, EMPTY, SCORES
+from jsisnet.formats.records import CROWDS, EMPTY, SCORES, Record, Source
 
 JOURNAL = "unfinished.jsonl"
 
@@ -74,8 +73,8 @@ def zipped(folder):
 def reopened(kind, folder, packed=lambda folder: folder):
     """Open what was written; `packed` gives what to read in the place of a folder."""
     if kind == "coco":
-        return coco_source.panoptic(folder / "panoptic.json")
-    listing = map_listing.read(folder / "index.json")
+        return coco.source(folder / "panoptic.json")
+    listing = image_list.read_listing(folder / "index.json")
     match kind:
         case "coco-instances":
             file, semantic = folder / "instances.json", packed(folder / "semantic")
@@ -89,7 +88,7 @@ def reopened(kind, folder, packed=lambda folder: folder):
 
 
 TARGETS = {
-    "coco": targets.coco_target,
+    "coco": records.coco_target,
     "coco-instances": outlines.target,
     "two-channel": two_channel.target,
     "semantic-and-instance": semantic_and_instance.target,
@@ -121,12 +120,12 @@ def test_a_round_trip_from_coco_and_back_loses_nothing_that_the_format_can_hold(
 ):
     first, middle, last = tmp_path / "first", tmp_path / "middle", tmp_path / "last"
     truth = source(*STREETS.records, record(crowded(), 6))
-    convert.convert(truth, targets.coco_target(first, CATEGORIES))
+    convert.convert(truth, records.coco_target(first, CATEGORIES))
     before = reopened("coco", first)
 
     lost = convert.convert(before, TARGETS[kind](middle, before.categories), processes=processes)
     between = reopened(kind, middle, packed)
-    lost_again = convert.convert(between, targets.coco_target(last, between.categories))
+    lost_again = convert.convert(between, records.coco_target(last, between.categories))
 
     after = reopened("coco", last)
     assert [(c.name, c.isthing) for c in after.categories] == [
@@ -179,7 +178,7 @@ def test_what_is_lost_is_summed_over_images(tmp_path):
 class Stopping:
     """A target that fails at a map, as a full disk would."""
 
-    inner: targets.CocoTarget
+    inner: records.CocoTarget
     at: str
     written: list[str] = field(default_factory=list)
     index = "panoptic.json"
@@ -260,7 +259,7 @@ def test_a_second_conversion_at_once_is_refused_and_does_the_first_no_harm(tmp_p
 
     convert.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES), on_image=again)
 
-    assert len(coco_source.panoptic(tmp_path / "panoptic.json").records) == len(STREETS.records)
+    assert len(coco.source(tmp_path / "panoptic.json").records) == len(STREETS.records)
 
 
 ONE = panoptic_map([[1]], segment(CAR))

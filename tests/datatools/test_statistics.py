@@ -1,4 +1,5 @@
 import json
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -6,8 +7,8 @@ import pytest
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, TREE
 from jsisnet.categories import Categories
-from jsisnet.datatools.statistics import statistics
-from jsisnet.formats import coco_source
+from jsisnet.datatools.statistics import contents, statistics
+from jsisnet.formats import coco
 from jsisnet.formats.records import Record, Source
 
 
@@ -126,7 +127,7 @@ def test_a_data_set_of_stuff_alone_has_no_things():
 
 
 def test_shared_work_gives_the_same_and_tells_how_far_it_is(tiny):
-    source = coco_source.panoptic(tiny.annotations)
+    source = coco.source(tiny.annotations)
     told = []
 
     shared = statistics(source, processes=2, on_image=lambda *numbers: told.append(numbers))
@@ -136,7 +137,7 @@ def test_shared_work_gives_the_same_and_tells_how_far_it_is(tiny):
 
 
 def test_the_segments_say_which_image_and_which_place_they_are_from(tiny):
-    found = statistics(coco_source.panoptic(tiny.annotations))
+    found = statistics(coco.source(tiny.annotations))
 
     trees = found.segments.labels == TREE
     assert found.segments.images[trees].tolist() == [1, 3, 5]
@@ -146,3 +147,56 @@ def test_the_segments_say_which_image_and_which_place_they_are_from(tiny):
             found.segments.images[trees], found.segments.numbers[trees], strict=True
         )
     )
+
+
+def record(number, panoptic):
+    return Record(
+        image_id=number, name=f"{number}.jpg", image=None, size=None, read=lambda: panoptic
+    )
+
+
+def test_a_map_holds_its_segments_with_their_places_areas_and_crowds():
+    panoptic = factories.panoptic_map(
+        [[0, 1, 1], [3, 3, 3]],
+        factories.segment(SKY),
+        factories.segment(CAR),
+        factories.segment(PERSON, iscrowd=True),
+    )
+
+    (held,) = contents([record(1, panoptic)])
+
+    assert held.size == (2, 3)
+    assert held.numbers.tolist() == [0, 2]
+    assert held.labels.tolist() == [SKY, PERSON]
+    assert held.areas.tolist() == [2, 3]
+    assert held.crowds.tolist() == [False, True]
+
+
+def test_a_map_of_void_holds_nothing():
+    (held,) = contents([record(1, factories.panoptic_map([[0, 0]]))])
+
+    assert held.labels.tolist() == []
+
+
+def test_shared_work_comes_in_order():
+    maps = [factories.panoptic_map([[1] * width], factories.segment(ROAD)) for width in range(1, 8)]
+    records = [record(number, panoptic) for number, panoptic in enumerate(maps)]
+
+    widths = [held.size[1] for held in contents(records, processes=2)]
+
+    assert widths == list(range(1, 8))
+
+
+def test_whoever_needs_no_more_stops_it(tiny):
+    records = coco.source(tiny.annotations).records
+
+    with closing(contents(records, processes=2)) as read:
+        assert PERSON in next(read).labels
+
+
+def test_a_broken_map_is_named(tiny):
+    (tiny.pngs / "map3.png").write_bytes(b"no map")
+    records = coco.source(tiny.annotations).records
+
+    with pytest.raises(ValueError, match=r"map3\.png: image 103: is not a PNG"):
+        list(contents(records, processes=2))

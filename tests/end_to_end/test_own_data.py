@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 import factories
 from documentation import commands, follow, section
 from jsisnet.cli.app import run
-from jsisnet.formats import coco_source
+from jsisnet.formats import coco
 from jsisnet.panoptic import VOID
 
 
@@ -24,7 +24,7 @@ def test_own_photos_become_a_scored_model(tmp_path, monkeypatch, capsys):
     assert "mine/panoptic.json: 10 images" in told
     assert "0 errors, 0 warnings" in told
     before, after = (
-        {record.name: record.read() for record in coco_source.panoptic(tmp_path / path).records}
+        {record.name: record.read() for record in coco.source(tmp_path / path).records}
         for path in ("scenes/panoptic_train.json", "mine/panoptic.json")
     )
     assert before.keys() == after.keys()
@@ -132,7 +132,7 @@ def test_polygons_of_a_labelling_tool_become_a_scored_model(tmp_path, monkeypatc
 
     assert "4 images, 16 segments: 0 errors, 0 warnings" in capsys.readouterr().out
     assert (tmp_path / "prediction/IMG_0000_overlay.jpg").is_file()
-    record, *_ = coco_source.panoptic(tmp_path / "mine/panoptic.json").records
+    record, *_ = coco.source(tmp_path / "mine/panoptic.json").records
     panoptic = record.read()
     kinds = [(segment.label, segment.isthing) for segment in panoptic.segments]
     assert sorted(kinds) == [(0, True), (1, True), (2, False), (3, False)]

@@ -28,7 +28,7 @@ def test_a_training_is_recorded_with_the_numbers_of_its_metrics(trained, tmp_pat
 def test_a_library_that_is_not_installed_stops_the_training_before_it_begins(
     trained, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("jsisnet.tracking.recorder.find_spec", lambda _: None)
+    monkeypatch.setattr("jsisnet.training.tracking.find_spec", lambda _: None)
     out = tmp_path / "run"
 
     assert run(["train", str(trained.config), "--out", str(out), "--track", "mlflow"]) == 1

@@ -6,7 +6,7 @@ from PIL import Image
 
 import factories
 from jsisnet.cli.app import run
-from jsisnet.cli.photos import packaged
+from jsisnet.cli.inputs import packaged
 from jsisnet.formats import coco
 from jsisnet.training.config import read_config
 

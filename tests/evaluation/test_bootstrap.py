@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from jsisnet.evaluation import bootstrap
-from jsisnet.evaluation.bootstrap import MIN_IMAGES, differences
-from jsisnet.evaluation.class_means import class_means
+from jsisnet.evaluation import compare
+from jsisnet.evaluation.compare import MIN_IMAGES, differences
+from jsisnet.evaluation.panoptic_quality import class_means
 
 ONE = np.ones((1, 1), bool)
 """The group of the only class."""
@@ -101,7 +101,7 @@ def test_the_memory_that_is_used_does_not_change_the_intervals(monkeypatch):
     first, second = found(random, 0.5, 20), found(random, 0.5, 20)
 
     whole = differences(first, second, ONE)
-    monkeypatch.setattr(bootstrap, "_NUMBERS", 70)
+    monkeypatch.setattr(compare, "_NUMBERS", 70)
     parts = differences(first, second, ONE)
 
     assert parts.low.tolist() == whole.low.tolist()

@@ -6,9 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from jsisnet.evaluation.boundary import INTERIOR, boundaries
-from jsisnet.evaluation.matching import matched
-from jsisnet.evaluation.overlap import overlap_of_ids
+from jsisnet.evaluation.matching import INTERIOR, boundaries, matched, overlap_of_ids
 from jsisnet.evaluation.panoptic_quality import quality_of
 
 SIZE = (20, 26)

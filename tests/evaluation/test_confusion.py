@@ -1,7 +1,7 @@
 from collections import Counter
 
 from factories import BUS, CAR, CATEGORIES, PERSON, SKY, panoptic_map, segment
-from jsisnet.evaluation.confusion import confusions, mistaken
+from jsisnet.evaluation.errors import confusions, mistaken
 from jsisnet.evaluation.matching import match
 
 NOTHING = len(CATEGORIES)

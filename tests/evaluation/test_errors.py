@@ -3,8 +3,7 @@ import numpy as np
 from factories import CAR, PERSON, SKY, panoptic_map, segment
 from jsisnet.categories import UNKNOWN
 from jsisnet.evaluation.errors import SegmentError, segment_errors
-from jsisnet.evaluation.matching import match, matched
-from jsisnet.evaluation.overlap import overlap
+from jsisnet.evaluation.matching import match, matched, overlap
 
 
 def errors(truth, prediction):

@@ -6,9 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, TREE, panoptic_map, segment
+from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, TREE, panoptic_map, quality, segment
 from jsisnet.categories import Categories, Category
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, count, summary
+from jsisnet.evaluation.panoptic_quality import (
+    ImageQuality,
+    PanopticQuality,
+    class_means,
+    count,
+    summary,
+)
 from jsisnet.panoptic import Segment
 
 
@@ -257,3 +263,78 @@ def test_segmentation_quality_counts_classes_without_a_match():
     quality = quality_of((0.6, 1, 0, 0), (0.0, 0, 1, 1), *[NOTHING] * 4)
 
     assert summary(quality, CATEGORIES)["things"]["sq"] == pytest.approx(30)
+
+
+TRUTH = panoptic_map([[1, 1, 1, 1, 2, 2]], segment(CAR), segment(SKY))
+PREDICTION = panoptic_map([[1, 1, 1, 0, 2, 2]], segment(CAR), segment(BUS))
+
+
+def test_an_image_is_a_data_set_of_its_own():
+    quality = count(TRUTH, PREDICTION, len(CATEGORIES))
+
+    image = ImageQuality.of("a", quality)
+
+    expected = summary(quality, CATEGORIES)["all"]
+    assert image.labels.tolist() == [CAR, BUS, SKY]
+    assert (100 * image.pq, 100 * image.sq, 100 * image.rq) == pytest.approx(
+        (expected["pq"], expected["sq"], expected["rq"])
+    )
+
+
+def test_its_sums_are_described_by_class():
+    image = ImageQuality.of(7, count(TRUTH, PREDICTION, len(CATEGORIES)))
+
+    assert image.described(CATEGORIES) == {
+        "image_id": 7,
+        "pq": pytest.approx(25),
+        "sq": pytest.approx(25),
+        "rq": pytest.approx(100 / 3),
+        "tp": 1,
+        "fp": 1,
+        "fn": 1,
+        "classes": [
+            {"name": "car", "iou": 0.75, "tp": 1, "fp": 0, "fn": 0},
+            {"name": "bus", "iou": 0.0, "tp": 0, "fp": 1, "fn": 0},
+            {"name": "sky", "iou": 0.0, "tp": 0, "fp": 0, "fn": 1},
+        ],
+    }
+
+
+def test_an_image_without_a_class_has_no_quality():
+    image = ImageQuality.of(0, PanopticQuality.zero(len(CATEGORIES)))
+
+    assert (image.pq, image.sq, image.rq) == (None, None, None)
+    assert image.described(CATEGORIES)["classes"] == []
+
+
+def test_means_are_over_the_classes_that_are_seen():
+    sums = np.array([[1.5, 0, 0], [2, 0, 0], [2, 1, 0], [0, 0, 0]])
+    groups = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 1]], bool)
+
+    pq, sq, rq = class_means(sums, groups)
+
+    assert pq == pytest.approx([0.25, 0.5, np.nan], nan_ok=True)
+    assert sq == pytest.approx([0.375, 0.75, np.nan], nan_ok=True)
+    assert rq == pytest.approx([1 / 3, 2 / 3, np.nan], nan_ok=True)
+
+
+def test_they_are_those_of_the_summary():
+    sums = quality(person=(0.75, 1, 2, 0), bus=(0.0, 0, 0, 3), sky=(2.5, 3, 0, 1))
+    things = np.array([category.isthing for category in CATEGORIES])
+    groups = np.stack([np.ones_like(things), things, ~things])
+
+    means = class_means(np.stack([sums.iou, sums.tp, sums.fp, sums.fn]), groups)
+
+    expected = summary(sums, CATEGORIES)
+    for name, values in zip(("all", "things", "stuff"), 100 * means.T, strict=True):
+        assert values.tolist() == pytest.approx([expected[name][key] for key in ("pq", "sq", "rq")])
+
+
+def test_many_sums_are_taken_at_once():
+    sums = np.random.default_rng(0).integers(0, 3, (5, 2, 4, 3)).astype(float)
+    groups = np.array([[1, 1, 0], [0, 0, 1]], bool)
+
+    means = class_means(sums, groups)
+
+    assert means.shape == (5, 2, 3, 2)
+    np.testing.assert_array_equal(means[3, 1], class_means(sums[3, 1], groups))

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from jsisnet.files.png import MAX_ID
-from jsisnet.formats import color_ids
+from jsisnet.files import png
+from jsisnet.files.png import MAX_ID, ids_to_rgb, rgb_to_ids
 from jsisnet.formats.coded import renumber
-from jsisnet.formats.color_ids import ids_to_rgb, rgb_to_ids
 
 
 def test_an_id_is_red_plus_256_green_plus_65536_blue():
@@ -30,8 +29,8 @@ def test_colours_give_back_every_id(ids):
 def either_way(request, monkeypatch):
     """Renumber with the compiled loop, then without it."""
     if not request.param:
-        monkeypatch.setattr(color_ids, "_pixels", None)
-    elif color_ids._pixels is None:
+        monkeypatch.setattr(png, "_pixels", None)
+    elif png._pixels is None:
         pytest.skip("installed without a C compiler")
 
 

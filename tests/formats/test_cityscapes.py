@@ -6,7 +6,7 @@ from PIL import Image
 
 import factories
 from factories import CAR, CATEGORIES, PERSON, ROAD, panoptic_map, segment
-from jsisnet.formats import cityscapes, coco_source, map_listing
+from jsisnet.formats import cityscapes, coco, image_list
 from jsisnet.formats.cityscapes import MAP
 
 STEM = "ulm/ulm_000001_000019"
@@ -113,7 +113,7 @@ def test_the_official_panoptic_output_is_a_coco_panoptic_file(tmp_path):
     }
     folder.with_suffix(".json").write_text(json.dumps(content))
 
-    record = coco_source.panoptic(folder.with_suffix(".json")).records[0]
+    record = coco.source(folder.with_suffix(".json")).records[0]
 
     assert (record.image_id, record.image) == ("ulm_1_2", None)
     assert described(record.read()) == [(7, False, 1), (26, False, 1), (26, True, 1)]
@@ -131,7 +131,7 @@ def test_what_is_written_is_read_again_with_other_classes(tmp_path):
 
     png = tmp_path / f"gtFine/all/a/b{MAP}"
     assert np.asarray(Image.open(png)).tolist() == [[0, 5, 2000], [2001, 2, 1000]]
-    source = cityscapes.source(tmp_path, "all", listing=map_listing.read(index))
+    source = cityscapes.source(tmp_path, "all", listing=image_list.read_listing(index))
     assert described(source.records[0].read(), source.categories) == [
         (1, False, 1),
         (2, False, 1),

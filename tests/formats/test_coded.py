@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from PIL import Image
 
-from factories import CAR, CATEGORIES, PERSON, ROAD, panoptic_map, segment
-from jsisnet.categories import UNKNOWN
+import factories
+from factories import CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment
+from jsisnet.categories import UNKNOWN, Categories, Category
 from jsisnet.formats import coded
-from jsisnet.formats.coded import Meaning, drawn, instance_numbers, looked_up
+from jsisnet.formats.coded import Coding, Meaning, drawn, instance_numbers, looked_up
 from jsisnet.formats.records import without_unknown
 
 MEANINGS = {
@@ -70,3 +72,104 @@ def test_segments_of_unknown_classes_become_void(kept, ids):
 
     assert panoptic.ids.tolist() == ids
     assert [s.label for s in panoptic.segments] == list(range(len(kept)))
+
+
+ALL = slice(None)
+SKY_COLOR, ROAD_COLOR, BLACK = (70, 130, 180), (128, 64, 128), (0, 0, 0)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.png"
+
+
+def labels(path, categories=CATEGORIES):
+    found = coded.read_class_map(path, Coding.of(categories))
+    return [[found.label(code) for code in row] for row in found.codes(ALL).tolist()]
+
+
+def colored(path, *colors):
+    Image.fromarray(np.array([colors], np.uint8)).save(path)
+
+
+def colors_of(*colors):
+    return Categories(
+        tuple(
+            Category(id=i, name=f"class {i}", isthing=False, color=color)
+            for i, color in enumerate(colors, 1)
+        )
+    )
+
+
+def test_values_are_ids_of_classes(path):
+    Image.fromarray(np.array([[92, 100], [0, 255]], np.uint8)).save(path)
+
+    assert labels(path) == [[SKY, ROAD], [None, None]]
+
+
+def test_of_a_palette_the_positions_count_and_not_the_colors(path):
+    picture = Image.fromarray(np.array([[92, 3, 0]], np.uint8)).convert("P")
+    picture.putpalette([*BLACK, *SKY_COLOR, *SKY_COLOR, *ROAD_COLOR] * 30)
+    picture.save(path)
+
+    with Image.open(path) as stored:
+        assert stored.mode == "P"
+    assert labels(path) == [[SKY, CAR, None]]
+
+
+def test_colors_are_those_of_the_classes_and_black_is_void(path):
+    colored(path, SKY_COLOR, ROAD_COLOR, BLACK)
+
+    assert labels(path) == [[SKY, ROAD, None]]
+
+
+def test_black_is_a_class_if_one_has_it(path):
+    colored(path, BLACK)
+
+    assert labels(path, colors_of((0, 0, 1), BLACK)) == [[1]]
+
+
+def test_an_unknown_color_is_named_beside_the_nearest_one(path):
+    colored(path, (70, 130, 181))
+
+    message = (
+        "the colour 70,130,181 is none of the categories'; the nearest one is 70,130,180, 'sky'"
+    )
+    with pytest.raises(ValueError, match=message):
+        labels(path)
+
+
+def test_the_nearest_one_may_be_void(path):
+    colored(path, (0, 1, 0))
+
+    with pytest.raises(ValueError, match="the nearest one is 0,0,0, void"):
+        labels(path)
+
+
+@pytest.mark.parametrize(
+    ("categories", "message"),
+    [
+        (
+            colors_of((1, 2, 3), (1, 2, 3)),
+            r"a\.png: is in colour, but 'class 1' and 'class 2' share the colour 1,2,3",
+        ),
+        (colors_of(None, None), r"a\.png: is in colour, but none of the categories has a 'color'"),
+    ],
+)
+def test_colors_that_tell_no_classes_apart_are_refused(categories, message, path):
+    colored(path, (1, 2, 3))
+
+    with pytest.raises(ValueError, match=message):
+        labels(path, categories)
+
+
+def test_colors_with_alpha_are_refused(path):
+    Image.fromarray(np.zeros((1, 1, 4), np.uint8)).save(path)
+
+    with pytest.raises(ValueError, match=r"a\.png: has 4 channels, expected one, or the three of"):
+        labels(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"b\.png: can't be read"):
+        coded.read_class_map(tmp_path / "b.png", Coding.of(factories.CATEGORIES))

@@ -3,7 +3,7 @@ import pytest
 
 import factories
 from factories import BUS, CAR
-from jsisnet.formats import instance_arrays
+from jsisnet.formats import predictions
 
 TWO = {
     "boxes": np.array([[0, 1, 2, 3], [1, 1, 4, 5]]),
@@ -16,7 +16,7 @@ TWO = {
 def test_instances_are_read_in_the_order_of_the_file(tmp_path):
     np.savez(tmp_path / "street.npz", **TWO)
 
-    found = instance_arrays.read(tmp_path / "street.npz", factories.CATEGORIES)
+    found = predictions.read_box_masks(tmp_path / "street.npz", factories.CATEGORIES)
 
     assert found.boxes.tolist() == TWO["boxes"].tolist()
     assert found.labels.tolist() == [CAR, BUS]
@@ -27,7 +27,9 @@ def test_instances_are_read_in_the_order_of_the_file(tmp_path):
 def test_an_image_may_have_no_instance(tmp_path):
     np.savez(tmp_path / "street.npz", **{name: values[:0] for name, values in TWO.items()})
 
-    assert len(instance_arrays.read(tmp_path / "street.npz", factories.CATEGORIES).labels) == 0
+    assert (
+        len(predictions.read_box_masks(tmp_path / "street.npz", factories.CATEGORIES).labels) == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,13 +48,13 @@ def test_arrays_that_do_not_fit_are_explained(change, message, tmp_path):
     np.savez(path, **(TWO | change))
 
     with pytest.raises(ValueError, match=f"^{path}: {message}"):
-        instance_arrays.read(path, factories.CATEGORIES)
+        predictions.read_box_masks(path, factories.CATEGORIES)
 
 
 def test_a_missing_array_or_file_is_named(tmp_path):
     np.savez(tmp_path / "street.npz", boxes=TWO["boxes"])
 
     with pytest.raises(ValueError, match="has no array 'category_ids'"):
-        instance_arrays.read(tmp_path / "street.npz", factories.CATEGORIES)
+        predictions.read_box_masks(tmp_path / "street.npz", factories.CATEGORIES)
     with pytest.raises(ValueError, match=r"nowhere.npz: is no file"):
-        instance_arrays.read(tmp_path / "nowhere.npz", factories.CATEGORIES)
+        predictions.read_box_masks(tmp_path / "nowhere.npz", factories.CATEGORIES)

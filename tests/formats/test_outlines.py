@@ -7,7 +7,7 @@ from PIL import Image
 
 import factories
 from factories import BUS, CAR, PERSON, SKY, panoptic_map, segment
-from jsisnet.formats import map_listing, outlines
+from jsisnet.formats import image_list, outlines
 
 PERSON_ID, CAR_ID, SKY_ID, ROAD_ID = 1, 3, 92, 100
 FIRST_PIXEL = [[0, 0, 1, 0, 1, 1, 0, 1]]
@@ -50,7 +50,7 @@ class Export:
         path.write_text(json.dumps(instances | {"annotations": self.outlines}))
         if semantic is None and self.semantic.is_dir():
             semantic = self.semantic
-        listing = map_listing.read(self.folder / "classes.json")
+        listing = image_list.read_listing(self.folder / "classes.json")
         return outlines.source(path, listing, semantic=semantic, void=void)
 
     def pixels(self, **more):

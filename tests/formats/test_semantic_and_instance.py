@@ -6,7 +6,7 @@ from PIL import Image
 
 import factories
 from factories import CAR, CATEGORIES, PERSON, ROAD, panoptic_map, segment
-from jsisnet.formats import map_listing, semantic_and_instance
+from jsisnet.formats import image_list, semantic_and_instance
 
 ROAD_ID, CAR_ID = 100, 3
 CLASSES = np.array([[ROAD_ID, ROAD_ID, CAR_ID, CAR_ID, CAR_ID, 255]], np.uint8)
@@ -16,7 +16,7 @@ CLASSES = np.array([[ROAD_ID, ROAD_ID, CAR_ID, CAR_ID, CAR_ID, 255]], np.uint8)
 def listing(tmp_path):
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"categories": factories.category_entries()}))
-    return map_listing.read(path)
+    return image_list.read_listing(path)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from PIL import Image
 
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, panoptic_map, segment
-from jsisnet.formats import map_listing, two_channel
+from jsisnet.formats import image_list, two_channel
 
 ROAD_ID, CAR_ID = 100, 3
 
@@ -15,7 +15,7 @@ ROAD_ID, CAR_ID = 100, 3
 def listing(tmp_path):
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"categories": factories.category_entries()}))
-    return map_listing.read(path)
+    return image_list.read_listing(path)
 
 
 def write(folder, values, name="a.png"):
@@ -88,7 +88,7 @@ def test_images_have_the_names_and_ids_of_the_list_or_of_the_maps(tmp_path):
     images = [{"id": 7, "file_name": "b/listed.jpeg"}, {"id": 8, "file_name": "elsewhere.jpg"}]
     index.write_text(json.dumps({"images": images, "categories": factories.category_entries()}))
 
-    records = two_channel.source(tmp_path / "maps", map_listing.read(index)).records
+    records = two_channel.source(tmp_path / "maps", image_list.read_listing(index)).records
 
     assert [(r.image_id, r.name) for r in records] == [
         (7, "b/listed.jpeg"),
@@ -136,7 +136,7 @@ def test_a_broken_list_is_refused(content, message, tmp_path):
     (tmp_path / "index.json").write_text(json.dumps(content))
 
     with pytest.raises(ValueError, match=message):
-        map_listing.read(tmp_path / "index.json")
+        image_list.read_listing(tmp_path / "index.json")
 
 
 def test_what_is_written_is_read_again_even_300_things_of_a_class(tmp_path, listing):

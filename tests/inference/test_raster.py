@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jsisnet.inference.raster import NO_CHANNEL, Upsampled
+from jsisnet.inference.raster import NO_CHANNEL, Upsampled, paste, windows
 
 
 def smooth(channels=5, grid=(9, 11)):
@@ -61,3 +61,63 @@ def test_probabilities_are_among_all_channels():
     probabilities = resized(logits, canvas).softmax(0)
     assert 0 < found.sum() < found.numel()
     assert torch.equal(found, (probabilities[[1, 3]] >= 0.5).any(0))
+
+
+def test_a_window_holds_the_pixels_whose_centres_lie_in_the_box():
+    boxes = torch.tensor([[0.5, 1.6, 2.5, 3.4], [0.6, 1.4, 2.6, 3.6]])
+
+    assert windows(boxes, (9, 9)) == [
+        (slice(2, 3), slice(0, 2)),
+        (slice(1, 4), slice(1, 3)),
+    ]
+
+
+def test_a_window_ends_at_the_border_of_the_canvas():
+    boxes = torch.tensor([[-5.0, -5.0, 50.0, 1.0]])
+
+    assert windows(boxes, (4, 6)) == [(slice(0, 1), slice(0, 6))]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[3.0, 3.0, 3.0, 5.0], [5.0, 5.0, 2.0, 2.0], [9.0, 1.0, 12.0, 2.0], [-9.0, 0.0, -5.0, 2.0]],
+)
+def test_the_window_of_an_empty_or_distant_box_is_empty(box):
+    (window,) = windows(torch.tensor([box]), (6, 6))
+
+    assert paste(torch.ones(2, 2), box, window).numel() == 0
+
+
+def test_no_boxes_have_no_windows():
+    assert windows(torch.zeros(0, 4), (6, 6)) == []
+
+
+def test_a_mask_pasted_at_its_own_size_is_itself():
+    mask = torch.rand(5, 5, generator=torch.Generator().manual_seed(0))
+    box = [2.0, 3.0, 7.0, 8.0]
+    (window,) = windows(torch.tensor([box]), (10, 10))
+
+    assert torch.equal(paste(mask, box, window), mask)
+
+
+def test_a_mask_is_interpolated_between_the_centres_of_its_cells():
+    box = [0.0, 0.0, 4.0, 2.0]
+    (window,) = windows(torch.tensor([box]), (2, 4))
+
+    pasted = paste(torch.tensor([[0.0, 1.0], [0.0, 1.0]]), box, window)
+
+    assert pasted.tolist() == [[0.0, 0.25, 0.75, 0.75]] * 2
+
+
+def test_pasting_equals_sampling_a_grid_with_zeros_around_it():
+    rng = torch.Generator().manual_seed(0)
+    mask, box = torch.rand(28, 28, generator=rng), [3.3, -2.2, 60.1, 71.7]
+    (window,) = windows(torch.tensor([box]), (50, 70))
+    y, x = (torch.arange(s.start, s.stop) + 0.5 for s in window)
+    y = (y - box[1]) / (box[3] - box[1]) * 2 - 1
+    x = (x - box[0]) / (box[2] - box[0]) * 2 - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+
+    expected = torch.nn.functional.grid_sample(mask[None, None], grid[None], align_corners=False)
+
+    torch.testing.assert_close(paste(mask, box, window), expected[0, 0])

@@ -5,7 +5,8 @@ from PIL import Image
 
 import networks
 from factories import CATEGORIES
-from jsisnet.formats import image_list, map_folder
+from jsisnet.datatools import submission
+from jsisnet.formats import image_list
 from jsisnet.inference import submitter
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
@@ -25,7 +26,7 @@ def wanted(tiny):
 def segment(tiny, wanted, folder):
     """Segment the streets, and give what was told and which maps there are."""
     progress, failures = [], []
-    with map_folder.opened(folder, "test") as maps:
+    with submission.open_map_folder(folder, "test") as maps:
         submitter.segment(
             predictor(),
             wanted,
@@ -74,7 +75,7 @@ def test_missing_photos_are_told_before_anything_is_done(tiny, wanted, tmp_path)
     with pytest.raises(ValueError, match=r"street4.png: does not exist, nor does 1 more photo"):
         segment(tiny, wanted, tmp_path / "maps")
 
-    with map_folder.opened(tmp_path / "maps", "test") as maps:
+    with submission.open_map_folder(tmp_path / "maps", "test") as maps:
         assert maps.done == set()
 
 

@@ -10,7 +10,7 @@ from factories import CATEGORIES, category_entries
 from jsisnet.evaluation.compared_files import ComparedFiles
 from jsisnet.evaluation.panoptic_quality import summary
 from jsisnet.evaluation.score import score
-from jsisnet.formats.color_ids import write_ids
+from jsisnet.files.png import write_ids
 
 IMAGES = 1000
 THINGS = [category.id for category in CATEGORIES if category.isthing]

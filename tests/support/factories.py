@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jsisnet.categories import Categories, Category
-from jsisnet.evaluation.image_quality import ImageQuality
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, summary
+from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality, summary
 from jsisnet.formats import coco
 from jsisnet.panoptic import PanopticMap, Segment
 

@@ -11,8 +11,7 @@ from PIL import Image
 import factories
 from jsisnet.datatools.check.check import Files
 from jsisnet.datatools.check.rules import Rule
-from jsisnet.files.png import read_ids
-from jsisnet.formats.color_ids import write_ids
+from jsisnet.files.png import read_ids, write_ids
 
 LAST = 2
 """Position of the street where most is planted, as it has no class that the others lack."""

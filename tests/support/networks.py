@@ -7,13 +7,11 @@ import torch
 
 import factories
 from jsisnet.categories import Categories, Category
-from jsisnet.data.sample import Batch, Objects, Sample, collate
-from jsisnet.data.targets import example
-from jsisnet.model.anchors import AnchorConfig
+from jsisnet.data.sample import Batch, Objects, Sample, collate, example
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.roi import RoIConfig
-from jsisnet.model.rpn import ProposalConfig
+from jsisnet.model.rpn import AnchorConfig, ProposalConfig
 from jsisnet.model.semantic import SemanticConfig
 from jsisnet.model.trunk import TrunkConfig
 

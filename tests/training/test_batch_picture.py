@@ -8,9 +8,8 @@ import factories
 import networks
 from factories import BUS, CAR, PERSON, ROAD, SKY, segment
 from jsisnet.categories import Categories, Category
-from jsisnet.data.sample import Sample
+from jsisnet.data.sample import Sample, example
 from jsisnet.data.stream import Stream
-from jsisnet.data.targets import example
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.training.batch_picture import caption, draw_targets, page
 

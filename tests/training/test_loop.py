@@ -15,7 +15,7 @@ from jsisnet.evaluation.panoptic_quality import count
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
-from jsisnet.model.anchors import AnchorConfig
+from jsisnet.model.rpn import AnchorConfig
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.losses import Losses
 from jsisnet.training.objective import Objective, ObjectiveConfig, Totals

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from jsisnet.drawing.panels import Panel, Run, draw, smoothed
+from jsisnet.training.curves import Panel, Run, draw, smoothed
 from jsisnet.training.history import Curve
 
 RED, BLUE = "#ff0000", "#0000ff"

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from jsisnet.data.dataset import DataConfig
-from jsisnet.tracking import recorder as module
-from jsisnet.tracking.recorder import Recorder, recording
+from jsisnet.training import tracking as module
 from jsisnet.training.config import RunConfig, TrainConfig
 from jsisnet.training.listener import Listener
 from jsisnet.training.loop import StepReport
+from jsisnet.training.tracking import Recorder, recording
 
 CONFIG = RunConfig(
     data=DataConfig(images="photos", annotations="photos.json"),

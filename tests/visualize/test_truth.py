@@ -4,14 +4,14 @@ from PIL import Image
 
 import factories
 from factories import CAR, CATEGORIES, PERSON, SKY
-from jsisnet.formats import coco_source
+from jsisnet.formats import coco
 from jsisnet.formats.records import Record
 from jsisnet.visualize.truth import classes, page, read_photo, resized_ids, resized_photo
 
 
 @pytest.fixture
 def records(tiny):
-    return coco_source.panoptic(tiny.annotations, images=tiny.images).records
+    return coco.source(tiny.annotations, images=tiny.images).records
 
 
 def alone(panoptic):
@@ -38,7 +38,7 @@ def test_a_page_of_many_is_about_as_wide_as_high(records):
 
 
 def test_maps_without_photos_are_drawn_alone(records, tiny):
-    without = coco_source.panoptic(tiny.annotations).records
+    without = coco.source(tiny.annotations).records
 
     assert page(without[:1], CATEGORIES).shape == page(records[:1], CATEGORIES, overlay=True).shape
 

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from cyclopts import App, CycloptsError
 
-from jsisnet.cli import signals
+from jsisnet.cli import errors
 from jsisnet.cli.commands import Command, add
 from jsisnet.cli.console import say
 from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, sentence
@@ -132,7 +132,7 @@ def main() -> int:
         sys.unraisablehook = lambda _: None
         sys.excepthook = _tell_of_main_thread
         threading.excepthook = lambda _: None
-    with signals.obeyed():
+    with errors.obeyed():
         return run(sys.argv[1:])
 
 

@@ -10,8 +10,8 @@ from cyclopts import Parameter, validators
 from jsisnet.cli.options import Archive, File, Folder
 from jsisnet.formats import (
     cityscapes,
-    coco_source,
-    map_listing,
+    coco,
+    image_list,
     outlines,
     semantic_and_instance,
     two_channel,
@@ -92,29 +92,29 @@ def opened(kind: Format, places: Places) -> Source:
     refuse_other_options(kind, places)
     annotations, root = places.annotations or Path(), places.root or Path()
     split, images = places.split or "", places.images
-    listing = None if places.categories is None else map_listing.read(places.categories)
+    listing = None if places.categories is None else image_list.read_listing(places.categories)
     match kind, listing:
         case "coco", _:
-            return coco_source.panoptic(annotations, pngs=places.pngs, images=images)
+            return coco.source(annotations, pngs=places.pngs, images=images)
         case "coco-instances", _:
             return _outlines(annotations, listing, places)
         case "vistas", _:
             return vistas.source(root, split, places.version or "1.2")
         case "cityscapes", _:
             return cityscapes.source(root, split, images=images, listing=listing)
-        case "two-channel", map_listing.MapListing():
+        case "two-channel", image_list.MapListing():
             pngs = places.pngs or Path()
             return two_channel.source(pngs, listing, images=images, void=places.void)
-        case _, map_listing.MapListing():
+        case _, image_list.MapListing():
             maps = places.semantic or Path(), places.instances or Path()
             return semantic_and_instance.source(*maps, listing, images=images, void=places.void)
     raise AssertionError("a format without its categories was refused before")
 
 
-def _outlines(annotations: Path, listing: map_listing.MapListing | None, places: Places) -> Source:
+def _outlines(annotations: Path, listing: image_list.MapListing | None, places: Places) -> Source:
     images = places.images
     if listing is None:
-        return coco_source.instances(annotations, images=images)
+        return coco.instances_source(annotations, images=images)
     return outlines.source(
         annotations, listing, semantic=places.semantic, images=images, void=places.void
     )

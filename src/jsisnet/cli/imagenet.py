@@ -2,8 +2,8 @@
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display
+from jsisnet.cli.inputs import packaged
 from jsisnet.cli.options import File
-from jsisnet.cli.photos import packaged
 
 KNOWN, OTHER = "coffee.png", "chelsea.png"
 """Photos of an espresso, which the weights must recognise, and of a cat."""

@@ -15,7 +15,7 @@ def expect_picture(path: Path) -> None:
     Raises:
         ValueError: If the name ends in no format of pictures.
     """
-    from jsisnet.formats.pictures import format_of
+    from jsisnet.files.photos import format_of
 
     format_of(path)
 

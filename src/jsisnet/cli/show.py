@@ -11,10 +11,9 @@ from jsisnet.cli import tables
 from jsisnet.cli.console import display
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import refuse_to_replace
-from jsisnet.files.photos import read_image
+from jsisnet.files.photos import read_image, write_picture
 from jsisnet.formats import coco
 from jsisnet.formats.categories_json import read as read_categories
-from jsisnet.formats.pictures import write_picture
 from jsisnet.panoptic import PanopticMap
 from jsisnet.visualize import overlay
 

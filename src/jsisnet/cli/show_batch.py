@@ -44,9 +44,9 @@ def show_batch(
         out: Picture to write, .png or .jpg. Default: the stem of CONFIG, _batch_ and step, .png.
         overrides: Settings that win over those of CONFIG.
     """
-    from jsisnet.data.sources import Sources
+    from jsisnet.data.dataset import Sources
     from jsisnet.data.stream import Stream
-    from jsisnet.formats.pictures import write_picture
+    from jsisnet.files.photos import write_picture
     from jsisnet.training.batch_picture import page
     from jsisnet.training.config import read_config
 

@@ -11,10 +11,10 @@ from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
 from jsisnet.cli.options import Archive, Device, File, Flag, Folder, InstancesFrom, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.datatools import submission, submission_check
-from jsisnet.formats import coco, image_list, map_folder
+from jsisnet.datatools.submission_check import Fault
+from jsisnet.formats import coco, image_list
 from jsisnet.formats.coco import Annotation
 from jsisnet.formats.image_list import ImageList
-from jsisnet.formats.submission_rules import Fault
 
 if TYPE_CHECKING:
     from jsisnet.inference.predictor import Predictor
@@ -106,7 +106,7 @@ def _segmented(
     from jsisnet.inference import submitter
 
     folder = archive.with_suffix(".maps")
-    with map_folder.opened(folder, submitter.purpose(predictor, wanted)) as maps:
+    with submission.open_map_folder(folder, submitter.purpose(predictor, wanted)) as maps:
         with progress("photos") as advance:
             submitter.segment(predictor, wanted, photos, maps, on_image=advance, on_failure=say)
         left = len(wanted.images) - len(maps.done)

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 
 from jsisnet.categories import Categories
-from jsisnet.experiments.spread import Spread
+from jsisnet.experiments.table3 import Spread
 from jsisnet.panoptic import PanopticMap
 
 if TYPE_CHECKING:

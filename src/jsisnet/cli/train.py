@@ -49,10 +49,10 @@ def train(
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     from jsisnet.cli.training_view import listening
-    from jsisnet.tracking.recorder import recording
     from jsisnet.training import trainer
     from jsisnet.training.config import read_config
     from jsisnet.training.listener import Together
+    from jsisnet.training.tracking import recording
 
     run = Path("runs", config.stem) if out is None else out
     settings = read_config(config, overrides)

@@ -12,11 +12,10 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from jsisnet.cli import signals
+from jsisnet.cli import errors
 from jsisnet.cli.console import display, live_console, out
-from jsisnet.tracking.pace import Pace
 from jsisnet.training.config import TrainConfig
-from jsisnet.training.listener import Listener, Pictures
+from jsisnet.training.listener import Listener, Pace, Pictures
 from jsisnet.training.loop import StepReport
 
 _DAY = 24 * 60 * 60
@@ -61,7 +60,7 @@ class Bar:
 
     def stepped(self, report: StepReport) -> None:
         """Show a step."""
-        signals.insist()
+        errors.insist()
         self.pace.stepped(report.step)
         left = duration(self.pace.seconds_left)
         self.training.update(self.step, completed=report.step, left=left)
@@ -72,7 +71,7 @@ class Bar:
 
     def evaluating(self, done: int, total: int) -> None:
         """Show how far an evaluation is."""
-        signals.insist()
+        errors.insist()
         if done == 1:
             self.evaluation.reset(self.photo)
         self.evaluation.update(self.photo, completed=done, total=total, visible=done < total)
@@ -101,7 +100,7 @@ class Lines:
 
     def stepped(self, report: StepReport) -> None:
         """Show a step if it is its turn."""
-        signals.insist()
+        errors.insist()
         self.pace.stepped(report.step)
         if report.step % self.every and report.step != self.pace.steps:
             return
@@ -111,7 +110,7 @@ class Lines:
 
     def evaluating(self, done: int, total: int) -> None:
         """Show how far a long evaluation is."""
-        signals.insist()
+        errors.insist()
         now = time.monotonic()
         if done == 1:
             self.began = self.said = now

@@ -15,9 +15,8 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from jsisnet.data.sample import Example, Samples
-from jsisnet.data.sources import Part, Sources
-from jsisnet.data.targets import example
+from jsisnet.data.dataset import Part, Sources
+from jsisnet.data.sample import Example, Samples, example
 from jsisnet.data.transforms import TransformConfig, transform
 
 _ORDER, _VARIATION, _TRAINING, _ROUND = range(4)

@@ -8,16 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from jsisnet.categories import Categories
-from jsisnet.files import journal, json_fields
+from jsisnet.files import atomic, journal, json_fields
 from jsisnet.files.atomic import remove_leftovers
 from jsisnet.files.journal import Journal
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats import json_file
-from jsisnet.formats.map_listing import stem
-from jsisnet.formats.records import Record, Source
-from jsisnet.formats.targets import EMPTY, Target
+from jsisnet.formats.image_list import stem
+from jsisnet.formats.records import EMPTY, Record, Source, Target
 from jsisnet.panoptic import PanopticMap
 
 _JOURNAL = "unfinished.jsonl"
@@ -159,7 +157,7 @@ def _write_instances(done: Journal, target: Target, path: Path) -> None:
 def _write(path: Path, done: Journal, annotations: Iterable[Entry], categories: Categories) -> None:
     images = (json_fields.entry(line["image"]) for line in done)
     classes = {"categories": category_entries.entries(categories)}
-    json_file.write(path, classes, {"images": images, "annotations": annotations})
+    atomic.write_json(path, classes, {"images": images, "annotations": annotations})
 
 
 def _by(size: Sequence[int] | None) -> str:

@@ -7,8 +7,7 @@ from functools import partial
 
 from jsisnet.categories import UNKNOWN, Categories, Category
 from jsisnet.files import json_fields
-from jsisnet.formats.records import Record, Source, without_unknown
-from jsisnet.formats.relabel import relabelled
+from jsisnet.formats.records import Record, Source, relabelled, without_unknown
 from jsisnet.panoptic import PanopticMap
 
 VOID = "void"

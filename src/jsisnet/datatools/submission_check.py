@@ -2,11 +2,14 @@
 
 import json
 import math
+import re
+import stat
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +22,130 @@ from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MAX_ID, read_ids
 from jsisnet.formats.coded import renumber
 from jsisnet.formats.image_list import ImageList, ListedImage
-from jsisnet.formats.submission_layout import Layout, read_layout
-from jsisnet.formats.submission_rules import Fault, Findings, Rule
 from jsisnet.panoptic import ImageId
+
+MAX_EXAMPLES = 5
+"""Sentences that a fault shows, of however many cases."""
+
+
+class Rule(StrEnum):
+    """What an archive has to comply with."""
+
+    ZIP = "the archive is a whole zip file without passwords"
+    PATHS = "every path stays inside the archive and is there once"
+    LAYOUT = "the archive holds one JSON file, the folder named like it with PNGs, and nothing else"
+    NAMES = "the JSON file is called panoptic_SPLIT_NAME_results.json"
+    JSON = "every JSON parser can read the JSON file"
+    ENTRIES = "an annotation has image_id, file_name and segments_info with id and category_id"
+    IMAGES = "every image of the list has one annotation, and no other image has any"
+    FILES = "every annotation has a PNG of its own, and every PNG an annotation"
+    PNGS = "a map is a whole PNG with 8-bit RGB pixels"
+    SIZES = "a map has the size of its photo"
+    IDS = "the ids of the PNG are those of the JSON file, each once"
+    CATEGORIES = "a segment has one of the categories"
+    STUFF = "an image has at most one segment of a stuff class"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """A rule that an archive breaks."""
+
+    rule: Rule
+    """The rule."""
+
+    count: int
+    """How often it is broken."""
+
+    examples: tuple[str, ...]
+    """The first cases, at most `MAX_EXAMPLES`, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Broken rules so far."""
+
+    counts: Counter[Rule] = field(default_factory=Counter)
+    examples: dict[Rule, list[str]] = field(default_factory=dict)
+
+    def add(self, rule: Rule, sentence: str) -> None:
+        """Add a case."""
+        self.counts[rule] += 1
+        shown = self.examples.setdefault(rule, [])
+        if len(shown) < MAX_EXAMPLES:
+            shown.append(sentence)
+
+    def faults(self) -> tuple[Fault, ...]:
+        """Give each broken rule with its cases, in the order of the first ones."""
+        return tuple(
+            Fault(rule=rule, count=count, examples=tuple(self.examples[rule]))
+            for rule, count in self.counts.items()
+        )
+
+
+_TITLE = re.compile(r"panoptic_.+_.+_results")
+_NAMES = "panoptic_SPLIT_NAME_results.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Where an archive has what."""
+
+    json: ZipInfo
+    """The JSON file."""
+
+    pngs: dict[str, ZipInfo]
+    """By their paths inside the folder that is named like the JSON file."""
+
+
+def read_layout(entries: Iterable[ZipInfo], findings: Findings) -> Layout | None:
+    """Sort the files of an archive.
+
+    Args:
+        entries: The archive's directory.
+        findings: Is told of every file that is out of place.
+
+    Returns:
+        Nothing if it isn't clear which one is the JSON file.
+    """
+    files = _files(entries, findings)
+    tops = [name for name in files if "/" not in name and name.endswith(".json")]
+    if len(tops) != 1:
+        found = ", ".join(map(repr, tops[:MAX_EXAMPLES])) or "none"
+        findings.add(Rule.LAYOUT, f"expected one JSON file outside any folder, found {found}")
+        return None
+    title = tops[0].removesuffix(".json")
+    if not _TITLE.fullmatch(title):
+        findings.add(Rule.NAMES, f"the JSON file is called {tops[0]!r}, expected {_NAMES}")
+    layout = Layout(json=files.pop(tops[0]), pngs={})
+    for name, entry in files.items():
+        if name.startswith(f"{title}/") and name.endswith(".png"):
+            layout.pngs[name.removeprefix(f"{title}/")] = entry
+        else:
+            findings.add(Rule.LAYOUT, f"{name!r} is no PNG in the folder {title!r}")
+    return layout
+
+
+def _files(entries: Iterable[ZipInfo], findings: Findings) -> dict[str, ZipInfo]:
+    files: dict[str, ZipInfo] = {}
+    for entry in entries:
+        # The name that zipfile gives out is shortened and mended.
+        name = entry.orig_filename
+        if _escapes(name) or stat.S_ISLNK(entry.external_attr >> 16):
+            findings.add(Rule.PATHS, f"{name!r} is no file inside the archive")
+        elif name in files:
+            findings.add(Rule.PATHS, f"{name!r} is there twice")
+        elif not entry.is_dir():
+            files[name] = entry
+    return files
+
+
+def _escapes(name: str) -> bool:
+    try:
+        json_fields.path_in(Path(), {"name": name}, "name")
+    except ValueError:
+        return True
+    return False
+
 
 Advance = Callable[[int, int], None]
 """Is told the number of things done and in total."""

@@ -9,23 +9,99 @@ from typing import Literal
 import numpy as np
 
 from jsisnet.categories import Categories
-from jsisnet.evaluation.boundary import boundaries
-from jsisnet.evaluation.listed_maps import (
-    check_prediction,
-    first_unlisted,
-    nothing,
-    opened_maps,
+from jsisnet.evaluation.matching import (
+    Matching,
+    Overlap,
+    boundaries,
+    matched,
+    overlap_of_ids,
+    refuse_sizes,
 )
-from jsisnet.evaluation.matching import Matching, matched
-from jsisnet.evaluation.overlap import Overlap, overlap_of_ids
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Objects
+from jsisnet.files.png import Ids, IdStrips, open_ids
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.coco_index import UNSTATED, ListedMap, listed_prediction, listed_truth
 from jsisnet.formats.coco_places import MapFile, opened
-from jsisnet.panoptic import ImageId
+from jsisnet.panoptic import VOID, ImageId
+
+
+def opened_maps(
+    truth: ListedMap, other: ListedMap | None, true_place: str, place: str
+) -> tuple[IdStrips, IdStrips]:
+    """Begin to read two maps.
+
+    Args:
+        truth: What the truth lists.
+        other: What the predictions list; ``None`` for a map that is void.
+        true_place: Put in front of errors of the true map, also of those on the way.
+        place: Likewise for the predicted one.
+
+    Raises:
+        ValueError: If a map can't be read, or they differ in size.
+    """
+    first = _opened_map(truth.png, true_place)
+    if other is None:
+        empty = (np.zeros_like(strip) for strip in _opened_map(truth.png, true_place).strips)
+        return first, IdStrips(first.size, empty)
+    second = _opened_map(other.png, place)
+    try:
+        refuse_sizes(first.size, second.size)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    return first, second
+
+
+def _opened_map(png: Path, place: str) -> IdStrips:
+    def strips(opened: IdStrips) -> Iterator[Ids]:
+        try:
+            yield from opened.strips
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
+
+    try:
+        opened = open_ids(png)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    return IdStrips(opened.size, strips(opened))
+
+
+def check_prediction(shared: Overlap, listed: ListedMap, place: str) -> None:
+    """Refuse predictions that the official script refuses.
+
+    Args:
+        shared: Pixels that they share with the truth.
+        listed: What they list.
+        place: Put in front of errors.
+
+    Raises:
+        ValueError: If a pixel has an id that is not listed, or a listed one has no pixel.
+    """
+    if shared.table[:, -1].any():
+        raise ValueError(
+            f"{place}: segment {first_unlisted(listed)}: is in the PNG, but not in the JSON file"
+        )
+    empty = listed.ids[shared.areas == 0]
+    if len(empty):
+        raise ValueError(f"{place}: segment {empty[0]}: is listed, but owns no pixel")
+
+
+def first_unlisted(listed: ListedMap) -> int:
+    """Give the first id of a map that is not listed; there has to be one."""
+    known = np.append(listed.ids, VOID)
+    strange = (strip[~np.isin(strip, known)] for strip in open_ids(listed.png).strips)
+    return int(next(values[0] for values in strange if len(values)))
+
+
+def nothing() -> ListedMap:
+    """Give the list of a map that is void."""
+    whole, real = np.zeros(0, np.int64), np.zeros(0)
+    return ListedMap(
+        png=Path(), ids=whole, labels=whole, iscrowd=whole > 0, areas=whole, scores=real
+    )
+
 
 Mode = Literal["official", "strict", "all-crowds"]
 """How truth and predictions are judged."""

@@ -11,8 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from jsisnet.categories import UNKNOWN
-from jsisnet.evaluation.class_means import class_means
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, class_means, count
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 Maps = Tensor | Sequence[PanopticMap]

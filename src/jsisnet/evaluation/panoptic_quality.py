@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.evaluation.matching import NOBODY, Matching, match
-from jsisnet.panoptic import PanopticMap
+from jsisnet.panoptic import ImageId, PanopticMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,3 +148,91 @@ def _average(quality: PanopticQuality, labels: list[int]) -> dict[str, object]:
 
 def _percent(value: float) -> float | None:
     return None if np.isnan(value) else 100 * value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ImageQuality:
+    """Sums of one image, for the labels that it has."""
+
+    image_id: ImageId
+    labels: Int64[np.ndarray, " n"]
+    """Labels that the truth or a counted prediction has, ascending."""
+    iou: Float64[np.ndarray, " n"]
+    """As in `PanopticQuality`, like all that follow."""
+    tp: Int64[np.ndarray, " n"]
+    fp: Int64[np.ndarray, " n"]
+    fn: Int64[np.ndarray, " n"]
+
+    @classmethod
+    def of(cls, image_id: ImageId, quality: PanopticQuality) -> "ImageQuality":
+        """Keep what an image has of the sums over its segments."""
+        labels = np.flatnonzero(quality.seen)
+        return cls(
+            image_id=image_id,
+            labels=labels,
+            iou=quality.iou[labels],
+            tp=quality.tp[labels],
+            fp=quality.fp[labels],
+            fn=quality.fn[labels],
+        )
+
+    def spread(self, num_labels: int) -> PanopticQuality:
+        """Give the sums of all labels."""
+        whole = np.zeros((3, num_labels), np.int64)
+        whole[:, self.labels] = self.tp, self.fp, self.fn
+        iou = np.zeros(num_labels)
+        iou[self.labels] = self.iou
+        return PanopticQuality(iou, *whole)
+
+    @property
+    def pq(self) -> float | None:
+        """Mean over the labels, from 0 to 1, as of a data set of this image; ``None`` without."""
+        return self._mean(self.iou / (self.tp + self.fp / 2 + self.fn / 2))
+
+    @property
+    def sq(self) -> float | None:
+        """Likewise the mean IoU of the matches."""
+        return self._mean(self.iou / np.maximum(self.tp, 1))
+
+    @property
+    def rq(self) -> float | None:
+        """Likewise the F1 score of the matching."""
+        return self._mean(self.tp / (self.tp + self.fp / 2 + self.fn / 2))
+
+    def described(self, categories: Categories) -> dict[str, object]:
+        """Give plain values: means in percent, numbers of segments, and the sums of each class."""
+        means = {"pq": self.pq, "sq": self.sq, "rq": self.rq}
+        counts = {"tp": self.tp, "fp": self.fp, "fn": self.fn}
+        columns = (self.labels, self.iou, self.tp, self.fp, self.fn)
+        return {
+            "image_id": self.image_id,
+            **{name: None if mean is None else 100 * mean for name, mean in means.items()},
+            **{name: int(values.sum()) for name, values in counts.items()},
+            "classes": [
+                {"name": categories[label].name, "iou": iou, "tp": tp, "fp": fp, "fn": fn}
+                for label, iou, tp, fp, fn in zip(*(c.tolist() for c in columns), strict=True)
+            ],
+        }
+
+    def _mean(self, values: Float64[np.ndarray, " n"]) -> float | None:
+        return float(values.mean()) if len(values) else None
+
+
+def class_means(
+    sums: Float64[np.ndarray, "*s 4 k"], groups: Bool[np.ndarray, "m k"]
+) -> Float64[np.ndarray, "*s 3 m"]:
+    """Give the mean PQ, SQ and RQ of groups of classes, over the classes that the sums have seen.
+
+    Args:
+        sums: Of each class the IoU of the matches and their number, tp; fp; fn.
+        groups: Classes that each mean is over.
+
+    Returns:
+        Values from 0 to 1; NaN for a group without a class that was seen.
+    """
+    iou, tp, fp, fn = np.moveaxis(sums, -2, 0)
+    under = np.maximum(tp + fp / 2 + fn / 2, 1 / 2)
+    values = np.stack([iou / under, iou / np.maximum(tp, 1), tp / under], axis=-2)
+    number = (((tp + fp + fn) > 0).astype(np.float64) @ groups.T)[..., None, :]
+    nothing = np.full((*values.shape[:-1], len(groups)), np.nan)
+    return np.divide(values @ groups.T, number, out=nothing, where=number > 0)

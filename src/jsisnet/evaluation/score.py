@@ -10,9 +10,8 @@ from jaxtyping import Int64
 from jsisnet.categories import Categories
 from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Mode
-from jsisnet.evaluation.confusion import confusions
-from jsisnet.evaluation.image_quality import ImageQuality
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, quality_of
+from jsisnet.evaluation.errors import confusions
+from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality, quality_of
 from jsisnet.files.processes import in_order
 
 OnImage = Callable[[ComparedImage], None]

@@ -12,7 +12,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import ParamSpec, TypeVar
 
-from jsisnet.memory import most_memory
+from jsisnet.files.processes import most_memory
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

@@ -14,7 +14,6 @@ import torch
 
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.experiments.measuring import in_own_process
-from jsisnet.experiments.spread import Spread
 from jsisnet.files.atomic import replacing, reserved
 from jsisnet.inference import evaluator, saved_model
 from jsisnet.inference.predictor import Predictor
@@ -25,6 +24,25 @@ from jsisnet.training.devices import Layout, end_with_parent
 from jsisnet.training.history import METRICS, read_entries
 from jsisnet.training.listener import Listener
 from jsisnet.training.run_folder import CHECKPOINT, isdone
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """Where a figure lies, and how far apart its values are."""
+
+    mean: float
+    deviation: float
+    """Standard deviation of a sample; 0 of a single value."""
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> "Spread | None":
+        """Describe the values that there are; ``None`` without any."""
+        known = [value for value in values if value is not None]
+        if not known:
+            return None
+        deviation = statistics.stdev(known) if len(known) > 1 else 0.0
+        return cls(mean=statistics.fmean(known), deviation=deviation)
+
 
 Branches = Literal["joint", "semantic", "instance"]
 BRANCHES: tuple[Branches, ...] = ("joint", "semantic", "instance")

@@ -1,10 +1,13 @@
 """Files that appear complete or not at all."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from jsisnet.files.json_fields import Entry
 
 try:
     import fcntl
@@ -90,3 +93,31 @@ def _isdevice(path: Path) -> bool:
     return path.absolute().parent == _DEVICES or not (
         path.is_file() or path.is_dir() or not path.exists()
     )
+
+
+def write_json(path: Path, values: Entry, lists: Mapping[str, Iterable[Entry]]) -> None:
+    """Write an object; memory does not grow with its lists.
+
+    Args:
+        path: The file, which appears complete or not at all.
+        values: The fields that come first.
+        lists: Lists of objects, by the names of their fields.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        separator = "{"
+        for name, value in values.items():
+            file.write(f"{separator}{json.dumps(name)}: {json.dumps(value)}")
+            separator = ",\n"
+        for name, entries in lists.items():
+            file.write(f"{separator}{json.dumps(name)}: [")
+            file.writelines(_json_lines(entries))
+            file.write("\n]")
+            separator = ",\n"
+        file.write("}\n")
+
+
+def _json_lines(entries: Iterable[Entry]) -> Iterator[str]:
+    separator = "\n"
+    for entry in entries:
+        yield separator + json.dumps(entry)
+        separator = ",\n"

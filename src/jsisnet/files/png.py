@@ -19,6 +19,21 @@ except ImportError:
     _pixels = None  # type: ignore[assignment]  # installed without a C compiler
 
 
+from PIL import Image
+
+from jsisnet.files.atomic import replacing
+
+try:
+    from jsisnet import _pixels
+except ImportError:
+    _pixels = None  # type: ignore[assignment]  # installed without a C compiler
+
+
+from jaxtyping import Shaped
+from PIL import UnidentifiedImageError
+
+from jsisnet.files.archives import StoredFile
+
 MAX_ID = 2**24 - 1
 """Highest id that a colour can code."""
 
@@ -234,10 +249,86 @@ def _whole(content: bytes, header: _Header) -> UInt32[np.ndarray, "h w"]:
     _refuse_damage(content, header)
     from PIL import Image
 
-    from jsisnet.formats.color_ids import rgb_to_ids
+    pass
 
     try:
         with Image.open(io.BytesIO(content)) as image:
             return rgb_to_ids(image)
     except (OSError, SyntaxError) as error:
         raise ValueError(f"can't be decoded: {error}") from None
+
+
+_RUN_LENGTHS = 3
+
+
+def write_ids(ids: UInt32[np.ndarray, "h w"], path: Path) -> None:
+    """Write ids as a PNG, which appears complete or not at all."""
+    with replacing(path) as temporary:
+        # Maps are runs of equal pixels: coding only those is as fast as zlib's lowest level and
+        # gives smaller files than its default.
+        ids_to_rgb(ids).save(temporary, format="PNG", compress_type=_RUN_LENGTHS)
+
+
+def rgb_to_ids(image: Image.Image) -> UInt32[np.ndarray, "h w"]:
+    """Give the id of each pixel of an RGB or RGBA picture; alpha is ignored."""
+    layout = "RGBX" if image.mode == "RGB" else "RGBA"
+    pixels = np.frombuffer(image.tobytes("raw", layout), "<u4")
+    return (pixels & np.uint32(MAX_ID)).reshape(image.height, image.width)
+
+
+def ids_to_rgb(ids: UInt32[np.ndarray, "h w"]) -> Image.Image:
+    """Give the RGB picture that codes ids."""
+    height, width = ids.shape
+    pixels = np.ascontiguousarray(ids, "<u4")
+    return Image.frombytes("RGB", (width, height), pixels, "raw", "RGBX")
+
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_DEPTH_AT, _KIND_AT = 24, 25
+"""Where the header holds the bits of a channel, and the kind of its pixels."""
+_GREY, _PALETTE = 0, 3
+_EIGHT, _SIXTEEN = 8, 16
+_RUN_LENGTHS = 3
+
+Values = Shaped[np.ndarray, "h w ..."]
+"""uint8 or uint16; pixels with several channels have a third axis. Of a palette, the positions."""
+
+
+def read_values(file: StoredFile) -> Values:
+    """Read a PNG.
+
+    Raises:
+        ValueError: If it is missing or damaged, or of a kind whose values would have to be
+            converted. The message does not name the file.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror or error}") from None
+    if not content.startswith(_SIGNATURE) or len(content) <= _KIND_AT:
+        raise ValueError("is not a PNG")
+    depth, kind = content[_DEPTH_AT], content[_KIND_AT]
+    if (depth == _SIXTEEN and kind != _GREY) or (depth < _EIGHT and kind != _PALETTE):
+        raise ValueError(
+            f"is a PNG with {depth} bits in each channel of a kind that loses its values in "
+            "reading; expected 8 bits, or 16 bits of grey"
+        )
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            values = np.asarray(image)
+    except UnidentifiedImageError:
+        raise ValueError("can't be decoded: its header is damaged") from None
+    except Exception as error:  # damaged files raise anything, struct.error and KeyError included
+        raise ValueError(f"can't be decoded: {error or type(error).__name__}") from None
+    return values.astype(np.uint16, copy=False) if depth == _SIXTEEN else values
+
+
+def write_values(values: Values, path: Path) -> None:
+    """Write uint8 or uint16 values as a PNG, which appears complete or not at all."""
+    with replacing(path) as temporary:
+        Image.fromarray(values).save(temporary, format="PNG", compress_type=_RUN_LENGTHS)
+
+
+def size_of(values: Values) -> tuple[int, int]:
+    """Give height and width."""
+    return values.shape[0], values.shape[1]

@@ -9,12 +9,19 @@ import numpy as np
 
 from jsisnet.categories import Categories, Category
 from jsisnet.files.archives import StoredFile, files_below
-from jsisnet.formats.class_values import in_numbers
-from jsisnet.formats.coded import Meaning, drawn, instance_numbers, looked_up
-from jsisnet.formats.map_listing import MapListing
-from jsisnet.formats.png_values import read_values, size_of, write_values
-from jsisnet.formats.records import Record, Source
-from jsisnet.formats.targets import INDEX, JOINED, SCORES, Written, joined_crowds, scored
+from jsisnet.files.png import read_values, size_of, write_values
+from jsisnet.formats.coded import Meaning, drawn, in_numbers, instance_numbers, looked_up
+from jsisnet.formats.image_list import MapListing
+from jsisnet.formats.records import (
+    INDEX,
+    JOINED,
+    SCORES,
+    Record,
+    Source,
+    Written,
+    joined_crowds,
+    scored,
+)
 from jsisnet.panoptic import PanopticMap
 
 MAP, PHOTO = "_gtFine_instanceIds.png", "_leftImg8bit.png"

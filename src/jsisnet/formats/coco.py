@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, TextIO, TypeVar
 
@@ -15,10 +16,11 @@ from jsisnet.files import json_fields
 from jsisnet.files.archives import pngs_of
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.png import MAX_ID, read_ids
+from jsisnet.files.png import MAX_ID, read_ids, write_ids
 from jsisnet.formats import categories_json as category_entries
+from jsisnet.formats import coco_instances
 from jsisnet.formats.coded import renumber
-from jsisnet.formats.color_ids import write_ids
+from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 _T = TypeVar("_T")
@@ -405,3 +407,64 @@ class CocoTarget:
 def coco_target(folder: Path, categories: Categories) -> CocoTarget:
     """Begin to write maps; classes keep their ids."""
     return CocoTarget(folder=folder, categories=categories)
+
+
+def source(
+    annotations: Path,
+    *,
+    pngs: Path | None = None,
+    images: Path | None = None,
+    recount_areas: bool = False,
+) -> Source:
+    """Open COCO panoptic files, which cityscapesScripts writes as well.
+
+    Args:
+        annotations: The JSON file, which has to list the images.
+        pngs: Folder of the PNGs; default: the folder beside the file that is named like it.
+        images: Folder of the photos, if it is known.
+        recount_areas: Whether to accept areas that differ from the PNGs.
+
+    Raises:
+        ValueError: If the file breaks a rule of the format.
+    """
+    folder = images or Path()
+    file = read_annotations(annotations, pngs=pngs, images=folder)
+    records = []
+    for annotation in file.annotations:
+        assert annotation.image is not None  # a folder of photos was given
+        records.append(
+            Record(
+                image_id=annotation.image_id,
+                name=annotation.image.relative_to(folder).as_posix(),
+                image=None if images is None else annotation.image,
+                size=annotation.size,
+                read=partial(read_png, annotation, file.categories, recount_areas=recount_areas),
+                png=annotation.png,
+            )
+        )
+    return Source(categories=file.categories, records=tuple(records))
+
+
+def instances_source(annotations: Path, *, images: Path | None = None) -> Source:
+    """Open a COCO instances file: things alone, on void.
+
+    Args:
+        annotations: The JSON file.
+        images: Folder of the photos, if it is known.
+
+    Raises:
+        ValueError: If the file breaks a rule of the format.
+    """
+    folder = images or Path()
+    file = coco_instances.read_annotations(annotations, images=folder)
+    records = (
+        Record(
+            image_id=annotation.image_id,
+            name=annotation.image.relative_to(folder).as_posix(),
+            image=None if images is None else annotation.image,
+            size=annotation.size,
+            read=partial(coco_instances.draw, annotation, file.categories),
+        )
+        for annotation in file.annotations
+    )
+    return Source(categories=file.categories, records=tuple(records))

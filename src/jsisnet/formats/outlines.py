@@ -12,14 +12,21 @@ import numpy as np
 from jsisnet.categories import UNKNOWN, Categories, Category, CategoryId
 from jsisnet.files.archives import StoredFile, files_below
 from jsisnet.files.json_fields import Entry
-from jsisnet.formats import class_maps, coco_instances, masks
-from jsisnet.formats.class_values import HIGHEST_ID, Coding, in_numbers
+from jsisnet.files.png import write_values
+from jsisnet.formats import coco_instances, coded, masks
 from jsisnet.formats.coco_instances import Annotation, InstancesFile
-from jsisnet.formats.coded import Meaning, drawn, looked_up
-from jsisnet.formats.map_listing import MapListing, stem
-from jsisnet.formats.png_values import write_values
-from jsisnet.formats.records import Record, Source, without_unknown
-from jsisnet.formats.targets import INDEX, INSTANCES, SCORES, Written, scored
+from jsisnet.formats.coded import HIGHEST_ID, Coding, Meaning, drawn, in_numbers, looked_up
+from jsisnet.formats.image_list import MapListing, stem
+from jsisnet.formats.records import (
+    INDEX,
+    INSTANCES,
+    SCORES,
+    Record,
+    Source,
+    Written,
+    scored,
+    without_unknown,
+)
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 SEMANTIC = "semantic"
@@ -184,7 +191,7 @@ def _layers(
 
 
 def _stuff(file: StoredFile, size: tuple[int, int], coding: Coding) -> PanopticMap:
-    classes = class_maps.read(file, coding)
+    classes = coded.read_class_map(file, coding)
     if classes.size != size:
         found, expected = ("x".join(map(str, each)) for each in (classes.size, size))
         raise ValueError(f"{file}: is {found} pixels, but the photo is {expected}")

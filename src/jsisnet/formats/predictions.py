@@ -1,18 +1,131 @@
 """Semantic predictions in a folder: for each photo a PNG of classes, or an array of scores."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int32, Integer
+from jaxtyping import Float32, Float64, Int32, Int64, Integer
 
 from jsisnet.categories import Categories
-from jsisnet.formats import arrays
-from jsisnet.formats.class_values import USUAL_VOID
+from jsisnet.files.png import read_values
+from jsisnet.formats.coded import USUAL_VOID
 from jsisnet.formats.image_list import ListedImage
-from jsisnet.formats.png_values import read_values
 from jsisnet.panoptic import IGNORE
+
+
+def load_array(path: Path) -> Mapping[str, np.ndarray]:
+    """Read a ``.npz`` file, or a ``.npy`` file as one with the sole array ``array``.
+
+    Raises:
+        ValueError: If the file is missing, damaged, or holds Python objects. The message doesn't
+            name it.
+    """
+    if not path.is_file():
+        raise ValueError("is no file")
+    try:
+        # NumPy itself would leave the file open when it is damaged.
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"array": content}
+            return {name: content[name] for name in content.files}
+    except Exception as error:  # damaged files raise anything, zlib's and zipfile's own included
+        raise ValueError(f"can't be read as NumPy's file ({error})") from None
+
+
+def finite(values: np.ndarray, name: str) -> None:
+    """Refuse an array that holds NaN, infinity or no numbers.
+
+    Raises:
+        ValueError: The message names the array.
+    """
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{name} is of type {values.dtype}, expected numbers")
+    # Both are NaN if any value is, and no array of the same size is needed.
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+
+
+_NAMES = ("boxes", "category_ids", "scores", "masks")
+_CORNERS, _GRIDS = 4, 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BoxMasks:
+    """Things of one image, in the order of the file."""
+
+    boxes: Float32[np.ndarray, "n 4"]
+    """Corners x0, y0, x1, y1 in pixels of the photo."""
+
+    labels: Int64[np.ndarray, " n"]
+
+    scores: Float64[np.ndarray, " n"]
+
+    masks: Float32[np.ndarray, "n m m"]
+    """Probability that a point of the box belongs to the thing; the grid spans the box."""
+
+
+def read_box_masks(path: Path, categories: Categories) -> BoxMasks:
+    """Read the arrays ``boxes``, ``category_ids``, ``scores`` and ``masks``.
+
+    Args:
+        path: The file.
+        categories: Classes of the things.
+
+    Raises:
+        ValueError: If the file is missing, an array is missing, has another shape than `BoxMasks`
+            or a value that is no finite number, or a category is no thing; the message names it.
+    """
+    try:
+        found = load_array(path)
+        for name in _NAMES:
+            if name not in found:
+                raise ValueError(f"has no array {name!r}")
+        for name in ("boxes", "scores", "masks"):
+            finite(found[name], name)
+        _check_shapes(*(found[name].shape for name in _NAMES))
+        return BoxMasks(
+            boxes=found["boxes"].astype(np.float32),
+            labels=np.array(
+                [_label(number, categories) for number in found["category_ids"].tolist()], np.int64
+            ),
+            scores=found["scores"].astype(np.float64),
+            masks=found["masks"].astype(np.float32),
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _check_shapes(
+    boxes: tuple[int, ...],
+    category_ids: tuple[int, ...],
+    scores: tuple[int, ...],
+    masks: tuple[int, ...],
+) -> None:
+    number = boxes[0] if boxes else 0
+    if boxes != (number, _CORNERS):
+        raise ValueError(f"boxes has the shape {boxes}, expected a row of 4 for each instance")
+    for name, shape in (("category_ids", category_ids), ("scores", scores)):
+        if shape != (number,):
+            raise ValueError(f"{name} has the shape {shape}, expected ({number},) as of the boxes")
+    if len(masks) != _GRIDS or masks[0] != number or masks[1] != masks[2] or not masks[1]:
+        raise ValueError(
+            f"masks has the shape {masks}, expected ({number}, m, m): a square grid in each box"
+        )
+
+
+def _label(category_id: object, categories: Categories) -> int:
+    if not isinstance(category_id, int | str) or category_id not in categories:
+        known = f"one of the {len(categories)} categories"
+        raise ValueError(f"category_ids holds {category_id!r}, expected {known}")
+    label = categories.label(category_id)
+    if not categories[label].isthing:
+        name = categories[label].name
+        raise ValueError(f"category_ids holds {category_id!r} ({name!r}), which is stuff")
+    return label
+
 
 PngValues = Literal["ids", "labels"]
 """Whether the pixels of PNGs are the data set's own ids or positions in its list of categories."""
@@ -113,7 +226,7 @@ class SemanticFolder:
         return dict.fromkeys(usual, IGNORE) | known
 
     def _scores(self, path: Path) -> Scores:
-        found = arrays.load(path)
+        found = load_array(path)
         if len(found) != 1:
             names = ", ".join(map(repr, found)) or "none"
             raise ValueError(f"holds {len(found)} arrays ({names}), expected one")
@@ -127,7 +240,7 @@ class SemanticFolder:
             raise ValueError(
                 f"holds {len(values)} channels, expected one for each of the {number} categories"
             )
-        arrays.finite(values, "the array")
+        finite(values, "the array")
         values = values.astype(np.float32)
         if self.array_values == "logits":
             return values

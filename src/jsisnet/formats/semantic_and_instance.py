@@ -10,14 +10,20 @@ import numpy as np
 
 from jsisnet.categories import Categories
 from jsisnet.files.archives import StoredFile, files_below
-from jsisnet.formats import class_maps
-from jsisnet.formats.class_maps import ClassMap
-from jsisnet.formats.class_values import HIGHEST_ID, Coding, in_numbers
-from jsisnet.formats.coded import Meaning, drawn, instance_numbers, looked_up
-from jsisnet.formats.map_listing import MapListing
-from jsisnet.formats.png_values import Values, read_values, size_of, write_values
-from jsisnet.formats.records import Source
-from jsisnet.formats.targets import INDEX, JOINED, SCORES, Written, joined_crowds, scored
+from jsisnet.files.png import Values, read_values, size_of, write_values
+from jsisnet.formats import coded
+from jsisnet.formats.coded import (
+    HIGHEST_ID,
+    ClassMap,
+    Coding,
+    Meaning,
+    drawn,
+    in_numbers,
+    instance_numbers,
+    looked_up,
+)
+from jsisnet.formats.image_list import MapListing
+from jsisnet.formats.records import INDEX, JOINED, SCORES, Source, Written, joined_crowds, scored
 from jsisnet.panoptic import VOID, PanopticMap
 
 SEMANTIC, INSTANCES = "semantic", "instances"
@@ -110,7 +116,7 @@ def target(folder: Path, categories: Categories) -> Target:
 
 
 def _read(semantic: StoredFile, instances: StoredFile, coding: Coding) -> PanopticMap:
-    classes = class_maps.read(semantic, coding)
+    classes = coded.read_class_map(semantic, coding)
     things = _things(instances)
     if classes.size != size_of(things):
         sizes = ["x".join(map(str, size)) for size in (size_of(things), classes.size)]
@@ -118,7 +124,7 @@ def _read(semantic: StoredFile, instances: StoredFile, coding: Coding) -> Panopt
     try:
         return drawn(
             classes.size,
-            lambda rows: (classes.codes(rows) << _SHIFT) | class_maps.numbers(things, rows),
+            lambda rows: (classes.codes(rows) << _SHIFT) | coded.numbers(things, rows),
             partial(_meaning, classes, coding.categories),
             coding.categories,
         )

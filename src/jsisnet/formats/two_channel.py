@@ -11,13 +11,18 @@ from jaxtyping import Integer
 
 from jsisnet.categories import Categories
 from jsisnet.files.archives import StoredFile, files_below
-from jsisnet.formats.class_values import HIGHEST_ID, Coding, in_numbers
-from jsisnet.formats.coded import Meaning, drawn, instance_numbers, looked_up
-from jsisnet.formats.color_ids import write_ids
-from jsisnet.formats.map_listing import MapListing
-from jsisnet.formats.png_values import Values, read_values, size_of
-from jsisnet.formats.records import Source
-from jsisnet.formats.targets import CROWDS, INDEX, SCORES, Written, scored
+from jsisnet.files.png import Values, read_values, size_of, write_ids
+from jsisnet.formats.coded import (
+    HIGHEST_ID,
+    Coding,
+    Meaning,
+    drawn,
+    in_numbers,
+    instance_numbers,
+    looked_up,
+)
+from jsisnet.formats.image_list import MapListing
+from jsisnet.formats.records import CROWDS, INDEX, SCORES, Source, Written, scored
 from jsisnet.panoptic import VOID, PanopticMap
 
 _BITS = 8

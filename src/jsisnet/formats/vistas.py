@@ -9,10 +9,10 @@ from jsisnet.categories import UNKNOWN, Categories, Category
 from jsisnet.files import json_fields
 from jsisnet.files.archives import StoredFile, file_in, files_below
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.png import read_values, size_of
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco
 from jsisnet.formats.coded import Meaning, drawn
-from jsisnet.formats.png_values import read_values, size_of
 from jsisnet.formats.records import Record, Source, without_unknown
 from jsisnet.panoptic import PanopticMap
 

@@ -14,13 +14,12 @@ from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Sample
 from jsisnet.evaluation import average_precision, panoptic_quality, proposal_recall, semantic_iou
 from jsisnet.evaluation.average_precision import Collected, Photo, Things
-from jsisnet.evaluation.image_quality import ImageQuality
-from jsisnet.evaluation.panoptic_quality import PanopticQuality
+from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality
 from jsisnet.evaluation.proposal_recall import ProposalRecall
 from jsisnet.evaluation.semantic_iou import SemanticIoU
 from jsisnet.formats import coco
-from jsisnet.inference.paste import paste, windows
 from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.raster import paste, windows
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.instances import Instances
 from jsisnet.model.network import Outputs

@@ -8,12 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from jsisnet.formats.coco_results import RegionList
-from jsisnet.formats.instance_arrays import BoxMasks
-from jsisnet.formats.predictions import Labels, Scores
+from jsisnet.formats.predictions import BoxMasks, Labels, Scores
 from jsisnet.inference.kirillov import Region
 from jsisnet.inference.merge import DrawnThings, drawn, merge_drawn
-from jsisnet.inference.paste import Window
-from jsisnet.inference.raster import Upsampled
+from jsisnet.inference.raster import Upsampled, Window
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model.instances import Instances
 from jsisnet.panoptic import PanopticMap

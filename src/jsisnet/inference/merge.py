@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from jsisnet.inference.paste import Window, paste, windows
-from jsisnet.inference.raster import NO_CHANNEL
+from jsisnet.inference.raster import NO_CHANNEL, Window, paste, windows
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff
 from jsisnet.model.instances import Instances

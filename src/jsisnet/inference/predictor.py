@@ -16,9 +16,8 @@ from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import SavedModel
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.instances import Instances
-from jsisnet.model.network import Outputs
+from jsisnet.model.network import Outputs, SeparateNetworks
 from jsisnet.model.rpn import ProposalConfig
-from jsisnet.model.separate import SeparateNetworks
 from jsisnet.panoptic import PanopticMap
 
 

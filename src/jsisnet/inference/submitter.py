@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from jsisnet.datatools.submission import MapFolder
 from jsisnet.files.photos import read_image
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.image_list import ImageList, ListedImage
-from jsisnet.formats.map_folder import MapFolder
 from jsisnet.inference.predictor import Predictor
 
 

@@ -8,11 +8,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from jsisnet.categories import Categories
-from jsisnet.model.anchors import AnchorConfig, anchors
 from jsisnet.model.blocks import LastStage
 from jsisnet.model.detection import DetectedBoxes, DetectionConfig, Detections, detect
 from jsisnet.model.roi import RoIConfig, RoIHead
-from jsisnet.model.rpn import ProposalConfig, Proposals, RegionProposalNetwork, propose
+from jsisnet.model.rpn import (
+    AnchorConfig,
+    ProposalConfig,
+    Proposals,
+    RegionProposalNetwork,
+    anchors,
+    propose,
+)
 from jsisnet.model.semantic import SemanticBranch, SemanticConfig
 from jsisnet.model.trunk import Trunk, TrunkConfig
 
@@ -231,3 +237,26 @@ class JSISNet(nn.Module):
             raise ValueError(f"its trunk is another one: {lacking[0]} does not fit")
         self.load_state_dict(fitting, strict=False)
         return len(fitting)
+
+
+class SeparateNetworks(nn.Module):
+    """A network for the semantic branch's part and another one for the instance branch's.
+
+    Reference:
+        de Geus et al., arXiv 1809.02110, section 4.1.
+    """
+
+    def __init__(self, semantic: JSISNet, instance: JSISNet):
+        super().__init__()
+        self.semantic_network = semantic
+        self.instance_network = instance
+
+    def forward(
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        extra: DetectionConfig | None = None,
+        extra_proposals: ProposalConfig | None = None,
+    ) -> Outputs:
+        """Predict as `JSISNet` does."""
+        found: Outputs = self.instance_network(images, extra, extra_proposals)
+        return replace(found, semantic=self.semantic_network(images).semantic)

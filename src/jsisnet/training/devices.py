@@ -17,7 +17,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import distributed
 
-from jsisnet.memory import most_memory
+from jsisnet.files.processes import most_memory
 
 Data = TypeVar("Data")
 

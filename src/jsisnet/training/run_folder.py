@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jsisnet.files.atomic import remove_leftovers, replacing
-from jsisnet.formats.pictures import write_picture
+from jsisnet.files.photos import write_picture
 from jsisnet.training import curves
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import RunConfig, read_config, to_yaml

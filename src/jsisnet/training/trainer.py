@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from jsisnet.categories import Categories
-from jsisnet.data.dataset import PanopticDataset
+from jsisnet.data.dataset import PanopticDataset, Sources
 from jsisnet.data.sample import Batch, collate
-from jsisnet.data.sources import Sources
 from jsisnet.data.stream import Stream, StreamSampler
 from jsisnet.files.atomic import reserved
 from jsisnet.inference import evaluator, saved_model

@@ -12,7 +12,7 @@ from PIL import Image
 
 import factories
 from jsisnet.cli.app import run
-from jsisnet.formats import coco_source
+from jsisnet.formats import coco
 
 CONVERT = ["data", "convert"]
 
@@ -28,7 +28,7 @@ def from_coco(tiny, out, *more):
 def contents(path):
     return sorted(
         (record.image_id, record.name, record.read().areas().tolist())
-        for record in coco_source.panoptic(path).records
+        for record in coco.source(path).records
     )
 
 
@@ -73,7 +73,7 @@ def test_outlines_of_things_become_maps(tmp_path):
     )
 
     assert code == 0
-    source = coco_source.panoptic(tmp_path / "out/panoptic.json")
+    source = coco.source(tmp_path / "out/panoptic.json")
     assert len(source.records) == 4
     assert {category.isthing for category in source.categories} == {True}
     assert (source.records[0].read().ids == 0).any()
@@ -90,9 +90,9 @@ def test_a_data_set_becomes_outlines_over_classes_and_comes_back(tiny, tmp_path,
     assert converted(*outlines, "--out", plain) == 0
 
     assert told[1] == f"{tool}/instances.json lists their things"
-    truth = coco_source.panoptic(tiny.annotations)
+    truth = coco.source(tiny.annotations)
     for folder, thingness in ((back, {True, False}), (plain, {True})):
-        found = coco_source.panoptic(folder / "panoptic.json")
+        found = coco.source(folder / "panoptic.json")
         assert [r.name for r in found.records] == [r.name for r in truth.records]
         for ours, theirs in zip(found.records, truth.records, strict=True):
             kinds = [

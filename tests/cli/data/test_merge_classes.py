@@ -7,7 +7,7 @@ from jsisnet.cli.app import run
 from jsisnet.cli.errors import STOPPED
 from jsisnet.datatools import convert
 from jsisnet.datatools.check.check import Files, check
-from jsisnet.formats import coco_source
+from jsisnet.formats import coco
 
 MAPPING = """
 vehicle: [car, bus]
@@ -44,7 +44,7 @@ def test_a_mapping_makes_a_sound_data_set(merge, tiny, tmp_path, capsys):
     ]
     made = tmp_path / "out/panoptic.json"
     assert check(Files(images=tiny.images, annotations=made)).sound
-    assert [c.name for c in coco_source.panoptic(made).categories] == ["vehicle", "above", "road"]
+    assert [c.name for c in coco.source(made).categories] == ["vehicle", "above", "road"]
 
 
 def test_a_joined_data_set_scores_100_against_itself(merge, tmp_path, capsys):
@@ -84,7 +84,7 @@ def test_other_formats_are_joined_too(tmp_path):
     source = ["--from", "coco-instances", "--annotations", str(things.annotations)]
     assert run(["data", "merge-classes", *source, *out]) == 0
 
-    made = coco_source.panoptic(tmp_path / "out/panoptic.json")
+    made = coco.source(tmp_path / "out/panoptic.json")
     assert [category.name for category in made.categories] == ["person", "vehicle"]
 
 
@@ -141,4 +141,4 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_mapping(merge, tmp_path, c
     assert merge("vehicle: [car, bus]") == 1
     assert "holds a part of some other work" in capsys.readouterr().err
     assert merge(MAPPING) == 0
-    assert len(coco_source.panoptic(tmp_path / "out/panoptic.json").records) == 6
+    assert len(coco.source(tmp_path / "out/panoptic.json").records) == 6

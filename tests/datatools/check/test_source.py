@@ -9,7 +9,7 @@ from factories import BUS, CAR, PERSON, ROAD, SKY, TREE, panoptic_map, segment
 from jsisnet.categories import Categories
 from jsisnet.datatools.check.check import check_source
 from jsisnet.datatools.check.rules import Rule
-from jsisnet.formats import coco_source
+from jsisnet.formats import coco
 from jsisnet.formats.records import Record, Source
 
 
@@ -37,7 +37,7 @@ def cases(source, **options):
 
 
 def with_photos(tiny):
-    return coco_source.panoptic(tiny.annotations, images=tiny.images)
+    return coco.source(tiny.annotations, images=tiny.images)
 
 
 def change(source, position, **values):
@@ -54,7 +54,7 @@ def test_nothing_is_found_in_a_sound_data_set(tiny):
 
 
 def test_photos_are_not_missed_where_nobody_said_where_they_are(tiny):
-    report = check_source(coco_source.panoptic(tiny.annotations))
+    report = check_source(coco.source(tiny.annotations))
 
     assert (report.faults, report.segments > 20) == ((), True)
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from jsisnet.datatools.scenes.dataset import write_scenes
+from jsisnet.datatools.scenes.layout import CATEGORIES
 from jsisnet.datatools.scenes.scene import Scene
 from jsisnet.formats import coco
-from jsisnet.scenes.classes import CATEGORIES
 
 SIZE = (32, 48)
 

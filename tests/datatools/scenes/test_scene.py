@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from jsisnet.datatools.scenes.layout import CATEGORIES, ROAD, SKY
 from jsisnet.datatools.scenes.scene import Scene
 from jsisnet.panoptic import VOID
-from jsisnet.scenes.classes import CATEGORIES, ROAD, SKY
 
 SIZE = (48, 72)
 

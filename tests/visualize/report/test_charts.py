@@ -2,8 +2,8 @@ import re
 
 import numpy as np
 
-from jsisnet.report.tallies import SCORES, SIZES, ScoreTally, SizeTally
 from jsisnet.visualize.report.charts import FATES, fate_bars, score_chart, size_chart
+from jsisnet.visualize.report.findings import SCORES, SIZES, ScoreTally, SizeTally
 
 
 def heights(chart, name):

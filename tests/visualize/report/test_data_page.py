@@ -7,12 +7,12 @@ import pytest
 
 import factories
 from jsisnet.datatools.statistics import statistics
-from jsisnet.formats import coco_source
+from jsisnet.formats import coco
 from jsisnet.visualize.report.data_page import write
 
 
 def written(data, folder, *, images=True, title="streets"):
-    source = coco_source.panoptic(data.annotations, images=data.images if images else None)
+    source = coco.source(data.annotations, images=data.images if images else None)
     faults = write(folder / "index.html", statistics(source), source, title=title)
     assert [path.name for path in folder.iterdir()] == ["index.html"]
     return (folder / "index.html").read_text(encoding="utf-8"), faults

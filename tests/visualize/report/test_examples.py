@@ -8,13 +8,13 @@ from PIL import Image
 import factories
 from factories import BUS, CAR, PERSON, SKY
 from jsisnet.datatools.statistics import statistics
-from jsisnet.formats import coco_source
+from jsisnet.formats import coco
 from jsisnet.visualize.report.examples import chosen, drawn
 
 
 @pytest.fixture
 def source(tiny):
-    return coco_source.panoptic(tiny.annotations, images=tiny.images)
+    return coco.source(tiny.annotations, images=tiny.images)
 
 
 def pixels(picture):
@@ -65,7 +65,7 @@ def test_a_segment_is_bright_and_what_is_around_it_dark(source):
 
 def test_small_segments_are_shown_large(tmp_path):
     data = factories.tiny_dataset(tmp_path / "large", count=1, size=(600, 900))
-    source = coco_source.panoptic(data.annotations, images=data.images)
+    source = coco.source(data.annotations, images=data.images)
     (car,) = (each for each in chosen(statistics(source)) if each.label == CAR)
 
     pictures, _ = drawn([car], source)

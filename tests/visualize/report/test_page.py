@@ -9,9 +9,9 @@ import pytest
 import factories
 import known_errors
 from jsisnet.evaluation.compared_files import Rules
-from jsisnet.report.words import NONE
 from jsisnet.visualize.report import gallery
 from jsisnet.visualize.report.findings import Findings
+from jsisnet.visualize.report.html import NONE
 from jsisnet.visualize.report.page import Sources, write
 
 

@@ -16,7 +16,7 @@ from jsisnet.cli.outputs import refuse_to_replace
 
 if TYPE_CHECKING:
     from jsisnet.datatools.check.check import Files
-    from jsisnet.validation.report import Report
+    from jsisnet.datatools.check.rules import Report
 
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 """A positive number."""
@@ -142,7 +142,7 @@ def _show(report: "Report", annotations: Path) -> None:
 
 
 def _tell_of_copy(report: "Report", copy: Path) -> int:
-    from jsisnet.validation.copies import CHANGES
+    from jsisnet.datatools.check.check import CHANGES
 
     if not report.images:
         say(f"{copy} is not written, as nothing can be used")

@@ -57,7 +57,7 @@ def show(  # noqa: PLR0913 - each is an option
         overlay: Draw the truth over the photos, without those beside it.
         out: Picture to write, .png or .jpg.
     """
-    from jsisnet.formats.pictures import write_picture
+    from jsisnet.files.photos import write_picture
     from jsisnet.visualize.truth import page
 
     if sum((first, seed is not None, bool(image))) > 1 or (image and with_class is not None):
@@ -115,7 +115,7 @@ def _spread(records: Sequence[Record], count: int) -> list[Record]:
 
 def _having(label: int, records: Sequence[Record], count: int) -> list[Record]:
     """Choose the first images that have a class."""
-    from jsisnet.statistics.contents import contents
+    from jsisnet.datatools.statistics import contents
 
     found: list[Record] = []
     read = contents(records, processes=os.cpu_count() or 1)

@@ -52,13 +52,13 @@ def split(  # noqa: PLR0913 - the parts of a command line
             brackets stay together, such as the frames of a video.
         kind: Whether the file is one of panoptic maps or of instances.
     """
+    from jsisnet.datatools import split
     from jsisnet.datatools import split as splitting
-    from jsisnet.splitting import shares
 
     if pngs is not None and kind == "coco-instances":
         raise ValueError("--pngs means nothing to the format coco-instances")
     files = splitting.Files(annotations=annotations, pngs=pngs, kind=kind)
-    way = splitting.Way(shares=shares.parsed(parts), seed=seed, group=group)
+    way = splitting.Way(shares=split.parsed(parts), seed=seed, group=group)
     try:
         with progress("maps") as advance:
             result = splitting.split(files, out, way, on_map=advance)

@@ -7,9 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
+from jsisnet.cli.inputs import Photo, find
 from jsisnet.cli.options import File, Overrides
 from jsisnet.cli.outputs import expect_picture, refuse_to_replace
-from jsisnet.cli.photos import Photo, find
 from jsisnet.cli.reproduce.scenes import Network, Scenes
 
 _ROWS = 4
@@ -37,8 +37,7 @@ def figure1(
         overrides: Settings that win over the model's own.
     """
     from jsisnet.experiments.figures import figure1 as drawn
-    from jsisnet.files.photos import read_image
-    from jsisnet.formats.pictures import write_picture
+    from jsisnet.files.photos import read_image, write_picture
 
     given = () if image is None else (image,)
     photos = _found(given, network, 1, out)
@@ -70,8 +69,7 @@ def figure3(
         overrides: Settings that win over the model's own.
     """
     from jsisnet.experiments.figures import figure3 as drawn
-    from jsisnet.files.photos import read_image
-    from jsisnet.formats.pictures import write_picture
+    from jsisnet.files.photos import read_image, write_picture
 
     photos = _found(images, network, _ROWS, out)
     predictor = network.ready(overrides)

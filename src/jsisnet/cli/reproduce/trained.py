@@ -143,7 +143,7 @@ def speed(
         overrides: Settings that win over those of CONFIG.
     """
     from jsisnet.experiments import speed as experiment
-    from jsisnet.experiments.first_batch import first_batch
+    from jsisnet.experiments.table2 import first_batch
 
     settings = _settings(config, scenes, "tiny.yaml", json, overrides)
     categories, batch, photo = first_batch(settings)

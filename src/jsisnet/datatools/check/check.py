@@ -1,24 +1,171 @@
 """A whole data set, checked and, one in COCO panoptic format, copied without its faults."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
+from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.image import Examination, Examined
-from jsisnet.datatools.check.listing import listing
-from jsisnet.datatools.check.rules import Findings, Rule
+from jsisnet.datatools.check.listing import ListedCategory, Listing, listing
+from jsisnet.datatools.check.rules import Case, Findings, Report, Rule
+from jsisnet.files import atomic, journal
 from jsisnet.files.archives import pngs_of
-from jsisnet.files.atomic import remove_leftovers
+from jsisnet.files.atomic import remove_leftovers, replacing
+from jsisnet.files.json_fields import Entry
 from jsisnet.files.processes import in_order
 from jsisnet.formats.records import Source
-from jsisnet.validation import journal
-from jsisnet.validation.copies import CHANGES, write_copy
-from jsisnet.validation.journal import Journal
-from jsisnet.validation.report import Report
-from jsisnet.validation.tally import Subject, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """Results so far, in their order; going through it reads one after the other."""
+
+    lines: journal.Journal
+    """The file."""
+
+    @property
+    def count(self) -> int:
+        """Count the results."""
+        return self.lines.count
+
+    def add(self, result: Examined) -> None:
+        """Keep a result."""
+        cases = [[case.rule.name, case.sentence] for case in result.cases]
+        self.lines.add(asdict(result) | {"cases": cases})
+
+    def __iter__(self) -> Iterator[Examined]:
+        return map(_result, self.lines)
+
+
+@contextmanager
+def open_journal(path: Path, purpose: str) -> Iterator[Journal]:
+    """Begin a journal, or go on with one that was begun for the same purpose.
+
+    The file goes away when the ``with`` block ends without error.
+
+    Args:
+        path: Nobody else may be writing to it.
+        purpose: What the results are about; those of another are forgotten.
+    """
+    with journal.opened(path, purpose, forgets=True) as lines:
+        yield Journal(lines)
+    path.unlink()
+
+
+def _result(line: Entry) -> Examined:
+    values: dict[str, Any] = dict(line)
+    cases = tuple(Case(Rule[name], sentence) for name, sentence in values.pop("cases"))
+    seen = tuple(values.pop("seen"))
+    return replace(Examined(**values), cases=cases, seen=seen)
+
+
+@runtime_checkable
+class Subject(Protocol):
+    """A data set whose images can be examined one by one."""
+
+    @property
+    def own(self) -> int:
+        """Count the images of the data set itself; those of another one come after them."""
+
+    @property
+    def categories(self) -> Mapping[CategoryId, ListedCategory]:
+        """Its classes."""
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """What is wrong with it before any image is examined."""
+
+    def __len__(self) -> int:
+        """Count all images."""
+
+    def share(self, begin: int, first: int, step: int) -> Iterator[Examined]:
+        """Examine the images in the positions ``begin + first``, ``begin + first + step``, ..."""
+
+
+@dataclass
+class Tally:
+    """What is found, image by image, and in the whole."""
+
+    subject: Subject
+    findings: Findings
+    done: int = 0
+    segments: int = 0
+    seen: set[CategoryId] = field(default_factory=set)
+    photos: dict[str, str] = field(default_factory=dict)
+    """Names by pixels."""
+    about_all: list[Case] = field(default_factory=list)
+
+    def add(self, result: Examined) -> None:
+        """Take in what was found out about the next image."""
+        self.findings.add(result.cases)
+        self.segments += result.segments
+        self.seen.update(result.seen)
+        own = self.done < self.subject.own
+        self.done += 1
+        if result.digest in self.photos:
+            rule, where = (Rule.PHOTO_TWICE, "") if own else (Rule.PHOTO_LEAKED, "the other set's ")
+            twin = self.photos[result.digest]
+            text = f"{twin!r} has the pixels of {where}{result.name!r}"
+            self.about_all.append(Case(rule, text))
+        elif own and result.digest is not None:
+            self.photos[result.digest] = result.name
+
+    def finish(self) -> None:
+        """Take in what is about all images."""
+        self.about_all += self.subject.cases
+        if not any(case.rule is Rule.JSON for case in self.subject.cases):
+            for category_id, category in self.subject.categories.items():
+                if category_id not in self.seen:
+                    text = f"category {category.entry['name']!r}: has no segment"
+                    self.about_all.append(Case(Rule.CATEGORY_UNSEEN, text))
+            if not self.segments:
+                self.about_all.append(Case(Rule.NOTHING, "no image has both"))
+        self.findings.add(self.about_all)
+
+    def cases(self, notes: Journal) -> Iterator[Case]:
+        """Give all that is wrong, from the results that were kept."""
+        return chain(self.about_all, chain.from_iterable(result.cases for result in notes))
+
+    def report(self) -> Report:
+        """Sum up."""
+        return Report(
+            images=self.subject.own,
+            segments=self.segments,
+            faults=self.findings.faults(),
+        )
+
+
+CHANGES = "changes.txt"
+"""Name of the file that lists what was changed: a line for each case."""
+
+
+def write_copy(
+    out: Path, listing: Listing, results: Iterable[Examined], cases: Iterable[Case]
+) -> None:
+    """Write the JSON file of a copy whose maps exist already, and the list of what was changed.
+
+    Args:
+        out: Folder of the copy.
+        listing: What the original lists.
+        results: Its images; gone through several times.
+        cases: All that is wrong with the original.
+    """
+    fields = {"categories": [category.entry for category in listing.categories.values()]}
+    lists = {
+        "images": (result.image for result in results if result.image is not None),
+        "annotations": (result.annotation for result in results if result.annotation is not None),
+    }
+    atomic.write_json(out / listing.path.name, {**listing.rest, **fields}, lists)
+    with replacing(out / CHANGES) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for case in cases:
+            if case.rule.repair is not None:
+                file.write(f"{case.rule.title}: {case.sentence}: {case.rule.repair}\n")
+
 
 _JOURNAL = ".check"
 
@@ -114,7 +261,7 @@ def _fill(tally: Tally, notes: Journal | None, processes: int, on_image: Advance
 
 
 def _notes(path: Path | None, purpose: str) -> AbstractContextManager[Journal | None]:
-    return nullcontext() if path is None else journal.opened(path, purpose)
+    return nullcontext() if path is None else open_journal(path, purpose)
 
 
 def _examination(files: Files, copy: Path | None) -> Examination:

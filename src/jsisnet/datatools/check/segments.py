@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Int64, UInt32
+
 from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.listing import ListedCategory
 from jsisnet.datatools.check.rules import Case, Rule
@@ -12,7 +15,80 @@ from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MAX_ID
 from jsisnet.panoptic import VOID
-from jsisnet.validation.regions import Regions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Regions:
+    """What a map shows of each id in it, in ascending order; void is one of them."""
+
+    ids: Int64[np.ndarray, " n"]
+    """Each id once."""
+
+    areas: Int64[np.ndarray, " n"]
+    """Pixels, at least one."""
+
+    boxes: Int64[np.ndarray, "n 4"]
+    """Tight boxes: x0, y0, x1, y1, upper end exclusive."""
+
+    pieces: Int64[np.ndarray, " n"]
+    """Parts that do not touch each other, not even at a corner."""
+
+
+def regions(ids: UInt32[np.ndarray, "h w"]) -> Regions:
+    """Describe the regions of a map."""
+    height, width = ids.shape
+    # Runs of equal pixels along the rows are far fewer than pixels.
+    starts = np.ones((height, width), bool)
+    np.not_equal(ids[:, 1:], ids[:, :-1], out=starts[:, 1:])
+    firsts = np.flatnonzero(starts)
+    rows, left = np.divmod(firsts, width)
+    lengths = np.diff(firsts, append=height * width)
+    right = left + lengths
+    numbers, places = np.unique(ids.ravel()[firsts], return_inverse=True)
+    boxes = np.array([width, height, 0, 0]) + np.zeros((len(numbers), 1), np.int64)
+    np.minimum.at(boxes[:, 0], places, left)
+    np.minimum.at(boxes[:, 1], places, rows)
+    np.maximum.at(boxes[:, 2], places, right)
+    np.maximum.at(boxes[:, 3], places, rows + 1)
+    # Rows behind each other on one axis, so far apart that none touches the next.
+    shifts = rows * (width + 2)
+    lower, upper = _touching(shifts + left, shifts + right, width + 2)
+    alike = places[lower] == places[upper]
+    roots = _roots(len(firsts), lower[alike], upper[alike])
+    first_runs = roots == np.arange(len(roots))
+    return Regions(
+        ids=numbers.astype(np.int64),
+        areas=np.bincount(places, lengths, len(numbers)).astype(np.int64),
+        boxes=boxes,
+        pieces=np.bincount(places[first_runs], minlength=len(numbers)),
+    )
+
+
+def _touching(
+    begins: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"], stride: int
+) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
+    """Give the pairs of runs that touch: the numbers of the lower ones and of the upper ones."""
+    first = np.searchsorted(ends, begins - stride)
+    counts = np.searchsorted(begins, ends - stride, side="right") - first
+    lower = np.repeat(np.arange(len(begins)), counts)
+    nth = np.arange(len(lower)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return lower, first[lower] + nth
+
+
+def _roots(
+    count: int, one: Int64[np.ndarray, " m"], other: Int64[np.ndarray, " m"]
+) -> Int64[np.ndarray, " n"]:
+    """Give for each of some things the first one that pairs connect it with."""
+    roots = np.arange(count)
+    while True:
+        high, low = np.maximum(roots[one], roots[other]), np.minimum(roots[one], roots[other])
+        if (high == low).all():
+            return roots
+        np.minimum.at(roots, high, low)
+        # Every thing then hangs at a root itself.
+        while (roots[roots] != roots).any():
+            roots = roots[roots]
+
 
 FIELDS = ("area", "bbox", "iscrowd")
 """What other tools need of a segment, and this one can tell from its pixels or take for 0."""
@@ -238,3 +314,71 @@ def _numbers(value: object) -> Iterator[object]:
 
 def _isstrange(value: object) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Repaired:
+    """What a copy of an image's annotation holds."""
+
+    ids: UInt32[np.ndarray, "h w"] | None
+    """The map; ``None`` if it is that of the original."""
+
+    segments_info: list[dict[str, object]]
+    """The entries, each with area, bbox and iscrowd."""
+
+
+def repaired(segments: Segments, ids: UInt32[np.ndarray, "h w"]) -> Repaired:
+    """Repair what can be repaired.
+
+    Pixels that no usable entry claims become void, the segments of a stuff class become one, and
+    areas and boxes are those of the pixels.
+
+    Args:
+        segments: What the file lists.
+        ids: The map that it lists.
+    """
+    kept = segments.usable()
+    numbers = _new_numbers(kept, segments.shown)
+    shown: Mapping[int, Shown] = segments.shown
+    changed = None
+    if any(number != new for number, new in numbers.items()):
+        changed = _renumbered(ids, numbers)
+        shown = by_id(regions(changed))
+    owners: dict[int, Listed] = {}
+    for number, segment in kept.items():
+        owners.setdefault(numbers[number], segment)
+    infos = [_info(number, segment, shown[number]) for number, segment in owners.items()]
+    return Repaired(ids=changed, segments_info=infos)
+
+
+def _new_numbers(kept: Mapping[int, Listed], shown: Mapping[int, Shown]) -> dict[int, int]:
+    """Give the new id of each region of a map."""
+    numbers = dict.fromkeys(shown, VOID) | {number: number for number in kept}
+    if VOID in kept:
+        numbers[VOID] = next(free for free in range(1, MAX_ID) if free not in shown)
+    first: dict[CategoryId, int] = {}
+    for number, segment in kept.items():
+        if segment.isthing is False:
+            numbers[number] = first.setdefault(segment.category_id, numbers[number])
+    return numbers
+
+
+def _renumbered(
+    ids: UInt32[np.ndarray, "h w"], numbers: Mapping[int, int]
+) -> UInt32[np.ndarray, "h w"]:
+    old: Int64[np.ndarray, " n"] = np.array(sorted(numbers))
+    new = np.array([numbers[number] for number in old.tolist()], np.uint32)
+    return new[np.searchsorted(old, ids)]
+
+
+def _info(number: int, segment: Listed, shown: Shown) -> dict[str, object]:
+    broken = not_finite(segment.info)
+    rest = {name: value for name, value in segment.info.items() if name not in broken}
+    return {
+        **rest,
+        "id": number,
+        "category_id": segment.category_id,
+        "area": shown.area,
+        "bbox": shown.bbox,
+        "iscrowd": int(segment.iscrowd and segment.isthing is not False),
+    }

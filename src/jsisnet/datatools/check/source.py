@@ -6,16 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from jsisnet.categories import CategoryId
-from jsisnet.datatools.check.image import Examined
+from jsisnet.datatools.check.image import Examined, Photo, look_for
 from jsisnet.datatools.check.listing import ListedCategory, categories_of
 from jsisnet.datatools.check.rules import Case, Rule
-from jsisnet.datatools.check.segments import MIN_LABELLED, Segments, Shown, by_id
+from jsisnet.datatools.check.segments import MIN_LABELLED, Segments, Shown, by_id, regions
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.map_listing import stem
+from jsisnet.formats.image_list import stem
 from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import ImageId, PanopticMap
-from jsisnet.validation.photos import Photo, look_for
-from jsisnet.validation.regions import regions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

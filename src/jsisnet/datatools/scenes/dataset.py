@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
+from jsisnet.datatools.scenes.layout import CATEGORIES
 from jsisnet.datatools.scenes.scene import Scene
 from jsisnet.files.atomic import remove_leftovers, replacing, reserved
+from jsisnet.files.photos import write_picture
 from jsisnet.formats import coco
-from jsisnet.formats.pictures import write_picture
-from jsisnet.scenes.classes import CATEGORIES
 
 SPLITS = ("train", "val")
 """Folders of photos; beside each lies its ``panoptic_NAME.json`` and the folder of the maps."""

@@ -8,11 +8,19 @@ from itertools import chain
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from jsisnet.datatools.scenes.layout import Layout, Road, Thing, draw_layout
+from jsisnet.datatools.scenes.layout import (
+    MOUNTAIN,
+    ROAD,
+    SKY,
+    WATER,
+    Layout,
+    Road,
+    Thing,
+    draw_layout,
+)
 from jsisnet.datatools.scenes.shapes import SHAPES
 from jsisnet.datatools.scenes.textures import TEXTURES, Paint, Plane, asphalt, clouds, flat, mixed
 from jsisnet.panoptic import VOID, PanopticMap, Segment
-from jsisnet.scenes.classes import MOUNTAIN, ROAD, SKY, WATER
 
 SIDES = (32, 10_000)
 """Shortest and longest side of a scene, in pixels."""

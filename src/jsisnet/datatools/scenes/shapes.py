@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jsisnet.datatools.scenes.layout import Thing
+from jsisnet.datatools.scenes.layout import BALL, CRATE, RING, STAR, TREE, Thing
 from jsisnet.datatools.scenes.textures import Color, Paint, Plane, flat, mixed, noise
-from jsisnet.scenes.classes import BALL, CRATE, RING, STAR, TREE
 
 _LIGHT = (-0.48, -0.62, 0.62)
 """Direction towards the sun: left, up, to the camera."""

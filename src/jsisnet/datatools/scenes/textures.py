@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
-from jsisnet.scenes.classes import GRASS, MOUNTAIN, SAND, SKY, WATER
+from jsisnet.datatools.scenes.layout import GRASS, MOUNTAIN, SAND, SKY, WATER
 
 Plane = Float32[np.ndarray, "h w"]
 Paint = Float32[np.ndarray, "h w 3"]

@@ -6,10 +6,19 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from jsisnet.evaluation.errors import KINDS
-from jsisnet.report.svg import Length, line, rect, svg, text
-from jsisnet.report.tallies import SCORES, ScoreTally, SizeTally
-from jsisnet.report.words import NAMES, percent, size_ranges
-from jsisnet.visualize.report.html import Markup, tag
+from jsisnet.visualize.report.findings import SCORES, ScoreTally, SizeTally
+from jsisnet.visualize.report.html import (
+    NAMES,
+    Length,
+    Markup,
+    line,
+    percent,
+    rect,
+    size_ranges,
+    svg,
+    tag,
+    text,
+)
 
 FATES = ("found", *KINDS)
 """Classes of the page's style for what becomes of segments."""

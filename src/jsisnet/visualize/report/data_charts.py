@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from jsisnet.report.svg import line, rect, svg, text
-from jsisnet.visualize.report.html import Markup
+from jsisnet.visualize.report.html import Markup, line, rect, svg, text
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP = 440, 150, 52, 8, 12
 """Of what a diagram shows, and the room around it."""

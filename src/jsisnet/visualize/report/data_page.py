@@ -1,7 +1,7 @@
 """The page about a data set: one HTML file that needs nothing else."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,8 @@ from jaxtyping import Bool
 from jsisnet.categories import Categories
 from jsisnet.datatools.statistics import ClassStatistics, Statistics
 from jsisnet.formats.records import Source
-from jsisnet.report import layout
-from jsisnet.report.data_table import class_table
-from jsisnet.report.tallies import SIZES
-from jsisnet.report.thumbnails import Picture
-from jsisnet.report.words import NONE, percent, share, size_ranges
 from jsisnet.visualize.palette import short_name
-from jsisnet.visualize.report import tables
+from jsisnet.visualize.report import html, tables
 from jsisnet.visualize.report.data_charts import (
     Bar,
     Frequency,
@@ -25,8 +20,91 @@ from jsisnet.visualize.report.data_charts import (
     frequency_chart,
     histogram,
 )
-from jsisnet.visualize.report.examples import Example, chosen, drawn
-from jsisnet.visualize.report.html import Content, Markup, joined, tag
+from jsisnet.visualize.report.examples import Example, Picture, chosen, drawn
+from jsisnet.visualize.report.findings import SIZES
+from jsisnet.visualize.report.html import (
+    NONE,
+    Content,
+    Markup,
+    joined,
+    percent,
+    share,
+    size_ranges,
+    tag,
+)
+from jsisnet.visualize.report.tables import scrolling
+
+_COLUMNS = (
+    ("class", "Show its examples, if it has any"),
+    ("kind", "Thing: countable; stuff: the rest"),
+    ("images", "Images that have it"),
+    ("segments", "Things or areas of stuff, without crowds"),
+    ("crowds", "Groups of things that nobody took apart"),
+    ("pixels, %", "Part of all pixels"),
+    ("small", "Segments of less than 32² pixels"),
+    ("medium", "Segments of less than 96² pixels"),
+    ("large", "Segments of 96² pixels or more"),
+    ("median area", "Of its segments, in pixels"),
+    ("median, %", "Of its segments, as a part of their image"),
+)
+
+
+def class_table(statistics: Statistics, shown: Collection[int]) -> Markup:
+    """Show every class, that with the most pixels first; the page's script sorts and filters them.
+
+    Args:
+        statistics: What was counted.
+        shown: Classes that have examples on the page.
+    """
+    head = [
+        tag(
+            "th",
+            tag("button", name, type="button", title=meaning),
+            scope="col",
+            aria_sort="descending" if name == "pixels, %" else "none",
+        )
+        for name, meaning in _COLUMNS
+    ]
+    classes = statistics.classes()
+    most = max([1, *(each.pixels for each in classes)])
+    order = np.argsort([-each.pixels for each in classes], kind="stable").tolist()
+    rows = [_row(statistics, classes[label], most, link=label in shown) for label in order]
+    parts = tag("thead", tag("tr", *head)), tag("tbody", *rows)
+    return scrolling("Classes", *parts, id_="classes-table")
+
+
+def _row(statistics: Statistics, of: ClassStatistics, most: int, *, link: bool) -> Markup:
+    category = statistics.categories[of.label]
+    part = of.pixels / max(1, statistics.pixels)
+    name: Content = category.name
+    if link:
+        name = tag("a", category.name, href=f"#class-{of.label}")
+    counts = {"images": of.images, "segments": of.segments, "crowds": of.crowds}
+    return tag(
+        "tr",
+        tag("th", name, scope="row", data_value=category.name),
+        tag("td", "thing" if category.isthing else "stuff"),
+        *map(_count, counts.values()),
+        tag(
+            "td",
+            percent(part, 2),
+            data_value=part,
+            class_="bar",
+            style=f"--part:{of.pixels / most:.4f}",
+        ),
+        *map(_count, of.sizes),
+        _value(of.median_area, "" if of.median_area is None else f"{of.median_area:,.0f}"),
+        _value(of.median_share, percent(of.median_share, 2)),
+    )
+
+
+def _count(count: int) -> Markup:
+    return tag("td", f"{count:,}", data_value=count, class_=None if count else "zero")
+
+
+def _value(value: float | None, words: str) -> Markup:
+    return tag("td", NONE, data_value=-1) if value is None else tag("td", words, data_value=value)
+
 
 _KINDS = {"thing": "things", "stuff": "stuff"}
 """Classes of the page's style for kinds of classes, and what they are called."""
@@ -74,7 +152,7 @@ def write(
     contents: dict[str, Content] = {
         "title": title,
         "summary": _summary(statistics),
-        "notes": layout.notes(
+        "notes": html.notes(
             (("classes are never seen", unseen), ("photos can't be shown", faults))
         ),
         "frequencies": _frequencies(classes, statistics),
@@ -83,7 +161,7 @@ def write(
         "classes": class_table(statistics, {example.label for example in pictures}),
         "cards": cards or tag("li", "There are no photos to show.", class_="card"),
     }
-    layout.write_page(path, "data.html", ("table.js", "enlarge.js"), _STYLE, contents)
+    html.write_page(path, "data.html", ("table.js", "enlarge.js"), _STYLE, contents)
     return faults
 
 
@@ -110,7 +188,7 @@ def _summary(statistics: Statistics) -> Markup:
         )
     ]
     head = ("of an image", "lowest", "median", "mean", "highest")
-    return joined(tables.table("Images", head, rows), layout.facts(facts))
+    return joined(tables.table("Images", head, rows), html.facts(facts))
 
 
 def _frequencies(classes: Sequence[ClassStatistics], statistics: Statistics) -> Markup:
@@ -125,7 +203,7 @@ def _frequencies(classes: Sequence[ClassStatistics], statistics: Statistics) -> 
             "Pixels, %", seen, statistics.categories, lambda each: 100 * each.pixels / pixels
         ),
     ]
-    return joined(tag("div", *panels, class_="charts"), layout.legend(_KINDS))
+    return joined(tag("div", *panels, class_="charts"), html.legend(_KINDS))
 
 
 def _frequency(
@@ -157,7 +235,7 @@ def _things(statistics: Statistics) -> Markup:
         ("things", "images"),
         [(bar.name, f"{bar.count:,}") for bar in bars],
     )
-    return joined(tag("div", chart, class_="charts"), layout.numbers(numbers))
+    return joined(tag("div", chart, class_="charts"), html.numbers(numbers))
 
 
 def _sizes(statistics: Statistics) -> Markup:
@@ -180,7 +258,7 @@ def _sizes(statistics: Statistics) -> Markup:
         for thing, stuff in zip(*bars.values(), strict=True)
     ]
     table = tables.table("Segments by size", ("size, % of the image", "things", "stuff"), rows)
-    return joined(tag("div", *panels, class_="charts"), layout.numbers(table))
+    return joined(tag("div", *panels, class_="charts"), html.numbers(table))
 
 
 def _size_bars(statistics: Statistics, wanted: Bool[np.ndarray, " n"]) -> tuple[Bar, ...]:

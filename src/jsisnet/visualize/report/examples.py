@@ -1,20 +1,45 @@
 """Photos that show what the segments of a class look like."""
 
+import io
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64, UInt8
+from PIL import Image
 
 from jsisnet.categories import Categories
 from jsisnet.datatools.statistics import Segments, Statistics
 from jsisnet.files.processes import in_order
 from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import PanopticMap, Segment
-from jsisnet.report.thumbnails import Picture, encoded
 from jsisnet.visualize.overlay import Style, draw
 from jsisnet.visualize.truth import read_photo, resized_ids, resized_photo
+
+_QUALITY = 72
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A picture for a page."""
+
+    uri: str
+    """All of it, as JPEG."""
+
+    size: tuple[int, int]
+    """Height and width in pixels."""
+
+
+def encoded(pixels: UInt8[np.ndarray, "h w 3"]) -> Picture:
+    """Make the pixels a picture for a page."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "JPEG", quality=_QUALITY, optimize=True)
+    height, width = pixels.shape[:2]
+    code = b64encode(content.getvalue()).decode("ascii")
+    return Picture(uri=f"data:image/jpeg;base64,{code}", size=(height, width))
+
 
 _PICTURES = 400
 """On a page, about; of many classes each has fewer."""

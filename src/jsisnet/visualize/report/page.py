@@ -7,13 +7,10 @@ from pathlib import Path
 from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.errors import KINDS
 from jsisnet.evaluation.score import Score
-from jsisnet.report import layout
-from jsisnet.report.pictures import COLORS
-from jsisnet.report.words import MEANINGS, NAMES
-from jsisnet.visualize.report import charts, tables
+from jsisnet.visualize.report import charts, html, tables
 from jsisnet.visualize.report.findings import Findings, Reason
-from jsisnet.visualize.report.gallery import Gallery, gallery
-from jsisnet.visualize.report.html import Content, Markup, joined, tag
+from jsisnet.visualize.report.gallery import COLORS, Gallery, gallery
+from jsisnet.visualize.report.html import MEANINGS, NAMES, Content, Markup, joined, tag
 from jsisnet.visualize.report.photos import photos_of
 
 _SCRIPTS = ("table.js", "enlarge.js", "page.js")
@@ -77,11 +74,11 @@ def write(path: Path, sources: Sources, score: Score, findings: Findings) -> Non
         "scores": _scores(findings),
         "confusion": _confusion(score),
         "filters": _filters(score, shown),
-        "legend": layout.legend(_PIXELS),
+        "legend": html.legend(_PIXELS),
         "cards": shown.cards or tag("li", "No image has an error.", class_="card"),
         "count": shown.count,
     }
-    layout.write_page(path, "page.html", _SCRIPTS, _colors(), contents)
+    html.write_page(path, "page.html", _SCRIPTS, _colors(), contents)
 
 
 def _colors() -> str:
@@ -109,12 +106,12 @@ def _summary(sources: Sources, score: Score, findings: Findings) -> Markup:
     values = panoptic_quality.summary(score.quality, score.categories)
     return joined(
         tables.quality_table(values),
-        layout.facts(facts),
+        html.facts(facts),
     )
 
 
 def _notes(score: Score, shown: Gallery) -> Markup:
-    return layout.notes(
+    return html.notes(
         (
             ("oddities of the files", score.oddities),
             ("images that were left out", score.faults),
@@ -134,7 +131,7 @@ def _fates(findings: Findings) -> Markup:
     keys += [_key(kind, NAMES[kind], MEANINGS[kind]) for kind in KINDS]
     return joined(
         tag("div", charts.fate_bars(rows), tag("ul", *keys, class_="legend"), class_="fates"),
-        layout.numbers(tables.fate_table(rows)),
+        html.numbers(tables.fate_table(rows)),
     )
 
 
@@ -156,8 +153,8 @@ def _sizes(findings: Findings) -> Markup:
     }
     return joined(
         tag("div", *panels, class_="charts"),
-        layout.legend(keys),
-        layout.numbers(tables.size_table(findings.sizes)),
+        html.legend(keys),
+        html.numbers(tables.size_table(findings.sizes)),
     )
 
 
@@ -175,9 +172,9 @@ def _scores(findings: Findings) -> Markup:
         sentence += f" {tally.outside} segments with scores outside 0 to 1 are not counted."
     return joined(
         tag("div", tag("figure", charts.score_chart(tally)), class_="charts"),
-        layout.legend(keys),
+        html.legend(keys),
         tag("p", sentence),
-        layout.numbers(tables.score_table(tally)),
+        html.numbers(tables.score_table(tally)),
     )
 
 

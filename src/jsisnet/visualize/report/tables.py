@@ -9,11 +9,19 @@ from jaxtyping import Int64
 from jsisnet.categories import Categories
 from jsisnet.evaluation.errors import KINDS
 from jsisnet.evaluation.score import Score
-from jsisnet.report.tallies import SCORES, ScoreTally, SizeTally
-from jsisnet.report.words import MEANINGS, NAMES, NONE, percent, size_ranges
 from jsisnet.visualize.report.charts import FATES
-from jsisnet.visualize.report.findings import Findings
-from jsisnet.visualize.report.html import Content, Markup, joined, tag
+from jsisnet.visualize.report.findings import SCORES, Findings, ScoreTally, SizeTally
+from jsisnet.visualize.report.html import (
+    MEANINGS,
+    NAMES,
+    NONE,
+    Content,
+    Markup,
+    joined,
+    percent,
+    size_ranges,
+    tag,
+)
 
 _MOST_CLASSES = 24
 """Of the picture of confusion; those that are mistaken more rarely are left out."""

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from jsisnet.cli.photos import find, packaged
+from jsisnet.cli.inputs import find, packaged
 
 
 @pytest.fixture

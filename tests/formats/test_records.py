@@ -1,7 +1,7 @@
 import numpy as np
 
 from jsisnet.categories import Categories, Category
-from jsisnet.formats.relabel import relabelled
+from jsisnet.formats.records import relabelled
 from jsisnet.panoptic import PanopticMap, Segment
 
 TREE, CAT, GRASS, DOG = range(4)

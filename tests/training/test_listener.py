@@ -2,9 +2,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from jsisnet.tracking import pace as module
-from jsisnet.tracking.pace import Pace
+from jsisnet.training import listener as module
 from jsisnet.training.config import TrainConfig
+from jsisnet.training.listener import Pace
 
 
 class Clock:

@@ -1,6 +1,6 @@
 import pytest
 
-from jsisnet.experiments.spread import Spread
+from jsisnet.experiments.table3 import Spread
 
 
 def test_a_spread_is_the_mean_and_the_deviation_of_a_sample():

@@ -11,7 +11,7 @@ import known_errors
 from factories import CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment
 from jsisnet.categories import UNKNOWN
 from jsisnet.evaluation.matching import match
-from jsisnet.report.pictures import COLORS, fates, pictures
+from jsisnet.visualize.report.gallery import COLORS, fates, pictures
 
 
 def opened(picture):

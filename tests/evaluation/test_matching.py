@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from factories import CAR, SKY, panoptic_map, segment
-from jsisnet.evaluation import overlap as overlaps
-from jsisnet.evaluation.overlap import overlap, overlap_of_ids
+from jsisnet.evaluation import matching as overlaps
+from jsisnet.evaluation.matching import overlap, overlap_of_ids
 
 RANDOM = np.random.default_rng(0)
 

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from jsisnet.cli import signals
+from jsisnet.cli import errors
 from jsisnet.cli.errors import TERMINATED
 
 
@@ -16,25 +16,25 @@ def interruptible():
 
 
 def test_an_interruption_that_was_swallowed_is_raised_again():
-    with signals.obeyed():
+    with errors.obeyed():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            signals.insist()
+            errors.insist()
 
 
 def test_termination_exits_with_its_code():
-    with signals.obeyed(), pytest.raises(SystemExit) as raised:
+    with errors.obeyed(), pytest.raises(SystemExit) as raised:
         os.kill(os.getpid(), signal.SIGTERM)
 
     assert raised.value.code == TERMINATED
 
 
 def test_nothing_is_insisted_on_without_a_signal_or_after_the_block():
-    signals.insist()
-    with signals.obeyed(), pytest.raises(KeyboardInterrupt):
+    errors.insist()
+    with errors.obeyed(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
-    signals.insist()
+    errors.insist()
 
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -42,8 +42,8 @@ def test_nothing_is_insisted_on_without_a_signal_or_after_the_block():
 def test_an_ignored_interruption_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    with signals.obeyed():
+    with errors.obeyed():
         os.kill(os.getpid(), signal.SIGINT)
-        signals.insist()
+        errors.insist()
 
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -1,7 +1,7 @@
 import torch
 
-from jsisnet.inference.labelled import Labelled
 from jsisnet.inference.raster import NO_CHANNEL
+from jsisnet.inference.stuff import Labelled
 
 LABELS = torch.tensor([[3, 5, 255, 0]], dtype=torch.int32)
 EVERYWHERE = torch.ones(1, 4, dtype=torch.bool)

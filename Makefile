@@ -39,7 +39,7 @@ clean: ## Remove what the other targets made, .venv included
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # An interrupted installation leaves .installing behind, and the next one starts afresh.
-$(STAMP): pyproject.toml constraints.txt src/jsisnet/_pixels.c
+$(STAMP): pyproject.toml constraints.txt src/jsisnet/files/_pixels.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo "jsisnet needs Python 3.11 or newer, not $$($(PYTHON) --version);" \
 	"name one that you have: make PYTHON=python3.11" >&2; exit 1; }

@@ -25,7 +25,8 @@ def test_a_misspelt_name_is_an_attribute_error():
 
 def test_files_and_metrics_start_without_torch():
     program = (
-        "import sys, jsisnet, jsisnet.evaluation.score, jsisnet.formats.coco, jsisnet.visualize.overlay;"
+        "import sys, jsisnet, jsisnet.evaluation.score, jsisnet.formats.coco,"
+        " jsisnet.visualize.overlay;"
         "sys.exit('torch' in sys.modules)"
     )
 

@@ -17,7 +17,6 @@ from jsisnet.formats import (
     coco,
     image_list,
     outlines,
-    records,
     semantic_and_instance,
     two_channel,
 )
@@ -88,7 +87,7 @@ def reopened(kind, folder, packed=lambda folder: folder):
 
 
 TARGETS = {
-    "coco": records.coco_target,
+    "coco": coco.coco_target,
     "coco-instances": outlines.target,
     "two-channel": two_channel.target,
     "semantic-and-instance": semantic_and_instance.target,
@@ -120,12 +119,12 @@ def test_a_round_trip_from_coco_and_back_loses_nothing_that_the_format_can_hold(
 ):
     first, middle, last = tmp_path / "first", tmp_path / "middle", tmp_path / "last"
     truth = source(*STREETS.records, record(crowded(), 6))
-    convert.convert(truth, records.coco_target(first, CATEGORIES))
+    convert.convert(truth, coco.coco_target(first, CATEGORIES))
     before = reopened("coco", first)
 
     lost = convert.convert(before, TARGETS[kind](middle, before.categories), processes=processes)
     between = reopened(kind, middle, packed)
-    lost_again = convert.convert(between, records.coco_target(last, between.categories))
+    lost_again = convert.convert(between, coco.coco_target(last, between.categories))
 
     after = reopened("coco", last)
     assert [(c.name, c.isthing) for c in after.categories] == [
@@ -178,7 +177,7 @@ def test_what_is_lost_is_summed_over_images(tmp_path):
 class Stopping:
     """A target that fails at a map, as a full disk would."""
 
-    inner: records.CocoTarget
+    inner: coco.CocoTarget
     at: str
     written: list[str] = field(default_factory=list)
     index = "panoptic.json"

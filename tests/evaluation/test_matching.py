@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from factories import CAR, SKY, panoptic_map, segment
-from jsisnet.evaluation import matching as overlaps
 from jsisnet.evaluation.matching import overlap, overlap_of_ids
+from jsisnet.files import pixels
 
 RANDOM = np.random.default_rng(0)
 
@@ -12,8 +12,8 @@ RANDOM = np.random.default_rng(0)
 def either_way(request, monkeypatch):
     """Count with the compiled loop, then without it."""
     if not request.param:
-        monkeypatch.setattr(overlaps, "_pixels", None)
-    elif overlaps._pixels is None:
+        monkeypatch.setattr(pixels, "_pixels", None)
+    elif pixels._pixels is None:
         pytest.skip("installed without a C compiler")
 
 

@@ -244,7 +244,7 @@ def test_categories_are_things_or_stuff(things, stuffs, message):
 
 PROCESS = """
 import sys, torch
-from jsisnet.metric import PanopticQualityMetric
+from jsisnet.evaluation.metric import PanopticQualityMetric
 rank, meeting, batches, out = int(sys.argv[1]), *sys.argv[2:]
 torch.distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
 metric = PanopticQualityMetric({3, 1, 900}, {92, 7}, per_class=True)

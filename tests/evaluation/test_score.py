@@ -9,11 +9,10 @@ from PIL import Image
 
 import factories
 from factories import BUS, CAR, CATEGORIES, SKY, panoptic_map, segment
-from jsisnet.evaluation import matching
 from jsisnet.evaluation.compared_files import ComparedFiles, Rules
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count, summary
 from jsisnet.evaluation.score import score
-from jsisnet.files import png
+from jsisnet.files import pixels
 from jsisnet.files.png import write_ids
 from jsisnet.formats import coco
 from jsisnet.panoptic import PanopticMap
@@ -379,7 +378,6 @@ def test_the_compiled_loops_and_the_plain_ones_agree(tmp_path, tiny, monkeypatch
     path = write(tmp_path / "p.json", dict(enumerate([*maps[1:], maps[0]], 100)))
     compiled = measured(tiny.annotations, path).summary()
 
-    monkeypatch.setattr(matching, "_pixels", None)
-    monkeypatch.setattr(png, "_pixels", None)
+    monkeypatch.setattr(pixels, "_pixels", None)
 
     assert measured(tiny.annotations, path).summary() == compiled

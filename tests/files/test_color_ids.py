@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from jsisnet.files import png
+from jsisnet.files import pixels
 from jsisnet.files.png import MAX_ID, ids_to_rgb, rgb_to_ids
 from jsisnet.formats.coded import renumber
 
@@ -29,8 +29,8 @@ def test_colours_give_back_every_id(ids):
 def either_way(request, monkeypatch):
     """Renumber with the compiled loop, then without it."""
     if not request.param:
-        monkeypatch.setattr(png, "_pixels", None)
-    elif png._pixels is None:
+        monkeypatch.setattr(pixels, "_pixels", None)
+    elif pixels._pixels is None:
         pytest.skip("installed without a C compiler")
 
 

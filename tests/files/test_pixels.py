@@ -2,7 +2,7 @@
 
 import pytest
 
-_pixels = pytest.importorskip("jsisnet._pixels", reason="installed without a C compiler")
+_pixels = pytest.importorskip("jsisnet.files._pixels", reason="installed without a C compiler")
 
 
 def odd(size):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from jsisnet.files import png
+from jsisnet.files import pixels
+from jsisnet.files import png as png_files
 from jsisnet.files.png import (
     MAX_ID,
     open_ids,
@@ -52,8 +53,8 @@ def png(size, rows, *, channels=3, parts=1, end=b""):
 def either_way(request, monkeypatch):
     """Read with the compiled loops, then without them."""
     if not request.param:
-        monkeypatch.setattr(png, "_pixels", None)
-    elif png._pixels is None:
+        monkeypatch.setattr(pixels, "_pixels", None)
+    elif pixels._pixels is None:
         pytest.skip("installed without a C compiler")
 
 
@@ -80,7 +81,7 @@ def test_every_filter_is_undone_as_pillow_does(tmp_path_factory, data):
 
 @pytest.mark.parametrize("filter_type", FILTERS)
 def test_filters_refer_to_the_strip_before(tmp_path, monkeypatch, filter_type):
-    monkeypatch.setattr(png, "_STRIP", 20)
+    monkeypatch.setattr(png_files, "_STRIP", 20)
     random = np.random.default_rng(filter_type)
     deltas = random.integers(0, 256, (30, 7 * 3), np.uint8)
     rows = b"".join(bytes([filter_type]) + row.tobytes() for row in deltas)
@@ -203,7 +204,7 @@ def test_a_changed_byte_is_noticed(tmp_path, place):
 )
 def test_impossible_pictures_are_refused(tmp_path, content, what):
     (tmp_path / "map.png").write_bytes(content)
-    if png._pixels is None and what == "a row has an unknown filter":
+    if pixels._pixels is None and what == "a row has an unknown filter":
         what = ""  # Pillow has words of its own
 
     with pytest.raises(ValueError, match=f"can't be decoded: {what}"):

@@ -41,7 +41,7 @@ COMMANDS = (
     ),
     Command(
         "evaluate",
-        "measure",
+        "evaluate",
         "--images DIR --annotations FILE",
         "Measure a model on photos with panoptic annotations: PQ, mean IoU, AP, recall.",
     ),

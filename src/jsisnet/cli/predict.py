@@ -54,8 +54,10 @@ def segment(
 def _segment(photo: Photo, predictor: Predictor, writer: coco.Writer, *, overlay: bool) -> None:
     image = read_image(photo.path, upright=True)
     panoptic = predictor(image)
+    from jsisnet.visualize.overlay import draw
+
     if overlay:
-        drawn = overlay.draw(image, panoptic, predictor.categories)
+        drawn = draw(image, panoptic, predictor.categories)
         write_picture(drawn, writer.pngs / _overlay(photo))
     writer.add(panoptic, image_id=photo.name, image_name=f"{photo.name}{photo.path.suffix}")
     display(

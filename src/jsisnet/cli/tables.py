@@ -7,12 +7,12 @@ from rich import box
 from rich.table import Table
 
 from jsisnet.categories import Categories
-from jsisnet.experiments.table3 import Spread
 from jsisnet.panoptic import PanopticMap
 
 if TYPE_CHECKING:
     from jsisnet.experiments.speed import Cost
     from jsisnet.experiments.table2 import Term
+    from jsisnet.experiments.table3 import Spread
 
 NONE = "-"
 """What stands for a number that does not exist."""
@@ -162,7 +162,7 @@ def _kind(isthing: bool) -> str:
     return "thing" if isthing else "stuff"
 
 
-def experiment_table(rows: Mapping[str, Mapping[str, Spread | None]]) -> Table:
+def experiment_table(rows: Mapping[str, Mapping[str, "Spread | None"]]) -> Table:
     """Show figures over seeds, as mean and standard deviation."""
     figures = list(next(iter(rows.values())))
     made = table("", *(f">{_OF_EXPERIMENTS[figure]}" for figure in figures))
@@ -190,5 +190,5 @@ def costs(rows: Iterable["Cost"]) -> Table:
     return made
 
 
-def _spread(spread: Spread | None) -> str:
+def _spread(spread: "Spread | None") -> str:
     return NONE if spread is None else f"{spread.mean:.1f} ± {spread.deviation:.1f}"

@@ -1,23 +1,14 @@
 """Which predicted segment is which true one, and what became of the others."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64, UInt32
+from jaxtyping import Bool, Float64, Int, Int32, Int64, UInt32
 
-from jsisnet.panoptic import VOID, PanopticMap
-
-try:
-    from jsisnet import _pixels
-except ImportError:
-    _pixels = None  # type: ignore[assignment]  # installed without a C compiler
-
-import math
-
-from jaxtyping import Bool, Int32
-
-from jsisnet.panoptic import Segment
+from jsisnet.files import pixels
+from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 Ids = UInt32[np.ndarray, "_ w"]
 """A part of a map of ids."""
@@ -87,10 +78,7 @@ def overlap_of_ids(
     # Behind the place for the rest is one that stays empty.
     counts = np.zeros((len(firsts) + 2, len(seconds) + 2), np.int64)
     for first, second in strips:
-        if _pixels is not None:
-            _pixels.count_pairs(first, second, firsts, seconds, counts)
-        else:
-            _count_pairs(first.ravel(), second.ravel(), firsts, seconds, counts)
+        pixels.count_pairs(first, second, firsts, seconds, counts)
     return Overlap(counts[true_order][:, order])
 
 
@@ -119,31 +107,6 @@ def _keys(
     void = len(keys) + 1 if VOID in listed else 0
     order = [void, *(places[each] for each in listed), len(keys)]
     return np.array(keys, np.uint32), np.array(order, np.int64)
-
-
-def _count_pairs(
-    first: UInt32[np.ndarray, " n"],
-    second: UInt32[np.ndarray, " n"],
-    firsts: UInt32[np.ndarray, " a"],
-    seconds: UInt32[np.ndarray, " b"],
-    counts: Int64[np.ndarray, "rows columns"],
-) -> None:
-    """Do what the compiled loop does."""
-    # Neighbours mostly share both ids, so runs of equal pairs are looked up, not pixels.
-    changes = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    starts = np.flatnonzero(np.append(True, changes)) if len(first) else np.zeros(0, np.int64)
-    rows, columns = _places(first[starts], firsts), _places(second[starts], seconds)
-    pairs = rows * counts.shape[1] + columns
-    lengths = np.diff(starts, append=len(first))
-    counts += np.bincount(pairs, lengths, counts.size).astype(np.int64).reshape(counts.shape)
-
-
-def _places(
-    values: UInt32[np.ndarray, " n"], keys: UInt32[np.ndarray, " k"]
-) -> Int64[np.ndarray, " n"]:
-    """Find values among ascending keys; one that is missing is behind the last."""
-    places = np.searchsorted(keys, values).clip(max=len(keys) - 1)
-    return np.where(keys[places] == values, places, len(keys))
 
 
 WIDTH = 0.02

@@ -1,4 +1,4 @@
-"""PNGs whose colours are segment ids, decoded strip by strip: memory does not grow with a map."""
+"""PNGs of segment ids (R + 256 G + 65536 B), decoded in strips, and of 8 or 16-bit values."""
 
 import io
 import struct
@@ -6,33 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt32
+from jaxtyping import Shaped, UInt32
 from zlib_ng import zlib_ng
 
-from jsisnet.files.archives import stored
-
-try:
-    from jsisnet import _pixels
-except ImportError:
-    _pixels = None  # type: ignore[assignment]  # installed without a C compiler
-
-
-from PIL import Image
-
+from jsisnet.files import pixels
+from jsisnet.files.archives import StoredFile, stored
 from jsisnet.files.atomic import replacing
 
-try:
-    from jsisnet import _pixels
-except ImportError:
-    _pixels = None  # type: ignore[assignment]  # installed without a C compiler
-
-
-from jaxtyping import Shaped
-from PIL import UnidentifiedImageError
-
-from jsisnet.files.archives import StoredFile
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_ID = 2**24 - 1
 """Highest id that a colour can code."""
@@ -68,6 +53,18 @@ _PARTS = (
 """First row and column, and the steps from them on, of the parts of an interlaced picture."""
 
 
+_RUN_LENGTHS = 3
+"""Compression strategy of zlib (Z_RLE)."""
+
+_DEPTH_AT, _KIND_AT = 24, 25
+"""Where the header holds the bits of a channel, and the kind of its pixels."""
+_GREY, _PALETTE = 0, 3
+_EIGHT, _SIXTEEN = 8, 16
+
+Values = Shaped[np.ndarray, "h w ..."]
+"""uint8 or uint16; pixels with several channels have a third axis. Of a palette, the positions."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdStrips:
     """A map of ids under way."""
@@ -89,7 +86,7 @@ def open_ids(path: Path) -> IdStrips:
     """
     content = _content(path)
     header = _header(content)
-    if _pixels is None or header.interlaced:
+    if not pixels.compiled() or header.interlaced:
         return IdStrips(header.size, _parts(_whole(content, header)))
     return IdStrips(header.size, _strips(content, header))
 
@@ -166,14 +163,14 @@ def _strips(content: bytes, header: _Header) -> Iterator[Ids]:
     height, width = header.size
     rows = _rows(header.size)
     # The first row is the last one of the strip before, which filters refer to.
-    pixels = np.zeros((rows + 1, width), np.uint32)
+    ids = np.zeros((rows + 1, width), np.uint32)
     inflated = _Inflated(content)
     for start in range(0, height, rows):
         count = min(rows, height - start)
         raw = inflated.take(count * (1 + width * header.channels))
-        _pixels.unfilter(raw, pixels[: count + 1], width, header.channels)
-        yield pixels[1 : count + 1]
-        pixels[0] = pixels[count]
+        pixels.unfilter(raw, ids[: count + 1], header.channels)
+        yield ids[1 : count + 1]
+        ids[0] = ids[count]
     inflated.finish()
 
 
@@ -249,16 +246,11 @@ def _whole(content: bytes, header: _Header) -> UInt32[np.ndarray, "h w"]:
     _refuse_damage(content, header)
     from PIL import Image
 
-    pass
-
     try:
         with Image.open(io.BytesIO(content)) as image:
             return rgb_to_ids(image)
     except (OSError, SyntaxError) as error:
         raise ValueError(f"can't be decoded: {error}") from None
-
-
-_RUN_LENGTHS = 3
 
 
 def write_ids(ids: UInt32[np.ndarray, "h w"], path: Path) -> None:
@@ -269,29 +261,19 @@ def write_ids(ids: UInt32[np.ndarray, "h w"], path: Path) -> None:
         ids_to_rgb(ids).save(temporary, format="PNG", compress_type=_RUN_LENGTHS)
 
 
-def rgb_to_ids(image: Image.Image) -> UInt32[np.ndarray, "h w"]:
+def rgb_to_ids(image: "Image.Image") -> UInt32[np.ndarray, "h w"]:
     """Give the id of each pixel of an RGB or RGBA picture; alpha is ignored."""
     layout = "RGBX" if image.mode == "RGB" else "RGBA"
-    pixels = np.frombuffer(image.tobytes("raw", layout), "<u4")
-    return (pixels & np.uint32(MAX_ID)).reshape(image.height, image.width)
+    values = np.frombuffer(image.tobytes("raw", layout), "<u4")
+    return (values & np.uint32(MAX_ID)).reshape(image.height, image.width)
 
 
-def ids_to_rgb(ids: UInt32[np.ndarray, "h w"]) -> Image.Image:
+def ids_to_rgb(ids: UInt32[np.ndarray, "h w"]) -> "Image.Image":
     """Give the RGB picture that codes ids."""
+    from PIL import Image
+
     height, width = ids.shape
-    pixels = np.ascontiguousarray(ids, "<u4")
-    return Image.frombytes("RGB", (width, height), pixels, "raw", "RGBX")
-
-
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_DEPTH_AT, _KIND_AT = 24, 25
-"""Where the header holds the bits of a channel, and the kind of its pixels."""
-_GREY, _PALETTE = 0, 3
-_EIGHT, _SIXTEEN = 8, 16
-_RUN_LENGTHS = 3
-
-Values = Shaped[np.ndarray, "h w ..."]
-"""uint8 or uint16; pixels with several channels have a third axis. Of a palette, the positions."""
+    return Image.frombytes("RGB", (width, height), np.ascontiguousarray(ids, "<u4"), "raw", "RGBX")
 
 
 def read_values(file: StoredFile) -> Values:
@@ -313,6 +295,8 @@ def read_values(file: StoredFile) -> Values:
             f"is a PNG with {depth} bits in each channel of a kind that loses its values in "
             "reading; expected 8 bits, or 16 bits of grey"
         )
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             values = np.asarray(image)
@@ -325,6 +309,8 @@ def read_values(file: StoredFile) -> Values:
 
 def write_values(values: Values, path: Path) -> None:
     """Write uint8 or uint16 values as a PNG, which appears complete or not at all."""
+    from PIL import Image
+
     with replacing(path) as temporary:
         Image.fromarray(values).save(temporary, format="PNG", compress_type=_RUN_LENGTHS)
 

@@ -20,7 +20,7 @@ from jsisnet.files.png import MAX_ID, read_ids, write_ids
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_instances
 from jsisnet.formats.coded import renumber
-from jsisnet.formats.records import Record, Source
+from jsisnet.formats.records import Record, Source, Written
 from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 _T = TypeVar("_T")

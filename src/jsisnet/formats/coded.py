@@ -10,14 +10,10 @@ import numpy as np
 from jaxtyping import Int32, Int64, Integer, UInt32
 
 from jsisnet.categories import Categories
+from jsisnet.files import pixels
 from jsisnet.files.archives import StoredFile
 from jsisnet.files.png import Values, read_values, size_of
 from jsisnet.panoptic import VOID, PanopticMap, Segment
-
-try:
-    from jsisnet import _pixels
-except ImportError:
-    _pixels = None  # type: ignore[assignment]  # installed without a C compiler
 
 HIGHEST_ID = 254
 """Of a class that fits into 8 bits, beside two values that mean void in many data sets."""
@@ -276,31 +272,9 @@ def renumber(
     areas = np.zeros(len(known), np.int64)
     ascending = known[order], numbers[order]
     flat = np.ascontiguousarray(ids).ravel()
-    renumbered = (_renumber if _pixels is None else _pixels.renumber)(
-        flat, *ascending, dense.ravel(), areas
-    )
+    renumbered = pixels.renumber(flat, *ascending, dense.ravel(), areas)
     if renumbered < len(flat):
         raise ValueError(f"segment {flat[renumbered]}: is in the PNG, but not in the JSON file")
     counted = np.empty_like(areas)
     counted[order] = areas
     return dense, counted[: len(listed)]
-
-
-def _renumber(
-    ids: UInt32[np.ndarray, " n"],
-    known: UInt32[np.ndarray, " k"],
-    numbers: Int32[np.ndarray, " k"],
-    renumbered: Int32[np.ndarray, " n"],
-    areas: Int64[np.ndarray, " k"],
-) -> int:
-    """Do what the compiled loop does: give the pixels up to the first unknown id."""
-    # Neighbours mostly share a segment, so runs of equal pixels are looked up, not pixels.
-    starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))[: len(ids)]
-    places = np.searchsorted(known, ids[starts]).clip(max=len(known) - 1)
-    strange = starts[known[places] != ids[starts]]
-    if len(strange):
-        return int(strange[0])
-    lengths = np.diff(starts, append=len(ids))
-    renumbered[:] = np.repeat(numbers[places], lengths)
-    areas[:] = np.bincount(places, lengths, len(known))
-    return len(ids)

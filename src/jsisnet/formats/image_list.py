@@ -55,7 +55,7 @@ class MapListing:
             name=listed.name,
             image=None if photos is None else photos / listed.name,
             size=None,
-            read=read_listing,
+            read=read,
         )
 
 

@@ -10,7 +10,7 @@ from jsisnet.files.processes import in_order
 from jsisnet.formats import coco
 from jsisnet.formats.coco_results import RegionList, ResultsFile
 from jsisnet.formats.image_list import ImageList, ListedImage
-from jsisnet.formats.predictions import BoxMasks, Labels, Scores, SemanticFolder
+from jsisnet.formats.predictions import BoxMasks, Labels, Scores, SemanticFolder, read_box_masks
 from jsisnet.inference import kirillov
 from jsisnet.inference.kirillov import KirillovConfig, Region
 from jsisnet.inference.rules import MergeConfig
@@ -136,7 +136,7 @@ def _things(predictions: Predictions, image_id: ImageId) -> RegionList | BoxMask
         return predictions.instances.of_image(image_id)
     wanted = predictions.wanted
     arrays = _arrays(predictions.instances, wanted.images[image_id])
-    return predictions.read_box_masks(arrays, wanted.categories)
+    return read_box_masks(arrays, wanted.categories)
 
 
 def _semantic(predictions: Predictions, image_id: ImageId) -> Scores | Labels:

@@ -124,14 +124,14 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_same_mapping(merge, tmp_path, capsys, monkeypatch):
-    convert = convert.convert
+    convert_data = convert.convert
 
     def stopped(*args, **options):
         def stop(done, _):
             if done == 2:
                 raise KeyboardInterrupt
 
-        return convert(*args, **options | {"on_image": stop})
+        return convert_data(*args, **options | {"on_image": stop})
 
     monkeypatch.setattr(convert, "convert", stopped)
     assert merge(MAPPING) == STOPPED

@@ -69,7 +69,8 @@ def test_what_is_written_is_read_again(tmp_path):
 
 def test_who_was_killed_goes_on_without_painting_again(tmp_path):
     program = (
-        "import os; from pathlib import Path; from jsisnet.datatools.scenes.dataset import write_scenes\n"
+        "import os; from pathlib import Path;"
+        "from jsisnet.datatools.scenes.dataset import write_scenes\n"
         f"write_scenes(Path({str(tmp_path / 'a')!r}), (4, 1), {SIZE},"
         " on_scene=lambda done, _: os._exit(9) if done == 3 else None)"
     )

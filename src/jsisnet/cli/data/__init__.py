@@ -35,7 +35,7 @@ COMMANDS = (
     ),
     Command(
         "show",
-        "data_show",
+        "show",
         "[--format FORMAT] --out FILE",
         "Draw some images of a data set, each beside its truth.",
     ),
@@ -52,4 +52,4 @@ COMMANDS = (
         "Count what a data set holds, in all and of each class.",
     ),
 )
-add(data, "jsisnet data", "jsisnet.cli", COMMANDS)
+add(data, "jsisnet data", "jsisnet.cli.data", COMMANDS)

@@ -11,7 +11,7 @@ from jsisnet.cli.data_sources import Format, Places, Processes, opened
 from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.options import Folder
 from jsisnet.cli.outputs import refuse_folder_in_maps
-from jsisnet.formats import cityscapes, outlines, records, semantic_and_instance, two_channel
+from jsisnet.formats import cityscapes, coco, outlines, records, semantic_and_instance, two_channel
 
 TargetFormat = Literal[
     "coco", "coco-instances", "two-channel", "semantic-and-instance", "cityscapes"
@@ -19,7 +19,7 @@ TargetFormat = Literal[
 """Names of the formats that are written."""
 
 _TARGETS: Mapping[TargetFormat, Callable[..., records.Target]] = {
-    "coco": records.coco_target,
+    "coco": coco.coco_target,
     "coco-instances": outlines.target,
     "two-channel": two_channel.target,
     "semantic-and-instance": semantic_and_instance.target,

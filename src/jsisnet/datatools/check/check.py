@@ -13,6 +13,7 @@ from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.image import Examination, Examined
 from jsisnet.datatools.check.listing import ListedCategory, Listing, listing
 from jsisnet.datatools.check.rules import Case, Findings, Report, Rule
+from jsisnet.datatools.check.source import examination
 from jsisnet.files import atomic, journal
 from jsisnet.files.archives import pngs_of
 from jsisnet.files.atomic import remove_leftovers, replacing
@@ -218,15 +219,15 @@ def check(
         ValueError: If a folder is missing, the copy would replace the original, or the other
             data set can't be read, or something else than an unfinished copy is in its place.
     """
-    examination = _examination(files, copy)
+    whole = _examination(files, copy)
     path = copy / _JOURNAL if copy is not None else kept
-    tally = Tally(examination, Findings(examples))
+    tally = Tally(whole, Findings(examples))
     with _notes(path, _purpose(files, copy)) as notes:
-        if examination.copies is not None:
-            remove_leftovers(examination.copies)
+        if whole.copies is not None:
+            remove_leftovers(whole.copies)
         _fill(tally, notes, processes, on_image)
-        if copy is not None and notes is not None and examination.listing.images:
-            write_copy(copy, examination.listing, notes, tally.cases(notes))
+        if copy is not None and notes is not None and whole.listing.images:
+            write_copy(copy, whole.listing, notes, tally.cases(notes))
     return tally.report()
 
 
@@ -247,7 +248,7 @@ def check_source(
         processes: Likewise.
         on_image: Likewise.
     """
-    tally = Tally(source.examination(source), Findings(examples))
+    tally = Tally(examination(source), Findings(examples))
     with _notes(kept, _purpose_of_source(source)) as notes:
         _fill(tally, notes, processes, on_image)
     return tally.report()

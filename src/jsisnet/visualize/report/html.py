@@ -113,7 +113,7 @@ def legend(keys: Mapping[str, str]) -> Markup:
 
 
 def _part(name: str) -> str:
-    return (files("jsisnet.report") / name).read_text(encoding="utf-8")
+    return (files("jsisnet.visualize.report") / name).read_text(encoding="utf-8")
 
 
 def _note(name: str, sentences: Sequence[str]) -> Markup:

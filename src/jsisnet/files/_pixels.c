@@ -315,7 +315,7 @@ static PyModuleDef_Slot slots[] = {{0, NULL}};
 
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
-    .m_name = "jsisnet._pixels",
+    .m_name = "jsisnet.files._pixels",
     .m_methods = methods,
     .m_slots = slots,
 };

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int, Int32, Int64
+
+from jsisnet.arrays import Int, Int32, Int64
 
 ImageId = int | str
 """Name or number by which truth and predictions are paired."""

@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
+from jsisnet.arrays import Bool, Float, Int32, Int64, UInt8
 from jsisnet.categories import Categories
 from jsisnet.panoptic import IGNORE, ImageId, PanopticMap
 

@@ -11,10 +11,10 @@ from itertools import count
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jsisnet.arrays import Int64
 from jsisnet.data.dataset import Part, Sources
 from jsisnet.data.sample import Example, Samples, example
 from jsisnet.data.transforms import TransformConfig, transform

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from jsisnet.arrays import UInt8
 from jsisnet.data.sample import Sample
 from jsisnet.panoptic import VOID, PanopticMap, resize_ids
 

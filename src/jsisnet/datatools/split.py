@@ -10,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
 
+from jsisnet.arrays import Int64
 from jsisnet.datatools.listing import Image, Kind, Listing, read
 from jsisnet.datatools.stratify import stratified
 from jsisnet.files import atomic, journal, json_fields

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.categories import Categories
 from jsisnet.files.processes import in_order
 from jsisnet.formats.records import Record, Source

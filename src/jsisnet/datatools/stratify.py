@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
+
+from jsisnet.arrays import Float64, Int32, Int64
 
 _NOWHERE = -1
 

@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 import hotcoco
 import numpy as np
 from hotcoco import mask as run_lengths
-from jaxtyping import Bool, Float64, Int64
 
+from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.categories import Categories
 from jsisnet.panoptic import PanopticMap
 

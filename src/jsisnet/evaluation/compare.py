@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.evaluation.panoptic_quality import class_means
 from jsisnet.evaluation.results import Result
 from jsisnet.panoptic import ImageId

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
+from jsisnet.arrays import Bool, Int64
 from jsisnet.categories import UNKNOWN
 from jsisnet.evaluation.matching import NOBODY, Matching
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int32, Int64, UInt32
 
+from jsisnet.arrays import Bool, Float64, Int, Int32, Int64, UInt32
 from jsisnet.files import pixels
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int32, Int64
 from torch import Tensor
 from torchmetrics import Metric
 
+from jsisnet.arrays import Int32, Int64
 from jsisnet.categories import UNKNOWN
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, class_means, count
 from jsisnet.panoptic import VOID, PanopticMap, Segment

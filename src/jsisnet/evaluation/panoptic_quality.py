@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.evaluation.matching import NOBODY, Matching, match
 from jsisnet.panoptic import ImageId, PanopticMap

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.panoptic import MEDIUM, SMALL, PanopticMap
 
 LIMITS = (100, 300, 1000)

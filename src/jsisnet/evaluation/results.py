@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
+from jsisnet.arrays import Float64
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
 
+from jsisnet.arrays import Int64
 from jsisnet.categories import Categories
 from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Mode

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64
 
+from jsisnet.arrays import Bool, Float64, Int32, Int64
 from jsisnet.categories import Categories
 from jsisnet.panoptic import IGNORE
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import UInt8
 
+from jsisnet.arrays import UInt8
 from jsisnet.inference.predictor import Predictor
 from jsisnet.panoptic import PanopticMap, Segment
 from jsisnet.visualize.overlay import draw, side_by_side

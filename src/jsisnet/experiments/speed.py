@@ -19,8 +19,8 @@ from itertools import islice, repeat
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
+from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
 from jsisnet.data.sample import Batch
 from jsisnet.experiments.measuring import Memory, in_own_process, in_turn, memory_of

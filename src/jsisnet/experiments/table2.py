@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
+from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
 from jsisnet.data.dataset import Sources
 from jsisnet.data.sample import Batch, collate

@@ -4,9 +4,9 @@ import threading
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from jsisnet.arrays import UInt8
 from jsisnet.files.atomic import replacing
 
 _QUALITY = 90

@@ -1,7 +1,8 @@
 """Loops over the pixels of id maps: compiled (`_pixels.c`), or in NumPy if there is no compiler."""
 
 import numpy as np
-from jaxtyping import Int32, Int64, UInt32
+
+from jsisnet.arrays import Int32, Int64, UInt32
 
 try:
     from jsisnet.files import _pixels

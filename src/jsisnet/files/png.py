@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Shaped, UInt32
 from zlib_ng import zlib_ng
 
+from jsisnet.arrays import Shaped, UInt32
 from jsisnet.files import pixels
 from jsisnet.files.archives import StoredFile, stored
 from jsisnet.files.atomic import replacing

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry

@@ -7,8 +7,8 @@ from functools import partial
 from math import dist
 
 import numpy as np
-from jaxtyping import Int32, Int64, Integer, UInt32
 
+from jsisnet.arrays import Int32, Int64, Integer, UInt32
 from jsisnet.categories import Categories
 from jsisnet.files import pixels
 from jsisnet.files.archives import StoredFile

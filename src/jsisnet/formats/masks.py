@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from hotcoco import mask
-from jaxtyping import Bool, Float64
 
+from jsisnet.arrays import Bool, Float64
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 

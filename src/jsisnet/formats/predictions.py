@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64, Integer
 
+from jsisnet.arrays import Float32, Float64, Int32, Int64, Integer
 from jsisnet.categories import Categories
 from jsisnet.files.png import read_values
 from jsisnet.formats.coded import USUAL_VOID

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Integer
 
+from jsisnet.arrays import Integer
 from jsisnet.categories import Categories
 from jsisnet.files.archives import StoredFile, files_below
 from jsisnet.files.png import Values, read_values, size_of, write_ids

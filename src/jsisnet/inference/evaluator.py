@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float64
 
+from jsisnet.arrays import Float64
 from jsisnet.categories import Categories
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Sample

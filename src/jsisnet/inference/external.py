@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from jsisnet.arrays import Float
 from jsisnet.formats.coco_results import RegionList
 from jsisnet.formats.predictions import BoxMasks, Labels, Scores
 from jsisnet.inference.kirillov import Region

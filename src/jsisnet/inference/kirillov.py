@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
 
+from jsisnet.arrays import Bool
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 Region = tuple[Segment, tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]]

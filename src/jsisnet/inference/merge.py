@@ -7,9 +7,9 @@ from fractions import Fraction
 from functools import partial
 
 import torch
-from jaxtyping import Float, Int32
 from torch import Tensor
 
+from jsisnet.arrays import Float, Int32
 from jsisnet.inference.raster import NO_CHANNEL, Window, paste, windows
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int32, UInt8
 from torch import nn
 
+from jsisnet.arrays import Int32, UInt8
 from jsisnet.categories import Categories
 from jsisnet.data.transforms import resize
 from jsisnet.inference import saved_model

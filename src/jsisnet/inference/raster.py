@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
+
+from jsisnet.arrays import Bool, Float, Int32, Int64
 
 Window = tuple[slice, slice]
 """Rows and columns of a canvas."""

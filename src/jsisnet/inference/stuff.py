@@ -6,9 +6,9 @@ from fractions import Fraction
 from functools import cache
 
 import torch
-from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
+from jsisnet.arrays import Bool, Float, Int32
 from jsisnet.inference.raster import NO_CHANNEL, Upsampled
 from jsisnet.inference.rules import MergeConfig
 

@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
+from jsisnet.arrays import UInt8
 from jsisnet.datatools.submission import MapFolder
 from jsisnet.files.photos import read_image
 from jsisnet.formats import categories_json as category_entries

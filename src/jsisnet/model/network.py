@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from jsisnet.arrays import Float
 from jsisnet.categories import Categories
 from jsisnet.model.blocks import LastStage
 from jsisnet.model.detection import DetectedBoxes, DetectionConfig, Detections, detect

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
+from jsisnet.arrays import Float
 from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, start_kaiming, start_small
 from jsisnet.model.trunk import STRIDE
 

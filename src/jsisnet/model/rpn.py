@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import nms
 
+from jsisnet.arrays import Bool, Float
 from jsisnet.model import boxes
 from jsisnet.model.blocks import start_small
 from jsisnet.model.trunk import STRIDE

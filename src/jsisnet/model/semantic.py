@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jsisnet.arrays import Float
 from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, start_small
 
 DILATION = 4

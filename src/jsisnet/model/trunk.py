@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import timm
 import torch
-from jaxtyping import Float
 from timm.layers import freeze_batch_norm_2d
 from timm.models import is_model, list_models
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jsisnet.arrays import Float
 from jsisnet.model.blocks import ConvNormAct, NormKind
 
 STRIDE = 8

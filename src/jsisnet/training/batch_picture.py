@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, UInt8
 from PIL import Image
 from torch import Tensor
 
+from jsisnet.arrays import Float, Int32, UInt8
 from jsisnet.categories import Categories
 from jsisnet.data.sample import Example
 from jsisnet.data.stream import Stream

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+
+from jsisnet.arrays import Float64
 
 METRICS = "metrics.jsonl"
 """Name of the file of a run folder that holds its figures: one JSON object a line."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
 
+from jsisnet.arrays import UInt8
 from jsisnet.training.config import TrainConfig
 from jsisnet.training.loop import StepReport
 

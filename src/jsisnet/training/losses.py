@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 from torch.nn import functional
+
+from jsisnet.arrays import Bool, Float, Int, Int64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from jsisnet.arrays import Bool, Float, Int64
 from jsisnet.model import boxes
 
 NEGATIVE = -1

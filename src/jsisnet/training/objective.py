@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from jsisnet.arrays import Float, Int64
 from jsisnet.data.sample import Batch
 from jsisnet.model import boxes
 from jsisnet.model.detection import BOX_WEIGHTS

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from jsisnet.arrays import Float, UInt8
 from jsisnet.panoptic import IGNORE
 
 _STRIP = {"cpu": 1 << 20, "cuda": 1 << 26}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32, UInt8
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from jsisnet.arrays import Bool, Float, Int32, UInt8
 from jsisnet.categories import Categories
 from jsisnet.panoptic import VOID, PanopticMap
 from jsisnet.visualize.palette import segment_colors, short_name

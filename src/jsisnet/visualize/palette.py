@@ -5,8 +5,8 @@ import re
 from functools import cache
 
 import numpy as np
-from jaxtyping import UInt8
 
+from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories, Category
 from jsisnet.panoptic import PanopticMap
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer, UInt8
 from PIL import Image
 
+from jsisnet.arrays import Integer, UInt8
 from jsisnet.categories import Categories
 from jsisnet.files.photos import read_image
 from jsisnet.formats.records import Record

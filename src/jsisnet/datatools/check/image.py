@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt32
 from PIL import Image
 
+from jsisnet.arrays import UInt32
 from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.listing import ListedCategory, ListedImage, Listing
 from jsisnet.datatools.check.rules import Case, Rule

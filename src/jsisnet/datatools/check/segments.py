@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, UInt32
 
+from jsisnet.arrays import Int64, UInt32
 from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.listing import ListedCategory
 from jsisnet.datatools.check.rules import Case, Rule

@@ -6,8 +6,8 @@ from functools import cached_property
 from itertools import chain
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 
+from jsisnet.arrays import Float32, UInt8
 from jsisnet.datatools.scenes.layout import (
     MOUNTAIN,
     ROAD,

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32
 from PIL import Image
 
+from jsisnet.arrays import Float32
 from jsisnet.datatools.scenes.layout import GRASS, MOUNTAIN, SAND, SKY, WATER
 
 Plane = Float32[np.ndarray, "h w"]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
+from jsisnet.arrays import Float64, Int64
 from jsisnet.evaluation.errors import KINDS
 from jsisnet.visualize.report.findings import SCORES, ScoreTally, SizeTally
 from jsisnet.visualize.report.html import (

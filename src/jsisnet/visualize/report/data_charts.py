@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
 
+from jsisnet.arrays import Int64
 from jsisnet.visualize.report.html import Markup, line, rect, svg, text
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP = 440, 150, 52, 8, 12

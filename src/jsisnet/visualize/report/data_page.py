@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
+from jsisnet.arrays import Bool
 from jsisnet.categories import Categories
 from jsisnet.datatools.statistics import ClassStatistics, Statistics
 from jsisnet.formats.records import Source

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, UInt8
 from PIL import Image
 
+from jsisnet.arrays import Int64, UInt8
 from jsisnet.categories import Categories
 from jsisnet.datatools.statistics import Segments, Statistics
 from jsisnet.files.processes import in_order

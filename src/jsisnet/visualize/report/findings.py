@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.evaluation.compared_files import ComparedImage
 from jsisnet.evaluation.errors import KINDS, ErrorKind, SegmentError, segment_errors

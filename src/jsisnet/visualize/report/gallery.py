@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32, Int64, UInt8, UInt32
 
+from jsisnet.arrays import Int32, Int64, UInt8, UInt32
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.evaluation.errors import KINDS
 from jsisnet.files.photos import read_image

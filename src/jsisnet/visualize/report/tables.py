@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
 
+from jsisnet.arrays import Int64
 from jsisnet.categories import Categories
 from jsisnet.evaluation.errors import KINDS
 from jsisnet.evaluation.score import Score

@@ -1,12 +1,15 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from jsisnet.files import atomic
-from jsisnet.files.atomic import refuse_second_writer, remove_leftovers, replacing, reserved
+from jsisnet.files.atomic import lock_folder, remove_leftovers, replacing
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -48,12 +51,12 @@ def test_a_device_is_written_to_and_stays(tmp_path):
     os.close(reader)
 
 
-def test_what_the_shell_has_opened_is_not_replaced():
+def test_standard_output_is_not_replaced():
     with replacing(Path("/dev/stdout")) as path:
         assert path == Path("/dev/stdout")
 
 
-def test_an_error_names_the_file_that_is_wanted(tmp_path):
+def test_an_error_names_the_requested_file(tmp_path):
     def write():
         with replacing(tmp_path / "file.txt") as path, path.open("x"), path.open("x"):
             pass
@@ -64,7 +67,7 @@ def test_an_error_names_the_file_that_is_wanted(tmp_path):
     assert caught.value.filename == str(tmp_path / "file.txt")
 
 
-def test_an_error_of_copying_names_the_file_that_is_wanted_too(tmp_path):
+def test_an_error_of_a_rename_names_the_requested_file(tmp_path):
     def copy():
         with replacing(tmp_path / "file.txt") as path:
             path.mkdir()
@@ -82,43 +85,61 @@ def test_an_error_of_copying_names_the_file_that_is_wanted_too(tmp_path):
     assert caught.value.filename2 == str(tmp_path / "file.txt")
 
 
-def test_a_file_has_one_writer_at_a_time(tmp_path):
-    with (tmp_path / "file").open("wb") as mine:
-        refuse_second_writer(mine, tmp_path)
+def test_a_folder_has_one_writer_at_a_time(tmp_path):
+    folder = tmp_path / "new"
 
-        with (
-            (tmp_path / "file").open("wb") as other,
-            pytest.raises(ValueError, match="another command is writing to it"),
-        ):
-            refuse_second_writer(other, tmp_path)
-
-    with (tmp_path / "file").open("wb") as next_one:
-        refuse_second_writer(next_one, tmp_path)
-
-
-def test_a_file_system_without_locks_is_written_to_all_the_same(tmp_path, monkeypatch):
-    def fails(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(atomic.fcntl, "flock", fails)
-
-    with reserved(tmp_path / "new"):
-        assert (tmp_path / "new").is_dir()
-
-
-def test_a_folder_is_kept_for_one(tmp_path):
     with (
-        reserved(tmp_path),
-        pytest.raises(ValueError, match="another command is writing to it"),
-        reserved(tmp_path),
+        lock_folder(folder),
+        pytest.raises(ValueError, match="new: another command is writing to it"),
+        lock_folder(folder),
     ):
         pass
 
-    with reserved(tmp_path):
+    with lock_folder(folder):
+        assert folder.is_dir()
+    assert list(folder.iterdir()) == []
+
+
+def test_locks_with_different_names_are_independent(tmp_path):
+    with lock_folder(tmp_path, ".a.lock"), lock_folder(tmp_path, ".b.lock"):
+        assert len(list(tmp_path.iterdir())) == 2
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path):
+    script = """
+import pathlib, sys, time
+from jsisnet.files.atomic import lock_folder
+with lock_folder(pathlib.Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(ValueError, match="another command"), lock_folder(tmp_path):
+            pass
+
+        other.kill()
+        other.wait()
+
+    with lock_folder(tmp_path):
         pass
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
+def test_a_file_system_without_locks_is_written_to_unprotected(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", fails)
+
+    with lock_folder(tmp_path / "new"):
+        assert (tmp_path / "new").is_dir()
+
+
+def test_only_leftovers_of_killed_writers_are_removed(tmp_path):
     kept = [tmp_path / name for name in (".hidden", "file.part", "file.txt")]
     for path in (*kept, tmp_path / ".file.txt.1234.part"):
         path.touch()
@@ -128,7 +149,7 @@ def test_leftovers_of_a_killed_writer_are_removed_and_nothing_else(tmp_path):
     assert sorted(tmp_path.iterdir()) == kept
 
 
-def test_fields_come_before_lists(tmp_path):
+def test_json_fields_come_before_lists(tmp_path):
     entries = ({"id": number} for number in range(2))
 
     atomic.write_json(tmp_path / "new/x.json", {"info": "é"}, {"images": entries, "none": []})
@@ -141,13 +162,13 @@ def test_fields_come_before_lists(tmp_path):
     ]
 
 
-def test_lists_need_no_fields(tmp_path):
+def test_json_may_have_lists_only(tmp_path):
     atomic.write_json(tmp_path / "x.json", {}, {"images": []})
 
     assert json.loads((tmp_path / "x.json").read_text()) == {"images": []}
 
 
-def test_a_list_that_breaks_off_leaves_no_file(tmp_path):
+def test_an_error_in_a_list_leaves_no_json_file(tmp_path):
     def broken():
         yield {"id": 1}
         raise ValueError("changed")

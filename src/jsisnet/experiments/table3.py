@@ -14,7 +14,7 @@ import torch
 
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.experiments.measuring import in_own_process
-from jsisnet.files.atomic import replacing, reserved
+from jsisnet.files.atomic import lock_folder, replacing
 from jsisnet.inference import evaluator, saved_model
 from jsisnet.inference.predictor import Predictor
 from jsisnet.settings import plain
@@ -111,7 +111,7 @@ def reproduce(
             f"train.log_every is {config.train.log_every}, so that a training of "
             f"{config.train.steps} steps has a single line; expected less, to tell its pace"
         )
-    with reserved(out):
+    with lock_folder(out):
         for seed in seeds:
             folders = {name: out / f"seed_{seed}_{name}" for name in BRANCHES}
             for name, folder in folders.items():

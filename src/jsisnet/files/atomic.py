@@ -1,72 +1,28 @@
-"""Files that appear complete or not at all."""
+"""Atomic writes, and locks on output folders."""
 
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from jsisnet.files.json_fields import Entry
 
-try:
-    import fcntl
-except ImportError:
-    fcntl = None  # type: ignore[assignment]  # Windows has no such locks
+_LOCK = ".lock"
+"""Name of the lock file of a folder; it is deleted on release."""
 
 _DEVICES = Path("/dev")
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what writers that were killed have left in a folder; nobody else may be writing."""
-    for temporary in folder.glob(".*.part"):
-        temporary.unlink()
-
-
-def refuse_second_writer(file: BinaryIO | int, folder: Path) -> None:
-    """Keep a file for this process, as long as it is open.
-
-    Raises:
-        ValueError: If another process has it; the message names the folder that it is about.
-    """
-    if fcntl is not None:
-        try:
-            # The system forgets it with the process, however that ends.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another command is writing to it") from None
-        except OSError:
-            return  # Some network file systems have no locks.
-
-
-@contextmanager
-def reserved(folder: Path) -> Iterator[None]:
-    """Keep a folder, which is made if it is missing, for this process as long as the block lasts.
-
-    Raises:
-        ValueError: If another process has it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        refuse_second_writer(opened, folder)
-        yield
-    finally:
-        os.close(opened)
-
-
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path whose file takes the place of `path` when the block ends without error.
+    """Yield a temporary path whose file replaces `path` when the block ends without an error.
 
-    The folder of `path` is made if it is missing. After an error nothing is left behind. A device
-    or a pipe, such as ``/dev/stdout``, is no file to replace: its own path is given.
+    Missing parent folders are created. After an error the temporary file is deleted. A device or
+    pipe, such as ``/dev/stdout``, can't be replaced, so its own path is yielded.
 
     Raises:
-        OSError: If nothing can be written there; it names `path`.
+        OSError: If the file can't be written; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     isdevice = _isdevice(path)
@@ -83,25 +39,65 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         if not isdevice:
-            # Where nothing can be written, there is nothing to remove, and another error to tell.
+            # A failed deletion must not hide the error that led here.
             with suppress(OSError):
                 temporary.unlink()
 
 
 def _isdevice(path: Path) -> bool:
-    # /dev/stdout leads to a file where the shell has it written to one.
+    # /dev/stdout resolves to a regular file if the shell redirects it to one.
     return path.absolute().parent == _DEVICES or not (
         path.is_file() or path.is_dir() or not path.exists()
     )
 
 
-def write_json(path: Path, values: Entry, lists: Mapping[str, Iterable[Entry]]) -> None:
-    """Write an object; memory does not grow with its lists.
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of killed writers; no other process may be writing there."""
+    for temporary in folder.glob(".*.part"):
+        temporary.unlink()
+
+
+@contextmanager
+def lock_folder(folder: Path, name: str = _LOCK) -> Iterator[None]:
+    """Lock a folder for this process until the block ends; create it if it is missing.
+
+    The operating system releases the lock if the process is killed. On a file system without locks
+    the block runs unprotected.
 
     Args:
-        path: The file, which appears complete or not at all.
-        values: The fields that come first.
-        lists: Lists of objects, by the names of their fields.
+        folder: Folder that the process will write to.
+        name: Name of the lock file; locks with different names are independent.
+
+    Raises:
+        ValueError: If another process holds the lock.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / name, blocking=False, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"{folder}: another command is writing to it") from None
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        # On Windows, where an open file can't be deleted, `release` does it.
+        with suppress(OSError):
+            (folder / name).unlink()
+        lock.release()
+
+
+def write_json(path: Path, values: Entry, lists: Mapping[str, Iterable[Entry]]) -> None:
+    """Write a JSON object atomically, streaming its lists.
+
+    Args:
+        path: File to write.
+        values: Fields that come first.
+        lists: Lists of objects by field name; each may be a generator.
     """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         separator = "{"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from jsisnet.files.atomic import refuse_second_writer
+from jsisnet.files.atomic import lock_folder
 from jsisnet.files.json_fields import Entry
 
 _OTHER_WORK = "holds a part of some other work; expected what it was begun with, or a new folder"
@@ -45,7 +45,8 @@ def refuse_other_files(path: Path) -> None:
     folder = path.parent
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file; expected a new folder")
-    if folder.is_dir() and any(folder.iterdir()) and not path.is_file():
+    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    if names - {_lock_name(path)} and path.name not in names:
         raise ValueError(f"{folder}: holds other files already; expected a new folder")
 
 
@@ -66,9 +67,7 @@ def opened(
             that is not forgotten.
     """
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        refuse_second_writer(file, path.parent)
+    with lock_folder(path.parent, _lock_name(path)), path.open("a+b") as file:
         file.seek(0)
         # A last line without its end was being written when the run was killed.
         whole = [len(line) for line in file if line.endswith(b"\n")]
@@ -85,3 +84,7 @@ def opened(
             file.write(first)
             file.flush()
         yield Journal(path=path, count=max(0, len(whole) - 1), file=file)
+
+
+def _lock_name(path: Path) -> str:
+    return f".{path.name}.lock"

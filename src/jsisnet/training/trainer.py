@@ -18,7 +18,7 @@ from jsisnet.categories import Categories
 from jsisnet.data.dataset import PanopticDataset, Sources
 from jsisnet.data.sample import Batch, collate
 from jsisnet.data.stream import Stream, StreamSampler
-from jsisnet.files.atomic import reserved
+from jsisnet.files.atomic import lock_folder
 from jsisnet.inference import evaluator, saved_model
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
@@ -61,7 +61,7 @@ def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool =
     company = fabric(layout, config.train.precision)
     with launched(company):
         run, validation = _prepared(config, folder, layout, company)
-        with reserved(folder) if company.is_global_zero else nullcontext():
+        with lock_folder(folder) if company.is_global_zero else nullcontext():
             if company.is_global_zero:
                 run_folder.begin(config, folder)
             run.go(listener if company.is_global_zero else Silent(), validation)

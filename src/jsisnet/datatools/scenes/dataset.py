@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jsisnet.datatools.scenes.layout import CATEGORIES
 from jsisnet.datatools.scenes.scene import Scene
-from jsisnet.files.atomic import remove_leftovers, replacing, reserved
+from jsisnet.files.atomic import lock_folder, remove_leftovers, replacing
 from jsisnet.files.photos import write_picture
 from jsisnet.formats import coco
 
@@ -53,7 +53,7 @@ def write_scenes(
         )
     Scene((seed, 0, 0), size)
     _claim(folder, {"version": _VERSION, "seed": seed, "size": list(size)})
-    with reserved(folder):
+    with lock_folder(folder):
         done = count(1)
         for number, (split, scenes) in enumerate(zip(SPLITS, counts, strict=True)):
             _write_split(

@@ -21,6 +21,7 @@ from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model import boxes
+from jsisnet.model.rpn import propose
 
 SIZE = (64, 96)
 
@@ -150,7 +151,7 @@ def test_boxes_and_masks_are_those_of_the_photo_not_of_the_networks_input(tmp_pa
     (photo,) = evaluate(predictor, PanopticDataset(data), ap=True).instances.photos
 
     image = PanopticDataset(data)[0].image.permute(1, 2, 0).numpy()
-    found = predictor.outputs(image, RANKED).extra.of_image(0).boxes.numpy()
+    found = predictor.instances(predictor.outputs(image), RANKED).boxes.numpy()
     assert photo.size == (128, 144)
     assert photo.found.boxes == pytest.approx(found * [1.5, 2, 1.5, 2])
     for mask, (x0, y0, x1, y1) in zip(photo.found.masks, photo.found.boxes, strict=True):
@@ -199,7 +200,10 @@ def test_proposals_are_compared_in_the_photo_not_in_the_networks_input(tmp_path)
     recall = evaluate(predictor, dataset).proposals
 
     truth, image = dataset[0].panoptic, dataset[0].image.permute(1, 2, 0).numpy()
-    proposals = predictor.outputs(image, None, PROPOSED).extra_proposals.of_image(0)
+    scored = predictor.outputs(image).candidates
+    proposals = propose(
+        scored.objectness, scored.anchor_deltas, scored.anchors, scored.size, PROPOSED
+    ).of_image(0)
     objects = torch.from_numpy(true_boxes(truth)).float() / torch.tensor([2.0, 10.0, 2.0, 10.0])
     expected = (boxes.iou(objects, proposals) >= 0.5).any(dim=1).double().mean()
     assert recall.images.tolist() == [1, 0, 1, 1]

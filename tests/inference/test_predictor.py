@@ -10,7 +10,6 @@ from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import NetworkConfig
-from jsisnet.model.rpn import ProposalConfig
 
 SIZE = (64, 96)
 
@@ -138,15 +137,18 @@ def test_the_instance_branch_alone_has_no_semantic_labels():
 def test_two_networks_give_stuff_of_one_and_things_of_the_other():
     semantic, instance = saved(SEMANTIC, min_stuff_area=0.0), saved(INSTANCE)
     together = Predictor(semantic, instances_from=instance)
-    rules = DetectionConfig(max_detections=7), ProposalConfig(max_proposals=9)
+    thresholds = DetectionConfig(min_score=0.0, max_detections=7)
 
-    outputs = together.outputs(photo(50, 70), *rules)
+    outputs = together.outputs(photo(50, 70))
 
-    expected = Predictor(instance).outputs(photo(50, 70), *rules)
+    alone = Predictor(instance)
+    expected = alone.outputs(photo(50, 70))
     assert torch.equal(outputs.semantic, Predictor(semantic).outputs(photo(50, 70)).semantic)
     assert torch.equal(outputs.detections.boxes, expected.detections.boxes)
-    assert torch.equal(outputs.extra.boxes, expected.extra.boxes)
-    assert torch.equal(outputs.extra_proposals.boxes, expected.extra_proposals.boxes)
+    again = together.instances(outputs, thresholds)
+    assert len(again) == 7
+    assert torch.equal(again.boxes, alone.instances(expected, thresholds).boxes)
+    assert torch.equal(outputs.candidates.objectness, expected.candidates.objectness)
     assert together.config == semantic.config
 
 

@@ -8,9 +8,9 @@ from torchvision.models import resnet50
 from factories import BUS, CAR, CATEGORIES, PERSON
 from jsisnet.categories import Categories
 from jsisnet.model.detection import DetectionConfig
-from jsisnet.model.network import JSISNet, NetworkConfig, SeparateNetworks
+from jsisnet.model.network import JSISNet, NetworkConfig, Outputs, SeparateNetworks
 from jsisnet.model.roi import RoIConfig
-from jsisnet.model.rpn import ProposalConfig
+from jsisnet.model.rpn import ProposalConfig, Proposals, propose
 from jsisnet.model.semantic import SemanticConfig
 from jsisnet.model.trunk import TrunkConfig
 from networks import NARROW, TINY, network, numbered, photos, shapes_only
@@ -242,72 +242,69 @@ def test_a_thinner_region_head_fits_no_kernel_of_imagenet(resnet50_weights):
     assert all(value.abs().max() == 0 for value in kernels.values())
 
 
-def test_things_are_detected_by_other_rules_besides():
+LOOSE = DetectionConfig(max_overlap=0.9, one_class_per_region=False, max_detections=9)
+
+
+def test_things_can_be_detected_again_with_other_thresholds():
     made = network()
     sure_of(made, 1)
-    rules = DetectionConfig(max_overlap=0.9, one_class_per_region=False, max_detections=9)
 
     with torch.no_grad():
-        alone, both = made(photos(2)), made(photos(2), rules)
+        outputs = made(photos(2))
+        again = made.instance.detections(outputs.candidates, outputs.proposals, LOOSE)
 
-    assert alone.extra is None
-    assert torch.equal(both.detections.masks, alone.detections.masks)
-    assert both.extra.boxes.shape == (2, 9, 4)
-    assert both.extra.valid.sum() > both.detections.valid.sum()
+    assert again.boxes.shape == (2, 9, 4)
+    assert again.valid.sum() > outputs.detections.valid.sum()
 
 
-def test_other_rules_give_what_a_network_of_these_rules_gives():
-    rules = DetectionConfig(max_overlap=0.9, one_class_per_region=False, max_detections=9)
-    made, other = network(), network(replace(TINY, detection=rules))
+def test_detecting_again_equals_a_network_with_those_thresholds():
+    made, other = network(), network(replace(TINY, detection=LOOSE))
     for one in (made, other):
         sure_of(one, 1)
 
     with torch.no_grad():
-        extra, expected = made(photos(2), rules).extra, other(photos(2)).detections
+        outputs, expected = made(photos(2)), other(photos(2)).detections
+        again = made.instance.detections(outputs.candidates, outputs.proposals, LOOSE)
 
     for name in ("boxes", "labels", "scores", "masks", "valid"):
-        assert torch.equal(getattr(extra, name), getattr(expected, name))
+        assert torch.equal(getattr(again, name), getattr(expected, name))
 
 
-def test_a_network_without_instances_ignores_rules_for_them():
+def test_a_network_without_an_instance_branch_has_no_candidates():
     with torch.no_grad():
-        made = network(replace(TINY, branches="semantic"))(photos(1), DetectionConfig())
+        made = network(replace(TINY, branches="semantic"))(photos(1))
 
     assert made.detections is None
-    assert made.extra is None
-
-
-def test_proposals_are_made_by_other_rules_besides():
-    made = network()
-    rules = ProposalConfig(max_overlap=0.3, max_proposals=77)
-    other = network(replace(TINY, proposals=rules))
-
-    with torch.no_grad():
-        alone, both = made(photos(2)), made(photos(2), extra_proposals=rules)
-        expected = other(photos(2)).proposals
-
-    assert alone.extra_proposals is None
-    assert torch.equal(both.proposals.boxes, alone.proposals.boxes)
-    assert both.proposals.boxes.shape == (2, TINY.proposals.max_proposals, 4)
-    assert both.extra_proposals.boxes.shape == (2, 77, 4)
-    assert torch.equal(both.extra_proposals.boxes, expected.boxes)
-    assert torch.equal(both.extra_proposals.valid, expected.valid)
-
-
-def test_a_network_without_instances_proposes_nothing():
-    with torch.no_grad():
-        made = network(replace(TINY, branches="semantic"))(photos(1), None, ProposalConfig())
-
     assert made.proposals is None
-    assert made.extra_proposals is None
+    assert made.candidates is None
 
 
-RULES = DetectionConfig(min_score=0.0, max_detections=5)
+def proposed_again(outputs: Outputs, config: ProposalConfig) -> Proposals:
+    scored = outputs.candidates
+    return propose(scored.objectness, scored.anchor_deltas, scored.anchors, scored.size, config)
 
 
-def test_each_network_gives_its_part():
+def test_proposing_again_equals_a_network_with_those_limits():
+    made = network()
+    limits = ProposalConfig(max_overlap=0.3, max_proposals=77)
+    other = network(replace(TINY, proposals=limits))
+
+    with torch.no_grad():
+        outputs, expected = made(photos(2)), other(photos(2)).proposals
+        again = proposed_again(outputs, limits)
+
+    assert outputs.proposals.boxes.shape == (2, TINY.proposals.max_proposals, 4)
+    assert again.boxes.shape == (2, 77, 4)
+    assert torch.equal(again.boxes, expected.boxes)
+    assert torch.equal(again.valid, expected.valid)
+
+
+KEEP_ALL = DetectionConfig(min_score=0.0, max_detections=5)
+
+
+def test_separate_networks_give_logits_of_one_and_things_of_the_other():
     semantic = network(replace(TINY, branches="semantic"), seed=1)
-    instance = network(replace(TINY, branches="instance", detection=RULES), seed=2)
+    instance = network(replace(TINY, branches="instance", detection=KEEP_ALL), seed=2)
 
     with torch.no_grad():
         outputs = SeparateNetworks(semantic, instance)(photos(2))
@@ -316,18 +313,21 @@ def test_each_network_gives_its_part():
     assert torch.equal(outputs.semantic, logits)
     assert torch.equal(outputs.detections.masks, found.masks)
     assert outputs.detections.valid.any()
-    assert outputs.extra is None
-    assert outputs.extra_proposals is None
 
 
-def test_other_rules_go_to_the_network_of_the_instances():
+def test_separate_networks_can_detect_and_propose_again():
     instance = network(replace(TINY, branches="instance"))
+    both = SeparateNetworks(network(), instance)
 
     with torch.no_grad():
-        outputs = SeparateNetworks(network(), instance)(photos(1), RULES, ProposalConfig())
-        expected = instance(photos(1), RULES, ProposalConfig())
+        outputs, expected = both(photos(1)), instance(photos(1))
+        again = both.instance.detections(outputs.candidates, outputs.proposals, KEEP_ALL)
+        alone = instance.instance.detections(expected.candidates, expected.proposals, KEEP_ALL)
 
-    assert outputs.extra.valid.any()
-    assert torch.equal(outputs.extra.boxes, expected.extra.boxes)
+    assert again.valid.any()
+    assert torch.equal(again.boxes, alone.boxes)
     assert torch.equal(outputs.proposals.boxes, expected.proposals.boxes)
-    assert torch.equal(outputs.extra_proposals.boxes, expected.extra_proposals.boxes)
+    limits = ProposalConfig(max_proposals=9)
+    assert torch.equal(
+        proposed_again(outputs, limits).boxes, proposed_again(expected, limits).boxes
+    )

@@ -22,8 +22,8 @@ from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.raster import paste, windows
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.instances import Instances
-from jsisnet.model.network import Outputs
-from jsisnet.model.rpn import ProposalConfig, Proposals
+from jsisnet.model.network import Candidates, Outputs
+from jsisnet.model.rpn import ProposalConfig, Proposals, propose
 from jsisnet.panoptic import PanopticMap
 
 TRUTH, PREDICTIONS = "truth.json", "predictions.json"
@@ -136,9 +136,10 @@ def evaluate(
         for done, number in enumerate(numbers, 1):
             sample = dataset[number]
             image = sample.image.permute(1, 2, 0).numpy()
-            outputs = predictor.outputs(image, RANKED if ap else None, PROPOSED)
+            outputs = predictor.outputs(image)
             prediction = predictor.merged(outputs, sample.panoptic.size)
-            total += _measured(predictor, outputs, prediction, sample, number)
+            ranked = predictor.instances(outputs, RANKED) if ap else None
+            total += _measured(predictor, outputs, ranked, prediction, sample, number)
             if written is not None:
                 written.add(sample, prediction, dataset.image_name(number))
             if on_image is not None:
@@ -147,7 +148,12 @@ def evaluate(
 
 
 def _measured(
-    predictor: Predictor, outputs: Outputs, prediction: PanopticMap, sample: Sample, number: int
+    predictor: Predictor,
+    outputs: Outputs,
+    ranked: Instances | None,
+    prediction: PanopticMap,
+    sample: Sample,
+    number: int,
 ) -> Evaluation:
     """Compare one photo's predictions with its truth."""
     truth, num_labels = sample.panoptic, len(predictor.categories)
@@ -156,8 +162,7 @@ def _measured(
     if outputs.semantic is not None:
         labels = predictor.semantic_labels(outputs, truth.size)
         semantic = semantic_iou.count(truth.labels(), labels, num_labels)
-    if outputs.extra is not None:
-        ranked = outputs.extra.of_image(0)
+    if ranked is not None:
         true_things, iscrowd = average_precision.true_things(truth)
         photo = Photo(
             number=number,
@@ -168,10 +173,10 @@ def _measured(
             scores=ranked.scores.double().cpu().numpy(),
         )
         instances = Collected((photo,))
-    if outputs.proposals is not None and outputs.extra_proposals is not None:
+    if outputs.proposals is not None and outputs.candidates is not None:
         proposals = proposal_recall.count(
             proposal_recall.true_boxes(truth),
-            ranked=_moved(outputs.extra_proposals, frame, truth.size),
+            ranked=_moved(_ranked_proposals(outputs.candidates), frame, truth.size),
             own=_moved(outputs.proposals, frame, truth.size),
         )
     panoptic = panoptic_quality.count(truth, prediction, num_labels)
@@ -181,6 +186,16 @@ def _measured(
         instances=instances,
         proposals=proposals,
         images=(ImageQuality.of(sample.image_id, panoptic),),
+    )
+
+
+def _ranked_proposals(candidates: Candidates) -> Proposals:
+    return propose(
+        candidates.objectness,
+        candidates.anchor_deltas,
+        candidates.anchors,
+        candidates.size,
+        PROPOSED,
     )
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from jsisnet.arrays import Int32, UInt8
 from jsisnet.categories import Categories
@@ -16,8 +15,7 @@ from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import SavedModel
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.instances import Instances
-from jsisnet.model.network import Outputs, SeparateNetworks
-from jsisnet.model.rpn import ProposalConfig
+from jsisnet.model.network import JSISNet, Outputs, SeparateNetworks
 from jsisnet.panoptic import PanopticMap
 
 
@@ -45,7 +43,7 @@ class Predictor:
         self.config = model.config
         self.categories: Categories = model.categories
         self.device = torch.device(device)
-        network: nn.Module = model.network
+        network: JSISNet | SeparateNetworks = model.network
         if instances_from is not None:
             _check_pair(model, instances_from)
             network = SeparateNetworks(model.network, instances_from.network)
@@ -78,26 +76,36 @@ class Predictor:
         return self.merged(self.outputs(image), (image.shape[0], image.shape[1]))
 
     @torch.inference_mode()
-    def outputs(
-        self,
-        image: UInt8[np.ndarray, "h w 3"],
-        extra: DetectionConfig | None = None,
-        extra_proposals: ProposalConfig | None = None,
-    ) -> Outputs:
-        """Give what the branches predict for an RGB photo, at the size of the network's input.
-
-        Args:
-            image: The photo.
-            extra: Other rules than the network's own to detect things by, besides.
-            extra_proposals: Other rules than the network's own to propose by, besides.
+    def outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> Outputs:
+        """Run the network on an RGB image, resized to the network's input.
 
         Raises:
-            ValueError: If the photo is no array of 8-bit RGB pixels, or has none.
+            ValueError: If the image is not an array of 8-bit RGB pixels, or is empty.
         """
         _check(image)
         pixels = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)
         resized = resize(pixels, self.config.size)
-        return self.network(resized[None].float() / 255, extra, extra_proposals)
+        return self.network(resized[None].float() / 255)
+
+    @torch.inference_mode()
+    def instances(
+        self, outputs: Outputs, config: DetectionConfig | None = None
+    ) -> Instances | None:
+        """Return the detected things of one image, in pixels of the network's input.
+
+        Args:
+            outputs: Outputs for the image.
+            config: Thresholds of the detection; the model's own by default.
+
+        Returns:
+            Things, best score first; ``None`` if there is no instance branch.
+        """
+        branch, detections = self.network.instance, outputs.detections
+        if branch is None or detections is None:
+            return None
+        if config is not None and outputs.candidates is not None and outputs.proposals is not None:
+            detections = branch.detections(outputs.candidates, outputs.proposals, config)
+        return detections.of_image(0)
 
     def merged(
         self, outputs: Outputs, size: tuple[int, int], rules: MergeConfig | None = None
@@ -109,10 +117,9 @@ class Predictor:
             size: Height and width of the photo.
             rules: Default: those of the model.
         """
+        instances = self.instances(outputs)
         return merge(
-            _no_instances(self.device)
-            if outputs.detections is None
-            else outputs.detections.of_image(0),
+            _no_instances(self.device) if instances is None else instances,
             None if outputs.semantic is None else outputs.semantic[0],
             frame=self.config.size,
             size=size,

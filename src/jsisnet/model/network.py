@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from jsisnet.arrays import Float
 from jsisnet.categories import Categories
 from jsisnet.model.blocks import LastStage
-from jsisnet.model.detection import DetectedBoxes, DetectionConfig, Detections, detect
+from jsisnet.model.detection import DetectionConfig, Detections, detect
 from jsisnet.model.roi import RoIConfig, RoIHead
 from jsisnet.model.rpn import (
     AnchorConfig,
@@ -25,55 +25,78 @@ from jsisnet.model.trunk import Trunk, TrunkConfig
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkConfig:
-    """The whole network; the defaults are the paper's for COCO."""
+    """Architecture and thresholds of the network; the defaults are the paper's for COCO."""
 
     branches: Literal["joint", "semantic", "instance"] = "joint"
-    """Which branches the network has; one alone is the paper's Table 3."""
+    """Branches of the network; a single one is a baseline of the paper's Table 3."""
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
-    """The shared feature extractor."""
+    """Shared feature extractor."""
 
     semantic: SemanticConfig = field(default_factory=SemanticConfig)
-    """The semantic branch."""
+    """Semantic branch."""
 
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
     """Anchors of the region proposal network."""
 
     rpn_channels: int = 512
-    """Channels of the region proposal network's hidden layer."""
+    """Hidden channels of the region proposal network."""
 
     proposals: ProposalConfig = field(default_factory=ProposalConfig)
-    """Which anchors become proposals."""
+    """Selection of proposals among anchors."""
 
     roi: RoIConfig = field(default_factory=RoIConfig)
-    """The region head."""
+    """Region head."""
 
     detection: DetectionConfig = field(default_factory=DetectionConfig)
-    """Which regions become detections."""
+    """Selection of detections among proposals."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidates:
+    """Scored anchors and regions of a batch, from which `propose` and `detect` select."""
+
+    size: tuple[int, int]
+    """Height and width of the network's input."""
+
+    features: Float[Tensor, "b c h w"]
+    """Shared feature map."""
+
+    anchors: Float[Tensor, "a 4"]
+    """Corners in pixels of the network's input."""
+
+    objectness: Float[Tensor, "b a 2"]
+    """Logits (background, object) of each anchor."""
+
+    anchor_deltas: Float[Tensor, "b a 4"]
+    """Box offsets of each anchor."""
+
+    class_logits: Float[Tensor, "b p t_and_background"]
+    """Logits of each proposal; the background is the last channel."""
+
+    box_deltas: Float[Tensor, "b p t 4"]
+    """Box offsets of each proposal, one set per thing class."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outputs:
-    """What the network predicts for a batch."""
+    """Predictions of the network for a batch."""
 
-    semantic: Float[Tensor, "b k h w"] | None
-    """Logits of every label at a quarter of the input's size; ``None`` without that branch."""
-
-    detections: Detections | None
-    """Things; ``None`` without that branch."""
-
-    extra: Detections | None = None
-    """Things by other rules, if they were asked for."""
+    semantic: Float[Tensor, "b k h w"] | None = None
+    """Logits of every label at a quarter of the input size; ``None`` without a semantic branch."""
 
     proposals: Proposals | None = None
-    """What the region head has read; ``None`` without an instance branch."""
+    """Regions that were classified; ``None`` without an instance branch."""
 
-    extra_proposals: Proposals | None = None
-    """Proposals by other rules, if they were asked for; nothing has read them."""
+    detections: Detections | None = None
+    """Detected things; ``None`` without an instance branch."""
+
+    candidates: Candidates | None = None
+    """What proposals and detections were selected from; ``None`` without an instance branch."""
 
 
 class InstanceBranch(nn.Module):
-    """Mask R-CNN on the shared map: proposals, then class, box and mask of each.
+    """Mask R-CNN heads on the shared map: proposals, then class, box and mask of each.
 
     Reference:
         He et al., "Mask R-CNN"; masks are predicted on the final boxes.
@@ -88,40 +111,31 @@ class InstanceBranch(nn.Module):
         self.roi = RoIHead(channels, len(thing_labels), config.roi)
         self.register_buffer("thing_labels", torch.tensor(thing_labels), persistent=False)
 
-    def forward(
-        self,
-        features: Float[Tensor, "b c h w"],
-        size: tuple[int, int],
-        extra: DetectionConfig | None = None,
-        extra_proposals: ProposalConfig | None = None,
-    ) -> Outputs:
-        """Detect things in images of the given height and width.
+    def forward(self, features: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Outputs:
+        """Detect things.
 
         Args:
-            features: The shared map.
-            size: Height and width.
-            extra: Other rules than the network's own to detect things by, besides.
-            extra_proposals: Other rules than the network's own to propose by, besides.
+            features: Shared feature map.
+            size: Height and width of the network's input.
         """
-        objectness, offsets = self.rpn(features)
+        objectness, anchor_deltas = self.rpn(features)
         anchors = self.anchors(features)
-        proposals = propose(objectness, offsets, anchors, size, self.config.proposals)
+        proposals = propose(objectness, anchor_deltas, anchors, size, self.config.proposals)
         regions = self.roi.extract(features, proposals.boxes.unbind())
-        logits, deltas = self.roi.classify_and_refine(regions)
-        logits = logits.view(len(features), -1, logits.shape[-1])
-        deltas = deltas.view(len(features), -1, *deltas.shape[1:])
-
-        def detected(config: DetectionConfig) -> Detections:
-            return self._with_masks(features, detect(logits, deltas, proposals, size, config))
-
+        class_logits, box_deltas = self.roi.classify_and_refine(regions)
+        candidates = Candidates(
+            size=size,
+            features=features,
+            anchors=anchors,
+            objectness=objectness,
+            anchor_deltas=anchor_deltas,
+            class_logits=class_logits.view(len(features), -1, class_logits.shape[-1]),
+            box_deltas=box_deltas.view(len(features), -1, *box_deltas.shape[1:]),
+        )
         return Outputs(
-            semantic=None,
-            detections=detected(self.config.detection),
-            extra=None if extra is None else detected(extra),
             proposals=proposals,
-            extra_proposals=None
-            if extra_proposals is None
-            else propose(objectness, offsets, anchors, size, extra_proposals),
+            detections=self.detections(candidates, proposals, self.config.detection),
+            candidates=candidates,
         )
 
     def anchors(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "a 4"]:
@@ -129,9 +143,20 @@ class InstanceBranch(nn.Module):
         height, width = features.shape[-2:]
         return anchors((height, width), self.config.anchors, features.device)
 
-    def _with_masks(self, features: Float[Tensor, "b c h w"], found: DetectedBoxes) -> Detections:
-        """Read the refined boxes again for their masks."""
-        regions = self.roi.extract(features, found.boxes.unbind())
+    def detections(
+        self, candidates: Candidates, proposals: Proposals, config: DetectionConfig
+    ) -> Detections:
+        """Select detections among classified proposals, and predict their masks.
+
+        Args:
+            candidates: The proposals' logits and offsets, and the shared map.
+            proposals: The proposals.
+            config: Thresholds.
+        """
+        found = detect(
+            candidates.class_logits, candidates.box_deltas, proposals, candidates.size, config
+        )
+        regions = self.roi.extract(candidates.features, found.boxes.unbind())
         logits = self.roi.mask(regions)
         rows = torch.arange(len(logits), device=logits.device)
         masks = logits[rows, found.channels.flatten()].float().sigmoid()
@@ -139,7 +164,7 @@ class InstanceBranch(nn.Module):
             boxes=found.boxes,
             labels=self.thing_labels[found.channels],
             scores=found.scores,
-            masks=masks.view(len(features), -1, *masks.shape[1:]),
+            masks=masks.view(len(candidates.features), -1, *masks.shape[1:]),
             valid=found.valid,
         )
 
@@ -148,7 +173,7 @@ class JSISNet(nn.Module):
     """Joint semantic and instance segmentation network.
 
     Raises:
-        ValueError: If the classes leave a branch nothing to predict, or the trunk does not fit.
+        ValueError: If there is an instance branch but no thing class, or the trunk is not usable.
 
     Reference:
         de Geus et al., arXiv 1809.02110, section 2.1.
@@ -160,7 +185,7 @@ class JSISNet(nn.Module):
         if not things and config.branches != "semantic":
             raise ValueError(
                 f"none of the {len(categories)} classes is a thing, so there is nothing to detect; "
-                "expected --network.branches semantic"
+                "use --network.branches semantic"
             )
         self.config = config
         self.trunk = Trunk(config.trunk)
@@ -174,35 +199,25 @@ class JSISNet(nn.Module):
             InstanceBranch(channels, things, config) if config.branches != "semantic" else None
         )
 
-    def forward(
-        self,
-        images: Float[Tensor, "b 3 h w"],
-        extra: DetectionConfig | None = None,
-        extra_proposals: ProposalConfig | None = None,
-    ) -> Outputs:
-        """Predict for RGB images with values in [0, 1].
-
-        Args:
-            images: Images of one size.
-            extra: Other rules than the network's own to detect things by, besides.
-            extra_proposals: Other rules than the network's own to propose by, besides.
-        """
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Outputs:
+        """Predict for RGB images of one size, with values in [0, 1]."""
         features = self.trunk(images)
         height, width = images.shape[-2:]
         semantic = None if self.semantic is None else self.semantic(features).float()
         if self.instance is None:
-            return Outputs(semantic=semantic, detections=None)
-        found: Outputs = self.instance(features, (height, width), extra, extra_proposals)
+            return Outputs(semantic=semantic)
+        found: Outputs = self.instance(features, (height, width))
         return replace(found, semantic=semantic)
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Start the trunk, and every last stage of a branch as far as it fits, from a classifier.
+        """Initialise the trunk from an ImageNet classifier, and each branch's last stage if any.
 
         Args:
-            state: State dictionary with the names of torchvision or timm.
+            state: State dictionary with torchvision's or timm's names. Weights of a last stage
+                whose shapes differ are skipped.
 
         Raises:
-            ValueError: If the trunk lacks a weight.
+            ValueError: If a weight of the trunk is missing or has another shape.
         """
         self.trunk.load_imagenet(state)
         for stage in (module for module in self.modules() if isinstance(module, LastStage)):
@@ -215,16 +230,16 @@ class JSISNet(nn.Module):
             stage.load_state_dict(fitting, strict=False)
 
     def load_fitting(self, state: dict[str, Tensor]) -> int:
-        """Take over what fits of another network: every value of the same name and shape.
+        """Load the tensors of another network that have the same name and shape.
 
         Args:
             state: State dictionary of a `JSISNet`.
 
         Returns:
-            The number of values taken over.
+            Number of tensors loaded.
 
         Raises:
-            ValueError: If the stages of the trunk don't fit, as they do for another trunk.
+            ValueError: If the trunks differ.
         """
         own = self.state_dict()
         fitting = {
@@ -232,15 +247,15 @@ class JSISNet(nn.Module):
             for name, value in state.items()
             if name in own and own[name].shape == value.shape
         }
-        lacking = [name for name in own if name.startswith("trunk.stages.") and name not in fitting]
-        if lacking:
-            raise ValueError(f"its trunk is another one: {lacking[0]} does not fit")
+        missing = [name for name in own if name.startswith("trunk.stages.") and name not in fitting]
+        if missing:
+            raise ValueError(f"the trunk is a different one: {missing[0]} does not match")
         self.load_state_dict(fitting, strict=False)
         return len(fitting)
 
 
 class SeparateNetworks(nn.Module):
-    """A network for the semantic branch's part and another one for the instance branch's.
+    """Two networks used as one: semantic logits of the first, things of the second.
 
     Reference:
         de Geus et al., arXiv 1809.02110, section 4.1.
@@ -251,12 +266,12 @@ class SeparateNetworks(nn.Module):
         self.semantic_network = semantic
         self.instance_network = instance
 
-    def forward(
-        self,
-        images: Float[Tensor, "b 3 h w"],
-        extra: DetectionConfig | None = None,
-        extra_proposals: ProposalConfig | None = None,
-    ) -> Outputs:
-        """Predict as `JSISNet` does."""
-        found: Outputs = self.instance_network(images, extra, extra_proposals)
+    @property
+    def instance(self) -> InstanceBranch | None:
+        """Branch that detects things."""
+        return self.instance_network.instance
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Outputs:
+        """Predict for RGB images of one size, with values in [0, 1]."""
+        found: Outputs = self.instance_network(images)
         return replace(found, semantic=self.semantic_network(images).semantic)

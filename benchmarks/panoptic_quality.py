@@ -28,7 +28,7 @@ import torchmetrics.detection
 from harness import CATEGORIES, Promise, finish, options, row, scene
 from PIL import Image
 
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches
 from jsisnet.files.png import MAX_ID, ids_to_rgb, open_ids
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.coco import read_annotations, read_png
@@ -235,7 +235,7 @@ def ours_in_memory(pairs: Pairs) -> PanopticQuality:
 
     def quality_of(index: int) -> PanopticQuality:
         true_map = read_png(truth.annotations[index], truth.categories)
-        return count(true_map, pairs.maps[index], len(CATEGORIES))
+        return count_matches(true_map, pairs.maps[index], len(CATEGORIES))
 
     with ThreadPoolExecutor(THREADS) as pool:
         return sum(

@@ -65,6 +65,10 @@ class Categories:
             raise ValueError(f"{len(self.items)} categories; expected at most {IGNORE}")
         object.__setattr__(self, "_labels", labels)
 
+    def __repr__(self) -> str:
+        things, stuff = len(self.thing_labels), len(self.stuff_labels)
+        return f"Categories({len(self)}: {things} things, {stuff} stuff)"
+
     def __len__(self) -> int:
         return len(self.items)
 

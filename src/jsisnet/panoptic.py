@@ -64,6 +64,10 @@ class PanopticMap:
                 f"expected {VOID} to {len(self.segments)}"
             )
 
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"PanopticMap({height}x{width}, {len(self.segments)} segments)"
+
     @classmethod
     def compact(cls, ids: Int[np.ndarray, "h w"], segments: Sequence[Segment]) -> "PanopticMap":
         """Drop the segments that own no pixel and renumber the others in order."""

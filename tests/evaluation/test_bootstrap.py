@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jsisnet.evaluation import compare
-from jsisnet.evaluation.compare import MIN_IMAGES, differences
+from jsisnet.evaluation.compare import MIN_IMAGES, bootstrap
 from jsisnet.evaluation.panoptic_quality import class_means
 
 ONE = np.ones((1, 1), bool)
@@ -24,7 +24,7 @@ def found(random, share, number):
 def test_the_two_results_are_measured_on_all_images():
     first, second = images((1, 1, 0, 0), (0, 0, 0, 1)), images((1, 1, 0, 0), (0.5, 1, 0, 0))
 
-    result = differences(first, second, ONE)
+    result = bootstrap(first, second, ONE)
 
     assert result.first[:, 0] == pytest.approx([2 / 3, 1, 2 / 3])
     assert result.second[:, 0] == pytest.approx([0.75, 0.75, 1])
@@ -35,7 +35,7 @@ def test_every_draw_measures_both_results_on_the_same_images():
     random = np.random.default_rng(1)
     first, second = found(random, 0.4, 8), found(random, 0.6, 8)
 
-    result = differences(first, second, ONE, samples=50, seed=3)
+    result = bootstrap(first, second, ONE, samples=50, seed=3)
 
     drawn = []
     for weights in np.random.default_rng(3).multinomial(8, [1 / 8] * 8, 50):
@@ -51,7 +51,7 @@ def test_every_draw_measures_both_results_on_the_same_images():
 def test_equal_results_differ_by_0_for_sure():
     sums = found(np.random.default_rng(0), 0.5, 30)
 
-    result = differences(sums, sums.copy(), ONE)
+    result = bootstrap(sums, sums.copy(), ONE)
 
     assert result.low.tolist() == result.high.tolist() == result.better.tolist() == [[0.0]] * 3
 
@@ -59,7 +59,7 @@ def test_equal_results_differ_by_0_for_sure():
 def test_a_result_that_is_better_on_each_image_is_better_in_every_draw():
     first, second = images(*[(0.6, 1, 0, 0)] * 9), images(*[(0.7, 1, 0, 0)] * 9)
 
-    result = differences(first, second, ONE)
+    result = bootstrap(first, second, ONE)
 
     assert result.better[0] == 1
     assert result.low[0] == pytest.approx(0.1)
@@ -72,7 +72,7 @@ def test_few_images_give_no_interval(number):
     first, second = nothing.copy(), nothing.copy()
     first[:number], second[:number] = images((0, 0, 0, 1)), images((0.8, 1, 0, 0))
 
-    result = differences(first, second, ONE)
+    result = bootstrap(first, second, ONE)
 
     assert result.second[0] - result.first[0] == pytest.approx(0.8)
     assert result.images.tolist() == [number]
@@ -83,14 +83,14 @@ def test_draws_without_the_class_do_not_enter_its_interval():
     first, second = np.zeros((40, 4, 1)), np.zeros((40, 4, 1))
     first[:MIN_IMAGES], second[:MIN_IMAGES] = images((0.6, 1, 0, 0)), images((0.7, 1, 0, 0))
 
-    result = differences(first, second, ONE)
+    result = bootstrap(first, second, ONE)
 
     assert result.low[0] == pytest.approx(0.1)
     assert result.better[0] == 1
 
 
 def test_classes_that_no_image_shows_have_no_values():
-    result = differences(np.zeros((9, 4, 2)), np.zeros((9, 4, 2)), np.eye(2, dtype=bool))
+    result = bootstrap(np.zeros((9, 4, 2)), np.zeros((9, 4, 2)), np.eye(2, dtype=bool))
 
     assert np.isnan([result.first, result.second, result.low, result.high, result.better]).all()
     assert result.images.tolist() == [0, 0]
@@ -100,9 +100,9 @@ def test_the_memory_that_is_used_does_not_change_the_intervals(monkeypatch):
     random = np.random.default_rng(0)
     first, second = found(random, 0.5, 20), found(random, 0.5, 20)
 
-    whole = differences(first, second, ONE)
-    monkeypatch.setattr(compare, "_NUMBERS", 70)
-    parts = differences(first, second, ONE)
+    whole = bootstrap(first, second, ONE)
+    monkeypatch.setattr(compare, "_CHUNK", 70)
+    parts = bootstrap(first, second, ONE)
 
     assert parts.low.tolist() == whole.low.tolist()
     assert parts.high.tolist() == whole.high.tolist()
@@ -112,7 +112,7 @@ def test_the_seed_decides_what_is_drawn():
     random = np.random.default_rng(0)
     first, second = found(random, 0.5, 20), found(random, 0.5, 20)
 
-    one, same, other = (differences(first, second, ONE, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (bootstrap(first, second, ONE, seed=seed) for seed in (1, 1, 2))
 
     assert one.low.tolist() == same.low.tolist() != other.low.tolist()
 
@@ -125,7 +125,7 @@ def test_about_95_of_100_intervals_hold_the_true_difference():
     held = 0
     for seed in range(300):
         first, second = found(random, 0.5, 60), found(random, 0.7, 60)
-        result = differences(first, second, ONE, samples=200, seed=seed)
+        result = bootstrap(first, second, ONE, samples=200, seed=seed)
         held += int(result.low[0, 0] <= true <= result.high[0, 0])
 
     assert 0.92 * 300 <= held <= 0.98 * 300

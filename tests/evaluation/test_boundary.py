@@ -6,7 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from jsisnet.evaluation.matching import INTERIOR, boundaries, matched, overlap_of_ids
+from jsisnet.evaluation.boundary import INTERIOR, boundaries
+from jsisnet.evaluation.matching import match_overlap
+from jsisnet.evaluation.overlap import overlap_of_ids
 from jsisnet.evaluation.panoptic_quality import quality_of
 
 SIZE = (20, 26)
@@ -130,8 +132,8 @@ def plainly(truth, prediction, true_infos, infos, reach):
     for j, label in infos.items():
         found = pixels(prediction, j)
         last = [i for i, info in true_infos.items() if info == (label, True)][-1:]
-        excused = len(found & void) + sum(len(found & pixels(truth, i)) for i in last)
-        result[label][2] += j not in used and excused <= len(found) / 2
+        ignored = len(found & void) + sum(len(found & pixels(truth, i)) for i in last)
+        result[label][2] += j not in used and ignored <= len(found) / 2
     return result
 
 
@@ -156,7 +158,7 @@ def example(seed):
 def judged(seed, *, by_boundary=True):
     truth, prediction, true_labels, iscrowd, infos = example(seed)
     whole, boundary = overlaps(truth, prediction, WIDE)
-    return matched(
+    return match_overlap(
         whole,
         true_labels=true_labels,
         iscrowd=iscrowd,
@@ -183,6 +185,6 @@ def test_the_random_maps_hold_every_case():
 
     matches = [sum((each.iou > 0).sum() for each in group) for group in (by_boundary, by_area)]
     assert 20 < matches[0] < matches[1] - 20
-    assert sum(each.excused.sum() for each in by_boundary) > 20
+    assert sum(each.ignored.sum() for each in by_boundary) > 20
     assert sum(each.overlap.void.any() for each in by_boundary) > 10
-    assert sum(each.invented.sum() for each in by_boundary) > 20
+    assert sum(each.false_positives.sum() for each in by_boundary) > 20

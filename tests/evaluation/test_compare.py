@@ -5,7 +5,7 @@ import pytest
 
 import factories
 from factories import quality
-from jsisnet.evaluation.compare import compare
+from jsisnet.evaluation.compare import compare_results
 from jsisnet.evaluation.results import read_result
 
 FIRST = {number: quality(car=(0.6, 1, 0, 1), sky=(0.5, 1, 0, 0)) for number in range(1, 9)}
@@ -30,7 +30,7 @@ def classes(summary):
 
 
 def test_differences_are_those_of_b_to_a(read):
-    summary = compare(read(FIRST), read(SECOND)).summary()
+    summary = compare_results(read(FIRST), read(SECOND)).summary()
 
     car = classes(summary)["car"]
     assert car["images"] == 8
@@ -51,8 +51,8 @@ def test_exchanged_results_have_the_opposite_difference(read):
     others = {number: quality(car=(0.7, 1, number % 2, 0)) for number in range(10)}
     first, second = read(images), read(others)
 
-    forth = compare(first, second).summary()["all"]["pq"]
-    back = compare(second, first).summary()["all"]["pq"]
+    forth = compare_results(first, second).summary()["all"]["pq"]
+    back = compare_results(second, first).summary()["all"]["pq"]
 
     assert back["difference"] == -forth["difference"]
     assert (back["low"], back["high"]) == pytest.approx((-forth["high"], -forth["low"]))
@@ -62,7 +62,7 @@ def test_the_most_different_class_comes_first_and_those_without_a_difference_las
     first = FIRST | {9: quality(bus=(0.0, 0, 1, 0), road=(0.0, 0, 0, 3))}
     second = SECOND | {9: quality(road=(0.5, 1, 0, 2))}
 
-    rows = compare(read(first), read(second)).summary()["classes"]
+    rows = compare_results(read(first), read(second)).summary()["classes"]
 
     assert [row["name"] for row in rows] == ["car", "road", "sky", "person", "bus", "tree"]
     assert rows[3]["pq"]["a"] is None
@@ -75,7 +75,7 @@ def test_an_interval_that_holds_0_is_not_clear(read):
     images = {number: quality(car=(0.5 + 0.1 * (number % 2), 1, 0, 0)) for number in range(8)}
     others = {number: quality(car=(0.6 - 0.1 * (number % 2), 1, 0, 0)) for number in range(8)}
 
-    pq = compare(read(images), read(others)).summary()["all"]["pq"]
+    pq = compare_results(read(images), read(others)).summary()["all"]["pq"]
 
     assert pq["low"] < 0 < pq["high"]
     assert not pq["clear"]
@@ -85,7 +85,7 @@ def test_the_images_that_changed_most_come_first(read):
     images = {name: quality(car=(0.5, 1, 0, 0)) for name in "xyz"} | {"empty": quality()}
     others = images | {"y": quality(car=(0.9, 1, 0, 0)), "z": quality(car=(0.4, 1, 0, 0))}
 
-    rows = compare(read(images), read(others)).summary()["images"]
+    rows = compare_results(read(images), read(others)).summary()["images"]
 
     assert [row["image_id"] for row in rows] == ["y", "z", "x", "empty"]
     assert rows[0] == pytest.approx({"image_id": "y", "a": 50, "b": 90, "difference": 40})
@@ -100,22 +100,22 @@ def test_the_order_of_images_and_classes_is_irrelevant(read, tmp_path):
     values["classes"].reverse()
     (tmp_path / "shuffled.json").write_text(json.dumps(values))
 
-    summary = compare(read(images), read(others)).summary()
-    same = compare(read(images), read_result(tmp_path / "shuffled.json")).summary()
+    summary = compare_results(read(images), read(others)).summary()
+    same = compare_results(read(images), read_result(tmp_path / "shuffled.json")).summary()
 
     apart = {"a": None, "b": None}
     assert same | apart == summary | apart
 
 
 def test_a_summary_is_plain_json(read):
-    summary = compare(read(FIRST), read(FIRST)).summary()
+    summary = compare_results(read(FIRST), read(FIRST)).summary()
 
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert (summary["all"]["pq"]["low"], summary["all"]["pq"]["high"]) == (0, 0)
 
 
 def test_figures_that_both_have_are_compared(read):
-    summary = compare(
+    summary = compare_results(
         read(FIRST, miou=20.0, mask_ap=3.0), read(SECOND, miou=25.5, box_ap=4.0)
     ).summary()
 
@@ -126,7 +126,7 @@ def test_common_images_alone_can_be_compared(read):
     first = FIRST | {"a": quality(car=(0.0, 0, 9, 0))}
     second = SECOND | {"b": quality(car=(0.0, 0, 9, 0))}
 
-    summary = compare(read(first, miou=1.0), read(second, miou=2.0), common=True).summary()
+    summary = compare_results(read(first, miou=1.0), read(second, miou=2.0), common=True).summary()
 
     assert len(summary["images"]) == 8
     assert classes(summary)["car"]["pq"]["difference"] == pytest.approx(40)
@@ -137,20 +137,20 @@ def test_other_images_are_refused(read):
     first, second = read(FIRST | {10: quality()}), read(SECOND | {"b": quality()})
 
     with pytest.raises(ValueError, match=r"b\.json: .*\(in one file only: 2, such as 10 in .*a\."):
-        compare(first, second)
+        compare_results(first, second)
 
 
 def test_results_without_a_common_image_are_refused(read):
     with pytest.raises(ValueError, match=r"b\.json: has no image of .*a\.json"):
-        compare(read(FIRST), read({"x": quality()}), common=True)
+        compare_results(read(FIRST), read({"x": quality()}), common=True)
 
 
 def test_other_rules_are_refused(read):
     first = read(FIRST)
 
-    assert compare(first, read(SECOND, mode="strict")).samples == 1000
-    with pytest.raises(ValueError, match=r"c\.json: was judged by the rules 'all-crowds', but .*a"):
-        compare(first, read(SECOND, mode="all-crowds"))
+    assert compare_results(first, read(SECOND, mode="strict")).samples == 1000
+    with pytest.raises(ValueError, match=r"c\.json: was measured in mode 'all-crowds', but .*a"):
+        compare_results(first, read(SECOND, mode="all-crowds"))
 
 
 def test_other_classes_are_refused(read, tmp_path):
@@ -163,13 +163,13 @@ def test_other_classes_are_refused(read, tmp_path):
     with pytest.raises(
         ValueError, match=r"bush\.json: lacks the thing class 'person' of .*a\.json"
     ):
-        compare(first, second)
+        compare_results(first, second)
     with pytest.raises(ValueError, match=r"a\.json: lacks the stuff class 'person'"):
-        compare(second, first)
+        compare_results(second, first)
 
 
 def test_results_of_another_truth_are_refused(read):
     other = FIRST | {3: quality(car=(0.6, 1, 0, 3), sky=(0.5, 1, 0, 0))}
 
     with pytest.raises(ValueError, match=r"b\.json: image 3: has 4 true segments of 'car', but 2"):
-        compare(read(FIRST), read(other))
+        compare_results(read(FIRST), read(other))

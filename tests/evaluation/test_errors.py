@@ -3,7 +3,8 @@ import numpy as np
 from factories import CAR, PERSON, SKY, panoptic_map, segment
 from jsisnet.categories import UNKNOWN
 from jsisnet.evaluation.errors import SegmentError, segment_errors
-from jsisnet.evaluation.matching import match, matched, overlap
+from jsisnet.evaluation.matching import match, match_overlap
+from jsisnet.evaluation.overlap import overlap
 
 
 def errors(truth, prediction):
@@ -112,7 +113,7 @@ def test_a_prediction_on_void_is_no_error():
 
 def test_true_segments_of_an_unknown_class_are_no_error():
     maps = row("11", CAR), row("00")
-    matching = matched(
+    matching = match_overlap(
         overlap(*maps),
         true_labels=np.array([UNKNOWN]),
         iscrowd=np.array([False]),
@@ -137,7 +138,7 @@ def test_each_missed_and_invented_segment_belongs_to_one_error():
 
         found = segment_errors(matching)
 
-        true = [i for error in found for i in error.true if matching.missed[i]]
-        predicted = [i for error in found for i in error.predicted if matching.invented[i]]
-        assert sorted(true) == np.flatnonzero(matching.missed).tolist()
-        assert sorted(predicted) == np.flatnonzero(matching.invented).tolist()
+        true = [i for error in found for i in error.true if matching.false_negatives[i]]
+        predicted = [i for error in found for i in error.predicted if matching.false_positives[i]]
+        assert sorted(true) == np.flatnonzero(matching.false_negatives).tolist()
+        assert sorted(predicted) == np.flatnonzero(matching.false_positives).tolist()

@@ -11,7 +11,7 @@ from torchmetrics.detection import PanopticQuality as TheirPanopticQuality
 
 from factories import CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment, tiny_map
 from jsisnet.evaluation.metric import PanopticQualityMetric
-from jsisnet.evaluation.panoptic_quality import count
+from jsisnet.evaluation.panoptic_quality import count_matches
 
 THINGS, STUFFS = {3, 1, 900}, {92, 7}
 """Categories, whose order is 1, 3, 900, 7, 92."""
@@ -141,7 +141,7 @@ def test_maps_count_as_they_do_by_themselves():
     metric.update(predictions[:4], truths[:4])
     metric.update(predictions[4:], truths[4:])
 
-    counted = [count(true, map_, 6) for true, map_ in zip(truths, predictions, strict=True)]
+    counted = [count_matches(true, map_, 6) for true, map_ in zip(truths, predictions, strict=True)]
     expected = reduce(add, counted)
     assert states(metric) == [
         each.tolist() for each in (expected.iou, expected.tp, expected.fp, expected.fn)

@@ -12,7 +12,7 @@ from jsisnet.evaluation.panoptic_quality import (
     ImageQuality,
     PanopticQuality,
     class_means,
-    count,
+    count_matches,
     summary,
 )
 from jsisnet.panoptic import Segment
@@ -25,7 +25,7 @@ def row(text, *segments):
 
 def outcome(truth, prediction, label=CAR, **options):
     """Count one image, and give IoU, TP, FP and FN of one label."""
-    quality = count(truth, prediction, len(CATEGORIES), **options)
+    quality = count_matches(truth, prediction, len(CATEGORIES), **options)
     return tuple(
         values[label].item() for values in (quality.iou, quality.tp, quality.fp, quality.fn)
     )
@@ -142,7 +142,7 @@ def test_segments_of_one_stuff_class_are_judged_one_by_one():
 
 
 def test_empty_maps_count_nothing():
-    quality = count(row("...."), row("...."), len(CATEGORIES))
+    quality = count_matches(row("...."), row("...."), len(CATEGORIES))
 
     assert not quality.seen.any()
 
@@ -153,7 +153,7 @@ def test_maps_of_different_sizes_are_refused(shape):
     prediction = panoptic_map(np.zeros(shape, int).tolist())
 
     with pytest.raises(ValueError, match=r"the predicted map is \dx\d pixels, expected 3x4"):
-        count(truth, prediction, len(CATEGORIES))
+        count_matches(truth, prediction, len(CATEGORIES))
 
 
 def test_no_order_of_the_images_changes_a_sum():
@@ -162,7 +162,7 @@ def test_no_order_of_the_images_changes_a_sum():
     for _ in range(50):
         ids = random.integers(0, 3, (2, 9, 11)).cumsum(1).clip(0, 3)
         maps = [panoptic_map(half.tolist(), ONE_CAR, ONE_CAR, ONE_CAR) for half in ids]
-        qualities.append(count(*maps, len(CATEGORIES)))
+        qualities.append(count_matches(*maps, len(CATEGORIES)))
     zero = PanopticQuality.zero(len(CATEGORIES))
 
     forward, backward = sum(qualities, zero), sum(reversed(qualities), zero)
@@ -270,19 +270,18 @@ PREDICTION = panoptic_map([[1, 1, 1, 0, 2, 2]], segment(CAR), segment(BUS))
 
 
 def test_an_image_is_a_data_set_of_its_own():
-    quality = count(TRUTH, PREDICTION, len(CATEGORIES))
+    quality = count_matches(TRUTH, PREDICTION, len(CATEGORIES))
 
     image = ImageQuality.of("a", quality)
 
     expected = summary(quality, CATEGORIES)["all"]
     assert image.labels.tolist() == [CAR, BUS, SKY]
-    assert (100 * image.pq, 100 * image.sq, 100 * image.rq) == pytest.approx(
-        (expected["pq"], expected["sq"], expected["rq"])
-    )
+    assert image.mean.in_percent() | {"n": image.mean.classes} == pytest.approx(expected)
+    assert image.pq == image.mean.pq
 
 
 def test_its_sums_are_described_by_class():
-    image = ImageQuality.of(7, count(TRUTH, PREDICTION, len(CATEGORIES)))
+    image = ImageQuality.of(7, count_matches(TRUTH, PREDICTION, len(CATEGORIES)))
 
     assert image.described(CATEGORIES) == {
         "image_id": 7,
@@ -303,7 +302,8 @@ def test_its_sums_are_described_by_class():
 def test_an_image_without_a_class_has_no_quality():
     image = ImageQuality.of(0, PanopticQuality.zero(len(CATEGORIES)))
 
-    assert (image.pq, image.sq, image.rq) == (None, None, None)
+    assert image.pq is None
+    assert image.mean.in_percent() == {"pq": None, "sq": None, "rq": None}
     assert image.described(CATEGORIES)["classes"] == []
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 import factories
 from factories import BUS, CAR, CATEGORIES, SKY, panoptic_map, segment
 from jsisnet.evaluation.compared_files import ComparedFiles, Rules
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, count, summary
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches, summary
 from jsisnet.evaluation.score import score
 from jsisnet.files import pixels
 from jsisnet.files.png import write_ids
@@ -79,7 +79,7 @@ def test_files_give_the_same_numbers_as_maps(tmp_path, tiny):
     path = write(tmp_path / "predictions.json", shifted)
     expected = PanopticQuality.zero(len(CATEGORIES))
     for panoptic, other in zip(maps, shifted.values(), strict=True):
-        expected += count(panoptic, other, len(CATEGORIES))
+        expected += count_matches(panoptic, other, len(CATEGORIES))
 
     total = measured(tiny.annotations, path)
 

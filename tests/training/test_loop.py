@@ -11,7 +11,7 @@ from torch import nn
 import factories
 from factories import CAR, PERSON, ROAD, SKY, TREE
 from jsisnet.data.sample import Batch
-from jsisnet.evaluation.panoptic_quality import count
+from jsisnet.evaluation.panoptic_quality import count_matches
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
@@ -114,7 +114,7 @@ def test_a_street_is_learnt_by_heart_and_its_things_are_found():
 
     assert losses[-1] < 0.1 * losses[0]
     assert {segment.label for segment in found.segments} == {CAR, PERSON, SKY, ROAD, TREE}
-    quality = count(truth, found, len(factories.CATEGORIES))
+    quality = count_matches(truth, found, len(factories.CATEGORIES))
     assert np.nanmin(quality.pq) > 0.6
 
 

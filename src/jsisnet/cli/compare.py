@@ -62,12 +62,10 @@ def compare(  # noqa: PLR0913 - the parts of a command line
         json: File that receives all numbers, also of each image, as percentages.
         csv: File that receives a line for all, for things, for stuff, and for each class.
     """
-    from jsisnet.evaluation.compare import compare as compared
-    from jsisnet.evaluation.results import read_result
+    from jsisnet.evaluation.compare import compare_results
 
     refuse_to_replace([a, b], [file for file in (json, csv) if file is not None])
-    both = read_result(a), read_result(b)
-    result = compared(*both, common=common, samples=samples, seed=seed).summary()
+    result = compare_results(a, b, common=common, samples=samples, seed=seed).summary()
     _show(result, top)
     if json is not None:
         write_json(result, json)

@@ -1,165 +1,136 @@
-"""Two results of the same images, side by side."""
+"""Comparison of two results on the same images, with bootstrap confidence intervals."""
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.evaluation.panoptic_quality import class_means
-from jsisnet.evaluation.results import Result
+from jsisnet.evaluation.results import Result, read_result
 from jsisnet.panoptic import ImageId
 
+GROUPS = ("all", "things", "stuff")
+"""Groups of classes, which precede the single classes."""
+
 LEVEL = 0.95
-"""Share of the samples that lie inside an interval."""
+"""Confidence level of the intervals."""
 
 MIN_IMAGES = 6
-"""Fewest images that show a class for it to get an interval. Fewer differences that are as likely
-up as down all have one sign in more than 5 % of cases, and then the interval excludes 0."""
+"""Fewest images of a class for an interval. With fewer, differences that are as often positive as
+negative have one sign in more than 5 % of cases, and the interval would exclude 0."""
 
-_NUMBERS = 2**20
-"""Numbers that are in memory at once for each array of a chunk of samples, about."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Differences:
-    """PQ, SQ and RQ of two results, down, for groups of classes, across.
-
-    Values from 0 to 1; NaN where there is none.
-    """
-
-    first: Float64[np.ndarray, "3 m"]
-    """Of the first result."""
-
-    second: Float64[np.ndarray, "3 m"]
-    """Of the second result."""
-
-    low: Float64[np.ndarray, "3 m"]
-    """Lower end of the interval of second - first; NaN with fewer than `MIN_IMAGES` images."""
-
-    high: Float64[np.ndarray, "3 m"]
-    """Its upper end, likewise."""
-
-    better: Float64[np.ndarray, "3 m"]
-    """Share of the samples in which the second result is higher, likewise."""
-
-    images: Int64[np.ndarray, " m"]
-    """Images in which either result has a class of the group."""
-
-
-def differences(
-    first: Float64[np.ndarray, "n 4 k"],
-    second: Float64[np.ndarray, "n 4 k"],
-    groups: Bool[np.ndarray, "m k"],
-    *,
-    samples: int = 1000,
-    seed: int = 0,
-) -> Differences:
-    """Compare two results of the same images.
-
-    A sample draws as many images as there are, with replacement, and both results are measured on
-    it anew. So an interval tells how much the difference depends on which images were measured. A
-    sample in which either result has no value doesn't enter the interval.
-
-    Args:
-        first: Sums of each image and class: IoU, matches, unmatched predicted ones, missed ones.
-        second: Likewise, with the images and classes in the same order.
-        groups: Classes that each figure is the mean over.
-        samples: How often images are drawn.
-        seed: Of the drawing.
-
-    Reference:
-        Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13 (percentile interval).
-    """
-    drawn = np.concatenate(
-        [
-            class_means(_drawn(weights, second), groups)
-            - class_means(_drawn(weights, first), groups)
-            for weights in _weights(len(first), samples, first.shape[1] * first.shape[2], seed)
-        ]
-    )
-    seen = (first[:, 1:] + second[:, 1:]).sum(axis=1) > 0
-    images = (seen @ groups.T).sum(axis=0)
-    enough = images >= MIN_IMAGES
-    low, high, better = (np.where(enough, values, np.nan) for values in _spread(drawn))
-    return Differences(
-        first=class_means(first.sum(axis=0), groups),
-        second=class_means(second.sum(axis=0), groups),
-        low=low,
-        high=high,
-        better=better,
-        images=images,
-    )
-
-
-def _weights(
-    images: int, samples: int, columns: int, seed: int
-) -> Iterator[Float64[np.ndarray, "s n"]]:
-    """Tell how often each sample draws each image, some samples at a time."""
-    random = np.random.default_rng(seed)
-    chunk = max(1, _NUMBERS // max(images, columns))
-    for start in range(0, samples, chunk):
-        number = min(chunk, samples - start)
-        drawn = random.multinomial(images, np.full(images, 1 / images), number)
-        yield drawn.astype(np.float64)
-
-
-def _drawn(
-    weights: Float64[np.ndarray, "s n"], sums: Float64[np.ndarray, "n 4 k"]
-) -> Float64[np.ndarray, "s 4 k"]:
-    """Give the sums of samples."""
-    return (weights @ sums.reshape(len(sums), -1)).reshape(len(weights), *sums.shape[1:])
-
-
-def _spread(
-    drawn: Float64[np.ndarray, "s 3 m"],
-) -> tuple[Float64[np.ndarray, "3 m"], ...]:
-    """Give the ends of the interval, and the share above 0, of the samples with a value."""
-    result = np.full((3, *drawn.shape[1:]), np.nan)
-    for place in np.ndindex(drawn.shape[1:]):
-        values = drawn[(slice(None), *place)]
-        values = values[~np.isnan(values)]
-        if len(values):
-            ends = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            result[(slice(None), *place)] = [*ends, (values > 0).mean()]
-    return tuple(result)
-
-
-GROUPS = ("all", "things", "stuff")
-"""Groups of classes, before each class by itself."""
+_QUALITIES = ("pq", "sq", "rq")
 
 _OFFICIAL = ("official", "strict")
 """Modes that give the same numbers."""
 
+_CHUNK = 2**20
+"""Approximate number of elements of each array that a chunk of bootstrap samples needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure of two results, A and B; values from 0 to 1, NaN if missing."""
+
+    a: float
+    b: float
+    low: float
+    """Lower end of the confidence interval of b - a; NaN with fewer than `MIN_IMAGES` images."""
+    high: float
+    """Upper end of the interval."""
+    better: float
+    """Fraction of the bootstrap samples in which B is higher."""
+
+    @property
+    def difference(self) -> float:
+        """The difference b - a."""
+        return self.b - self.a
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
+    def in_percent(self) -> dict[str, float | bool | None]:
+        """Return plain values in percent; ``None`` for NaN."""
+        names = ("a", "b", "difference", "low", "high", "better")
+        return {name: _percent(getattr(self, name)) for name in names} | {"clear": self.clear}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Differences:
+    """PQ, SQ and RQ (rows) of two results, for groups of classes (columns).
+
+    Values from 0 to 1; NaN if missing. See `Difference`.
+    """
+
+    first: Float64[np.ndarray, "3 m"]
+    second: Float64[np.ndarray, "3 m"]
+    low: Float64[np.ndarray, "3 m"]
+    high: Float64[np.ndarray, "3 m"]
+    better: Float64[np.ndarray, "3 m"]
+
+    images: Int64[np.ndarray, " m"]
+    """Number of images in which either result has a class of the group."""
+
+    def at(self, row: int, column: int) -> Difference:
+        """Return one entry."""
+        columns = (self.first, self.second, self.low, self.high, self.better)
+        return Difference(*(float(values[row, column]) for values in columns))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Comparison:
-    """What two results, A and B, have to say of their common images."""
+    """Differences between two results, A and B, on their common images."""
 
     first: Result
-    """A, of the common images."""
+    """A, restricted to the common images."""
 
     second: Result
     """B, with the same images and classes in the same order."""
 
     differences: Differences
-    """Of `GROUPS`, then of each class."""
+    """Columns are `GROUPS`, then each class."""
 
     samples: int
-    """How often images were drawn for the intervals."""
+    """Number of bootstrap samples behind the intervals."""
+
+    def __repr__(self) -> str:
+        pq = self.pq
+        return (
+            f"Comparison({len(self.first.image_ids)} images, PQ {100 * pq.a:.2f} and "
+            f"{100 * pq.b:.2f}, difference {100 * pq.low:+.2f} to {100 * pq.high:+.2f})"
+        )
+
+    @property
+    def pq(self) -> Difference:
+        """Difference in mean PQ over all classes."""
+        return self.differences.at(0, 0)
+
+    @property
+    def sq(self) -> Difference:
+        """Difference in mean SQ over all classes."""
+        return self.differences.at(1, 0)
+
+    @property
+    def rq(self) -> Difference:
+        """Difference in mean RQ over all classes."""
+        return self.differences.at(2, 0)
 
     def summary(self) -> dict[str, Any]:
-        """Describe everything as plain values, in percent, ready for a JSON file.
+        """Return plain values in percent, ready for a JSON file.
 
         Returns:
-            ``all``, ``things``, ``stuff``, and ``classes``, the most different first: the numbers
-            of ``images`` that show them and their ``pq``, ``sq`` and ``rq``, each with ``a``,
-            ``b``, the ``difference`` b - a, the ends of its interval, ``low`` and ``high``, the
-            share of samples in which B is ``better``, and whether the difference is ``clear``: the
-            interval excludes 0. ``images``, the most different first; other ``figures``. What has
-            no value is ``None``.
+            ``all``, ``things``, ``stuff``, and ``classes``, sorted by descending difference: the
+            number of ``images`` that show them and their ``pq``, ``sq`` and ``rq``, each with
+            ``a``, ``b``, the ``difference`` b - a, the ends of its interval, ``low`` and ``high``,
+            the share of samples in which B is ``better``, and whether the difference is ``clear``:
+            the interval excludes 0. ``images``, sorted by descending difference; other
+            ``figures``. Missing values are ``None``.
         """
         rows = [self._row(column) for column in range(len(self.differences.images))]
         named = zip(self.first.classes.items(), rows[len(GROUPS) :], strict=True)
@@ -176,8 +147,8 @@ class Comparison:
 
     def _row(self, column: int) -> dict[str, Any]:
         return {"images": int(self.differences.images[column])} | {
-            name: _described(self.differences, (line, column))
-            for line, name in enumerate(("pq", "sq", "rq"))
+            name: self.differences.at(row, column).in_percent()
+            for row, name in enumerate(_QUALITIES)
         }
 
     def _figures(self) -> Iterator[tuple[str, dict[str, float]]]:
@@ -199,52 +170,143 @@ class Comparison:
         return sorted(rows, key=lambda row: _rank(row["difference"]))
 
 
-def compare(
-    first: Result, second: Result, *, common: bool = False, samples: int = 1000, seed: int = 0
+def compare_results(
+    a: Result | Path | str,
+    b: Result | Path | str,
+    *,
+    common: bool = False,
+    samples: int = 1000,
+    seed: int = 0,
 ) -> Comparison:
-    """Compare two results.
+    """Compare two results on the same images, with bootstrap confidence intervals.
 
     Args:
-        first: A.
-        second: B, by the same rules, of the same classes, against the same truth.
-        common: Whether to leave out images that only one of them has; and, if there are any, the
-            figures that are known of all images alone.
-        samples: How often images are drawn for the intervals, as in `differences`.
-        seed: Of the drawing.
+        a: A result, or its JSON file, as `jsisnet score` or `jsisnet evaluate` writes it.
+        b: Another one, measured by the same rules, on the same classes and ground truth.
+        common: Whether to leave out images that only one result has, rather than raise an error.
+            Figures that are known for all images only are then left out too.
+        samples: Number of bootstrap samples.
+        seed: Bootstrap seed.
 
     Raises:
-        ValueError: If the results can't be compared; the message says why.
+        ValueError: If a file is invalid or the results can't be compared; the message says why.
+
+    Example:
+        >>> comparison = jsisnet.compare("before.json", "after.json")  # doctest: +SKIP
+        >>> comparison.pq.difference, comparison.pq.clear  # doctest: +SKIP
+        (0.0213, True)
     """
-    _refuse_other_rules(first, second)
-    _refuse_other_classes(first, second)
+    first, second = (
+        each if isinstance(each, Result) else read_result(Path(each)) for each in (a, b)
+    )
+    _check_rules(first, second)
+    _check_classes(first, second)
     shared = set(first.image_ids) & set(second.image_ids)
     if not shared:
         raise ValueError(f"{second.path}: has no image of {first.path}")
     if not common:
-        _refuse_other_images(first, second, shared)
-    first, second = (_part(result, shared, list(first.classes)) for result in (first, second))
-    _refuse_other_truth(first, second)
+        _check_images(first, second, shared)
+    first, second = (_subset(result, shared, list(first.classes)) for result in (first, second))
+    _check_truth(first, second)
     isthing = np.array(list(first.classes.values()), bool)
     groups = [np.ones_like(isthing), isthing, ~isthing, *np.eye(len(isthing), dtype=bool)]
     return Comparison(
         first=first,
         second=second,
-        differences=differences(
+        differences=bootstrap(
             first.sums, second.sums, np.stack(groups), samples=samples, seed=seed
         ),
         samples=samples,
     )
 
 
-def _refuse_other_rules(first: Result, second: Result) -> None:
+def bootstrap(
+    first: Float64[np.ndarray, "n 4 k"],
+    second: Float64[np.ndarray, "n 4 k"],
+    groups: Bool[np.ndarray, "m k"],
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Differences:
+    """Compute the differences between two results, with percentile bootstrap intervals.
+
+    Each sample draws as many images as there are, with replacement, and measures both results on
+    them. The interval thus shows how much the difference depends on the choice of images. Samples
+    in which either result has no value are left out of the interval.
+
+    Args:
+        first: Sums of each image and class: IoU of the matches, tp, fp and fn.
+        second: The other result, with the images and classes in the same order.
+        groups: Which classes belong to each group; a figure is the mean over a group.
+        samples: Number of bootstrap samples.
+        seed: Bootstrap seed.
+
+    Reference:
+        Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13 (percentile interval).
+    """
+    sampled = np.concatenate(
+        [
+            class_means(_weighted_sums(weights, second), groups)
+            - class_means(_weighted_sums(weights, first), groups)
+            for weights in _weights(len(first), samples, first.shape[1] * first.shape[2], seed)
+        ]
+    )
+    seen = (first[:, 1:] + second[:, 1:]).sum(axis=1) > 0
+    images = (seen @ groups.T).sum(axis=0)
+    enough = images >= MIN_IMAGES
+    low, high, better = (np.where(enough, values, np.nan) for values in _intervals(sampled))
+    return Differences(
+        first=class_means(first.sum(axis=0), groups),
+        second=class_means(second.sum(axis=0), groups),
+        low=low,
+        high=high,
+        better=better,
+        images=images,
+    )
+
+
+def _weights(
+    images: int, samples: int, columns: int, seed: int
+) -> Iterator[Float64[np.ndarray, "s n"]]:
+    """Yield how often each sample draws each image, in chunks of samples."""
+    random = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // max(images, columns))
+    for start in range(0, samples, chunk):
+        number = min(chunk, samples - start)
+        draws = random.multinomial(images, np.full(images, 1 / images), number)
+        yield draws.astype(np.float64)
+
+
+def _weighted_sums(
+    weights: Float64[np.ndarray, "s n"], sums: Float64[np.ndarray, "n 4 k"]
+) -> Float64[np.ndarray, "s 4 k"]:
+    """Sum the images of each sample."""
+    return (weights @ sums.reshape(len(sums), -1)).reshape(len(weights), *sums.shape[1:])
+
+
+def _intervals(
+    sampled: Float64[np.ndarray, "s 3 m"],
+) -> tuple[Float64[np.ndarray, "3 m"], ...]:
+    """Return the ends of the interval and the fraction above 0, of the samples with a value."""
+    result = np.full((3, *sampled.shape[1:]), np.nan)
+    for index in np.ndindex(sampled.shape[1:]):
+        values = sampled[(slice(None), *index)]
+        values = values[~np.isnan(values)]
+        if len(values):
+            ends = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            result[(slice(None), *index)] = [*ends, (values > 0).mean()]
+    return tuple(result)
+
+
+def _check_rules(first: Result, second: Result) -> None:
     if first.mode != second.mode and not {first.mode, second.mode} <= set(_OFFICIAL):
         raise ValueError(
-            f"{second.path}: was judged by the rules {second.mode!r}, but {first.path} by "
-            f"{first.mode!r}"
+            f"{second.path}: was measured in mode {second.mode!r}, but {first.path} in mode "
+            f"{first.mode!r}; expected the same mode"
         )
 
 
-def _refuse_other_classes(first: Result, second: Result) -> None:
+def _check_classes(first: Result, second: Result) -> None:
     for here, there in ((first, second), (second, first)):
         for name, isthing in here.classes.items():
             if there.classes.get(name) != isthing:
@@ -252,7 +314,7 @@ def _refuse_other_classes(first: Result, second: Result) -> None:
                 raise ValueError(f"{there.path}: lacks the {kind} class {name!r} of {here.path}")
 
 
-def _refuse_other_images(first: Result, second: Result, shared: AbstractSet[ImageId]) -> None:
+def _check_images(first: Result, second: Result, shared: AbstractSet[ImageId]) -> None:
     alone = [
         f"{image_id!r} in {result.path}"
         for result in (first, second)
@@ -262,12 +324,12 @@ def _refuse_other_images(first: Result, second: Result, shared: AbstractSet[Imag
     if alone:
         raise ValueError(
             f"{second.path}: has other images than {first.path} (in one file only: {len(alone)}, "
-            f"such as {alone[0]}); expected the same, unless the common ones are compared"
+            f"such as {alone[0]}); expected the same; the option common compares those in both"
         )
 
 
-def _refuse_other_truth(first: Result, second: Result) -> None:
-    """Refuse results that tell of different numbers of true segments."""
+def _check_truth(first: Result, second: Result) -> None:
+    """Check that both results count the same true segments."""
     true, others = ((result.sums[:, 1] + result.sums[:, 3]) for result in (first, second))
     images, labels = np.nonzero(true != others)
     if len(images):
@@ -275,12 +337,12 @@ def _refuse_other_truth(first: Result, second: Result) -> None:
         raise ValueError(
             f"{second.path}: image {first.image_ids[image]!r}: has {others[image, label]:.0f} true "
             f"segments of {list(first.classes)[label]!r}, but {true[image, label]:.0f} in "
-            f"{first.path}; expected results of one truth"
+            f"{first.path}; expected results on the same ground truth"
         )
 
 
-def _part(result: Result, images: AbstractSet[ImageId], names: Sequence[str]) -> Result:
-    """Give a result of some of its images, with the classes in the order of their names here."""
+def _subset(result: Result, images: AbstractSet[ImageId], names: Sequence[str]) -> Result:
+    """Keep some images of a result, and put its classes in the order of `names`."""
     kept = np.array([image_id in images for image_id in result.image_ids], bool)
     order = [list(result.classes).index(name) for name in names]
     return replace(
@@ -292,24 +354,10 @@ def _part(result: Result, images: AbstractSet[ImageId], names: Sequence[str]) ->
     )
 
 
-def _described(found: Differences, place: tuple[int, int]) -> dict[str, float | bool | None]:
-    low, high = found.low[place], found.high[place]
-    a, b = found.first[place], found.second[place]
-    return {
-        "a": _percent(a),
-        "b": _percent(b),
-        "difference": _percent(b - a),
-        "low": _percent(low),
-        "high": _percent(high),
-        "better": _percent(found.better[place]),
-        "clear": bool(low > 0 or high < 0),
-    }
-
-
 def _percent(value: float) -> float | None:
     return None if np.isnan(value) else 100 * float(value)
 
 
 def _rank(difference: float | None) -> tuple[bool, float]:
-    """Tell the place among differences: the largest first, none last."""
+    """Return the key that sorts by descending absolute difference, missing ones last."""
     return difference is None, -abs(difference or 0.0)

@@ -9,14 +9,9 @@ from typing import Literal
 import numpy as np
 
 from jsisnet.categories import Categories
-from jsisnet.evaluation.matching import (
-    Matching,
-    Overlap,
-    boundaries,
-    matched,
-    overlap_of_ids,
-    refuse_sizes,
-)
+from jsisnet.evaluation.boundary import boundaries
+from jsisnet.evaluation.matching import Matching, match_overlap
+from jsisnet.evaluation.overlap import Overlap, check_sizes, overlap_of_ids
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Objects
@@ -48,7 +43,7 @@ def opened_maps(
         return first, IdStrips(first.size, empty)
     second = _opened_map(other.png, place)
     try:
-        refuse_sizes(first.size, second.size)
+        check_sizes(first.size, second.size)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
     return first, second
@@ -334,7 +329,7 @@ def _matching(
     rules: Rules,
     boundary: Overlap | None = None,
 ) -> Matching:
-    return matched(
+    return match_overlap(
         shared,
         true_labels=truth.labels,
         iscrowd=truth.iscrowd,

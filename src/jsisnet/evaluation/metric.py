@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from jsisnet.arrays import Int32, Int64
 from jsisnet.categories import UNKNOWN
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, class_means, count
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, class_means, count_matches
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 Maps = Tensor | Sequence[PanopticMap]
@@ -109,7 +109,9 @@ class PanopticQualityMetric(Metric):
         for number, (found, true) in enumerate(zip(preds, target, strict=True)):
             crowd = None if crowds is None else crowds[number]
             truth, prediction = self._map(true, crowd), self._map(found, predicted=True)
-            total += count(truth, prediction, len(self.categories), all_crowds=self.all_crowds)
+            total += count_matches(
+                truth, prediction, len(self.categories), all_crowds=self.all_crowds
+            )
         sums = (total.iou, total.tp, total.fp, total.fn)
         self.iou, self.tp, self.fp, self.fn = (
             torch.from_numpy(each).to(self.device) for each in sums

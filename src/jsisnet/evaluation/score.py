@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from jsisnet.arrays import Int64
 from jsisnet.categories import Categories
 from jsisnet.evaluation import panoptic_quality
-from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Mode
+from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Mode, Rules
 from jsisnet.evaluation.errors import confusions
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality, quality_of
 from jsisnet.files.processes import in_order
@@ -54,6 +55,25 @@ class Score:
             oddities=list(files.oddities),
             faults=list(files.faults),
         )
+
+    def __repr__(self) -> str:
+        pq, sq, rq = (100 * value for value in (self.pq, self.sq, self.rq))
+        return f"Score(PQ {pq:.2f}, SQ {sq:.2f}, RQ {rq:.2f}, {len(self.images)} images)"
+
+    @property
+    def pq(self) -> float:
+        """Mean PQ over all classes from 0 to 1; NaN if no class has a segment."""
+        return self.quality.mean().pq
+
+    @property
+    def sq(self) -> float:
+        """Mean SQ over all classes from 0 to 1; NaN if no class has a segment."""
+        return self.quality.mean().sq
+
+    @property
+    def rq(self) -> float:
+        """Mean RQ over all classes from 0 to 1; NaN if no class has a segment."""
+        return self.quality.mean().rq
 
     def add(self, image: "MeasuredImage") -> None:
         """Count an image."""
@@ -129,6 +149,57 @@ class _Share:
     def __call__(self, first: int, step: int) -> Iterator[MeasuredImage]:
         for image in self.files.share(first, step):
             yield _measured(image, len(self.files.categories), image if self.isdetailed else None)
+
+
+def score_files(  # noqa: PLR0913 - the options of `jsisnet score`
+    truth: Path | str,
+    prediction: Path | str,
+    *,
+    truth_pngs: Path | str | None = None,
+    prediction_pngs: Path | str | None = None,
+    mode: Mode = "official",
+    missing: Literal["error", "void"] = "error",
+    recount_areas: bool = False,
+    keep_going: bool = False,
+    boundary: bool = False,
+    processes: int = 1,
+) -> Score:
+    """Measure predictions against ground truth, both COCO panoptic files.
+
+    Args:
+        truth: JSON file of the ground truth.
+        prediction: JSON file of the predictions, with the category ids of the ground truth.
+        truth_pngs: Folder or zip of the true maps; default: beside the JSON file, named like it.
+        prediction_pngs: Folder or zip of the predicted maps; default: see `truth_pngs`.
+        mode: See `Rules.mode`.
+        missing: What an image without a prediction is: an error, or all void.
+        recount_areas: Whether to accept ground truth whose areas differ from its PNGs.
+        keep_going: Whether to leave out images with errors; the score lists them.
+        boundary: Whether to measure boundary PQ too, which takes several times as long.
+        processes: Number of worker processes.
+
+    Raises:
+        ValueError: If a file is invalid; the message names file, image and segment.
+
+    Example:
+        >>> score = jsisnet.score("truth.json", "predictions.json")  # doctest: +SKIP
+        >>> score.pq, score.quality.mean(score.categories.thing_labels).pq  # doctest: +SKIP
+        (0.412, 0.387)
+    """
+    files = ComparedFiles(
+        Path(truth),
+        Path(prediction),
+        truth_pngs=None if truth_pngs is None else Path(truth_pngs),
+        prediction_pngs=None if prediction_pngs is None else Path(prediction_pngs),
+        rules=Rules(
+            mode=mode,
+            recount_areas=recount_areas,
+            missing=missing,
+            keep_going=keep_going,
+            boundary=boundary,
+        ),
+    )
+    return score(files, processes=processes)
 
 
 def score(

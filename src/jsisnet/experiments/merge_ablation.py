@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from jsisnet.data.dataset import PanopticDataset
-from jsisnet.evaluation.panoptic_quality import PanopticQuality, count
+from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 
@@ -67,6 +67,6 @@ def ablate(
             raise ValueError("the model has one branch only; expected two to merge")
         for name, config in rules.items():
             merged = predictor.merged(outputs, sample.panoptic.size, config)
-            total[name] += count(sample.panoptic, merged, num_labels)
+            total[name] += count_matches(sample.panoptic, merged, num_labels)
         on_image(number + 1, len(dataset))
     return total

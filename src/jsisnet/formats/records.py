@@ -140,6 +140,9 @@ class Source:
     records: tuple[Record, ...]
     """One for each image, in a stable order. They can be sent to other processes."""
 
+    def __repr__(self) -> str:
+        return f"Source({len(self.records)} images, {self.categories!r})"
+
 
 def without_unknown(panoptic: PanopticMap, labels: Sequence[int]) -> PanopticMap:
     """Give the segments of a map new labels, and make those without one void.

@@ -179,7 +179,7 @@ def _measured(
             ranked=_moved(_ranked_proposals(outputs.candidates), frame, truth.size),
             own=_moved(outputs.proposals, frame, truth.size),
         )
-    panoptic = panoptic_quality.count(truth, prediction, num_labels)
+    panoptic = panoptic_quality.count_matches(truth, prediction, num_labels)
     return Evaluation(
         panoptic=panoptic,
         semantic=semantic,

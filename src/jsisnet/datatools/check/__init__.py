@@ -1,0 +1,9 @@
+"""Checks of a data set: its JSON file, maps and photos, by the rules in `rules`.
+
+May import `formats` and what lies below it.
+Begin with `check_dataset`; `image` and `segments` hold the rules of one image.
+"""
+
+from jsisnet._lazy import attach as _attach
+
+__getattr__, __dir__, __all__ = _attach(__name__, __file__)

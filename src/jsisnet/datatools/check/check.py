@@ -254,6 +254,46 @@ def check_source(
     return tally.report()
 
 
+def check_dataset(
+    dataset: Source | Path | str,
+    *,
+    images: Path | str | None = None,
+    pngs: Path | str | None = None,
+    copy: Path | str | None = None,
+    examples: int = 5,
+    processes: int = 1,
+) -> Report:
+    """Check the annotations, maps and photos of a data set.
+
+    Args:
+        dataset: COCO panoptic JSON file, or a data set of any format that is already open.
+        images: Folder of the photos of a JSON file.
+        pngs: Folder of its maps; default: beside the JSON file, named like it.
+        copy: Folder that receives a repaired copy of a COCO panoptic data set, without photos.
+        examples: Number of cases that the report lists for each rule.
+        processes: Number of worker processes.
+
+    Raises:
+        ValueError: If a path is missing, or the arguments do not fit together.
+
+    Example:
+        >>> report = jsisnet.check("val.json", images="val2017")  # doctest: +SKIP
+        >>> report.sound, report.faults  # doctest: +SKIP
+        (True, ())
+    """
+    if isinstance(dataset, Source):
+        if not images is pngs is copy is None:
+            raise ValueError("images, pngs and copy are for a JSON file, not for an open data set")
+        return check_source(dataset, examples=examples, processes=processes)
+    if images is None:
+        raise ValueError("images is missing; expected the folder of the photos")
+    files = Files(
+        images=Path(images), annotations=Path(dataset), pngs=None if pngs is None else Path(pngs)
+    )
+    folder = None if copy is None else Path(copy)
+    return check(files, copy=folder, examples=examples, processes=processes)
+
+
 def _fill(tally: Tally, notes: Journal | None, processes: int, on_image: Advance) -> None:
     for done, result in enumerate(_results(tally.subject, notes, processes), 1):
         tally.add(result)

@@ -171,6 +171,10 @@ class Report:
     faults: tuple[Fault, ...]
     """Broken rules, the severest first."""
 
+    def __repr__(self) -> str:
+        errors, warnings = self.count(Severity.ERROR), self.count(Severity.WARNING)
+        return f"Report({self.images} images, {errors} errors, {warnings} warnings)"
+
     def count(self, severity: Severity) -> int:
         """Count the cases of a severity."""
         return sum(fault.count for fault in self.faults if fault.rule.severity is severity)

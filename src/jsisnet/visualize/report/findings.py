@@ -11,7 +11,7 @@ from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.evaluation.compared_files import ComparedImage
 from jsisnet.evaluation.errors import KINDS, ErrorKind, SegmentError, segment_errors
-from jsisnet.evaluation.matching import NOBODY, Matching
+from jsisnet.evaluation.matching import UNMATCHED, Matching
 from jsisnet.evaluation.panoptic_quality import ImageQuality, quality_of
 from jsisnet.formats.coco_index import ListedMap
 from jsisnet.panoptic import ImageId
@@ -51,12 +51,12 @@ class SizeTally:
         pixels = max(int(overlap.table.sum()), 1)
         true_bins = np.searchsorted(SIZES, overlap.true_areas / pixels, side="right")
         own_bins = np.searchsorted(SIZES, overlap.areas / pixels, side="right")
-        hits = predicted & (matching.match != NOBODY)
+        hits = predicted & (matching.match != UNMATCHED)
         places = true_bins[matching.match[hits]]
         self.iou += np.bincount(places, matching.iou[hits], bins)
         self.tp += np.bincount(places, minlength=bins)
-        self.fp += np.bincount(own_bins[predicted & matching.invented], minlength=bins)
-        self.fn += np.bincount(true_bins[true & matching.missed], minlength=bins)
+        self.fp += np.bincount(own_bins[predicted & matching.false_positives], minlength=bins)
+        self.fn += np.bincount(true_bins[true & matching.false_negatives], minlength=bins)
 
 
 @dataclass(slots=True, eq=False)
@@ -74,8 +74,8 @@ class ScoreTally:
 
     def add(self, matching: Matching) -> None:
         """Count the predicted segments of an image."""
-        scores, hits = matching.scores, matching.match != NOBODY
-        scored = ~np.isnan(scores) & (hits | matching.invented)
+        scores, hits = matching.scores, matching.match != UNMATCHED
+        scored = ~np.isnan(scores) & (hits | matching.false_positives)
         inside = scored & (scores >= 0) & (scores <= 1)
         self.outside += int((scored & ~inside).sum())
         bins = np.minimum((scores[inside] * SCORES).astype(np.int64), SCORES - 1)
@@ -105,11 +105,11 @@ class Fates:
 
     def add(self, matching: Matching, errors: tuple[SegmentError, ...]) -> None:
         """Count the segments of an image, whose errors are given."""
-        labels = matching.labels[matching.match != NOBODY]
+        labels = matching.labels[matching.match != UNMATCHED]
         np.add.at(self.true, (labels, FOUND), 1)
         np.add.at(self.predicted, (labels, FOUND), 1)
-        missed = matching.missed & (matching.true_labels != UNKNOWN)
-        invented = matching.invented
+        missed = matching.false_negatives & (matching.true_labels != UNKNOWN)
+        invented = matching.false_positives
         for error in errors:
             column = 1 + KINDS.index(error.kind)
             true, predicted = list(error.true), list(error.predicted)

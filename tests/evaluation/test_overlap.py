@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from factories import CAR, SKY, panoptic_map, segment
-from jsisnet.evaluation.matching import overlap, overlap_of_ids
+from jsisnet.evaluation.overlap import overlap, overlap_of_ids
 from jsisnet.files import pixels
 
 RANDOM = np.random.default_rng(0)

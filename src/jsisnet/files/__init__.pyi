@@ -1,0 +1,14 @@
+from jsisnet.files.atomic import replacing, write_json
+from jsisnet.files.photos import read_image, write_picture
+from jsisnet.files.png import ids_to_rgb, read_ids, rgb_to_ids, write_ids
+
+__all__ = [
+    "ids_to_rgb",
+    "read_ids",
+    "read_image",
+    "replacing",
+    "rgb_to_ids",
+    "write_ids",
+    "write_json",
+    "write_picture",
+]

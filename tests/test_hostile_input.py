@@ -233,7 +233,7 @@ def test_damaged_metrics_are_named(resume, line):
     code, error = resume("metrics.jsonl", line)
 
     assert code == 1
-    assert "metrics.jsonl: line 1: not the figures of a training" in error
+    assert "metrics.jsonl: line 1: not a line of training metrics" in error
 
 
 def test_a_run_is_not_resumed_with_other_classes(trained, tmp_path, capsys):

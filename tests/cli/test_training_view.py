@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from jsisnet.cli import training_view as module
-from jsisnet.cli.training_view import Bar, Lines, duration, figures, listening, quality
+from jsisnet.cli.training_view import Bar, Lines, duration, figures, progress_callback, quality
+from jsisnet.training.callbacks import Callback, Pace
 from jsisnet.training.config import TrainConfig
-from jsisnet.training.listener import Listener, Pace
 from jsisnet.training.loop import StepReport
 
 CONFIG = TrainConfig(steps=10, batch_size=2, log_every=4)
@@ -22,15 +22,16 @@ def report(step):
     return StepReport(step=step, terms=terms, total=0.75, gradient=1.0, lr=0.01, memory=812.3)
 
 
-def train(listener, *, steps=10):
-    """Tell of the last eight steps of a training and an evaluation."""
-    listener.begun(steps - 8, steps)
+def train(callback, *, steps=10):
+    """Call the hooks of the last eight steps of a training and an evaluation."""
+    callback.on_train_start(steps - 8, steps)
     for step in range(steps - 7, steps + 1):
-        listener.stepped(report(step))
+        callback.on_step_end(report(step))
     for done in range(1, 4):
-        listener.evaluating(done, 3)
-    listener.evaluated(steps, RESULT)
-    listener.pictured(steps, {"street.jpg": np.zeros((2, 3, 3), np.uint8)})
+        callback.on_image_evaluated(done, 3)
+    callback.on_evaluation_end(steps, RESULT)
+    callback.on_pictures(steps, {"street.jpg": np.zeros((2, 3, 3), np.uint8)})
+    callback.on_train_end(finished=True)
 
 
 def shown(bar, width):
@@ -84,10 +85,10 @@ def test_times_are_in_seconds_and_long_ones_in_hours(seconds, text):
 
 
 def test_where_there_is_no_terminal_every_so_many_steps_get_a_line(capsys):
-    with listening(CONFIG) as listener:
-        train(listener)
+    callback = progress_callback(CONFIG)
+    train(callback)
 
-    assert isinstance(listener, Lines)
+    assert isinstance(callback, Lines)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines[:-1]] == ["step 4/10", "step 8/10", "step 10/10"]
     assert lines[0].split("  ")[1] == "0:00:00 left"
@@ -100,7 +101,7 @@ def test_where_there_is_no_terminal_a_long_evaluation_gets_a_line_a_minute(capsy
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     lines = Lines(CONFIG)
     for done in range(1, 101):
-        lines.evaluating(done, 100)
+        lines.on_image_evaluated(done, 100)
         clock.now += 1.5
 
     assert capsys.readouterr().out.splitlines() == [
@@ -111,10 +112,10 @@ def test_where_there_is_no_terminal_a_long_evaluation_gets_a_line_a_minute(capsy
 
 def test_a_terminal_keeps_the_last_step_and_quality(monkeypatch, capsys):
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    with listening(CONFIG) as listener:
-        train(listener)
+    callback = progress_callback(CONFIG)
+    train(callback)
 
-    assert isinstance(listener, Bar)
+    assert isinstance(callback, Bar)
     text = capsys.readouterr().out
     assert "10/10" in text
     assert "loss 0.7500" in text
@@ -123,18 +124,19 @@ def test_a_terminal_keeps_the_last_step_and_quality(monkeypatch, capsys):
 
 def test_a_terminal_shows_nothing_before_the_training_begins(monkeypatch, capsys):
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    with listening(CONFIG) as listener:
-        assert isinstance(listener, Bar)
+    callback = progress_callback(CONFIG)
+    callback.on_train_end(finished=False)
 
+    assert isinstance(callback, Bar)
     assert capsys.readouterr().out == ""
 
 
 def test_on_a_terminal_an_evaluation_has_a_bar_as_long_as_it_lasts():
     bar = Bar(CONFIG)
-    bar.evaluating(1, 3)
-    bar.evaluating(2, 3)
+    bar.on_image_evaluated(1, 3)
+    bar.on_image_evaluated(2, 3)
     during = shown(bar, 80)
-    bar.evaluating(3, 3)
+    bar.on_image_evaluated(3, 3)
 
     assert any(line.startswith("evaluating ") and " 2/3 " in line for line in during)
     assert not any("evaluating" in line for line in shown(bar, 80))
@@ -143,14 +145,14 @@ def test_on_a_terminal_an_evaluation_has_a_bar_as_long_as_it_lasts():
 @pytest.mark.parametrize("steps", [10, 189_264, 10**12])
 def test_on_a_terminal_of_80_columns_no_figure_is_broken(steps):
     bar = Bar(TrainConfig(steps=steps))
-    bar.pace.begun(0, steps)
+    bar.pace.start(0, steps)
     bar.training.update(bar.step, total=steps)
     terms = dict.fromkeys(TERMS, 12345.6789)
     wide = replace(report(2), terms=terms, total=math.inf, gradient=1.2345e-30, lr=1e-7)
-    bar.stepped(report(1))
-    bar.stepped(wide)
-    bar.evaluating(1234, 5000)
-    bar.evaluated(2, RESULT)
+    bar.on_step_end(report(1))
+    bar.on_step_end(wide)
+    bar.on_image_evaluated(1234, 5000)
+    bar.on_evaluation_end(2, RESULT)
 
     lines = shown(bar, 80)
     assert max(map(len, lines)) <= 80
@@ -164,5 +166,5 @@ def test_on_a_terminal_of_80_columns_no_figure_is_broken(steps):
 
 
 @pytest.mark.parametrize("kind", [Bar, Lines])
-def test_both_listen_to_the_trainer(kind):
-    assert isinstance(kind(CONFIG), Listener)
+def test_both_are_callbacks(kind):
+    assert isinstance(kind(CONFIG), Callback)

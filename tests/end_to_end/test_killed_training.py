@@ -12,8 +12,7 @@ import torch
 import training_runs
 from jsisnet.inference.saved_model import WEIGHTS
 from jsisnet.training.config import RunConfig, read_config
-from jsisnet.training.history import METRICS, read_entries
-from jsisnet.training.listener import Silent
+from jsisnet.training.metrics_file import METRICS, read_entries
 from jsisnet.training.run_folder import CHECKPOINT
 from jsisnet.training.trainer import train
 
@@ -31,7 +30,7 @@ def settings(tiny, tmp_path) -> RunConfig:
 
 def go_on(settings: RunConfig, folder: Path) -> None:
     torch.set_num_threads(1)  # of more than one, the order of sums may differ
-    train(settings, folder, Silent(), resume=True)
+    train(settings, out=folder, resume=True)
 
 
 def steps_of(folder: Path) -> int:

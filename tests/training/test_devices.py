@@ -8,28 +8,28 @@ import torch
 from jsisnet.training import devices
 from jsisnet.training.devices import (
     DeviceConfig,
-    Layout,
+    DeviceLayout,
     LostProcessError,
-    fabric,
-    gathered,
-    launched,
+    create_fabric,
+    gather,
     peak_memory,
+    process_group,
 )
 
 GPUS = torch.cuda.device_count()
 
 
 def test_by_default_one_device_trains():
-    layout = Layout.of(DeviceConfig())
+    layout = DeviceLayout.detect(DeviceConfig())
 
-    assert layout == Layout(accelerator="cuda" if GPUS else "cpu", count=1, nodes=1)
+    assert layout == DeviceLayout(accelerator="cuda" if GPUS else "cpu", count=1, nodes=1)
     assert layout.devices == 1
 
 
 def test_processes_of_all_computers_are_counted():
     config = DeviceConfig(accelerator="cpu", count=3, nodes=2)
 
-    assert Layout.of(config).devices == 6
+    assert DeviceLayout.detect(config).devices == 6
 
 
 @pytest.mark.parametrize("name", ["count", "nodes", "accumulate"])
@@ -46,7 +46,7 @@ def test_torchrun_decides_how_many_processes_there_are(monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
 
-    layout = Layout.of(DeviceConfig(accelerator="cpu"))
+    layout = DeviceLayout.detect(DeviceConfig(accelerator="cpu"))
 
     assert (layout.count, layout.nodes) == (4, 2)
 
@@ -59,7 +59,7 @@ def test_slurm_decides_how_many_processes_there_are(monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
 
-    layout = Layout.of(DeviceConfig(accelerator="cpu"))
+    layout = DeviceLayout.detect(DeviceConfig(accelerator="cpu"))
 
     assert (layout.count, layout.nodes) == (4, 2)
 
@@ -67,19 +67,23 @@ def test_slurm_decides_how_many_processes_there_are(monkeypatch):
 def test_gpus_that_are_not_there_are_refused():
     config = DeviceConfig(accelerator="cuda", count=GPUS + 1)
 
-    with pytest.raises(ValueError, match=f"asked for, but there are {GPUS} here"):
-        Layout.of(config)
+    with pytest.raises(
+        ValueError, match=f"devices.count is {GPUS + 1}, but this machine has {GPUS} GPUs"
+    ):
+        DeviceLayout.detect(config)
 
 
 def test_half_precision_with_scaling_needs_a_gpu():
-    with pytest.raises(ValueError, match="16-mixed on a CPU; expected bf16-mixed or 32-true"):
-        fabric(Layout(accelerator="cpu", count=1, nodes=1), "16-mixed")
+    with pytest.raises(
+        ValueError, match="16-mixed, which needs a GPU; expected bf16-mixed or 32-true"
+    ):
+        create_fabric(DeviceLayout(accelerator="cpu", count=1, nodes=1), "16-mixed")
 
 
 def test_alone_a_process_gathers_its_own_item():
-    alone = fabric(Layout(accelerator="cpu", count=1, nodes=1), "32-true")
+    alone = create_fabric(DeviceLayout(accelerator="cpu", count=1, nodes=1), "32-true")
 
-    assert gathered("mine", alone) == ["mine"]
+    assert gather("mine", alone) == ["mine"]
 
 
 def test_a_process_needs_some_memory():
@@ -94,22 +98,24 @@ def test_a_process_needs_some_memory():
 def test_other_computers_need_an_address(monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
 
-    with pytest.raises(ValueError, match=r"devices\.nodes is 2, but nothing says where"):
-        fabric(Layout(accelerator="cpu", count=1, nodes=2), "32-true")
+    with pytest.raises(
+        ValueError, match=r"devices\.nodes is 2, but MASTER_ADDR and MASTER_PORT are not set; start"
+    ):
+        create_fabric(DeviceLayout(accelerator="cpu", count=1, nodes=2), "32-true")
 
 
 @pytest.mark.parametrize("script", ["", "import signal; signal.signal(signal.SIGTERM, print);"])
 def test_no_process_is_left_after_an_error(monkeypatch, script):
-    monkeypatch.setattr(devices, "_PATIENCE", 0.5)
+    monkeypatch.setattr(devices, "TERMINATION_TIMEOUT", 0.5)
     script += "print(flush=True); import time; time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         begun = [other]
-        alone = fabric(Layout(accelerator="cpu", count=1, nodes=1), "32-true")
+        alone = create_fabric(DeviceLayout(accelerator="cpu", count=1, nodes=1), "32-true")
         monkeypatch.setattr(type(alone.strategy), "launcher", SimpleNamespace(procs=begun))
         monkeypatch.setattr(alone, "launch", lambda: None)
 
-        with pytest.raises(KeyError), launched(alone):
+        with pytest.raises(KeyError), process_group(alone):
             raise KeyError
 
         assert other.returncode < 0
@@ -117,11 +123,11 @@ def test_no_process_is_left_after_an_error(monkeypatch, script):
 
 
 def test_the_loss_of_another_process_is_told_from_other_errors():
-    alone = fabric(Layout(accelerator="cpu", count=1, nodes=1), "32-true")
+    alone = create_fabric(DeviceLayout(accelerator="cpu", count=1, nodes=1), "32-true")
 
-    with pytest.raises(LostProcessError, match="another process"), launched(alone):
+    with pytest.raises(LostProcessError, match="another process"), process_group(alone):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:561] Connection closed by peer")
-    with pytest.raises(RuntimeError, match="shapes"), launched(alone):
+    with pytest.raises(RuntimeError, match="shapes"), process_group(alone):
         raise RuntimeError("shapes differ")
 
 
@@ -129,9 +135,9 @@ def test_the_loss_of_another_process_is_told_from_other_errors():
 def test_what_prepares_photos_ends_with_a_process_that_is_killed():
     program = (
         "import multiprocessing, time\n"
-        "from jsisnet.training.devices import end_with_parent\n"
+        "from jsisnet.training.devices import exit_with_parent\n"
         "def prepare():\n"
-        "    end_with_parent(0)\n"
+        "    exit_with_parent(0)\n"
         "    print('ready', flush=True)\n"
         "    time.sleep(60)\n"
         "worker = multiprocessing.get_context('fork').Process(target=prepare)\n"

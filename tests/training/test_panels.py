@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from jsisnet.training.curves import Panel, Run, draw, smoothed
-from jsisnet.training.history import Curve
+from jsisnet.training.metrics_file import Curve
 
 RED, BLUE = "#ff0000", "#0000ff"
 

@@ -16,50 +16,54 @@ from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.inference import saved_model
 from jsisnet.inference.rules import MergeConfig
+from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import RunConfig, TrainConfig, read_config, to_yaml
 from jsisnet.training.devices import DeviceConfig
-from jsisnet.training.history import METRICS
-from jsisnet.training.listener import Pictures
 from jsisnet.training.loop import StepReport
+from jsisnet.training.metrics_file import METRICS
 from jsisnet.training.optim import OptimConfig
-from jsisnet.training.run_folder import CHECKPOINT, CONFIG, PICTURES, PLOT, Metrics
+from jsisnet.training.run_folder import CHECKPOINT, CONFIG, PICTURES, PLOT, MetricsFile
 from jsisnet.training.trainer import train
 
 STEPS = 5
 
 
 class PowerCutError(Exception):
-    """Ends a training at a moment that nobody chose."""
+    """Ends a training between two steps."""
 
 
 @dataclass
-class Notes:
-    """Listens, and may cut the power when a step is done."""
+class Log(Callback):
+    """Callback that keeps the numbers of its calls, and may cut the power after a step."""
 
     stop_after: int = 0
     began: list[tuple[int, int]] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     evaluations: list[int] = field(default_factory=list)
+    ended: list[bool] = field(default_factory=list)
 
-    def begun(self, step: int, steps: int) -> None:
+    def on_train_start(self, step: int, steps: int) -> None:
         self.began.append((step, steps))
 
-    def stepped(self, report: StepReport) -> None:
+    def on_step_end(self, report: StepReport) -> None:
         self.steps.append(report.step)
         if report.step == self.stop_after:
             raise PowerCutError
 
-    def evaluating(self, done: int, total: int) -> None:
+    def on_image_evaluated(self, done: int, total: int) -> None:
         assert 1 <= done <= total == 6
 
-    def pictured(self, step: int, pictures: Pictures) -> None:
+    def on_pictures(self, step: int, pictures: Pictures) -> None:
         assert step >= 1
         assert len(pictures) == 4
 
-    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+    def on_evaluation_end(self, step: int, result: dict[str, Any]) -> None:
         assert result["all"]["n"] == 6
         self.evaluations.append(step)
+
+    def on_train_end(self, *, finished: bool) -> None:
+        self.ended.append(finished)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ def settings(tmp_path_factory) -> RunConfig:
 def finished(settings, tmp_path_factory) -> Path:
     """Give the folder of a run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    train(settings, folder, Notes())
+    train(settings, out=folder, callbacks=[Log()])
     return folder
 
 
@@ -160,7 +164,7 @@ def test_the_model_is_the_moving_average(finished, settings):
 
 
 def test_without_an_average_the_model_is_the_network(settings, tmp_path):
-    train(short(replace(settings, optim=OptimConfig(lr=0.01))), tmp_path, Notes())
+    train(short(replace(settings, optim=OptimConfig(lr=0.01))), out=tmp_path)
 
     checkpoint = Checkpoint.load(tmp_path / CHECKPOINT)
     weights = saved_model.read(tmp_path).network.state_dict()
@@ -173,12 +177,12 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_not_interrupted(
     settings, finished, tmp_path, workers, stop_after
 ):
     with pytest.raises(PowerCutError):
-        train(settings, tmp_path, Notes(stop_after=stop_after))
-    paced, notes = replace(settings, train=replace(settings.train, workers=workers)), Notes()
+        train(settings, out=tmp_path, callbacks=[Log(stop_after=stop_after)])
+    paced, log = replace(settings, train=replace(settings.train, workers=workers)), Log()
 
-    train(paced, tmp_path, notes, resume=True)
+    train(paced, out=tmp_path, callbacks=[log], resume=True)
 
-    assert (notes.began, notes.steps) == ([(2, STEPS)], [3, 4, 5])
+    assert (log.began, log.steps) == ([(2, STEPS)], [3, 4, 5])
     assert_same(tmp_path, finished)
     assert metrics_of(tmp_path) == metrics_of(finished)
 
@@ -187,9 +191,9 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(
     settings, finished, tmp_path
 ):
     with pytest.raises(PowerCutError):
-        train(settings, tmp_path, Notes(stop_after=1))
+        train(settings, out=tmp_path, callbacks=[Log(stop_after=1)])
 
-    train(settings, tmp_path, Notes(), resume=True)
+    train(settings, out=tmp_path, callbacks=[Log()], resume=True)
 
     assert_same(tmp_path, finished)
     assert metrics_of(tmp_path) == metrics_of(finished)
@@ -198,11 +202,11 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(
 def test_to_resume_a_finished_run_changes_nothing(settings, finished):
     files = [path for path in finished.iterdir() if path.is_file() and path.name != CONFIG]
     before = {path.name: path.read_bytes() for path in files}
-    notes = Notes()
+    log = Log()
 
-    train(settings, finished, notes, resume=True)
+    train(settings, out=finished, callbacks=[log], resume=True)
 
-    assert (notes.began, notes.steps, notes.evaluations) == ([(STEPS, STEPS)], [], [])
+    assert (log.began, log.steps, log.evaluations) == ([(STEPS, STEPS)], [], [])
     assert {name: (finished / name).read_bytes() for name in before} == before
 
 
@@ -210,11 +214,11 @@ def test_an_evaluation_that_was_missed_is_made_up_for(settings, finished):
     *lines, last = (finished / METRICS).read_text().splitlines(keepends=True)
     assert "validation" in last
     (finished / METRICS).write_text("".join(lines))
-    notes = Notes()
+    log = Log()
 
-    train(settings, finished, notes, resume=True)
+    train(settings, out=finished, callbacks=[log], resume=True)
 
-    assert notes.evaluations == [STEPS]
+    assert log.evaluations == [STEPS]
     entry = json.loads((finished / METRICS).read_text().splitlines()[-1])
     assert entry["validation"] == json.loads(last)["validation"]
 
@@ -222,8 +226,8 @@ def test_an_evaluation_that_was_missed_is_made_up_for(settings, finished):
 def test_settings_that_no_training_wrote_are_not_replaced(settings, tmp_path):
     (tmp_path / CONFIG).write_text("base: lite.yaml  # mine\n")
 
-    with pytest.raises(ValueError, match=r"config\.yaml: no training wrote it; expected another"):
-        train(short(settings), tmp_path, Notes(), resume=True)
+    with pytest.raises(ValueError, match=r"config\.yaml was not written by a training"):
+        train(short(settings), out=tmp_path, resume=True)
 
     assert [path.name for path in tmp_path.iterdir()] == [CONFIG]
     assert (tmp_path / CONFIG).read_text() == "base: lite.yaml  # mine\n"
@@ -232,29 +236,29 @@ def test_settings_that_no_training_wrote_are_not_replaced(settings, tmp_path):
 def test_what_a_training_left_before_its_first_checkpoint_is_begun_anew(settings, tmp_path):
     short_settings = short(settings)
     (tmp_path / CONFIG).write_text(to_yaml(short_settings))
-    notes = Notes()
+    log = Log()
 
-    train(short_settings, tmp_path, notes)
+    train(short_settings, out=tmp_path, callbacks=[log])
 
-    assert notes.steps
+    assert log.steps
 
 
 def test_two_trainings_do_not_write_to_one_folder(settings, tmp_path):
-    class Second(Notes):
-        def begun(self, step: int, steps: int) -> None:
+    class Second(Log):
+        def on_train_start(self, step: int, steps: int) -> None:
             with pytest.raises(ValueError, match="another command is writing to it"):
-                train(short(settings), tmp_path, Notes())
-            super().begun(step, steps)
+                train(short(settings), out=tmp_path)
+            super().on_train_start(step, steps)
 
-    notes = Second()
-    train(short(settings), tmp_path, notes)
+    log = Second()
+    train(short(settings), out=tmp_path, callbacks=[log])
 
-    assert notes.steps
+    assert log.steps
 
 
 def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(settings, finished):
-    with pytest.raises(ValueError, match="holds a run already; expected --resume"):
-        train(settings, finished, Notes())
+    with pytest.raises(ValueError, match="already holds a run; resume it"):
+        train(settings, out=finished, callbacks=[Log()])
 
 
 @pytest.mark.parametrize(
@@ -266,62 +270,62 @@ def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(settings, finished)
     ],
 )
 def test_a_run_with_other_settings_is_not_resumed(settings, finished, change):
-    with pytest.raises(ValueError, match=r"config\.yaml: the run has other settings"):
-        train(replace(settings, **change), finished, Notes(), resume=True)
+    with pytest.raises(ValueError, match=r"config\.yaml: the run was started with other settings"):
+        train(replace(settings, **change), out=finished, callbacks=[Log()], resume=True)
 
     assert read_config(finished / CONFIG) == settings
 
 
 def test_a_run_that_never_reached_a_checkpoint_may_begin_anew(settings, tmp_path):
-    notes = Notes(stop_after=1)
+    log = Log(stop_after=1)
     with pytest.raises(PowerCutError):
-        train(settings, tmp_path, notes)
+        train(settings, out=tmp_path, callbacks=[log])
 
-    train(short(settings), tmp_path, Notes())
+    train(short(settings), out=tmp_path)
 
     assert read_config(tmp_path / CONFIG) == short(settings)
 
 
 def test_a_run_is_not_resumed_with_other_classes(settings, tmp_path):
-    train(short(settings), tmp_path, Notes())
+    train(short(settings), out=tmp_path)
     description = tmp_path / saved_model.DESCRIPTION
     description.write_text(description.read_text().replace('"bus"', '"tram"'))
 
-    with pytest.raises(ValueError, match="the classes of the data are not those"):
-        train(short(settings), tmp_path, Notes(), resume=True)
+    with pytest.raises(ValueError, match="was started with other classes than the data has"):
+        train(short(settings), out=tmp_path, resume=True)
 
 
 def test_a_resumed_run_may_have_another_pace(settings, tmp_path):
-    train(short(settings), tmp_path, Notes())
+    train(short(settings), out=tmp_path)
     paced = short(settings, workers=1, log_every=7, checkpoint_every=9, evaluate_every=0)
 
-    train(paced, tmp_path, Notes(), resume=True)
+    train(paced, out=tmp_path, resume=True)
 
     assert read_config(tmp_path / CONFIG) == paced
 
 
 def test_a_damaged_checkpoint_is_refused(settings, tmp_path):
-    train(short(settings), tmp_path, Notes())
+    train(short(settings), out=tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b"half a checkp")
 
     with pytest.raises(ValueError, match=r"checkpoint\.pt: not a checkpoint"):
-        train(short(settings), tmp_path, Notes(), resume=True)
+        train(short(settings), out=tmp_path, resume=True)
 
 
 def test_a_line_that_was_being_written_is_dropped(tmp_path):
     path = tmp_path / METRICS
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
 
-    metrics = Metrics(path, 1)
-    metrics.begun(2, 9)
-    metrics.evaluated(3, {})
+    metrics = MetricsFile(path, 1)
+    metrics.on_train_start(2, 9)
+    metrics.on_evaluation_end(3, {})
 
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
 
 
 def test_a_lone_photo_has_no_statistics(settings, tmp_path):
-    with pytest.raises(ValueError, match=r"batch of one photo.*--train\.batch-size 2"):
-        train(short(settings, batch_size=1), tmp_path / "run", Notes())
+    with pytest.raises(ValueError, match=r"more than one photo.*--train\.batch-size 2"):
+        train(short(settings, batch_size=1), out=tmp_path / "run")
 
     assert not (tmp_path / "run").exists()
 
@@ -336,15 +340,15 @@ def test_a_lone_photo_has_no_statistics(settings, tmp_path):
     ids=["group norm", "no 1x1 bin", "no semantic branch"],
 )
 def test_a_lone_photo_will_do_where_nothing_is_pooled_to_it(settings, tmp_path, network):
-    notes = Notes()
+    log = Log()
 
-    train(replace(short(settings, batch_size=1), network=network), tmp_path, notes)
+    train(replace(short(settings, batch_size=1), network=network), out=tmp_path, callbacks=[log])
 
-    assert notes.steps == [1]
+    assert log.steps == [1]
 
 
 def test_a_run_may_compute_in_half_precision(settings, tmp_path):
-    train(short(settings, steps=2, precision="bf16-mixed"), tmp_path, Notes())
+    train(short(settings, steps=2, precision="bf16-mixed"), out=tmp_path)
 
     state = Checkpoint.load(tmp_path / CHECKPOINT).network
     floats = [value for value in state.values() if value.is_floating_point()]
@@ -355,7 +359,7 @@ def test_a_loss_that_explodes_stops_the_run_with_what_to_try(settings, tmp_path)
     wild = replace(settings, optim=OptimConfig(lr=1e30, max_gradient=0.0))
 
     with pytest.raises(ValueError, match=r"step [2-5]: .* at learning rate 1e\+30; ") as caught:
-        train(short(wild, steps=STEPS), tmp_path, Notes())
+        train(short(wild, steps=STEPS), out=tmp_path)
 
     for part in (
         "normalisation: trunk batch, neck batch, semantic batch, region group",
@@ -377,7 +381,7 @@ def test_a_run_begins_with_the_weights_of_a_classifier(settings, tmp_path):
     )
 
     config = replace(short(settings), network=replace(networks.TINY, trunk=trunk))
-    train(config, tmp_path / "run", Notes())
+    train(config, out=tmp_path / "run", callbacks=[Log()])
 
     stages = saved_model.read(tmp_path / "run").network.trunk.stages.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in stages.items())
@@ -389,8 +393,7 @@ def test_weights_that_can_not_be_read_leave_no_run_behind(settings, tmp_path):
     with pytest.raises(ValueError, match=r"nowhere\.pth: no such file"):
         train(
             replace(settings, network=replace(networks.TINY, trunk=trunk)),
-            tmp_path / "run",
-            Notes(),
+            out=tmp_path / "run",
         )
 
     assert not (tmp_path / "run").exists()
@@ -400,7 +403,7 @@ def test_data_that_are_not_there_leave_no_run_behind(settings, tmp_path):
     lost = replace(settings, data=replace(settings.data, annotations="nowhere.json"))
 
     with pytest.raises(ValueError, match=r"nowhere\.json"):
-        train(lost, tmp_path / "run", Notes())
+        train(lost, out=tmp_path / "run", callbacks=[Log()])
 
     assert not (tmp_path / "run").exists()
 
@@ -414,7 +417,7 @@ def test_a_run_may_begin_with_another_model(settings, finished, tmp_path):
         optim=OptimConfig(lr=1e-30),
     )
 
-    train(other, tmp_path, Notes())
+    train(other, out=tmp_path, callbacks=[Log()])
 
     before, after = (saved_model.read(folder).network for folder in (finished, tmp_path))
     assert torch.equal(after.trunk.neck.laterals[0].weight, before.trunk.neck.laterals[0].weight)
@@ -426,7 +429,7 @@ def test_a_run_may_begin_with_another_model(settings, finished, tmp_path):
 @pytest.mark.parametrize("start", ["nowhere", "coco"])
 def test_a_model_to_begin_with_that_does_not_fit_is_named(settings, tmp_path, start):
     with pytest.raises(ValueError, match=f"^start: {start}: "):
-        train(short(replace(settings, start=start)), tmp_path / "run", Notes())
+        train(short(replace(settings, start=start)), out=tmp_path / "run")
 
     assert not (tmp_path / "run").exists()
 
@@ -435,25 +438,30 @@ def test_parts_of_a_step_need_even_shares(settings, tmp_path):
     uneven = replace(short(settings, batch_size=5), devices=DeviceConfig(accumulate=2))
 
     with pytest.raises(ValueError, match=r"batch_size is 5; expected a multiple of 2, for 1 dev"):
-        train(uneven, tmp_path / "run", Notes())
+        train(uneven, out=tmp_path / "run", callbacks=[Log()])
 
 
 def test_a_run_may_go_on_in_other_parts(settings, tmp_path):
     smooth = replace(networks.TINY.semantic, norm="group")
     config = short(replace(settings, network=replace(networks.TINY, semantic=smooth)), steps=4)
-    notes = Notes()
+    log = Log()
     with pytest.raises(PowerCutError):
-        train(config, tmp_path, Notes(stop_after=3))
+        train(config, out=tmp_path, callbacks=[Log(stop_after=3)])
 
-    train(replace(config, devices=DeviceConfig(accumulate=2)), tmp_path, notes, resume=True)
+    train(
+        replace(config, devices=DeviceConfig(accumulate=2)),
+        out=tmp_path,
+        callbacks=[log],
+        resume=True,
+    )
 
-    assert notes.steps == [3, 4]
+    assert log.steps == [3, 4]
 
 
 def test_shared_statistics_need_several_gpus_or_one_device(settings, tmp_path):
     shared = short(settings, sync_norm=True)
 
-    train(shared, tmp_path / "one", Notes())
+    train(shared, out=tmp_path / "one", callbacks=[Log()])
 
     weights = saved_model.read(tmp_path / "one").network.state_dict()
     assert all(value.isfinite().all() for value in weights.values())
@@ -466,7 +474,11 @@ def test_shared_statistics_of_nothing_are_refused(settings, tmp_path):
     )
 
     with pytest.raises(ValueError, match="sync_norm is on, but no layer has batch normalisation"):
-        train(short(replace(settings, network=network), sync_norm=True), tmp_path / "r", Notes())
+        train(
+            short(replace(settings, network=network), sync_norm=True),
+            out=tmp_path / "r",
+            callbacks=[Log()],
+        )
 
 
 def test_adam_and_a_cosine_train(settings, tmp_path):
@@ -474,7 +486,11 @@ def test_adam_and_a_cosine_train(settings, tmp_path):
     weights = replace(settings.objective.weights, l2=0.0)
     objective = replace(settings.objective, weights=weights)
 
-    train(short(replace(settings, optim=optim, objective=objective), steps=4), tmp_path, Notes())
+    train(
+        short(replace(settings, optim=optim, objective=objective), steps=4),
+        out=tmp_path,
+        callbacks=[Log()],
+    )
 
     rates = [entry["lr"] for entry in metrics_of(tmp_path)]
     assert rates == pytest.approx([1e-3, 0.853553e-3, 0.5e-3, 0.146447e-3], rel=1e-4)
@@ -497,38 +513,89 @@ def test_a_picture_that_can_not_be_written_does_not_stop_a_run(settings, tmp_pat
     else:
         (tmp_path / taken).touch()
 
-    train(replace(short(settings), validation=settings.validation), tmp_path, Notes())
+    train(replace(short(settings), validation=settings.validation), out=tmp_path)
 
     assert (tmp_path / saved_model.WEIGHTS).is_file()
     assert (tmp_path / other).exists()
     (record,) = caplog.records
     assert f"{tmp_path / taken}" in record.getMessage()
-    assert "is left out, and the training goes on" in record.getMessage()
+    assert "the training continues without it" in record.getMessage()
 
 
 def test_a_checkpoint_without_its_settings_is_neither_continued_nor_replaced(settings, tmp_path):
-    train(short(settings), tmp_path, Notes())
+    train(short(settings), out=tmp_path)
     (tmp_path / CONFIG).unlink()
 
-    with pytest.raises(ValueError, match="holds a run already"):
-        train(short(settings), tmp_path, Notes())
+    with pytest.raises(ValueError, match="already holds a run"):
+        train(short(settings), out=tmp_path)
     with pytest.raises(ValueError, match=r"config\.yaml: does not exist$"):
-        train(short(settings), tmp_path, Notes(), resume=True)
+        train(short(settings), out=tmp_path, resume=True)
 
 
 def test_a_checkpoint_of_something_else_is_refused(settings, tmp_path):
-    train(short(settings), tmp_path, Notes())
+    train(short(settings), out=tmp_path)
     written = Checkpoint.load(tmp_path / CHECKPOINT)
     replace(written, optimizer={"state": 3, "param_groups": 3}).save(tmp_path / CHECKPOINT)
 
-    with pytest.raises(ValueError, match=r"checkpoint\.pt: not of this network"):
-        train(short(settings), tmp_path, Notes(), resume=True)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: does not fit this network"):
+        train(short(settings), out=tmp_path, resume=True)
 
 
 def test_settings_that_contradict_each_other_leave_no_run_behind(settings, tmp_path):
     adam = replace(short(settings), optim=OptimConfig(kind="adamw"))
 
     with pytest.raises(ValueError, match="expected 0, and --optim"):
-        train(adam, tmp_path / "run", Notes())
+        train(adam, out=tmp_path / "run", callbacks=[Log()])
 
     assert not (tmp_path / "run").exists()
+
+
+def test_callbacks_are_told_whether_the_training_finished(settings, tmp_path):
+    stopped, finished = Log(stop_after=1), Log()
+    with pytest.raises(PowerCutError):
+        train(short(settings, steps=2), out=tmp_path, callbacks=[stopped])
+
+    train(short(settings, steps=2), out=tmp_path, callbacks=[finished], resume=True)
+
+    assert (stopped.ended, finished.ended) == ([False], [True])
+
+
+def test_settings_are_given_as_a_file_and_keywords(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("street.yaml").write_text(to_yaml(short(replace(settings, root="nowhere"), steps=9)))
+
+    folder = train("street.yaml", root=Path(settings.root), train={"steps": 1}, optim={"lr": 0.5})
+
+    assert folder == Path("runs", "street")
+    written = read_config(folder / CONFIG)
+    assert written == short(replace(settings, optim=replace(settings.optim, lr=0.5)))
+
+
+def test_keywords_override_settings_that_are_objects(settings, tmp_path):
+    size, optim = (64, 64), OptimConfig(lr=0.5, milestones=(1, 2))
+
+    train(short(settings), out=tmp_path, augment={"size": size}, optim=optim)
+
+    augment = replace(settings.augment, size=size)
+    assert read_config(tmp_path / CONFIG) == short(replace(settings, augment=augment, optim=optim))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"optim": {"rate": 1}}, r"^settings: there is no setting optim\.rate"),
+        ({"optim": 3}, r"^settings: optim is 3"),
+        ({"optimizer": {}}, r"^settings: there is no setting optimizer"),
+        ({"train": {"steps": -1}}, "train.steps is -1"),
+    ],
+)
+def test_keywords_that_are_no_settings_are_refused(settings, tmp_path, keywords, message):
+    with pytest.raises(ValueError, match=message):
+        train(settings, out=tmp_path / "run", **keywords)
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_without_a_file_need_a_run_folder(settings):
+    with pytest.raises(ValueError, match="out is missing; expected a run folder"):
+        train(settings)

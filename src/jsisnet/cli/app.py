@@ -124,7 +124,7 @@ def main() -> int:
     sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    logging.basicConfig(format="jsisnet: %(message)s")
+    logging.basicConfig(format="%(message)s", handlers=[_MessageHandler()])
     if not _debugging(sys.argv):
         # Lightning chooses the level of its own logger, whatever it was before.
         logging.disable(logging.INFO)
@@ -171,6 +171,13 @@ def _launch(tokens: Sequence[str]) -> int:
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
     return command(*bound.args, **bound.kwargs) or 0
+
+
+class _MessageHandler(logging.Handler):
+    """Handler that prints log records as messages, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
 
 
 def _nowhere() -> TextIO:

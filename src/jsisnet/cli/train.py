@@ -48,11 +48,9 @@ def train(
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-    from jsisnet.cli.training_view import listening
+    from jsisnet.cli.training_view import progress_callback
     from jsisnet.training import trainer
     from jsisnet.training.config import read_config
-    from jsisnet.training.listener import Together
-    from jsisnet.training.tracking import recording
 
     run = Path("runs", config.stem) if out is None else out
     settings = read_config(config, overrides)
@@ -60,11 +58,8 @@ def train(
     again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, *tracked, "--resume"]
     hint = f"to go on from the last checkpoint: {shlex.join(again)}"
     try:
-        with (
-            listening(settings.train) as progress,
-            recording(track, settings, run, say) as recorders,
-        ):
-            trainer.train(settings, run, Together([progress, *recorders]), resume=resume)
+        progress = progress_callback(settings.train)
+        trainer.train(settings, out=run, resume=resume, track=track, callbacks=[progress])
     except (KeyboardInterrupt, SystemExit, RuntimeError, ValueError) as error:
         return _ended(error, hint)
     if not rank_zero_only.rank:  # type: ignore[attr-defined]

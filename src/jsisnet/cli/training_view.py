@@ -2,8 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.columns import Columns
@@ -14,8 +12,8 @@ from rich.text import Text
 
 from jsisnet.cli import errors
 from jsisnet.cli.console import display, live_console, out
+from jsisnet.training.callbacks import Callback, Pace, Pictures
 from jsisnet.training.config import TrainConfig
-from jsisnet.training.listener import Listener, Pace, Pictures
 from jsisnet.training.loop import StepReport
 
 _DAY = 24 * 60 * 60
@@ -25,20 +23,12 @@ _QUIET = 60
 """Seconds that an evaluation may take without a line about it."""
 
 
-@contextmanager
-def listening(config: TrainConfig) -> Iterator[Listener]:
-    """Give a listener that shows a training as long as the ``with`` block lasts."""
-    if not out.is_terminal:
-        yield Lines(config)
-        return
-    bar = Bar(config)
-    try:
-        yield bar
-    finally:
-        bar.live.stop()
+def progress_callback(config: TrainConfig) -> Callback:
+    """Return the callback that shows a training: a live display on a terminal, or else lines."""
+    return Bar(config) if out.is_terminal else Lines(config)
 
 
-class Bar:
+class Bar(Callback):
     """Shows a training in place, from its beginning."""
 
     def __init__(self, config: TrainConfig):
@@ -52,16 +42,16 @@ class Bar:
         picture = Group(self.training, self.evaluation, self.figures, self.quality)
         self.live = Live(picture, console=live_console(), refresh_per_second=4)
 
-    def begun(self, step: int, steps: int) -> None:
+    def on_train_start(self, step: int, steps: int) -> None:
         """Show how far the training is."""
-        self.pace.begun(step, steps)
+        self.pace.start(step, steps)
         self.training.update(self.step, completed=step, total=steps)
         self.live.start()
 
-    def stepped(self, report: StepReport) -> None:
+    def on_step_end(self, report: StepReport) -> None:
         """Show a step."""
         errors.insist()
-        self.pace.stepped(report.step)
+        self.pace.step_ended(report.step)
         left = duration(self.pace.seconds_left)
         self.training.update(self.step, completed=report.step, left=left)
         self.figures.renderables = [
@@ -69,24 +59,28 @@ class Bar:
             for name, value in figures(report, self.pace).items()
         ]
 
-    def evaluating(self, done: int, total: int) -> None:
+    def on_image_evaluated(self, done: int, total: int) -> None:
         """Show how far an evaluation is."""
         errors.insist()
         if done == 1:
             self.evaluation.reset(self.photo)
         self.evaluation.update(self.photo, completed=done, total=total, visible=done < total)
 
-    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+    def on_evaluation_end(self, step: int, result: dict[str, Any]) -> None:
         """Show the quality."""
-        self.pace.paused()
+        self.pace.pause_ended()
         self.quality.plain = quality(step, result)
 
-    def pictured(self, step: int, pictures: Pictures) -> None:
+    def on_pictures(self, step: int, pictures: Pictures) -> None:
         """Leave the drawing out of the pace."""
-        self.pace.paused()
+        self.pace.pause_ended()
+
+    def on_train_end(self, *, finished: bool) -> None:
+        """Leave the last state of the display on the terminal."""
+        self.live.stop()
 
 
-class Lines:
+class Lines(Callback):
     """Shows every so many steps in a line of its own."""
 
     def __init__(self, config: TrainConfig):
@@ -94,21 +88,21 @@ class Lines:
         self.every = config.log_every
         self.began = self.said = 0.0
 
-    def begun(self, step: int, steps: int) -> None:
+    def on_train_start(self, step: int, steps: int) -> None:
         """Begin to measure the time."""
-        self.pace.begun(step, steps)
+        self.pace.start(step, steps)
 
-    def stepped(self, report: StepReport) -> None:
+    def on_step_end(self, report: StepReport) -> None:
         """Show a step if it is its turn."""
         errors.insist()
-        self.pace.stepped(report.step)
+        self.pace.step_ended(report.step)
         if report.step % self.every and report.step != self.pace.steps:
             return
         left = duration(self.pace.seconds_left)
         shown = "  ".join(f"{name} {value}" for name, value in figures(report, self.pace).items())
         display(f"step {report.step}/{self.pace.steps}  {left} left  {shown}")
 
-    def evaluating(self, done: int, total: int) -> None:
+    def on_image_evaluated(self, done: int, total: int) -> None:
         """Show how far a long evaluation is."""
         errors.insist()
         now = time.monotonic()
@@ -119,14 +113,14 @@ class Lines:
             display(f"evaluating: {done} of {total} photos  {duration(left)} left")
             self.said = now
 
-    def evaluated(self, step: int, result: dict[str, Any]) -> None:
+    def on_evaluation_end(self, step: int, result: dict[str, Any]) -> None:
         """Show the quality."""
-        self.pace.paused()
+        self.pace.pause_ended()
         display(quality(step, result))
 
-    def pictured(self, step: int, pictures: Pictures) -> None:
+    def on_pictures(self, step: int, pictures: Pictures) -> None:
         """Leave the drawing out of the pace."""
-        self.pace.paused()
+        self.pace.pause_ended()
 
 
 def figures(report: StepReport, pace: Pace) -> dict[str, str]:

@@ -12,13 +12,10 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import ParamSpec, TypeVar
 
-from jsisnet.files.processes import most_memory
+from jsisnet.files.processes import TERMINATION_TIMEOUT, most_memory
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-_PATIENCE = 3
-"""Seconds in which a process that is told to end may do so by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +75,7 @@ def in_own_process(
         raise ValueError(f"its process ended with code {process.exitcode}") from None
     finally:
         process.terminate()
-        process.join(_PATIENCE)
+        process.join(TERMINATION_TIMEOUT)
         process.kill()
         process.join()
     if error is not None:

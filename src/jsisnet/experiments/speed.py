@@ -29,7 +29,7 @@ from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model.network import JSISNet
 from jsisnet.training.config import RunConfig
-from jsisnet.training.devices import Layout, fabric, peak_memory
+from jsisnet.training.devices import DeviceLayout, create_fabric, peak_memory
 from jsisnet.training.loop import StepReport, steps
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
@@ -110,7 +110,7 @@ def compare(
     Raises:
         ValueError: If the settings ask for several devices.
     """
-    if Layout.of(work.config.devices).devices > 1:
+    if DeviceLayout.detect(work.config.devices).devices > 1:
         raise ValueError("speed is measured on one device; expected --devices.count 1")
     parts = [_training_time, _prediction_time]
     if effort.processes:
@@ -123,21 +123,21 @@ def compare(
 
 def training_steps(config: RunConfig, categories: Categories, batch: Batch) -> Iterator[StepReport]:
     """Train from random weights on one batch again and again, a step for each item taken."""
-    company = fabric(Layout.of(config.devices), config.train.precision)
+    fabric = create_fabric(DeviceLayout.detect(config.devices), config.train.precision)
     torch.manual_seed(config.train.seed)
-    network = JSISNet(config.network, categories).to(company.device)
+    network = JSISNet(config.network, categories).to(fabric.device)
     rates = replace(config.optim, lr=_RATE)
     objective = Objective(network, config.objective)
     weight_decay = config.objective.weights.l2
-    objective, moves = company.setup(objective, optimizer(network, rates, weight_decay))
-    return steps(company, objective, moves, repeat([batch]), rates, first=0, length=_STEPS, seed=0)
+    objective, moves = fabric.setup(objective, optimizer(network, rates, weight_decay))
+    return steps(fabric, objective, moves, repeat([batch]), rates, first=0, length=_STEPS, seed=0)
 
 
 def predictor(config: RunConfig, categories: Categories, branches: str) -> Predictor:
     """Give a network of random weights ready for photos, or the two single ones."""
     names = ("semantic", "instance") if branches == SEPARATE else (branches,)
     first, *second = [_model(_with_branches(config, name), categories) for name in names]
-    device = Layout.of(config.devices).accelerator
+    device = DeviceLayout.detect(config.devices).accelerator
     return Predictor(first, instances_from=second[0] if second else None, device=device)
 
 
@@ -234,7 +234,7 @@ def _memory_of_prediction(work: Work, branches: str, threads: int) -> Memory:
 def _measured(run: Callable[[], object], config: RunConfig, threads: int) -> Memory:
     torch.set_num_threads(threads)
     memory = memory_of(run)
-    if Layout.of(config.devices).accelerator == "cuda":
+    if DeviceLayout.detect(config.devices).accelerator == "cuda":
         allocated = peak_memory(torch.device("cuda"))
         return Memory(whole=allocated, increase=allocated)
     return memory

@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,11 +19,11 @@ from jsisnet.inference import evaluator, saved_model
 from jsisnet.inference.predictor import Predictor
 from jsisnet.settings import plain
 from jsisnet.training import trainer
+from jsisnet.training.callbacks import Callback
 from jsisnet.training.config import RunConfig, TrainConfig
-from jsisnet.training.devices import Layout, end_with_parent
-from jsisnet.training.history import METRICS, read_entries
-from jsisnet.training.listener import Listener
-from jsisnet.training.run_folder import CHECKPOINT, isdone
+from jsisnet.training.devices import DeviceLayout, exit_with_parent
+from jsisnet.training.metrics_file import METRICS, read_entries
+from jsisnet.training.run_folder import CHECKPOINT, is_finished
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,8 +53,8 @@ SEPARATE = "semantic + instance"
 ROWS = (*BRANCHES, SEPARATE)
 """Rows of the table, top to bottom."""
 
-Listening = Callable[[TrainConfig], AbstractContextManager[Listener]]
-"""Gives the listener of a training; a function that other processes can import."""
+ProgressCallback = Callable[[TrainConfig], Callback]
+"""Function that returns a callback to show a training; must be picklable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +81,7 @@ class Row:
 
 
 def reproduce(
-    config: RunConfig, out: Path, seeds: Sequence[int], listening: Listening
+    config: RunConfig, out: Path, seeds: Sequence[int], progress: ProgressCallback
 ) -> Iterator[tuple[int, dict[str, Row]]]:
     """Train and measure the networks of Table 3, one seed after the other.
 
@@ -92,7 +92,7 @@ def reproduce(
         config: Settings of the joint network; the single ones have the same but for the branches.
         out: Folder of the run folders.
         seeds: Seeds of the trainings.
-        listening: Shows a training.
+        progress: Shows a training.
 
     Yields:
         The seed and its rows by their names.
@@ -104,7 +104,7 @@ def reproduce(
     """
     if config.validation is None:
         raise ValueError("validation is missing; Table 3 is measured on it")
-    if Layout.of(config.devices).devices > 1:
+    if DeviceLayout.detect(config.devices).devices > 1:
         raise ValueError("Table 3 is measured on one device; expected --devices.count 1")
     if config.train.steps <= config.train.log_every:
         raise ValueError(
@@ -121,7 +121,7 @@ def reproduce(
                     network=replace(config.network, branches=name),
                     train=replace(config.train, seed=seed),
                 )
-                _train_apart(variant, folder, listening)
+                _train_apart(variant, folder, progress)
             yield seed, {name: _cached_row(name, folders, config) for name in ROWS}
 
 
@@ -134,19 +134,19 @@ def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | 
     return table
 
 
-def _train_apart(config: RunConfig, folder: Path, listening: Listening) -> None:
+def _train_apart(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
     """Train in a process of its own, or go on with a training, unless that is done."""
     try:
-        if not isdone(config, folder):
-            in_own_process(_train, config, folder, listening)
+        if not is_finished(config, folder):
+            in_own_process(_train, config, folder, progress)
     except ValueError as error:
         raise ValueError(f"training {folder}: {error}") from error
 
 
-def _train(config: RunConfig, folder: Path, listening: Listening) -> None:
-    end_with_parent()
-    with listening(config.train) as listener:
-        trainer.train(config, folder, listener, resume=(folder / CHECKPOINT).exists())
+def _train(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
+    exit_with_parent()
+    resume = (folder / CHECKPOINT).exists()
+    trainer.train(config, out=folder, resume=resume, callbacks=[progress(config.train)])
 
 
 def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jsisnet.datatools.scenes.dataset import write_scenes
-from jsisnet.experiments.table3 import Listening
+from jsisnet.experiments.table3 import ProgressCallback
 from jsisnet.training import trainer
 from jsisnet.training.config import EMBEDDED, RunConfig, read_config
-from jsisnet.training.run_folder import CHECKPOINT, isdone
+from jsisnet.training.run_folder import CHECKPOINT, is_finished
 
 CONFIG = "tiny.yaml"
 """Settings of the network, inside the package."""
@@ -68,13 +68,13 @@ class Tiny:
         """
         return read_config(EMBEDDED / name, ["--root", str(self.scenes), *overrides])
 
-    def train(self, steps: int | None, listening: Listening) -> Path:
+    def train(self, steps: int | None, progress: ProgressCallback) -> Path:
         """Train the network, or go on, unless that is done.
 
         Args:
             steps: Length of the training; default: that of `CONFIG`. Another length is another
                 training.
-            listening: Shows the training.
+            progress: Shows the training.
 
         Returns:
             The run folder.
@@ -84,7 +84,7 @@ class Tiny:
         """
         config = self.config(overrides=[] if steps is None else ["--train.steps", str(steps)])
         run = self.folder / f"tiny_{config.train.steps}"
-        if not isdone(config, run):
-            with listening(config.train) as listener:
-                trainer.train(config, run, listener, resume=(run / CHECKPOINT).exists())
+        if not is_finished(config, run):
+            resume = (run / CHECKPOINT).exists()
+            trainer.train(config, out=run, resume=resume, callbacks=[progress(config.train)])
         return run

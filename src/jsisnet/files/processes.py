@@ -11,6 +11,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
+TERMINATION_TIMEOUT = 3
+"""Seconds that a terminated process has to exit by itself before it is killed."""
+
 
 def most_memory() -> float:
     """Give the most memory that this process has needed so far, in megabytes (2**20 bytes).

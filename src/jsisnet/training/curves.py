@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from jsisnet.arrays import Float64
 from jsisnet.files.atomic import replacing
-from jsisnet.training.history import METRICS, Curve, curves, read_entries
+from jsisnet.training.metrics_file import METRICS, Curve, curves, read_entries
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's, which everybody can tell apart."""

@@ -1,8 +1,8 @@
-"""The processes and devices that a training runs on."""
+"""Devices and processes of a training."""
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -17,16 +17,12 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import distributed
 
-from jsisnet.files.processes import most_memory
+from jsisnet.files.processes import TERMINATION_TIMEOUT, most_memory
 
-Data = TypeVar("Data")
+Item = TypeVar("Item")
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-"""Numbers that a network is trained with."""
-
-_PATIENCE = 3
-"""Seconds in which a process that is told to end may do so by itself. One that waits for another
-can't, and the first process alone has files to finish."""
+"""Numeric precision of a training, in Lightning's names."""
 
 
 class LostProcessError(ValueError):
@@ -35,27 +31,27 @@ class LostProcessError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceConfig:
-    """Where a training runs, and in how many pieces.
+    """Devices of a training.
 
-    Its results do not depend on it, but for rounding, and for batch normalisation, whose statistics
-    are those of the photos that a device sees at once. Under torchrun or SLURM, `count` and `nodes`
-    are the launcher's.
+    They do not change its results, except for rounding and for batch normalisation, whose
+    statistics are those of the photos that a device processes at once. Under torchrun or SLURM, the
+    launcher sets `count` and `nodes`.
     """
 
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    """Kind of device; ``auto`` for GPUs if there are any."""
+    """Kind of device; ``auto`` uses GPUs if there are any."""
 
     count: int = 1
-    """Devices of each node, each with a process of its own; 0 for all its GPUs."""
+    """Devices per node, with one process each; 0 for all its GPUs."""
 
     nodes: int = 1
-    """Computers that train together."""
+    """Number of nodes (computers)."""
 
     accumulate: int = 1
-    """Parts in which a device goes through its photos of a step, to need less memory."""
+    """Micro-batches per device and step, whose gradients are accumulated to save memory."""
 
     compile: bool = False
-    """Whether trunk and semantic branch are compiled by torch; the first steps take minutes."""
+    """Whether to compile trunk and semantic branch with torch; the first steps take minutes."""
 
     def __post_init__(self) -> None:
         for name, least in {"count": 0, "nodes": 1, "accumulate": 1}.items():
@@ -66,51 +62,62 @@ class DeviceConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
-    """What a `DeviceConfig` comes to on this machine, or a launcher has decided."""
+class DeviceLayout:
+    """Devices that a `DeviceConfig` selects on this machine, or a launcher has set."""
 
     accelerator: Literal["cpu", "cuda"]
     count: int
+    """Devices per node."""
+
     nodes: int
 
     @classmethod
-    def of(cls, config: DeviceConfig) -> "Layout":
-        """Look at the machine.
+    def detect(cls, config: DeviceConfig) -> "DeviceLayout":
+        """Resolve the configuration on this machine.
 
         Raises:
-            ValueError: If it has no such devices.
+            ValueError: If the machine has too few GPUs.
         """
         gpus = torch.cuda.device_count()
         accelerator = config.accelerator
         if accelerator == "auto":
             accelerator = "cuda" if gpus else "cpu"
-        count, nodes = _launched() or (config.count or max(gpus, 1), config.nodes)
+        count, nodes = _from_launcher() or (config.count or max(gpus, 1), config.nodes)
         if accelerator == "cuda" and count > gpus:
-            raise ValueError(f"{count} GPUs are asked for, but there are {gpus} here")
+            raise ValueError(f"devices.count is {count}, but this machine has {gpus} GPUs")
         return cls(accelerator=accelerator, count=count, nodes=nodes)
 
     @property
     def devices(self) -> int:
-        """Devices of all nodes."""
+        """Total number of devices on all nodes."""
         return self.count * self.nodes
 
 
-def fabric(layout: Layout, precision: Precision) -> Fabric:
-    """Give the device of this process, and its way to speak with the others.
+def create_fabric(
+    layout: DeviceLayout, precision: Precision, callbacks: Sequence[object] = ()
+) -> Fabric:
+    """Create the Fabric of this process, which holds device, precision and process group.
 
-    The other processes are begun by its `launch`, which runs the same command again for each.
+    Its `launch` starts the other processes: it runs the same command once per device.
+
+    Args:
+        layout: Devices.
+        precision: Numeric precision.
+        callbacks: Objects whose methods `Fabric.call` calls.
 
     Raises:
-        ValueError: If the device can't compute with the precision, or nothing says where the other
-            computers are.
+        ValueError: If the device does not support the precision, or the address of the other nodes
+            is unknown.
     """
     if precision == "16-mixed" and layout.accelerator == "cpu":
-        raise ValueError("train.precision is 16-mixed on a CPU; expected bf16-mixed or 32-true")
-    addressed = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
-    if layout.nodes > 1 and _launched() is None and not addressed:
         raise ValueError(
-            f"devices.nodes is {layout.nodes}, but nothing says where the others are; expected "
-            "torchrun or srun to begin the processes"
+            "train.precision is 16-mixed, which needs a GPU; expected bf16-mixed or 32-true"
+        )
+    has_address = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if layout.nodes > 1 and _from_launcher() is None and not has_address:
+        raise ValueError(
+            f"devices.nodes is {layout.nodes}, but MASTER_ADDR and MASTER_PORT are not set; start "
+            "the processes with torchrun or srun"
         )
     mixed = None if precision == "32-true" else _MixedPrecision(precision, layout.accelerator)
     return Fabric(
@@ -119,12 +126,13 @@ def fabric(layout: Layout, precision: Precision) -> Fabric:
         num_nodes=layout.nodes,
         strategy=DDPStrategy() if layout.devices > 1 else "auto",
         plugins=mixed,
+        callbacks=list(callbacks),
     )
 
 
 @contextmanager
-def launched(fabric: Fabric) -> Iterator[None]:
-    """Begin the other processes; after an error, none that this process has begun is left.
+def process_group(fabric: Fabric) -> Iterator[None]:
+    """Launch the other processes; terminate those that this one has started after an error.
 
     Raises:
         LostProcessError: If another process has ended.
@@ -133,74 +141,74 @@ def launched(fabric: Fabric) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        _end_others(fabric)
+        _terminate_others(fabric)
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
             raise LostProcessError("another process of the training has ended") from error
         raise
 
 
-def end_with_parent(worker: int = 0) -> None:  # noqa: ARG001 - as a DataLoader calls it
-    """Let this process end at once when the one that began it is killed.
+def exit_with_parent(worker: int = 0) -> None:  # noqa: ARG001 - the signature of `worker_init_fn`
+    """Exit this process at once when its parent is killed.
 
-    By itself, a worker of torch's, which prepares photos, looks after it every five seconds.
+    A worker of a torch `DataLoader` by itself checks only every five seconds.
     """
-    threading.Thread(target=_outlive_parent_by_nothing, daemon=True).start()
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
-def gathered(item: Data, fabric: Fabric) -> list[Data]:
-    """Give the items of all processes, in their order."""
+def gather(item: Item, fabric: Fabric) -> list[Item]:
+    """Gather one object from each process, ordered by rank."""
     if fabric.world_size == 1:
         return [item]
-    items: list[Data | None] = [None] * fabric.world_size
+    items: list[Item | None] = [None] * fabric.world_size
     distributed.all_gather_object(items, item)
     return [each for each in items if each is not None]
 
 
 def peak_memory(device: torch.device) -> float:
-    """Give the most memory that this process has needed so far, in megabytes: the GPU's or its own.
+    """Return the peak memory of this process in megabytes: on the GPU, or else in RAM.
 
-    Not of the processes that prepare photos.
+    Data loader workers are not included.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return most_memory()
 
 
-def _outlive_parent_by_nothing() -> None:
+def _wait_for_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _end_others(fabric: Fabric) -> None:
-    """End the processes that this one has begun; what waits for lost ones may have to be killed."""
-    begun = getattr(fabric.strategy.launcher, "procs", [])
-    others = list(begun)
-    # Of those in the list, a thread of Lightning's avenges the first to end by killing all.
-    begun.clear()
+def _terminate_others(fabric: Fabric) -> None:
+    """Terminate the processes that this one has started, and kill those that do not respond."""
+    started = getattr(fabric.strategy.launcher, "procs", [])
+    others = list(started)
+    # A thread of Lightning kills all processes in this list when one of them ends.
+    started.clear()
     for process in others:
         process.terminate()
     for process in others:
         try:
-            process.wait(_PATIENCE)
+            process.wait(TERMINATION_TIMEOUT)
         except TimeoutExpired:
             process.kill()
             process.wait()
 
 
 class _MixedPrecision(MixedPrecision):
-    """Fabric's, but the batch stays as it is: half a precision would move boxes by whole pixels."""
+    """Fabric's plugin without the conversion of the batch: 16 bits would shift boxes by pixels."""
 
-    def convert_input(self, data: Data) -> Data:
+    def convert_input(self, data: Item) -> Item:
         return data
 
-    def convert_output(self, data: Data) -> Data:
+    def convert_output(self, data: Item) -> Item:
         return data
 
 
-def _launched() -> tuple[int, int] | None:
-    """Give the processes of each node, and the nodes, that a launcher has begun, if one has."""
+def _from_launcher() -> tuple[int, int] | None:
+    """Return the processes per node and the number of nodes under torchrun or SLURM."""
     if TorchElasticEnvironment.detect():
         return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
     if SLURMEnvironment.detect():

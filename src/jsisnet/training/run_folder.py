@@ -1,4 +1,4 @@
-"""What a training leaves behind: a folder with its settings, metrics, checkpoint and model."""
+"""The run folder of a training: settings, metrics, pictures, checkpoint and model."""
 
 import json
 import logging
@@ -12,99 +12,109 @@ from typing import Any
 from jsisnet.files.atomic import remove_leftovers, replacing
 from jsisnet.files.photos import write_picture
 from jsisnet.training import curves
+from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import RunConfig, read_config, to_yaml
-from jsisnet.training.history import METRICS, read_entries
-from jsisnet.training.listener import Pictures, Silent
 from jsisnet.training.loop import StepReport
+from jsisnet.training.metrics_file import METRICS, read_entries
 from jsisnet.visualize.overlay import side_by_side
 
 _log = logging.getLogger(__name__)
 
 CONFIG, CHECKPOINT = "config.yaml", "checkpoint.pt"
-"""Names of files of a run folder; metrics and the model's two lie beside them."""
+"""Names of files in a run folder, beside the metrics and the model's two files."""
 
 PLOT, PICTURES = "plot.png", "pictures"
-"""Name of the picture of the metrics, and of the folder of the maps of validation photos."""
+"""Names of the plot of the metrics, and of the folder with pictures of validation images."""
 
-PACE = ("log_every", "checkpoint_every", "evaluate_every", "workers", "pictures")
-"""Settings of `TrainConfig` that may change when a run is resumed, as may those of its devices."""
+MUTABLE = ("log_every", "checkpoint_every", "evaluate_every", "workers", "pictures")
+"""Settings of `TrainConfig` that may change when a run is resumed, as may all of `DeviceConfig`."""
 
 
-def refuse_another(config: RunConfig, folder: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds a trained run, unless it is this one and to be resumed.
+def check_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
+    """Check that a training may write to a folder.
 
-    Settings that no training has written are refused too, as they would be lost.
+    A folder with a checkpoint may only be resumed, with the settings of its run. A `config.yaml`
+    that no training wrote is never overwritten.
 
     Raises:
-        ValueError: If it does.
+        ValueError: If the training may not.
     """
     path = folder / CONFIG
     if not (folder / CHECKPOINT).exists():
-        if path.exists() and not _iswritten(path):
-            raise ValueError(f"{path}: no training wrote it; expected another folder")
+        if path.exists() and not _is_generated(path):
+            raise ValueError(
+                f"{path} was not written by a training and would be overwritten; choose another "
+                "folder"
+            )
         return
     if not resume:
-        raise ValueError(f"{folder} holds a run already; expected --resume or another --out")
+        raise ValueError(
+            f"{folder} already holds a run; resume it (--resume) or choose another folder (--out)"
+        )
     before = read_config(path)
-    pace = {name: getattr(config.train, name) for name in PACE}
-    if replace(before, train=replace(before.train, **pace), devices=config.devices) != config:
-        raise ValueError(f"{path}: the run has other settings; expected those it began with")
+    changed = {name: getattr(config.train, name) for name in MUTABLE}
+    if replace(before, train=replace(before.train, **changed), devices=config.devices) != config:
+        raise ValueError(
+            f"{path}: the run was started with other settings; resume it with those, or choose "
+            "another folder"
+        )
 
 
-def isdone(config: RunConfig, folder: Path) -> bool:
-    """Tell whether a training has come to its end, with its last evaluation.
+def is_finished(config: RunConfig, folder: Path) -> bool:
+    """Return whether a run has completed its last step and its last evaluation.
 
     Raises:
         ValueError: If the folder holds another run, or a damaged one.
     """
-    refuse_another(config, folder, resume=True)
+    check_folder(config, folder, resume=True)
     path = folder / CHECKPOINT
     if not path.exists() or Checkpoint.load(path).step < config.train.steps:
         return False
-    return config.validation is None or Metrics(folder / METRICS, 1).validated(config.train.steps)
+    metrics = MetricsFile(folder / METRICS, every=1)
+    return config.validation is None or metrics.has_evaluation(config.train.steps)
 
 
-def _iswritten(path: Path) -> bool:
-    """Tell whether a file of settings is as `begin` writes it."""
+def prepare(config: RunConfig, folder: Path) -> None:
+    """Write the settings, and delete the temporary files of an interrupted run."""
+    remove_leftovers(folder)
+    with replacing(folder / CONFIG) as temporary:
+        temporary.write_text(to_yaml(config), encoding="utf-8")
+
+
+def _is_generated(path: Path) -> bool:
+    """Return whether a settings file is exactly as `prepare` writes it."""
     try:
         return path.read_text(encoding="utf-8") == to_yaml(read_config(path))
     except (OSError, ValueError):
         return False
 
 
-def begin(config: RunConfig, folder: Path) -> None:
-    """Write the settings, and delete what a run that was killed has left half-written."""
-    remove_leftovers(folder)
-    with replacing(folder / CONFIG) as temporary:
-        temporary.write_text(to_yaml(config), encoding="utf-8")
-
-
-class Metrics(Silent):
-    """The file of a run's figures: one JSON object a line."""
+class MetricsFile(Callback):
+    """Callback that appends steps and evaluations to a metrics file, and reads them back."""
 
     def __init__(self, path: Path, every: int):
-        """Choose the file.
+        """Choose the file without opening it.
 
         Args:
-            path: The file; it may exist.
-            every: Steps between lines; the last step has one, too.
+            path: File to write; may exist when a run is resumed.
+            every: Steps between lines. The last step is always written.
         """
         self.path = path
         self.every = every
         self.steps = 0
         self.began = time.perf_counter()
 
-    def validated(self, step: int) -> bool:
-        """Tell whether the file has an evaluation of a step.
+    def has_evaluation(self, step: int) -> bool:
+        """Return whether the file holds the evaluation after a step.
 
         Raises:
             ValueError: If the file is damaged.
         """
         return any(entry["step"] == step and "validation" in entry for entry in self._entries())
 
-    def begun(self, step: int, steps: int) -> None:
-        """Forget what the file says of later steps than the given one.
+    def on_train_start(self, step: int, steps: int) -> None:
+        """Remove the lines of steps after `step`, which the training will repeat.
 
         Raises:
             ValueError: If the file is damaged.
@@ -114,53 +124,53 @@ class Metrics(Silent):
         with replacing(self.path) as temporary:
             temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
 
-    def stepped(self, report: StepReport) -> None:
-        """Append the terms, if it is their turn."""
+    def on_step_end(self, report: StepReport) -> None:
+        """Append the step if it is a multiple of `every` or the last one."""
         if report.step % self.every == 0 or report.step == self.steps:
-            self._add(asdict(report))
+            self._append(asdict(report))
 
-    def evaluated(self, step: int, result: dict[str, Any]) -> None:
-        """Append the quality."""
-        self._add({"step": step, "validation": result})
+    def on_evaluation_end(self, step: int, result: dict[str, Any]) -> None:
+        """Append the result."""
+        self._append({"step": step, "validation": result})
 
     def _entries(self) -> list[dict[str, Any]]:
         return read_entries(self.path) if self.path.exists() else []
 
-    def _add(self, values: dict[str, Any]) -> None:
+    def _append(self, values: dict[str, Any]) -> None:
         seconds = round(time.perf_counter() - self.began, 3)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(values | {"seconds": seconds}))
 
 
-class Sketches(Silent):
-    """The pictures of a run: the maps of its first validation photos, and a plot of its metrics.
+class PictureFiles(Callback):
+    """Callback that writes a plot of the metrics and pictures of the first validation images.
 
-    A picture that can't be written costs a warning, and the training goes on.
+    If a file can't be written, it logs a warning and the training continues.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def evaluated(self, step: int, result: dict[str, Any]) -> None:  # noqa: ARG002 - in the file
+    def on_evaluation_end(self, step: int, result: dict[str, Any]) -> None:  # noqa: ARG002 - in the file
         """Plot the metrics so far."""
-        with _forgone(self.folder / PLOT) as path:
+        with _skipping(self.folder / PLOT) as path:
             curves.write(curves.plot([self.folder]), path)
 
-    def pictured(self, step: int, pictures: Pictures) -> None:
-        """Keep the maps as one picture, named after the step."""
+    def on_pictures(self, step: int, pictures: Pictures) -> None:
+        """Write the pictures as one page named after the step."""
         rows = list(pictures.values())
-        with _forgone(self.folder / PICTURES / f"step_{step:07}.jpg") as path:
+        with _skipping(self.folder / PICTURES / f"step_{step:07}.jpg") as path:
             page = side_by_side(rows, [""] * len(rows), columns=1, text=1 / 200)
             write_picture(page, path)
 
 
 @contextmanager
-def _forgone(path: Path) -> Iterator[Path]:
-    """Do without a file if it can't be written."""
+def _skipping(path: Path) -> Iterator[Path]:
+    """Log a warning instead of raising if a file can't be written."""
     try:
         yield path
     except (OSError, ValueError) as error:
-        _log.warning("%s is left out, and the training goes on (%s)", path, error)
+        _log.warning("can't write %s; the training continues without it (%s)", path, error)
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -1,12 +1,15 @@
-"""A training, from its settings to a run folder."""
+"""Training of a network, from its settings to a run folder."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from functools import reduce
+from dataclasses import asdict, is_dataclass
+from functools import partial, reduce
 from itertools import islice
 from operator import add
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -24,95 +27,145 @@ from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model import imagenet
 from jsisnet.model.network import JSISNet
+from jsisnet.settings import from_dict, joined, plain
 from jsisnet.training import run_folder
+from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
-from jsisnet.training.config import RunConfig
-from jsisnet.training.devices import Layout, end_with_parent, fabric, gathered, launched
-from jsisnet.training.history import METRICS
-from jsisnet.training.listener import Listener, Pictures, Silent, Together
+from jsisnet.training.config import RunConfig, read_values
+from jsisnet.training.devices import (
+    DeviceLayout,
+    create_fabric,
+    exit_with_parent,
+    gather,
+    process_group,
+)
+from jsisnet.training.loggers import LoggerName, logger_callbacks
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
+from jsisnet.training.metrics_file import METRICS
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
-from jsisnet.training.run_folder import CHECKPOINT, Metrics, Sketches
+from jsisnet.training.run_folder import CHECKPOINT, MetricsFile, PictureFiles
 from jsisnet.visualize import overlay
 
 
-def train(config: RunConfig, folder: Path, listener: Listener, *, resume: bool = False) -> None:
-    """Train a network, or go on with a training that was stopped.
+def train(
+    config: RunConfig | Path | str,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    track: Sequence[LoggerName] = (),
+    callbacks: Sequence[Callback] = (),
+    **settings: Any,  # noqa: ANN401 - checked by the one converter of settings
+) -> Path:
+    """Train a network, or resume an interrupted training.
 
-    With several devices, each process calls this; what begins the others runs the same command
-    again for each.
+    With several devices, each process calls this: the launcher starts the same command once per
+    device.
 
     Args:
-        config: All settings. To resume, they must be those of the run, but for its pace and its
+        config: YAML file, the name of a built-in one such as ``"tiny.yaml"``, or settings.
+        out: Run folder; must not hold a run unless it is resumed. Default: ``runs/`` and the stem
+            of the YAML file.
+        resume: Whether to continue from the last checkpoint, or start if there is none. The
+            settings must be those of the run, except for the intervals of `TrainConfig` and the
             devices.
-        folder: Run folder; must not hold a run unless it is resumed.
-        listener: Is told of each step and evaluation.
-        resume: Whether to go on from the last checkpoint, or from nothing if there is none yet.
+        track: Logging libraries to use.
+        callbacks: Callbacks of the training; only the first process calls them.
+        settings: Values that override those of `config`, such as ``root="coco"`` or
+            ``optim={"lr": 0.01}``; sections may be partial.
+
+    Returns:
+        The run folder, which holds the model.
 
     Raises:
         ValueError: If settings contradict the data, the folder, the devices or each other, a file
-            can't be read, or the loss is not finite any more.
+            can't be read, a logging library is missing, or the loss is no longer finite.
     """
-    layout = Layout.of(config.devices)
-    _refuse_uneven_batches(config, layout)
-    _refuse_lone_samples(config, layout)
-    run_folder.refuse_another(config, folder, resume=resume)
-    company = fabric(layout, config.train.precision)
-    with launched(company):
-        run, validation = _prepared(config, folder, layout, company)
-        with lock_folder(folder) if company.is_global_zero else nullcontext():
-            if company.is_global_zero:
-                run_folder.begin(config, folder)
-            run.go(listener if company.is_global_zero else Silent(), validation)
+    run = _run_config(config, settings)
+    if out is None and isinstance(config, RunConfig):
+        raise ValueError("out is missing; expected a run folder, as settings have no file name")
+    folder = Path("runs", Path(str(config)).stem) if out is None else Path(out)
+    layout = DeviceLayout.detect(run.devices)
+    _check_even_batches(run, layout)
+    _check_norm_samples(run, layout)
+    run_folder.check_folder(run, folder, resume=resume)
+    metrics = MetricsFile(folder / METRICS, run.train.log_every)
+    loggers = logger_callbacks(track, run, folder)
+    called = [metrics, PictureFiles(folder), *callbacks, *loggers]
+    fabric = create_fabric(layout, run.train.precision, called)
+    with process_group(fabric):
+        training, validation = _prepare(run, folder, layout, fabric)
+        with lock_folder(folder) if fabric.is_global_zero else nullcontext():
+            if fabric.is_global_zero:
+                run_folder.prepare(run, folder)
+            training.run(metrics, validation)
+    return folder
 
 
-def _prepared(
-    config: RunConfig, folder: Path, layout: Layout, company: Fabric
-) -> tuple["_Run", PanopticDataset | None]:
-    """Open the data and make the run, at the step where it begins."""
+def new_network(config: RunConfig, categories: Categories, *, load_weights: bool = True) -> JSISNet:
+    """Create the network of a training.
+
+    Args:
+        config: Settings of the training.
+        categories: Classes of its data.
+        load_weights: Whether to load the initial weights, such as those of ImageNet.
+
+    Raises:
+        ValueError: If these are missing or do not fit.
+    """
+    torch.manual_seed(config.train.seed)
+    network = JSISNet(config.network, categories)
+    trunk = config.network.trunk
+    if load_weights and config.start is not None:
+        try:
+            network.load_fitting(saved_model.read(config.start).network.state_dict())
+        except ValueError as error:
+            raise ValueError(f"start: {config.start}: {error}") from error
+    elif load_weights and trunk.weights is not None:
+        network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
+    return network
+
+
+def _run_config(config: RunConfig | Path | str, settings: dict[str, Any]) -> RunConfig:
+    """Read the settings, and override values of them."""
+    if isinstance(config, RunConfig):
+        if not settings:
+            return config
+        values, source = plain(config), "settings"
+        assert isinstance(values, dict)
+    else:
+        values, source = read_values(Path(config)), str(config)
+    # The converter expects what YAML can hold, such as lists in place of tuples.
+    overrides = json.loads(json.dumps(settings, default=_to_json))
+    return from_dict(RunConfig, joined(values, overrides), source=source)
+
+
+def _to_json(value: object) -> object:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _prepare(
+    config: RunConfig, folder: Path, layout: DeviceLayout, fabric: Fabric
+) -> tuple["_Training", PanopticDataset | None]:
+    """Open the data and create the training, restored from the checkpoint if there is one."""
     samples = Sources(config.sources())
     validation = None
     if config.validation is not None:
         validation = PanopticDataset(config.validation.under(config.root), samples.categories)
     checkpoint = folder / CHECKPOINT
-    network = new_network(config, samples.categories, begins=not checkpoint.exists())
+    network = new_network(config, samples.categories, load_weights=not checkpoint.exists())
     if config.train.sync_norm:
-        network = _shared_norm(network, layout)
-    run = _Run(config, folder, samples, network, company)
+        network = _with_sync_norm(network, layout)
+    training = _Training(config, folder, samples, network, fabric)
     if checkpoint.exists():
         if saved_model.read_categories(folder) != samples.categories:
-            raise ValueError(f"{folder}: the classes of the data are not those the run began with")
-        run.restore(Checkpoint.load(checkpoint))
-    return run, validation
+            raise ValueError(f"{folder}: the run was started with other classes than the data has")
+        training.restore(Checkpoint.load(checkpoint))
+    return training, validation
 
 
-def new_network(config: RunConfig, categories: Categories, *, begins: bool = True) -> JSISNet:
-    """Make the network of a training.
-
-    Args:
-        config: Settings of the training.
-        categories: Classes of its data.
-        begins: Whether to load the weights that a new training begins with.
-
-    Raises:
-        ValueError: If these are missing or don't fit.
-    """
-    torch.manual_seed(config.train.seed)
-    network = JSISNet(config.network, categories)
-    trunk = config.network.trunk
-    if begins and config.start is not None:
-        try:
-            network.load_fitting(saved_model.read(config.start).network.state_dict())
-        except ValueError as error:
-            raise ValueError(f"start: {config.start}: {error}") from error
-    elif begins and trunk.weights is not None:
-        network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
-    return network
-
-
-class _Run:
-    """The moving parts of one training."""
+class _Training:
+    """State of one training."""
 
     def __init__(
         self,
@@ -127,7 +180,7 @@ class _Run:
         self.samples = samples
         self.stream = Stream(samples, config.augment, seed=config.train.seed)
         self.fabric = fabric
-        # The states of average and optimiser are made where the weights are, so these move first.
+        # Average and optimiser allocate their state on the device of the weights.
         self.network = network.to(fabric.device)
         self.objective = Objective(network, config.objective)
         self.optimizer = optimizer(network, config.optim, config.objective.weights.l2)
@@ -135,10 +188,10 @@ class _Run:
         self.step = 0
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to the state of a checkpoint.
+        """Restore the state of a checkpoint.
 
         Raises:
-            ValueError: If it is that of another network, as after a change of the data's classes.
+            ValueError: If it belongs to another network, as after a change of the data's classes.
         """
         try:
             self.network.load_state_dict(checkpoint.network)
@@ -148,28 +201,38 @@ class _Run:
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = shorten(str(error), saved_model.MAX_REASON)
             raise ValueError(
-                f"{self.folder / CHECKPOINT}: not of this network; expected the settings and the "
-                f"classes that the run began with ({reason})"
+                f"{self.folder / CHECKPOINT}: does not fit this network; expected the settings and "
+                f"the classes that the run was started with ({reason})"
             ) from error
         self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
         self.step = checkpoint.step
 
-    def go(self, listener: Listener, validation: PanopticDataset | None) -> None:
-        """Train to the last step."""
+    def run(self, metrics: MetricsFile, validation: PanopticDataset | None) -> None:
+        """Train up to the last step.
+
+        Args:
+            metrics: Metrics file of the run, which tells whether an evaluation is missing.
+            validation: Data to evaluate on.
+        """
+        finished = False
+        try:
+            self._train(metrics, validation)
+            finished = True
+        finally:
+            self._call("on_train_end", finished=finished)
+
+    def _train(self, metrics: MetricsFile, validation: PanopticDataset | None) -> None:
         pace = self.config.train
-        metrics = Metrics(self.folder / METRICS, pace.log_every)
-        if self.fabric.is_global_zero:
-            listener = Together([metrics, Sketches(self.folder), listener])
-        # A run may have been killed between its checkpoint and the evaluation that was due.
-        isdue = self.step > 0 and self._is_due(pace.evaluate_every)
-        missed = self.fabric.broadcast(isdue and not metrics.validated(self.step))
+        # A run may have been killed between a checkpoint and the evaluation that was due.
+        is_due = self.step > 0 and self._is_due(pace.evaluate_every)
+        missed = self.fabric.broadcast(is_due and not metrics.has_evaluation(self.step))
         if self.config.devices.compile:
             self._compile()
         objective, optimizer = self.fabric.setup(self.objective, self.optimizer)
-        listener.begun(self.step, pace.steps)
+        self._call("on_train_start", self.step, pace.steps)
         if validation is not None and missed:
-            self._evaluate(validation, listener)
-        stream = steps(
+            self._evaluate(validation)
+        reports = steps(
             self.fabric,
             objective,
             optimizer,
@@ -179,50 +242,55 @@ class _Run:
             length=pace.steps,
             seed=pace.seed,
         )
-        for report in _advised(stream, self.config):
+        for report in _with_advice(reports, self.config):
             self.step = report.step
             if self.average is not None:
                 self.average.update(self.network, report.step)
-            listener.stepped(report)
+            self._call("on_step_end", report)
             if self._is_due(pace.checkpoint_every):
                 self._save()
             if validation is not None and self._is_due(pace.evaluate_every):
-                self._evaluate(validation, listener)
+                self._evaluate(validation)
+
+    def _call(self, hook: str, *arguments: object, **named: object) -> None:
+        """Call a hook of all callbacks, in the first process alone."""
+        if self.fabric.is_global_zero:
+            self.fabric.call(hook, *arguments, **named)
 
     def _is_due(self, every: int) -> bool:
         return self.step == self.config.train.steps or (every > 0 and self.step % every == 0)
 
     def _compile(self) -> None:
-        """Compile what has one shape in all steps."""
-        for part in (self.network.trunk, self.network.semantic):
-            if part is not None:
-                part.compile()
+        """Compile the modules whose input has the same shape in all steps."""
+        for module in (self.network.trunk, self.network.semantic):
+            if module is not None:
+                module.compile()
 
     def _batches(self) -> Iterator[list[Batch]]:
-        """Load the parts of the steps that are left, those of this process."""
+        """Load the micro-batches of the remaining steps, those of this process."""
         pace, world = self.config.train, self.fabric.world_size
-        parts = self.config.devices.accumulate
+        accumulate = self.config.devices.accumulate
         loader = DataLoader(
             self.stream,
-            batch_size=pace.batch_size // (world * parts),
+            batch_size=pace.batch_size // (world * accumulate),
             sampler=StreamSampler(
                 start=self.step * pace.batch_size, rank=self.fabric.global_rank, world=world
             ),
             num_workers=pace.workers,
             collate_fn=collate,
             pin_memory=self.fabric.device.type == "cuda",
-            worker_init_fn=end_with_parent,
+            worker_init_fn=exit_with_parent,
         )
         try:
             batches = iter(loader)
             for _ in range(pace.steps - self.step):
-                yield list(islice(batches, parts))
+                yield list(islice(batches, accumulate))
         except ValueError as error:
-            # A worker's error holds its whole traceback, of which the last line is the message.
+            # The message of a worker's error is its whole traceback; the last line says what it is.
             raise ValueError(str(error).rpartition("\nValueError: ")[2].strip()) from error
 
-    def _state(self) -> dict[str, Tensor]:
-        """Give the weights that make the model: the moving average, if there is one."""
+    def _weights(self) -> dict[str, Tensor]:
+        """Return the weights of the model: the moving average if there is one."""
         return self.network.state_dict() if self.average is None else self.average.state
 
     def _model_config(self) -> ModelConfig:
@@ -230,10 +298,12 @@ class _Run:
         return ModelConfig(size=config.augment.size, network=config.network, merge=config.merge)
 
     def _save(self) -> None:
-        """Write model and checkpoint; the checkpoint last, as it vouches for the rest."""
+        """Write the model, and then the checkpoint, so that a checkpoint always has its model."""
         if not self.fabric.is_global_zero:
             return
-        saved_model.write(self.folder, self._model_config(), self.samples.categories, self._state())
+        saved_model.write(
+            self.folder, self._model_config(), self.samples.categories, self._weights()
+        )
         Checkpoint(
             step=self.step,
             network=self.network.state_dict(),
@@ -242,27 +312,27 @@ class _Run:
             scaler=self.fabric.strategy.precision.state_dict(),
         ).save(self.folder / CHECKPOINT)
 
-    def _evaluate(self, validation: PanopticDataset, listener: Listener) -> None:
-        """Measure the model, each process a share of the photos, and draw the first ones."""
+    def _evaluate(self, validation: PanopticDataset) -> None:
+        """Evaluate the model on the images of this process, gather, and draw the first ones."""
         network = JSISNet(self.config.network, self.samples.categories)
-        network.load_state_dict(self._state())
+        network.load_state_dict(self._weights())
         model = SavedModel(self._model_config(), self.samples.categories, network)
         predictor = Predictor(model, device=self.fabric.device)
         share = evaluator.evaluate(
             predictor,
             validation,
             share=(self.fabric.global_rank, self.fabric.world_size),
-            on_image=listener.evaluating,
+            on_image=partial(self._call, "on_image_evaluated"),
         )
-        result = reduce(add, gathered(share, self.fabric)).summary(self.samples.categories)
-        listener.evaluated(self.step, result)
+        result = reduce(add, gather(share, self.fabric)).summary(self.samples.categories)
+        self._call("on_evaluation_end", self.step, result)
         shown = min(self.config.train.pictures, len(validation))
         if shown and self.fabric.is_global_zero:
-            listener.pictured(self.step, _pictures(predictor, validation, shown))
+            self._call("on_pictures", self.step, _draw_pictures(predictor, validation, shown))
 
 
-def _pictures(predictor: Predictor, validation: PanopticDataset, count: int) -> Pictures:
-    """Draw the first photos, each beside its predicted map and its true one."""
+def _draw_pictures(predictor: Predictor, validation: PanopticDataset, count: int) -> Pictures:
+    """Draw the first images side by side with their predicted and their true maps."""
     pictures: Pictures = {}
     for index in range(count):
         sample = validation[index]
@@ -278,58 +348,57 @@ def _pictures(predictor: Predictor, validation: PanopticDataset, count: int) -> 
     return pictures
 
 
-def _advised(stream: Iterator[StepReport], config: RunConfig) -> Iterator[StepReport]:
-    """Add to the error of a loss that is not finite what may be the reason and what to try."""
+def _with_advice(reports: Iterator[StepReport], config: RunConfig) -> Iterator[StepReport]:
+    """Add a likely reason and a remedy to the error about a loss that is not finite."""
     try:
-        yield from stream
+        yield from reports
     except NonFiniteLossError as error:
         trunk, semantic, roi = config.network.trunk, config.network.semantic, config.network.roi
-        statistics = "synchronised" if config.train.sync_norm else "batch"
+        batch = "synchronised" if config.train.sync_norm else "batch"
         stages = "frozen" if trunk.freeze_norm else "batch"
         modes = {"trunk": stages, "neck": trunk.norm, "semantic": semantic.norm, "region": roi.norm}
-        modes = {part: statistics if mode == "batch" else mode for part, mode in modes.items()}
-        listed = ", ".join(f"{part} {mode}" for part, mode in modes.items())
-        hint = (
-            " (frozen statistics want a lower rate than the batch's)" if trunk.freeze_norm else ""
-        )
+        modes = {name: batch if mode == "batch" else mode for name, mode in modes.items()}
+        listed = ", ".join(f"{name} {mode}" for name, mode in modes.items())
+        hint = " (frozen statistics need a lower rate than batch's)" if trunk.freeze_norm else ""
         raise NonFiniteLossError(
-            f"{error}; normalisation: {listed}; begin a new run with a lower --optim.lr or with "
+            f"{error}; normalisation: {listed}; start a new run with a lower --optim.lr or with "
             f"--optim.warmup {max(500, 2 * config.optim.warmup)}{hint}"
         ) from error
 
 
-def _refuse_uneven_batches(config: RunConfig, layout: Layout) -> None:
-    """Refuse a batch whose photos can't be shared out evenly."""
-    parts = layout.devices * config.devices.accumulate
-    if config.train.batch_size % parts:
+def _check_even_batches(config: RunConfig, layout: DeviceLayout) -> None:
+    """Check that a batch divides evenly among devices and micro-batches."""
+    accumulate = config.devices.accumulate
+    multiple = layout.devices * accumulate
+    if config.train.batch_size % multiple:
         raise ValueError(
-            f"train.batch_size is {config.train.batch_size}; expected a multiple of {parts}, for "
-            f"{layout.devices} devices with {config.devices.accumulate} parts each"
+            f"train.batch_size is {config.train.batch_size}; expected a multiple of {multiple}, "
+            f"for {layout.devices} devices with {accumulate} micro-batches each"
         )
 
 
-def _refuse_lone_samples(config: RunConfig, layout: Layout) -> None:
-    """Refuse what batch normalisation can't do: statistics of a single value."""
-    alone = config.train.batch_size == layout.devices * config.devices.accumulate
+def _check_norm_samples(config: RunConfig, layout: DeviceLayout) -> None:
+    """Check that batch normalisation never sees a single value, which has no variance."""
+    single = config.train.batch_size == layout.devices * config.devices.accumulate
     pools_to_one = 1 in config.network.semantic.bins and config.network.branches != "instance"
-    if alone and pools_to_one and config.network.semantic.norm == "batch":
+    if single and pools_to_one and config.network.semantic.norm == "batch":
         raise ValueError(
-            "a batch of one photo has no statistics for the 1x1 bin of pyramid pooling; expected "
-            "--train.batch-size 2 or more for each part of each device, or "
+            "batch normalisation needs more than one photo for the 1x1 bin of pyramid pooling; "
+            "expected --train.batch-size 2 or more per device and micro-batch, or "
             "--network.semantic.norm group"
         )
 
 
-def _shared_norm(network: JSISNet, layout: Layout) -> JSISNet:
-    """Let batch normalisation use the statistics of all devices.
+def _with_sync_norm(network: JSISNet, layout: DeviceLayout) -> JSISNet:
+    """Replace batch normalisation by one with the statistics of all devices.
 
     Raises:
-        ValueError: If there is none, or it can't.
+        ValueError: If the network has none, or the devices do not support it.
     """
     if layout.accelerator == "cpu" and layout.devices > 1:
-        raise ValueError("train.sync_norm needs GPUs; expected it off, or group normalisation")
-    shared = convert_sync_batchnorm(network)
-    if not any(isinstance(module, nn.SyncBatchNorm) for module in shared.modules()):
+        raise ValueError("train.sync_norm needs GPUs; turn it off or use group normalisation")
+    synchronised = convert_sync_batchnorm(network)
+    if not any(isinstance(module, nn.SyncBatchNorm) for module in synchronised.modules()):
         raise ValueError("train.sync_norm is on, but no layer has batch normalisation")
-    assert isinstance(shared, JSISNet)
-    return shared
+    assert isinstance(synchronised, JSISNet)
+    return synchronised

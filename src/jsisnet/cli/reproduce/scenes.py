@@ -62,8 +62,10 @@ class Network(Scenes):
     def ready(self, overrides: tuple[str, ...]) -> "Predictor":
         """Open the network, which is trained first if need be."""
         from jsisnet.cli.inputs import load
-        from jsisnet.cli.training_view import listening
+        from jsisnet.cli.training_view import progress_callback
 
         if self._trains:
-            return load(str(self.drawn().train(self.steps, listening)), overrides, self.device)
+            return load(
+                str(self.drawn().train(self.steps, progress_callback)), overrides, self.device
+            )
         return load(self.model or "coco", overrides, self.device)

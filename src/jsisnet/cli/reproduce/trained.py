@@ -86,14 +86,14 @@ def table3(
         json: Also write the figures of each seed and of all to this file.
         overrides: Settings that win over those of CONFIG.
     """
-    from jsisnet.cli.training_view import listening
+    from jsisnet.cli.training_view import progress_callback
     from jsisnet.experiments import table3 as experiment
     from jsisnet.experiments.published import TABLE_3
 
     settings = _settings(config, scenes, "table3_tiny.yaml", json, overrides)
     folder = out or (scenes.runs / "table3" if config is None else Path("runs", config.stem))
     done: dict[str, dict[str, experiment.Row]] = {}
-    for seed, rows in experiment.reproduce(settings, folder, range(seeds), listening):
+    for seed, rows in experiment.reproduce(settings, folder, range(seeds), progress_callback):
         done[str(seed)] = rows
         table = experiment.over_seeds(list(done.values()))
         display(f"table3 after {len(done)} of {seeds} seeds")

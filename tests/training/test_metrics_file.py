@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from jsisnet.training.history import curves, read_entries
+from jsisnet.training.metrics_file import curves, read_entries
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_each_line_is_an_entry(file):
 
 
 @pytest.mark.parametrize("rest", ["", '{"st', '{"step": 2}'])
-def test_a_last_line_without_its_end_is_left_out(file, rest):
+def test_an_incomplete_last_line_is_skipped(file, rest):
     assert read_entries(file('{"step": 1}', rest, end="")) == [{"step": 1}]
 
 
@@ -38,16 +38,16 @@ def test_an_empty_file_has_no_entries(file):
     "line",
     ["", "nonsense", "[1]", "{}", '{"step": "1"}', '{"step": -1}', '{"step": 0.5}', "[" * 9999],
 )
-def test_a_line_that_is_none_of_a_training_is_named(file, line):
-    with pytest.raises(ValueError, match=r"metrics\.jsonl: line 2: not the figures of a training"):
+def test_an_invalid_line_is_named(file, line):
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: line 2: not a line of training metrics"):
         read_entries(file('{"step": 1}', line))
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path):
+def test_bytes_that_are_not_utf8_are_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b"\xff\xfe\n")
 
-    with pytest.raises(ValueError, match="line 1: not the figures"):
+    with pytest.raises(ValueError, match="line 1: not a line of training metrics"):
         read_entries(path)
 
 
@@ -73,7 +73,7 @@ def test_each_number_is_a_curve_named_by_its_path():
     assert found["total"].steps.dtype == np.float64
 
 
-def test_what_is_no_finite_number_is_left_out():
+def test_values_that_are_not_finite_numbers_are_skipped():
     line = '{"step": 1, "a": NaN, "b": 1e999, "c": null, "d": "x", "e": 1%s, "f": 1}' % ("0" * 400)
 
     assert list(curves([json.loads(line)])) == ["f"]

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from jsisnet.data.dataset import DataConfig
-from jsisnet.training import tracking
+from jsisnet.training import loggers
 from jsisnet.training.config import RunConfig, TrainConfig
-from jsisnet.training.tracking import IDS, QUALITY, MLflow, TensorBoard, WandB, leaves
+from jsisnet.training.loggers import IDS, QUALITY, MLflow, TensorBoard, WandB, flatten
 
 CONFIG = RunConfig(
     data=DataConfig(images="photos", annotations="photos.json"), train=TrainConfig(steps=6)
@@ -16,32 +16,28 @@ CONFIG = RunConfig(
 RED = np.tile(np.array([255, 0, 0], np.uint8), (4, 6, 1))
 
 
-def refuse(sentence):
-    pytest.fail(sentence)
-
-
-def record(kind, folder, *, begin, steps, end=True, warn=refuse):
-    """Record some steps, each with a loss, a quality and a picture."""
-    made = kind(CONFIG, folder, warn)
-    made.begin(begin)
+def log(kind, folder, *, start, steps, finish=True):
+    """Log some steps, each with a loss, a quality and a picture."""
+    logger = kind(CONFIG, folder)
+    logger.start(start)
     for step in steps:
-        made.numbers(step, {"loss/total": step / 4})
-        made.numbers(step, {QUALITY: step * 10.0})
-        made.pictures(step, {"photos/1 street.jpg": RED})
-    if end:
-        made.end(finished=True)
+        logger.log_metrics(step, {"loss/total": step / 4})
+        logger.log_metrics(step, {QUALITY: step * 10.0})
+        logger.log_pictures(step, {"photos/1 street.jpg": RED})
+    if finish:
+        logger.finish(finished=True)
 
 
-def test_leaves_have_the_names_of_all_levels():
+def test_flattened_names_are_joined():
     values = {"size": (64, 96), "deep": {"er": {"on": True}, "none": None}, "name": "street"}
 
-    assert dict(leaves(values, ".")) == {"size": "(64, 96)", "deep.er.on": True, "name": "street"}
+    assert dict(flatten(values, ".")) == {"size": "(64, 96)", "deep.er.on": True, "name": "street"}
 
 
 class TestTensorBoard:
     @pytest.fixture
     def read(self, tmp_path):
-        """Read what TensorBoard shows."""
+        """Return a function that reads the event files."""
         accumulator = pytest.importorskip(
             "tensorboard.backend.event_processing.event_accumulator"
         ).EventAccumulator
@@ -53,14 +49,14 @@ class TestTensorBoard:
 
         return read
 
-    def test_numbers_come_back(self, tmp_path, read):
-        record(TensorBoard, tmp_path, begin=0, steps=(2, 4))
+    def test_metrics_can_be_read_back(self, tmp_path, read):
+        log(TensorBoard, tmp_path, start=0, steps=(2, 4))
 
         points = [(point.step, point.value) for point in read().Scalars("loss/total")]
         assert points == [(2, 0.5), (4, 1.0)]
 
-    def test_a_picture_comes_back(self, tmp_path, read):
-        record(TensorBoard, tmp_path, begin=0, steps=(2,))
+    def test_a_picture_can_be_read_back(self, tmp_path, read):
+        log(TensorBoard, tmp_path, start=0, steps=(2,))
 
         (image,) = read().Images("photos/1 street.jpg")
         assert (image.step, image.width, image.height) == (2, 6, 4)
@@ -68,10 +64,10 @@ class TestTensorBoard:
         with Image.open(tmp_path / "back.png") as back:
             np.testing.assert_array_equal(np.array(back), RED)
 
-    def test_the_settings_are_hyperparameters(self, tmp_path, read):
+    def test_settings_are_logged_as_hyperparameters(self, tmp_path, read):
         from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-        record(TensorBoard, tmp_path, begin=0, steps=())
+        log(TensorBoard, tmp_path, start=0, steps=())
 
         contents = read().PluginTagToContent("hparams")
         data = HParamsPluginData.FromString(contents["_hparams_/session_start_info"])
@@ -79,24 +75,24 @@ class TestTensorBoard:
         assert data.session_start_info.hparams["data.images"].string_value == "photos"
 
     def test_a_resumed_run_has_each_point_once(self, tmp_path, read):
-        record(TensorBoard, tmp_path, begin=0, steps=(1, 2, 3), end=False)
-        record(TensorBoard, tmp_path, begin=2, steps=(3, 4))
+        log(TensorBoard, tmp_path, start=0, steps=(1, 2, 3), finish=False)
+        log(TensorBoard, tmp_path, start=2, steps=(3, 4))
 
         events = read()
         assert [point.step for point in events.Scalars("loss/total")] == [1, 2, 3, 4]
         assert [point.step for point in events.Images("photos/1 street.jpg")] == [1, 2, 3, 4]
 
-    def test_a_run_that_begins_anew_forgets_what_was_before(self, tmp_path, read):
-        record(TensorBoard, tmp_path, begin=0, steps=(1, 2, 3))
-        record(TensorBoard, tmp_path, begin=0, steps=(1,))
+    def test_a_run_that_starts_again_hides_earlier_points(self, tmp_path, read):
+        log(TensorBoard, tmp_path, start=0, steps=(1, 2, 3))
+        log(TensorBoard, tmp_path, start=0, steps=(1,))
 
         assert [point.step for point in read().Scalars("loss/total")] == [1]
 
-    def test_a_full_disk_is_an_error(self, tmp_path):
+    def test_a_folder_that_can_not_be_created_is_an_error(self, tmp_path):
         (tmp_path / "tensorboard").touch()
 
         with pytest.raises(OSError, match="tensorboard"):
-            TensorBoard(CONFIG, tmp_path, refuse).begin(0)
+            TensorBoard(CONFIG, tmp_path).start(0)
 
 
 @pytest.mark.slow
@@ -104,7 +100,7 @@ class TestTensorBoard:
 class TestWandB:
     @pytest.fixture(autouse=True)
     def alone(self, monkeypatch, tmp_path):
-        """Let nobody be logged in, and no settings of this machine count."""
+        """Remove the login and the settings of this machine."""
         pytest.importorskip("wandb")
         for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT", "WANDB_BASE_URL"):
             monkeypatch.delenv(name, raising=False)
@@ -118,48 +114,47 @@ class TestWandB:
 
     @staticmethod
     def kept(folder):
-        """Give the only file of a run, once the library's own process has written it."""
+        """Return the only file of a run, once the library's service process has written it."""
         import wandb
 
         wandb.teardown()
         (path,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
         return path
 
-    def test_without_a_login_the_record_stays_in_the_run(self, tmp_path):
-        sentences = []
-        record(WandB, tmp_path, begin=0, steps=(2, 4), warn=sentences.append)
+    def test_without_a_login_the_run_stays_in_its_folder(self, tmp_path, caplog):
+        log(WandB, tmp_path, start=0, steps=(2, 4))
 
-        assert len(sentences) == 1
-        assert "nobody is logged in" in sentences[0]
+        (message,) = caplog.messages
+        assert "wandb: not logged in; logging to" in message
         kept = self.kept(tmp_path)
         assert b"loss/total" in kept.read_bytes()
         assert len(list((kept.parent / "files" / "media").rglob("*.png"))) == 2
 
-    def test_who_wants_to_be_offline_is_not_told_so(self, tmp_path, monkeypatch):
+    def test_offline_mode_by_choice_gives_no_warning(self, tmp_path, monkeypatch, caplog):
         monkeypatch.setenv("WANDB_MODE", "offline")
-        record(WandB, tmp_path, begin=0, steps=(2,))
+        log(WandB, tmp_path, start=0, steps=(2,))
 
         assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
+        assert caplog.messages == []
 
-    def test_without_the_service_the_record_stays_in_the_run(self, tmp_path, monkeypatch):
+    def test_without_a_connection_the_run_stays_in_its_folder(self, tmp_path, monkeypatch, caplog):
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-        monkeypatch.setattr(tracking, "_PATIENCE", 1)
-        sentences = []
-        record(WandB, tmp_path, begin=0, steps=(2,), warn=sentences.append)
+        monkeypatch.setattr(loggers, "_TIMEOUT", 1)
+        log(WandB, tmp_path, start=0, steps=(2,))
 
-        assert len(sentences) == 1
-        assert "can't be reached" in sentences[0]
+        (message,) = caplog.messages
+        assert "can't reach the service" in message
         kept = self.kept(tmp_path)
         assert b"loss/total" in kept.read_bytes()
 
-    def test_a_resumed_run_keeps_its_name_and_a_new_one_has_another(self, tmp_path, monkeypatch):
+    def test_a_resumed_run_keeps_its_id_and_a_new_one_has_another(self, tmp_path, monkeypatch):
         monkeypatch.setenv("WANDB_MODE", "offline")
-        record(WandB, tmp_path, begin=0, steps=(1,))
+        log(WandB, tmp_path, start=0, steps=(1,))
         name = json.loads((tmp_path / IDS).read_text())["wandb"]
-        record(WandB, tmp_path, begin=1, steps=(2,))
+        log(WandB, tmp_path, start=1, steps=(2,))
         assert json.loads((tmp_path / IDS).read_text())["wandb"] == name
-        record(WandB, tmp_path, begin=0, steps=(1,))
+        log(WandB, tmp_path, start=0, steps=(1,))
         assert json.loads((tmp_path / IDS).read_text())["wandb"] != name
 
 
@@ -168,7 +163,7 @@ class TestWandB:
 class TestMLflow:
     @pytest.fixture(autouse=True)
     def alone(self, monkeypatch):
-        """Let no settings of this machine count."""
+        """Remove the settings of this machine."""
         pytest.importorskip("mlflow")
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
             monkeypatch.delenv(name, raising=False)
@@ -186,7 +181,7 @@ class TestMLflow:
         return run, [(metric.step, metric.value) for metric in history]
 
     def test_a_run_is_kept_in_its_folder(self, tmp_path):
-        record(MLflow, tmp_path, begin=0, steps=(2, 4))
+        log(MLflow, tmp_path, start=0, steps=(2, 4))
 
         run, points = self.read(tmp_path)
         assert points == [(2, 0.5), (4, 1.0)]
@@ -196,8 +191,8 @@ class TestMLflow:
         assert len(list((tmp_path / "mlflow" / "artifacts").rglob("*street.jpg*.png"))) == 2
 
     def test_a_resumed_run_is_continued_with_each_point_once(self, tmp_path):
-        record(MLflow, tmp_path, begin=0, steps=(1, 2, 3), end=False)
-        record(MLflow, tmp_path, begin=2, steps=(3, 4))
+        log(MLflow, tmp_path, start=0, steps=(1, 2, 3), finish=False)
+        log(MLflow, tmp_path, start=2, steps=(3, 4))
 
         _, points = self.read(tmp_path)
         assert [step for step, _ in points] == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""The figures of a training over its steps, read back from its run folder."""
+"""The file metrics.jsonl of a run folder: losses, learning rate and evaluations over the steps."""
 
 import json
 import sys
@@ -12,27 +12,16 @@ import numpy as np
 from jsisnet.arrays import Float64
 
 METRICS = "metrics.jsonl"
-"""Name of the file of a run folder that holds its figures: one JSON object a line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A figure over the steps."""
-
-    steps: Float64[np.ndarray, " n"]
-    """Whole numbers, ascending; a step occurs twice if its figure was written twice."""
-
-    values: Float64[np.ndarray, " n"]
-    """Finite."""
+"""Name of the file in a run folder; each line is a JSON object."""
 
 
 def read_entries(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a file of figures, each of which names its `step`.
+    """Read the lines of a metrics file. Each has a `step`.
 
-    A last line without its end is left out: it is being written, or was when the run was killed.
+    An incomplete last line is skipped: the training is writing it, or was killed while it did.
 
     Raises:
-        ValueError: If the file can't be read, or another line breaks the format.
+        ValueError: If the file can't be read or a line is invalid.
     """
     try:
         *lines, _ = path.read_bytes().split(b"\n")
@@ -41,10 +30,21 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     return [_entry(line, f"{path}: line {number}") for number, line in enumerate(lines, 1)]
 
 
-def curves(entries: Iterable[Mapping[str, Any]]) -> dict[str, Curve]:
-    """Give each figure over the steps, by its name with dots, such as ``validation.all.pq``.
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Values of one metric over the training steps."""
 
-    What is no finite number is left out, and so are lists.
+    steps: Float64[np.ndarray, " n"]
+    """Integers in ascending order; a step that was logged twice occurs twice."""
+
+    values: Float64[np.ndarray, " n"]
+    """Finite."""
+
+
+def curves(entries: Iterable[Mapping[str, Any]]) -> dict[str, Curve]:
+    """Collect the curve of each metric by its dotted name, such as ``validation.all.pq``.
+
+    Lists and values that are not finite numbers are skipped.
     """
     points: dict[str, list[tuple[float, float]]] = {}
     for entry in entries:
@@ -53,20 +53,20 @@ def curves(entries: Iterable[Mapping[str, Any]]) -> dict[str, Curve]:
     return {name: Curve(*np.array(found, np.float64).T) for name, found in points.items()}
 
 
-def _entry(line: bytes, place: str) -> dict[str, Any]:
+def _entry(line: bytes, where: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place}: not the figures of a training ({error})") from error
+        raise ValueError(f"{where}: not a line of training metrics ({error})") from error
     step = entry.get("step") if isinstance(entry, dict) else None
     if not isinstance(step, int) or not 0 <= step <= sys.maxsize:
-        raise ValueError(f"{place}: not the figures of a training (it names no step)")
+        raise ValueError(f"{where}: not a line of training metrics (it has no valid 'step')")
     return entry
 
 
-def _numbers(values: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _numbers(value, f"{place}{name}.")
+            yield from _numbers(value, f"{prefix}{name}.")
         elif isinstance(value, int | float) and abs(value) <= sys.float_info.max:
-            yield f"{place}{name}", float(value)
+            yield f"{prefix}{name}", float(value)

@@ -6,7 +6,7 @@ import training_runs
 from jsisnet.cli.app import run
 
 
-def test_a_training_is_recorded_with_the_numbers_of_its_metrics(trained, tmp_path):
+def test_a_logger_receives_the_metrics_of_the_training(trained, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     config = training_runs.write_config(tmp_path / "street.yaml", trained.data, steps=4)
@@ -28,13 +28,13 @@ def test_a_training_is_recorded_with_the_numbers_of_its_metrics(trained, tmp_pat
 def test_a_library_that_is_not_installed_stops_the_training_before_it_begins(
     trained, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("jsisnet.training.tracking.find_spec", lambda _: None)
+    monkeypatch.setattr("jsisnet.training.loggers.find_spec", lambda _: None)
     out = tmp_path / "run"
 
     assert run(["train", str(trained.config), "--out", str(out), "--track", "mlflow"]) == 1
 
     assert capsys.readouterr().err == (
-        "jsisnet: --track mlflow needs a library that is not installed: "
+        "jsisnet: --track mlflow needs a package that is not installed: "
         "pip install 'jsisnet[mlflow]'\n"
     )
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""Predictions for the made-up streets that are wrong in known ways."""
+"""Predictions with known errors for the synthetic streets."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,23 +11,23 @@ from jsisnet.evaluation.compared_files import ComparedFiles, Rules
 from jsisnet.evaluation.score import Score, score
 from jsisnet.formats import coco
 from jsisnet.panoptic import PanopticMap
-from jsisnet.visualize.report.findings import Findings
+from jsisnet.visualize.report.report_data import ReportData
 
 SWAPPED, MISSED, SPLIT, RIGHT, INVENTED, INEXACT = (100 + index for index in range(6))
-"""Ids of the images by what is wrong in their predictions."""
+"""Image ids by the kind of error in their predictions."""
 
 SCORE = 0.75
-"""Of each predicted thing."""
+"""Score of each predicted thing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """Truth and predictions in files, and what was measured and found."""
+    """Ground truth and predictions, and the result of comparing them."""
 
     truth: factories.TinyDataset
     predictions: Path
     score: Score
-    findings: Findings
+    data: ReportData
 
 
 def written(folder: Path, size: tuple[int, int] = (64, 96)) -> tuple[factories.TinyDataset, Path]:
@@ -54,13 +54,13 @@ def of_files(
 ) -> Compared:
     """Compare files."""
     files = ComparedFiles(truth.annotations, predictions, rules=rules)
-    findings = Findings(files.categories)
-    total = score(files, on_image=findings.add)
-    return Compared(truth=truth, predictions=predictions, score=total, findings=findings)
+    data = ReportData(files.categories)
+    total = score(files, on_image=data.add)
+    return Compared(truth=truth, predictions=predictions, score=total, data=data)
 
 
 def prediction(index: int, size: tuple[int, int] = (64, 96)) -> PanopticMap:
-    """Give the street with its mistake, which the name of its id tells."""
+    """Return the map of a street with the error that its image id stands for."""
     truth = factories.tiny_map(index, size)
     ids, number = truth.ids.copy(), 100 + index
     segments = [

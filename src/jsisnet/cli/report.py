@@ -11,7 +11,7 @@ from jsisnet.cli.console import display
 if TYPE_CHECKING:
     from jsisnet.evaluation.compared_files import ComparedFiles
     from jsisnet.evaluation.score import Score
-    from jsisnet.visualize.report.findings import Findings
+    from jsisnet.visualize.report.report_data import ReportData
 
 PAGE = "index.html"
 """Name of the page in the folder of a report."""
@@ -20,20 +20,20 @@ _FIGURES = {"miou": "mIoU", "mask_ap": "mask AP", "box_ap": "box AP"}
 """Figures of an evaluation that a report shows besides, and what they are called."""
 
 
-def noting(files: "ComparedFiles", report: Path | None) -> "Findings | None":
+def noting(files: "ComparedFiles", report: Path | None) -> "ReportData | None":
     """Begin to take notes for a report, if one is wanted."""
     if report is None:
         return None
-    from jsisnet.visualize.report.findings import Findings
+    from jsisnet.visualize.report.report_data import ReportData
 
-    return Findings(files.categories)
+    return ReportData(files.categories)
 
 
 def write_report(
     report: Path,
     files: "ComparedFiles",
     total: "Score",
-    findings: "Findings",
+    findings: "ReportData",
     *,
     images: Path | None,
 ) -> None:
@@ -46,7 +46,7 @@ def write_report(
         findings: What was found in the same images.
         images: Folder of the photos, if they are to be shown.
     """
-    from jsisnet.visualize.report.page import Sources, write
+    from jsisnet.visualize.report.score_page import Sources, write
 
     truth, title = files.truth.path, files.prediction.path.name
     sources = Sources(truth=truth, images=images, title=title, against=truth.name)
@@ -86,11 +86,11 @@ def report_evaluation(
     from jsisnet.evaluation.compared_files import ComparedFiles
     from jsisnet.evaluation.score import score
     from jsisnet.inference import evaluator
-    from jsisnet.visualize.report.findings import Findings
-    from jsisnet.visualize.report.page import Sources, write
+    from jsisnet.visualize.report.report_data import ReportData
+    from jsisnet.visualize.report.score_page import Sources, write
 
     files = ComparedFiles(folder / evaluator.TRUTH, folder / evaluator.PREDICTIONS)
-    findings = Findings(files.categories)
+    findings = ReportData(files.categories)
     total = score(files, on_image=findings.add)
     figures = {name: summary.get(key) for key, name in _FIGURES.items()}
     sources = Sources(

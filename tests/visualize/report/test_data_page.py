@@ -45,7 +45,7 @@ def test_the_table_has_a_row_for_each_class(page):
     assert row(page, "sky")[:3] == ["stuff", "6", "6"]
 
 
-def test_every_class_with_a_photo_has_a_card_that_its_row_leads_to(page):
+def test_every_class_with_a_photo_has_a_card_that_its_row_links_to(page):
     links = set(re.findall(r'href="#(class-\d+)"', page))
 
     assert links == set(re.findall(r'<li class="card" id="(class-\d+)"', page))
@@ -64,35 +64,35 @@ def test_without_photos_there_are_no_pictures(tiny, tmp_path):
 
     assert faults == ()
     assert "<img src" not in page
-    assert "There are no photos to show." in page
+    assert "There are no images to show." in page
 
 
-def test_photos_that_can_not_be_shown_are_told(tiny, tmp_path):
+def test_photos_that_can_not_be_read_are_reported(tiny, tmp_path):
     for path in tiny.images.iterdir():
         path.unlink()
 
     page, faults = written(tiny, tmp_path / "out")
 
     assert len(faults) == 6
-    assert "6 photos can&#x27;t be shown" in page
+    assert "Photos that can&#39;t be read: 6" in page
 
 
-def test_classes_that_are_never_seen_are_named(tmp_path):
+def test_classes_that_never_occur_are_listed(tmp_path):
     page, _ = written(factories.tiny_dataset(tmp_path / "one", count=1), tmp_path / "out")
 
-    assert "1 classes are never seen" in page
+    assert "Classes that never occur: 1" in page
     assert "<li>tree</li>" in page
     assert row(page, "tree")[:3] == ["stuff", "0", "0"]
 
 
-def test_a_data_set_without_images_has_a_page_too(tmp_path):
+def test_a_data_set_without_images_has_a_page(tmp_path):
     page, _ = written(factories.tiny_dataset(tmp_path / "none", count=0), tmp_path / "out")
 
     assert "<dt>images</dt><dd>0</dd>" in page
-    assert "There is no segment." in page
+    assert "There are no segments." in page
 
 
-def test_a_photo_of_one_pixel_has_a_page_too(tmp_path):
+def test_an_image_of_one_pixel_has_a_page(tmp_path):
     data = factories.tiny_dataset(tmp_path / "one", count=1, size=(1, 1))
 
     page, _ = written(data, tmp_path / "out")
@@ -113,4 +113,4 @@ def test_names_from_files_can_not_become_markup(tiny, tmp_path):
 
     assert "<img src=x" not in page
     assert page.count("</script>") == 1
-    assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&quot;&#x27;&amp;</a>" in page
+    assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;</a>" in page

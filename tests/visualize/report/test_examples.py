@@ -9,7 +9,7 @@ import factories
 from factories import BUS, CAR, PERSON, SKY
 from jsisnet.datatools.statistics import statistics
 from jsisnet.formats import coco
-from jsisnet.visualize.report.examples import chosen, drawn
+from jsisnet.visualize.report.examples import choose_examples, draw_examples
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def pixels(picture):
 
 
 def test_a_class_shows_its_largest_segment_and_others_by_size(source):
-    examples = [each for each in chosen(statistics(source)) if each.label == SKY]
+    examples = [each for each in choose_examples(statistics(source)) if each.label == SKY]
 
     assert [each.rank for each in examples] == [1, 2, 3, 5]
     assert {each.of for each in examples} == {6}
@@ -34,25 +34,27 @@ def test_a_class_shows_its_largest_segment_and_others_by_size(source):
 
 
 def test_a_class_with_few_segments_shows_each_once(source):
-    examples = [each for each in chosen(statistics(source)) if each.label == BUS]
+    examples = [each for each in choose_examples(statistics(source)) if each.label == BUS]
 
     assert sorted(each.image for each in examples) == [0, 3]
 
 
-def test_crowds_are_shown_only_where_there_is_nothing_else(source):
+def test_crowd_regions_are_shown_only_for_classes_that_have_nothing_else(source):
     found = statistics(source)
-    persons = [each for each in chosen(found) if each.label == PERSON]
+    persons = [each for each in choose_examples(found) if each.label == PERSON]
     assert {each.of for each in persons} == {6}
 
     found.segments.crowds[:] = found.segments.labels == BUS
-    buses = [each for each in chosen(found) if each.label == BUS]
+    buses = [each for each in choose_examples(found) if each.label == BUS]
     assert len(buses) == 2
 
 
 def test_a_segment_is_bright_and_what_is_around_it_dark(source):
-    (bus,) = (each for each in chosen(statistics(source)) if (each.label, each.rank) == (BUS, 1))
+    (bus,) = (
+        each for each in choose_examples(statistics(source)) if (each.label, each.rank) == (BUS, 1)
+    )
 
-    pictures, faults = drawn([bus], source)
+    pictures, faults = draw_examples([bus], source)
 
     picture = pixels(pictures[bus])
     assert faults == ()
@@ -63,12 +65,12 @@ def test_a_segment_is_bright_and_what_is_around_it_dark(source):
     assert np.abs(picture[5, 5] - [38, 62, 82]).max() < 30
 
 
-def test_small_segments_are_shown_large(tmp_path):
+def test_small_segments_are_enlarged(tmp_path):
     data = factories.tiny_dataset(tmp_path / "large", count=1, size=(600, 900))
     source = coco.source(data.annotations, images=data.images)
-    (car,) = (each for each in chosen(statistics(source)) if each.label == CAR)
+    (car,) = (each for each in choose_examples(statistics(source)) if each.label == CAR)
 
-    pictures, _ = drawn([car], source)
+    pictures, _ = draw_examples([car], source)
 
     picture = pixels(pictures[car])
     bluish = (picture[..., 0] < 60) & (picture[..., 2] > 100)
@@ -76,12 +78,12 @@ def test_small_segments_are_shown_large(tmp_path):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_photo_that_can_not_be_read_is_told(source, tiny, processes):
+def test_a_photo_that_can_not_be_read_is_reported(source, tiny, processes):
     (tiny.images / "street0.jpg").write_bytes(b"no photo")
-    examples = chosen(statistics(source))
+    examples = choose_examples(statistics(source))
     told = []
 
-    pictures, faults = drawn(
+    pictures, faults = draw_examples(
         examples, source, processes=processes, on_image=lambda *numbers: told.append(numbers)
     )
 
@@ -91,5 +93,5 @@ def test_a_photo_that_can_not_be_read_is_told(source, tiny, processes):
     assert told[-1] == (6, 6)
 
 
-def test_nothing_is_nothing_to_draw(source):
-    assert drawn((), source) == ({}, ())
+def test_no_examples_give_no_pictures(source):
+    assert draw_examples((), source) == ({}, ())

@@ -11,7 +11,7 @@ import known_errors
 from factories import CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment
 from jsisnet.categories import UNKNOWN
 from jsisnet.evaluation.matching import match
-from jsisnet.visualize.report.gallery import COLORS, fates, pictures
+from jsisnet.visualize.report.gallery import COLORS, draw_pictures, pixel_outcomes
 
 
 def opened(picture):
@@ -23,45 +23,48 @@ def opened(picture):
 @pytest.fixture
 def swapped(tmp_path):
     found = known_errors.compared(tmp_path)
-    return found.truth, found.findings.candidates()["swapped"][0]
+    return found.truth, found.data.candidates()["swapped"][0]
 
 
-def fates_of(truth, prediction):
+def outcomes_of(truth, prediction):
     names = list(COLORS)
-    return [names[fate] for fate in fates(truth, prediction, match(truth, prediction).match)[0]]
+    return [
+        names[outcome]
+        for outcome in pixel_outcomes(truth, prediction, match(truth, prediction).match)[0]
+    ]
 
 
 def test_pixels_are_right_where_their_segments_match():
     truth = panoptic_map([[1, 1, 1, 2]], segment(CAR), segment(ROAD))
     prediction = panoptic_map([[1, 1, 2, 2]], segment(CAR), segment(ROAD))
 
-    assert fates_of(truth, prediction) == ["right", "right", "missed", "unmatched"]
+    assert outcomes_of(truth, prediction) == ["right", "right", "missed", "unmatched"]
 
 
-def test_things_on_stuff_are_missed_or_invented_and_else_the_class_is_wrong():
+def test_pixels_of_things_on_stuff_are_missed_or_invented_and_others_wrong():
     truth = panoptic_map([[1, 1, 2, 2, 3]], segment(CAR), segment(ROAD), segment(SKY))
     prediction = panoptic_map([[1, 2, 2, 1, 2]], segment(PERSON), segment(ROAD))
 
-    assert fates_of(truth, prediction) == ["wrong", "missed", "unmatched", "invented", "wrong"]
+    assert outcomes_of(truth, prediction) == ["wrong", "missed", "unmatched", "invented", "wrong"]
 
 
 def test_pixels_without_prediction_are_missed():
     truth = panoptic_map([[1, 2]], segment(CAR), segment(ROAD))
 
-    assert fates_of(truth, panoptic_map([[0, 0]])) == ["missed", "missed"]
+    assert outcomes_of(truth, panoptic_map([[0, 0]])) == ["missed", "missed"]
 
 
-def test_true_void_and_crowds_do_not_count():
+def test_void_and_crowd_regions_are_ignored():
     truth = panoptic_map([[0, 1]], segment(CAR, iscrowd=True))
     prediction = panoptic_map([[1, 1]], segment(CAR))
 
-    assert fates_of(truth, prediction) == ["uncounted", "uncounted"]
+    assert outcomes_of(truth, prediction) == ["uncounted", "uncounted"]
 
 
 def test_an_image_is_drawn_four_times_in_one_size(swapped):
     truth, image = swapped
 
-    drawn = pictures(image, truth.images / "street0.jpg", CATEGORIES)
+    drawn = draw_pictures(image, truth.images / "street0.jpg", CATEGORIES)
 
     shown = [drawn.photo, drawn.truth, drawn.prediction, drawn.errors]
     assert [picture.size for picture in shown] == [(64, 96)] * 4
@@ -72,7 +75,7 @@ def test_an_image_is_drawn_four_times_in_one_size(swapped):
 def test_the_pictures_show_where_the_classes_differ(swapped):
     truth, image = swapped
 
-    drawn = pictures(image, truth.images / "street0.jpg", CATEGORIES)
+    drawn = draw_pictures(image, truth.images / "street0.jpg", CATEGORIES)
 
     street = factories.tiny_map(0)
     car = 1 + [info.label for info in street.segments].index(CAR)
@@ -83,10 +86,10 @@ def test_the_pictures_show_where_the_classes_differ(swapped):
     assert np.abs(outside - right).sum() < np.abs(outside - wrong).sum()
 
 
-def test_without_a_photo_the_maps_are_drawn_alone(swapped):
+def test_without_a_photo_only_the_maps_are_drawn(swapped):
     _, image = swapped
 
-    drawn = pictures(image, None, CATEGORIES)
+    drawn = draw_pictures(image, None, CATEGORIES)
 
     assert drawn.photo is None
     assert opened(drawn.truth).size == (96, 64)
@@ -94,20 +97,20 @@ def test_without_a_photo_the_maps_are_drawn_alone(swapped):
 
 def test_large_pictures_are_scaled_down(tmp_path):
     found = known_errors.compared(tmp_path, size=(500, 1000))
-    (image,) = found.findings.candidates()["missed"]
+    (image,) = found.data.candidates()["missed"]
 
-    drawn = pictures(image, found.truth.images / "street1.png", CATEGORIES)
+    drawn = draw_pictures(image, found.truth.images / "street1.png", CATEGORIES)
 
     height, width = drawn.photo.size
     assert 0.95 * 360 * 270 < height * width <= 1.05 * 360 * 270
     assert width / height == pytest.approx(2, rel=0.02)
 
 
-def test_segments_of_a_class_that_the_data_set_lacks_are_void(swapped):
+def test_segments_of_unknown_classes_are_drawn_as_void(swapped):
     _, image = swapped
     unknown = replace(image.truth, labels=np.full_like(image.truth.labels, UNKNOWN))
 
-    drawn = pictures(replace(image, truth=unknown), None, CATEGORIES)
+    drawn = draw_pictures(replace(image, truth=unknown), None, CATEGORIES)
 
     pixels = np.asarray(opened(drawn.errors)).reshape(-1, 3)
     assert np.ptp(pixels.mean(0)) < 3

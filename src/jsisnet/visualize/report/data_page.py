@@ -1,7 +1,8 @@
-"""The page about a data set: one HTML file that needs nothing else."""
+"""The page on a data set: one self-contained HTML file."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,102 +13,37 @@ from jsisnet.categories import Categories
 from jsisnet.datatools.statistics import ClassStatistics, Statistics
 from jsisnet.formats.records import Source
 from jsisnet.visualize.palette import short_name
-from jsisnet.visualize.report import html, tables
-from jsisnet.visualize.report.data_charts import (
-    Bar,
-    Frequency,
-    bar_chart,
-    frequency_chart,
-    histogram,
-)
-from jsisnet.visualize.report.examples import Example, Picture, chosen, drawn
-from jsisnet.visualize.report.findings import SIZES
-from jsisnet.visualize.report.html import (
-    NONE,
-    Content,
-    Markup,
-    joined,
+from jsisnet.visualize.report import charts
+from jsisnet.visualize.report.charts import Bin, ClassBar
+from jsisnet.visualize.report.examples import Example, choose_examples, draw_examples
+from jsisnet.visualize.report.report_data import SIZES
+from jsisnet.visualize.report.tables import ClassRow
+from jsisnet.visualize.report.templates import (
+    MISSING,
+    Cell,
+    Figure,
+    Picture,
+    Table,
     percent,
     share,
     size_ranges,
-    tag,
+    write_page,
 )
-from jsisnet.visualize.report.tables import scrolling
 
 _COLUMNS = (
-    ("class", "Show its examples, if it has any"),
-    ("kind", "Thing: countable; stuff: the rest"),
-    ("images", "Images that have it"),
-    ("segments", "Things or areas of stuff, without crowds"),
-    ("crowds", "Groups of things that nobody took apart"),
-    ("pixels, %", "Part of all pixels"),
-    ("small", "Segments of less than 32² pixels"),
-    ("medium", "Segments of less than 96² pixels"),
+    ("class", "Show its examples"),
+    ("kind", "Things are countable objects, stuff is everything else"),
+    ("images", "Images that contain the class"),
+    ("segments", "Segments, without crowd regions"),
+    ("crowds", "Crowd regions: groups of things annotated as one"),
+    ("pixels, %", "Share of all pixels"),
+    ("small", "Segments below 32² pixels"),
+    ("medium", "Segments from 32² to below 96² pixels"),
     ("large", "Segments of 96² pixels or more"),
-    ("median area", "Of its segments, in pixels"),
-    ("median, %", "Of its segments, as a part of their image"),
+    ("median area", "Median area of a segment, in pixels"),
+    ("median, %", "Median share of the image that a segment covers"),
 )
-
-
-def class_table(statistics: Statistics, shown: Collection[int]) -> Markup:
-    """Show every class, that with the most pixels first; the page's script sorts and filters them.
-
-    Args:
-        statistics: What was counted.
-        shown: Classes that have examples on the page.
-    """
-    head = [
-        tag(
-            "th",
-            tag("button", name, type="button", title=meaning),
-            scope="col",
-            aria_sort="descending" if name == "pixels, %" else "none",
-        )
-        for name, meaning in _COLUMNS
-    ]
-    classes = statistics.classes()
-    most = max([1, *(each.pixels for each in classes)])
-    order = np.argsort([-each.pixels for each in classes], kind="stable").tolist()
-    rows = [_row(statistics, classes[label], most, link=label in shown) for label in order]
-    parts = tag("thead", tag("tr", *head)), tag("tbody", *rows)
-    return scrolling("Classes", *parts, id_="classes-table")
-
-
-def _row(statistics: Statistics, of: ClassStatistics, most: int, *, link: bool) -> Markup:
-    category = statistics.categories[of.label]
-    part = of.pixels / max(1, statistics.pixels)
-    name: Content = category.name
-    if link:
-        name = tag("a", category.name, href=f"#class-{of.label}")
-    counts = {"images": of.images, "segments": of.segments, "crowds": of.crowds}
-    return tag(
-        "tr",
-        tag("th", name, scope="row", data_value=category.name),
-        tag("td", "thing" if category.isthing else "stuff"),
-        *map(_count, counts.values()),
-        tag(
-            "td",
-            percent(part, 2),
-            data_value=part,
-            class_="bar",
-            style=f"--part:{of.pixels / most:.4f}",
-        ),
-        *map(_count, of.sizes),
-        _value(of.median_area, "" if of.median_area is None else f"{of.median_area:,.0f}"),
-        _value(of.median_share, percent(of.median_share, 2)),
-    )
-
-
-def _count(count: int) -> Markup:
-    return tag("td", f"{count:,}", data_value=count, class_=None if count else "zero")
-
-
-def _value(value: float | None, words: str) -> Markup:
-    return tag("td", NONE, data_value=-1) if value is None else tag("td", words, data_value=value)
-
-
-_KINDS = {"thing": "things", "stuff": "stuff"}
-"""Classes of the page's style for kinds of classes, and what they are called."""
+"""Headers and tooltips of the table of classes."""
 
 _STYLE = """
 .cards { grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); }
@@ -115,6 +51,19 @@ nav { margin-top: 0.8rem; }
 .cards .pictures img { aspect-ratio: 4 / 3; object-fit: contain; }
 .cards .pictures { grid-template-columns: repeat(auto-fill, minmax(min(46%, 7.5rem), 1fr)); }
 """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExampleCard:
+    """The examples of one class."""
+
+    name: str
+    """Name of the class."""
+
+    about: str
+    """Its kind and counts."""
+
+    figures: tuple[Figure, ...]
 
 
 def write(
@@ -126,57 +75,55 @@ def write(
     processes: int = 1,
     on_image: Callable[[int, int], None] = lambda *_: None,
 ) -> tuple[str, ...]:
-    """Write the page of a data set; its folder is made if it is missing.
+    """Write the page on a data set; missing parent folders are created.
 
     Args:
-        path: The page, which appears complete or not at all.
-        statistics: What was counted.
-        source: The data set; if it has photos, some are read.
-        title: Its name.
-        processes: How many share the work.
-        on_image: Is told the numbers of images done and in total while examples are drawn.
+        path: HTML file, written atomically.
+        statistics: Statistics of the data set.
+        source: The data set; examples are drawn if it has photos.
+        title: Name of the data set.
+        processes: Number of worker processes.
+        on_image: Called with the numbers of images done and in total while examples are drawn.
 
     Returns:
-        A sentence about each photo that can't be shown.
+        A message about each photo that can't be read.
 
     Raises:
-        ValueError: If a map has been damaged since it was counted.
+        ValueError: If a map has been damaged since the statistics were computed.
     """
-    categories, classes = statistics.categories, statistics.classes()
+    classes = statistics.classes()
     photos = any(record.image is not None for record in source.records)
-    pictures, faults = drawn(
-        chosen(statistics) if photos else (), source, processes=processes, on_image=on_image
-    )
-    cards = _cards(pictures, source, classes)
-    unseen = [categories[each.label].name for each in classes if not each.images]
-    contents: dict[str, Content] = {
+    chosen = choose_examples(statistics) if photos else ()
+    pictures, faults = draw_examples(chosen, source, processes=processes, on_image=on_image)
+    unseen = [statistics.categories[each.label].name for each in classes if not each.images]
+    context = {
         "title": title,
-        "summary": _summary(statistics),
-        "notes": html.notes(
-            (("classes are never seen", unseen), ("photos can't be shown", faults))
-        ),
+        "style": _STYLE,
+        **_summary(statistics),
+        "notes": (("Classes that never occur", unseen), ("Photos that can't be read", faults)),
         "frequencies": _frequencies(classes, statistics),
-        "things": _things(statistics),
-        "sizes": _sizes(statistics),
-        "classes": class_table(statistics, {example.label for example in pictures}),
-        "cards": cards or tag("li", "There are no photos to show.", class_="card"),
+        **_things(statistics),
+        **_sizes(statistics),
+        "class_columns": _COLUMNS,
+        "class_rows": _class_rows(classes, statistics),
+        "examples": _cards(pictures, source, classes),
     }
-    html.write_page(path, "data.html", ("table.js", "enlarge.js"), _STYLE, contents)
+    write_page(path, "data.html", context)
     return faults
 
 
-def _summary(statistics: Statistics) -> Markup:
+def _summary(statistics: Statistics) -> dict[str, Any]:
     summary = statistics.summary()
     height, width = summary["height"], summary["width"]
-    facts: list[tuple[str, Content]] = [
+    facts = [
         ("images", f"{summary['images']:,}"),
         ("segments", f"{summary['segments']:,}"),
         ("things", f"{summary['things']:,}"),
         ("crowds", f"{summary['crowds']:,}"),
-        ("void, % of the pixels", percent(summary["void"])),
+        ("void pixels, %", percent(summary["void"])),
         ("images without things", f"{summary['images_without_things']:,}"),
         ("median height × width", f"{_short(height['median'])} × {_short(width['median'])}"),
-        ("pixels, millions", f"{summary['pixels'] / 1e6:,.1f}"),
+        ("megapixels", f"{summary['pixels'] / 1e6:,.1f}"),
     ]
     rows = [
         (name, *(_short(summary[key][each]) for each in ("lowest", "median", "mean", "highest")))
@@ -187,33 +134,36 @@ def _summary(statistics: Statistics) -> Markup:
             ("things_per_image", "things"),
         )
     ]
-    head = ("of an image", "lowest", "median", "mean", "highest")
-    return joined(tables.table("Images", head, rows), html.facts(facts))
+    head = ("per image", "lowest", "median", "mean", "highest")
+    return {"images": Table(name="Images", head=head, rows=rows), "facts": facts}
 
 
-def _frequencies(classes: Sequence[ClassStatistics], statistics: Statistics) -> Markup:
+def _frequencies(
+    classes: Sequence[ClassStatistics], statistics: Statistics
+) -> list[tuple[str, str | None]]:
+    """Return the charts of class frequencies by title; none if there are no segments."""
     seen = [each for each in classes if each.images]
-    if not seen:
-        return tag("p", "There is no segment.")
     pixels = max(1, statistics.pixels)
-    panels = [
-        _frequency("Images", seen, statistics.categories, lambda each: each.images),
-        _frequency("Segments", seen, statistics.categories, lambda each: each.segments),
-        _frequency(
-            "Pixels, %", seen, statistics.categories, lambda each: 100 * each.pixels / pixels
-        ),
+    values: dict[str, Callable[[ClassStatistics], float]] = {
+        "Images": lambda each: each.images,
+        "Segments": lambda each: each.segments,
+        "Pixels, %": lambda each: 100 * each.pixels / pixels,
+    }
+    return [
+        (name, _frequency_chart(name, seen, statistics.categories, value))
+        for name, value in values.items()
+        if seen
     ]
-    return joined(tag("div", *panels, class_="charts"), html.legend(_KINDS))
 
 
-def _frequency(
+def _frequency_chart(
     what: str,
     classes: Sequence[ClassStatistics],
     categories: Categories,
     value: Callable[[ClassStatistics], float],
-) -> Markup:
+) -> str | None:
     bars = [
-        Frequency(
+        ClassBar(
             name=short_name(categories[each.label]),
             isthing=categories[each.label].isthing,
             value=float(value(each)),
@@ -222,88 +172,109 @@ def _frequency(
         for each in classes
         if value(each)
     ]
-    if not bars:
-        return tag("figure", tag("figcaption", what), tag("p", "None."))
-    return tag("figure", tag("figcaption", what), frequency_chart(bars, what))
+    return charts.frequency_chart(bars, what) if bars else None
 
 
-def _things(statistics: Statistics) -> Markup:
-    bars = histogram(statistics.per_image(statistics.things))
-    chart = tag("figure", bar_chart(bars, "things in an image", "thing"))
-    numbers = tables.table(
-        "Images by number of things",
-        ("things", "images"),
-        [(bar.name, f"{bar.count:,}") for bar in bars],
-    )
-    return joined(tag("div", chart, class_="charts"), html.numbers(numbers))
-
-
-def _sizes(statistics: Statistics) -> Markup:
-    single = ~statistics.segments.crowds
-    kinds = {
-        "thing": ("Things", statistics.things),
-        "stuff": ("Stuff", single & ~statistics.isthing),
+def _things(statistics: Statistics) -> dict[str, Any]:
+    bins = charts.histogram(statistics.per_image(statistics.things))
+    return {
+        "thing_chart": charts.bar_chart(bins, "things per image", "thing"),
+        "thing_table": Table(
+            name="Images by number of things",
+            head=("things", "images"),
+            rows=[(each.name, f"{each.count:,}") for each in bins],
+        ),
     }
-    bars = {kind: _size_bars(statistics, wanted) for kind, (_, wanted) in kinds.items()}
-    panels = [
-        tag(
-            "figure",
-            tag("figcaption", kinds[kind][0]),
-            bar_chart(each, "size, % of the image", kind),
-        )
-        for kind, each in bars.items()
-    ]
+
+
+def _sizes(statistics: Statistics) -> dict[str, Any]:
+    things = _size_bins(statistics, statistics.things)
+    stuff = _size_bins(statistics, ~statistics.segments.crowds & ~statistics.isthing)
+    title = "size, % of the image"
     rows = [
-        (thing.name, f"{thing.count:,}", f"{stuff.count:,}")
-        for thing, stuff in zip(*bars.values(), strict=True)
+        (each.name, f"{each.count:,}", f"{other.count:,}")
+        for each, other in zip(things, stuff, strict=True)
     ]
-    table = tables.table("Segments by size", ("size, % of the image", "things", "stuff"), rows)
-    return joined(tag("div", *panels, class_="charts"), html.numbers(table))
+    return {
+        "size_charts": [
+            ("Things", charts.bar_chart(things, title, "thing")),
+            ("Stuff", charts.bar_chart(stuff, title, "stuff")),
+        ],
+        "size_table": Table(name="Segments by size", head=(title, "things", "stuff"), rows=rows),
+    }
 
 
-def _size_bars(statistics: Statistics, wanted: Bool[np.ndarray, " n"]) -> tuple[Bar, ...]:
+def _size_bins(statistics: Statistics, wanted: Bool[np.ndarray, " n"]) -> tuple[Bin, ...]:
     places = np.searchsorted(SIZES, statistics.segments.shares[wanted], side="right")
     counts = np.bincount(places, minlength=len(SIZES) + 1).tolist()
     return tuple(
-        Bar(name=name, label=name, count=count)
+        Bin(name=name, tick=name, count=count)
         for name, count in zip(size_ranges(), counts, strict=True)
     )
 
 
+def _class_rows(classes: Sequence[ClassStatistics], statistics: Statistics) -> list[ClassRow]:
+    """Return a row for every class, the one with the most pixels first."""
+    most = max([1, *(each.pixels for each in classes)])
+    order = np.argsort([-each.pixels for each in classes], kind="stable").tolist()
+    return [_class_row(classes[label], statistics, most) for label in order]
+
+
+def _class_row(of: ClassStatistics, statistics: Statistics, most: int) -> ClassRow:
+    category, part = statistics.categories[of.label], of.pixels / max(1, statistics.pixels)
+    area = MISSING if of.median_area is None else f"{of.median_area:,.0f}"
+    return ClassRow(
+        label=of.label,
+        name=category.name,
+        kind="thing" if category.isthing else "stuff",
+        cells=(
+            *map(_count, (of.images, of.segments, of.crowds)),
+            Cell(text=percent(part, 2), value=part, part=of.pixels / most),
+            *map(_count, of.sizes),
+            Cell(text=area, value=-1 if of.median_area is None else of.median_area),
+            Cell(
+                text=percent(of.median_share, 2),
+                value=-1 if of.median_share is None else of.median_share,
+            ),
+        ),
+    )
+
+
+def _count(count: int) -> Cell:
+    return Cell(text=f"{count:,}", value=count, faint=not count)
+
+
 def _cards(
     pictures: Mapping[Example, Picture], source: Source, classes: Sequence[ClassStatistics]
-) -> Markup:
-    by_label = defaultdict(list)
+) -> dict[int, ExampleCard]:
+    """Return the cards of all classes with examples, by label."""
+    by_label: dict[int, list[Example]] = defaultdict(list)
     for example in pictures:
         by_label[example.label].append(example)
-    return joined(
-        *(
-            _card(source, classes[label], {e: pictures[e] for e in by_label[label]})
-            for label in sorted(by_label)
+    cards = {}
+    for label in sorted(by_label):
+        of, category = classes[label], source.categories[label]
+        count = f"{of.segments:,} in {of.images:,} images" if of.segments else f"{of.crowds} crowds"
+        examples = sorted(by_label[label], key=lambda each: each.rank)
+        cards[label] = ExampleCard(
+            name=category.name,
+            about=f"{'thing' if category.isthing else 'stuff'}, {count}",
+            figures=tuple(_figure(each, pictures[each], source) for each in examples),
         )
+    return cards
+
+
+def _figure(example: Example, picture: Picture, source: Source) -> Figure:
+    image = source.records[example.image].image_id
+    rank = "largest" if example.rank == 1 else f"no. {example.rank}"
+    about = f"{rank} of {example.of}, {share(example.share)}"
+    name = short_name(source.categories[example.label])
+    return Figure(
+        picture=picture,
+        caption=(about, f"image {image}"),
+        alt=f"{name}, {about} of image {image}",
     )
 
 
-def _card(source: Source, of: ClassStatistics, pictures: Mapping[Example, Picture]) -> Markup:
-    category = source.categories[of.label]
-    name = short_name(category)
-    counts = f"{of.segments:,} in {of.images:,} images" if of.segments else f"{of.crowds:,} crowds"
-    figures = []
-    for example in sorted(pictures, key=lambda each: each.rank):
-        image = str(source.records[example.image].image_id)
-        rank = "largest" if example.rank == 1 else f"no. {example.rank}"
-        about = f"{rank} of {example.of}, {share(example.share)}"
-        alt = f"{name}, {about} of image {image}"
-        height, width = pictures[example].size
-        shown = tag("img", src=pictures[example].uri, alt=alt, width=width, height=height)
-        button = tag("button", shown, type="button", class_="enlarge")
-        figures.append(tag("figure", button, tag("figcaption", about, tag("br"), f"image {image}")))
-    kind = "thing" if category.isthing else "stuff"
-    head = tag("h3", tag("span", category.name), " ", tag("small", f"{kind}, {counts}"))
-    return tag(
-        "li", head, tag("div", *figures, class_="pictures"), class_="card", id=f"class-{of.label}"
-    )
-
-
-def _short(value: Any) -> str:  # noqa: ANN401 - a number or nothing, as in a summary
-    return NONE if value is None else f"{value:,.1f}".removesuffix(".0")
+def _short(value: float | int | None) -> str:
+    return MISSING if value is None else f"{value:,.1f}".removesuffix(".0")

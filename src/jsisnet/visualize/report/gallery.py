@@ -1,7 +1,7 @@
-"""The most telling images, as cards with pictures and with what is wrong in them."""
+"""Gallery of a report: the most important images, drawn with their errors."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,8 @@ from jsisnet.formats.coco_index import ListedMap
 from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 from jsisnet.visualize.overlay import Style, draw
 from jsisnet.visualize.palette import short_name
-from jsisnet.visualize.report.examples import Picture, encoded
-from jsisnet.visualize.report.findings import Finding, Findings, Reason, TellingImage
-from jsisnet.visualize.report.html import NAMES, NONE, Markup, joined, percent, share, tag
+from jsisnet.visualize.report.report_data import ErrorGroup, GalleryImage, Reason, ReportData
+from jsisnet.visualize.report.templates import MISSING, Figure, Picture
 from jsisnet.visualize.truth import resized_ids, resized_photo
 
 COLORS: dict[str, tuple[int, int, int]] = {
@@ -29,105 +28,253 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "invented": (213, 94, 0),
     "uncounted": (90, 90, 90),
 }
-"""Okabe and Ito's, which everybody can tell apart, for what became of a pixel: its segments match;
-its class is right, but its segments don't match; it has another class, thing for thing or stuff for
-stuff; a thing, or nothing at all, was missed; a thing was invented; it counts neither way."""
+"""Colours of the error map, from Okabe and Ito's colour-blind safe palette. A pixel is
+
+- right if its segments match,
+- unmatched if its class is right, but its segments don't match,
+- wrong if its class is wrong, a thing for a thing or stuff for stuff,
+- missed if a thing is predicted as stuff, or nothing is predicted,
+- invented if stuff is predicted as a thing, and
+- uncounted if it is ignored.
+"""
 
 _RIGHT, _UNMATCHED, _WRONG, _MISSED, _INVENTED, _UNCOUNTED = range(len(COLORS))
 
-_PIXELS, _LONGEST = 360 * 270, 720
-"""Of a picture, and of its longer side, at most."""
+MAX_IMAGES = 48
+"""Most images of a gallery."""
+
+_MAX_BYTES = 8_000_000
+"""Most bytes of its pictures; the gallery ends before it would exceed them."""
+
+_MAX_ALT = 12
+"""Most classes that the description of a picture names."""
+
+_MAX_PIXELS, _MAX_SIDE = 360 * 270, 720
+"""Most pixels of a picture, and of its longer side."""
 
 _PAPER = 205
-"""Grey in the place of a photo that is not there."""
+"""Grey value drawn in place of a missing photo."""
 
 _STYLE = Style(outline=1 / 270, text=1 / 19, min_text=10)
+
+_REASONS: tuple[Reason, ...] = ("lowest", *KINDS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """One image of the gallery."""
+
+    name: str
+    """Id of the image."""
+
+    file: str
+    """File name of the ground truth."""
+
+    pq: float | None
+    """PQ of the image, 0 to 1."""
+
+    lowest: bool
+    """Whether its PQ is among the lowest."""
+
+    errors: tuple[tuple[ErrorGroup, str], ...]
+    """Errors, largest first, each with the names of its classes."""
+
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gallery:
+    """The images that are shown."""
+
+    cards: tuple[Card, ...]
+
+    labels: tuple[int, ...]
+    """Classes of the errors that are shown, ascending."""
+
+    faults: tuple[str, ...]
+    """Messages about photos that can't be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pictures:
-    """Pictures of one image, of one size."""
+    """Pictures of one image, all of the same size."""
 
     photo: Picture | None
     """``None`` if there is no photo."""
 
     truth: Picture
-    """The true map, over the photo."""
+    """Ground truth over the photo."""
 
     prediction: Picture
-    """The predicted one."""
+    """Prediction over the photo."""
 
     errors: Picture
-    """What became of the pixels, in the `COLORS`."""
+    """Error map, in the `COLORS`."""
 
     @property
     def bytes(self) -> int:
-        """Count the bytes that they add to a page."""
+        """Number of bytes that they add to the page."""
         shown = (self.photo, self.truth, self.prediction, self.errors)
         return sum(len(picture.uri) for picture in shown if picture is not None)
 
 
-def pictures(image: TellingImage, photo: Path | None, categories: Categories) -> Pictures:
-    """Draw an image.
+def gallery(data: ReportData, categories: Categories, photos: Mapping[ImageId, Path]) -> Gallery:
+    """Draw the most important images.
 
     Args:
-        image: What is known of it.
-        photo: File of its photo, which may have any size.
+        data: Data of all images.
+        categories: Classes of the files.
+        photos: Photos by image id; some or all may be missing.
+
+    Raises:
+        ValueError: If a map has been damaged since it was compared.
+    """
+    lowest = {image.number for image in data.candidates().get("lowest", [])}
+    cards, faults, used = [], [], 0
+    labels: set[int] = set()
+    for image in select(data):
+        drawn, fault = _draw_or_explain(image, photos.get(image.image_id), categories)
+        used += drawn.bytes
+        if used > _MAX_BYTES:
+            break
+        if fault is not None:
+            faults.append(fault)
+        cards.append(_card(image, drawn, categories, lowest=image.number in lowest))
+        labels.update(label for group in image.errors for label in group.labels)
+    return Gallery(cards=tuple(cards), labels=tuple(sorted(labels)), faults=tuple(faults))
+
+
+def select(data: ReportData) -> list[GalleryImage]:
+    """Choose at most `MAX_IMAGES` different images, taking turns among the reasons."""
+    candidates = data.candidates()
+    queues = [iter(candidates.get(reason, [])) for reason in _REASONS]
+    images: dict[int, GalleryImage] = {}
+    while queues and len(images) < MAX_IMAGES:
+        left = []
+        for queue in queues:
+            image = next((image for image in queue if image.number not in images), None)
+            if image is not None and len(images) < MAX_IMAGES:
+                images[image.number] = image
+                left.append(queue)
+        queues = left
+    return list(images.values())
+
+
+def _draw_or_explain(
+    image: GalleryImage, photo: Path | None, categories: Categories
+) -> tuple[Pictures, str | None]:
+    """Draw an image; without its photo if that can't be read, and then say why."""
+    try:
+        return draw_pictures(image, photo, categories), None
+    except ValueError as error:
+        if photo is None:
+            raise
+        return draw_pictures(image, None, categories), str(error)
+
+
+def _card(image: GalleryImage, drawn: Pictures, categories: Categories, *, lowest: bool) -> Card:
+    name = str(image.image_id)
+    truth, prediction = (_contents(each, categories) for each in (image.truth, image.prediction))
+    shown = (
+        ("photo", drawn.photo, f"Photo of image {name}"),
+        ("ground truth", drawn.truth, f"Ground truth of image {name}: {truth}"),
+        ("prediction", drawn.prediction, f"Prediction for image {name}: {prediction}"),
+        ("errors", drawn.errors, f"Error map of image {name}"),
+    )
+    return Card(
+        name=name,
+        file=image.truth.png.name,
+        pq=image.pq,
+        lowest=lowest,
+        errors=tuple(
+            (group, " → ".join(short_name(categories[label]) for label in group.labels))
+            for group in image.errors
+        ),
+        figures=tuple(
+            Figure(picture=picture, caption=(caption,), alt=alt)
+            for caption, picture, alt in shown
+            if picture is not None
+        ),
+    )
+
+
+def _contents(listed: ListedMap | None, categories: Categories) -> str:
+    """List the classes of a map with their counts."""
+    labels = listed.labels.tolist() if listed is not None else ()
+    counts = Counter(label for label in labels if label != UNKNOWN)
+    names = [
+        f"{short_name(categories[label])} ×{count}" if count > 1 else short_name(categories[label])
+        for label, count in counts.most_common(_MAX_ALT)
+    ]
+    more = ["and more"] if len(counts) > _MAX_ALT else []
+    return ", ".join([*names, *more]) or MISSING
+
+
+def draw_pictures(image: GalleryImage, photo: Path | None, categories: Categories) -> Pictures:
+    """Draw the pictures of an image.
+
+    Args:
+        image: The image.
+        photo: Its photo, of any size.
         categories: Classes of the maps.
 
     Raises:
-        ValueError: If a file is damaged, or has been since the maps were compared.
+        ValueError: If the photo can't be read, or a map has been damaged since it was compared.
     """
-    truth = _map(image.truth, categories, None)
+    truth = _read_map(image.truth, categories, None)
     prediction = PanopticMap(np.zeros_like(truth.ids), ())
     if image.prediction is not None:
-        prediction = _map(image.prediction, categories, truth.size)
+        prediction = _read_map(image.prediction, categories, truth.size)
     if photo is None:
         canvas = np.full((*truth.size, 3), _PAPER, np.uint8)
     else:
         canvas = resized_photo(read_image(photo), truth.size)
     return Pictures(
-        photo=None if photo is None else encoded(canvas),
-        truth=encoded(draw(canvas, truth, categories, _STYLE)),
-        prediction=encoded(draw(canvas, prediction, categories, _STYLE)),
-        errors=encoded(_painted(canvas, truth.ids, fates(truth, prediction, image.match))),
+        photo=None if photo is None else Picture.of(canvas),
+        truth=Picture.of(draw(canvas, truth, categories, _STYLE)),
+        prediction=Picture.of(draw(canvas, prediction, categories, _STYLE)),
+        errors=Picture.of(
+            _paint(canvas, truth.ids, pixel_outcomes(truth, prediction, image.match))
+        ),
     )
 
 
-def fates(
+def pixel_outcomes(
     truth: PanopticMap, prediction: PanopticMap, match: Int64[np.ndarray, " p"]
 ) -> UInt8[np.ndarray, "h w"]:
-    """Tell for each pixel what became of it, as a position among the `COLORS`.
+    """Classify each pixel, as an index into the `COLORS`.
 
     Args:
-        truth: True map.
-        prediction: Predicted one, of the same size.
-        match: Position of the true segment that each predicted one matches, as in `Matching`.
+        truth: Ground truth.
+        prediction: Prediction of the same size.
+        match: See `Matching.match`.
     """
     table = np.full((len(truth.segments) + 1, len(prediction.segments) + 1), _UNCOUNTED, np.uint8)
     for i, true in enumerate(truth.segments, 1):
         if true.iscrowd or true.label == UNKNOWN:
             continue
         table[i, VOID] = _MISSED
-        for j, found in enumerate(prediction.segments, 1):
-            table[i, j] = _fate(true, found, matched=bool(match[j - 1] == i - 1))
+        for j, predicted in enumerate(prediction.segments, 1):
+            table[i, j] = _pixel_outcome(true, predicted, matched=bool(match[j - 1] == i - 1))
     return table[truth.ids, prediction.ids]
 
 
-def _fate(true: Segment, found: Segment, *, matched: bool) -> int:
-    if true.label == found.label:
+def _pixel_outcome(true: Segment, predicted: Segment, *, matched: bool) -> int:
+    if true.label == predicted.label:
         return _RIGHT if matched else _UNMATCHED
-    if true.isthing == found.isthing:
+    if true.isthing == predicted.isthing:
         return _WRONG
     return _MISSED if true.isthing else _INVENTED
 
 
-def _map(listed: ListedMap, categories: Categories, size: tuple[int, int] | None) -> PanopticMap:
-    """Read a map, in a size for the page if none is given; what is not listed becomes void."""
+def _read_map(
+    listed: ListedMap, categories: Categories, size: tuple[int, int] | None
+) -> PanopticMap:
+    """Read a map and resize it, by default to the size of a picture; unlisted ids become void."""
     ids = read_ids(listed.png)
     if size is None:
         height, width = ids.shape
-        factor = min(1.0, (_PIXELS / (height * width)) ** 0.5, _LONGEST / max(height, width))
+        factor = min(1.0, (_MAX_PIXELS / (height * width)) ** 0.5, _MAX_SIDE / max(height, width))
         size = max(1, round(factor * height)), max(1, round(factor * width))
     segments = tuple(
         Segment(
@@ -140,11 +287,11 @@ def _map(listed: ListedMap, categories: Categories, size: tuple[int, int] | None
             listed.labels.tolist(), listed.iscrowd.tolist(), listed.scores.tolist(), strict=True
         )
     )
-    return PanopticMap(_numbered(resized_ids(ids, size), listed), segments)
+    return PanopticMap(_renumber(resized_ids(ids, size), listed), segments)
 
 
-def _numbered(ids: UInt32[np.ndarray, "h w"], listed: ListedMap) -> Int32[np.ndarray, "h w"]:
-    """Replace ids by one plus their position in the list, and those of no class by void."""
+def _renumber(ids: UInt32[np.ndarray, "h w"], listed: ListedMap) -> Int32[np.ndarray, "h w"]:
+    """Replace ids by 1 + their list position; unlisted ids and unknown classes become void."""
     known = np.flatnonzero(listed.labels != UNKNOWN)
     order = known[np.argsort(listed.ids[known])]
     if not len(order):
@@ -154,173 +301,18 @@ def _numbered(ids: UInt32[np.ndarray, "h w"], listed: ListedMap) -> Int32[np.nda
     return np.where(keys[places] == ids, order[places] + 1, VOID).astype(np.int32)
 
 
-def _painted(
+def _paint(
     canvas: UInt8[np.ndarray, "h w 3"],
     true_ids: Int32[np.ndarray, "h w"],
-    outcome: UInt8[np.ndarray, "h w"],
+    outcomes: UInt8[np.ndarray, "h w"],
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Colour the grey photo, what is right but faintly, and outline the true segments."""
+    """Tint a grey photo by outcome, faintly where right, and outline the true segments."""
     grey = canvas.mean(axis=2, keepdims=True) * 0.7 + 40
-    strength = np.array([0.35, 0.75, 0.8, 0.8, 0.8, 0.6])[outcome][..., None]
-    paint = np.array(list(COLORS.values()), np.float64)[outcome]
+    strength = np.array([0.35, 0.75, 0.8, 0.8, 0.8, 0.6])[outcomes][..., None]
+    paint = np.array(list(COLORS.values()), np.float64)[outcomes]
     picture = grey * (1 - strength) + paint * strength
     edges = np.zeros(true_ids.shape, bool)
     edges[1:] |= true_ids[1:] != true_ids[:-1]
     edges[:, 1:] |= true_ids[:, 1:] != true_ids[:, :-1]
     picture[edges] = 255
     return picture.astype(np.uint8)
-
-
-MOST_IMAGES = 48
-"""Cards, at most."""
-
-_MOST_BYTES = 8_000_000
-"""Of all pictures, at most; further images are left out."""
-
-_LONGEST_ALT = 12
-"""Classes that the description of a picture names, at most."""
-
-_REASONS: tuple[Reason, ...] = ("lowest", *KINDS)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gallery:
-    """Cards, and what could not be shown."""
-
-    cards: Markup
-    """Elements of a list."""
-
-    labels: tuple[int, ...]
-    """Classes of the errors that are shown, ascending."""
-
-    count: int
-    """Images that are shown."""
-
-    faults: tuple[str, ...]
-    """Sentences on photos that can't be read."""
-
-
-def gallery(findings: Findings, categories: Categories, photos: Mapping[ImageId, Path]) -> Gallery:
-    """Draw the most telling images.
-
-    Args:
-        findings: What was found in all images.
-        categories: Classes of the files.
-        photos: Photos, as far as there are any.
-
-    Raises:
-        ValueError: If a map has been damaged since it was compared.
-    """
-    lowest = {image.number for image in findings.candidates().get("lowest", [])}
-    cards, faults, used = [], [], 0
-    labels: set[int] = set()
-    for image in chosen(findings):
-        drawn, fault = _drawn(image, photos.get(image.image_id), categories)
-        used += drawn.bytes
-        if used > _MOST_BYTES:
-            break
-        if fault is not None:
-            faults.append(fault)
-        cards.append(_card(image, drawn, categories, lowest=image.number in lowest))
-        labels.update(label for finding in image.findings for label in finding.labels)
-    return Gallery(
-        cards=joined(*cards),
-        labels=tuple(sorted(labels)),
-        count=len(cards),
-        faults=tuple(faults),
-    )
-
-
-def chosen(findings: Findings) -> list[TellingImage]:
-    """Choose images: the best one for each reason, then the second, and so on; each image once."""
-    candidates = findings.candidates()
-    queues = [iter(candidates.get(reason, [])) for reason in _REASONS]
-    images: dict[int, TellingImage] = {}
-    while queues and len(images) < MOST_IMAGES:
-        left = []
-        for queue in queues:
-            image = next((image for image in queue if image.number not in images), None)
-            if image is not None and len(images) < MOST_IMAGES:
-                images[image.number] = image
-                left.append(queue)
-        queues = left
-    return list(images.values())
-
-
-def _drawn(
-    image: TellingImage, photo: Path | None, categories: Categories
-) -> tuple[Pictures, str | None]:
-    """Draw an image, without its photo if that can't be read; then say why."""
-    try:
-        return pictures(image, photo, categories), None
-    except ValueError as error:
-        if photo is None:
-            raise
-        return pictures(image, None, categories), str(error)
-
-
-def _card(image: TellingImage, drawn: Pictures, categories: Categories, *, lowest: bool) -> Markup:
-    name = str(image.image_id)
-    truth, prediction = (_content(each, categories) for each in (image.truth, image.prediction))
-    shown = [
-        ("photo", drawn.photo, f"Photo of image {name}"),
-        ("truth", drawn.truth, f"True map of image {name}: {truth}"),
-        ("prediction", drawn.prediction, f"Predicted map of image {name}: {prediction}"),
-        ("errors", drawn.errors, f"Where the maps of image {name} differ"),
-    ]
-    head = tag(
-        "h3",
-        tag("span", name),
-        " ",
-        tag("small", image.truth.png.name),
-        " ",
-        tag("span", "PQ ", tag("b", percent(image.pq)), class_="pq"),
-        " " if lowest else "",
-        tag("span", NAMES["lowest"], class_="chip lowest", data_kind="lowest") if lowest else "",
-    )
-    chips = [_chip(finding, categories) for finding in image.findings]
-    figures = [_figure(what, picture, alt) for what, picture, alt in shown if picture is not None]
-    return tag(
-        "li",
-        head,
-        tag("ul", *chips, class_="chips", aria_label="What is wrong"),
-        tag("div", *figures, class_="pictures"),
-        class_="card",
-        data_lowest=lowest,
-    )
-
-
-def _chip(finding: Finding, categories: Categories) -> Markup:
-    names = " → ".join(short_name(categories[label]) for label in finding.labels)
-    times = f" ×{finding.count}" if finding.count > 1 else ""
-    return tag(
-        "li",
-        tag("b", NAMES[finding.kind]),
-        f" {names}{times} ",
-        tag("small", share(finding.share)),
-        class_=f"chip {finding.kind}",
-        data_kind=finding.kind,
-        data_labels=" ".join(map(str, finding.labels)),
-    )
-
-
-def _figure(what: str, picture: Picture, alt: str) -> Markup:
-    height, width = picture.size
-    shown = tag("img", src=picture.uri, alt=alt, width=width, height=height, decoding="async")
-    button = tag("button", shown, type="button", class_="enlarge")
-    return tag("figure", button, tag("figcaption", what))
-
-
-def _content(listed: ListedMap | None, categories: Categories) -> str:
-    """Name the classes of a map."""
-    counts = Counter(_known(listed.labels.tolist()) if listed is not None else ())
-    names = [
-        f"{short_name(categories[label])} ×{count}" if count > 1 else short_name(categories[label])
-        for label, count in counts.most_common(_LONGEST_ALT)
-    ]
-    more = ["and more"] if len(counts) > _LONGEST_ALT else []
-    return ", ".join([*names, *more]) or NONE
-
-
-def _known(labels: Iterable[int]) -> Iterable[int]:
-    return (label for label in labels if label >= 0)

@@ -1,6 +1,7 @@
-"""Tables of a report."""
+"""Tables of the report on predictions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,107 +10,126 @@ from jsisnet.arrays import Int64
 from jsisnet.categories import Categories
 from jsisnet.evaluation.errors import KINDS
 from jsisnet.evaluation.score import Score
-from jsisnet.visualize.report.charts import FATES
-from jsisnet.visualize.report.findings import SCORES, Findings, ScoreTally, SizeTally
-from jsisnet.visualize.report.html import (
-    MEANINGS,
-    NAMES,
-    NONE,
-    Content,
-    Markup,
-    joined,
+from jsisnet.visualize.report.charts import OUTCOMES
+from jsisnet.visualize.report.report_data import SCORES, ReportData, ScoreTally, SizeTally
+from jsisnet.visualize.report.templates import (
+    MISSING,
+    OUTCOME_MEANINGS,
+    OUTCOME_NAMES,
+    Cell,
+    Table,
     percent,
     size_ranges,
-    tag,
 )
 
-_MOST_CLASSES = 24
-"""Of the picture of confusion; those that are mistaken more rarely are left out."""
+CLASS_COLUMNS = (
+    ("class", "Show the images with errors of this class"),
+    ("kind", "Things are countable objects, stuff is everything else"),
+    ("PQ", "Panoptic quality, %"),
+    ("SQ", "Segmentation quality: mean IoU of the matches, %"),
+    ("RQ", "Recognition quality: F1 score of the matching, %"),
+    ("TP", "True positives: matched segments"),
+    ("FP", "False positives: predicted segments without a match"),
+    ("FN", "False negatives: true segments without a match"),
+    *((OUTCOME_NAMES[kind], f"FP and FN: {OUTCOME_MEANINGS[kind]}") for kind in KINDS),
+)
+"""Headers and tooltips of the table of classes."""
+
+_MAX_CONFUSED = 24
+"""Most classes of the confusion matrix; the least confused are left out."""
 
 
-def table(
-    name: str, head: Sequence[Content], rows: Sequence[Sequence[Content]], class_: str | None = None
-) -> Markup:
-    """Make a table whose first column names the rows.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassRow:
+    """One row of a table of classes."""
+
+    label: int
+    name: str
+    kind: str
+    """Thing or stuff."""
+
+    cells: tuple[Cell, ...]
+    """The columns after the kind."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfusionCell:
+    """One nonempty cell of the confusion matrix."""
+
+    count: int
+    part: float
+    """Share of the row, 0 to 1; in the last row, share of the column."""
+
+    class_: str
+    """CSS class."""
+
+    tooltip: str
+
+
+def quality_table(values: Mapping[str, Any]) -> Table:
+    """Return PQ, SQ and RQ of all classes, things and stuff.
 
     Args:
-        name: What it shows, for those who don't see it.
-        head: Names of the columns.
-        rows: Cells of each row.
-        class_: Class of the page's style.
+        values: See `panoptic_quality.summary`.
     """
-    return scrolling(
-        name,
-        tag("thead", tag("tr", *(tag("th", cell, scope="col") for cell in head))),
-        tag("tbody", *(_row(cells) for cells in rows)),
-        class_=class_,
-    )
-
-
-def scrolling(name: str, *parts: Markup, **attributes: str | None) -> Markup:
-    """Make a table that is moved sideways, by keys too, where the page is too narrow for it."""
-    made = tag("table", *parts, **attributes)
-    return tag("div", made, class_="wide", tabindex=0, role="region", aria_label=name)
-
-
-def quality_table(values: Mapping[str, Any]) -> Markup:
-    """Show PQ, SQ and RQ of all classes, things and stuff, from a summary of them."""
     rows = []
     for name in ("all", "things", "stuff"):
         means = (values[name][figure] for figure in ("pq", "sq", "rq"))
-        shown = (NONE if mean is None else f"{mean:.2f}" for mean in means)
+        shown = (MISSING if mean is None else f"{mean:.2f}" for mean in means)
         rows.append((name, *shown, values[name]["n"]))
-    return table("Quality", ("", "PQ", "SQ", "RQ", "classes"), rows, "quality")
+    head = ("", "PQ", "SQ", "RQ", "classes")
+    return Table(name="Quality", head=head, rows=rows, class_="quality")
 
 
-def class_table(score: Score, findings: Findings) -> Markup:
-    """Show every class that occurs, worst first; the page's script sorts and filters them."""
-    columns = [
-        ("class", "Show the images with errors of this class"),
-        ("kind", "Thing: countable; stuff: the rest"),
-        ("PQ", "Panoptic quality, %"),
-        ("SQ", "Segmentation quality: mean IoU of the matches, %"),
-        ("RQ", "Recognition quality: F1 score of the matching, %"),
-        ("TP", "Matches"),
-        ("FP", "Predicted segments without a match"),
-        ("FN", "True segments without a match"),
-        *((NAMES[kind], f"FP and FN: {MEANINGS[kind]}") for kind in KINDS),
-    ]
-    head = []
-    for name, meaning in columns:
-        button = tag("button", name, type="button", title=meaning)
-        order = "ascending" if name == "PQ" else "none"
-        head.append(tag("th", button, scope="col", aria_sort=order))
+def class_rows(score: Score, data: ReportData) -> list[ClassRow]:
+    """Return a row for every class that occurs, lowest PQ first."""
     seen = np.flatnonzero(score.quality.seen)
     worst_first = seen[np.argsort(score.quality.pq[seen], kind="stable")]
-    rows = [_class_row(score, findings, label) for label in worst_first.tolist()]
-    parts = tag("thead", tag("tr", *head)), tag("tbody", *rows)
-    return scrolling("Classes", *parts, id_="classes-table")
+    return [_class_row(score, data, label) for label in worst_first.tolist()]
 
 
-def fate_table(rows: Sequence[tuple[str, Int64[np.ndarray, " fates"]]]) -> Markup:
-    """Show what became of segments."""
-    head = [NAMES[fate] for fate in FATES]
+def _class_row(score: Score, data: ReportData, label: int) -> ClassRow:
+    quality, category = score.quality, score.categories[label]
+    pq, sq, rq = (float(values[label]) for values in (quality.pq, quality.sq, quality.rq))
+    counts = [int(values[label]) for values in (quality.tp, quality.fp, quality.fn)]
+    errors = (data.outcomes.true + data.outcomes.predicted)[label, 1:].tolist()
+    return ClassRow(
+        label=label,
+        name=category.name,
+        kind="thing" if category.isthing else "stuff",
+        cells=(
+            Cell(text=percent(pq, 2), value=pq, part=pq),
+            Cell(text=percent(sq, 2), value=sq),
+            Cell(text=percent(rq, 2), value=rq),
+            *(Cell(text=count) for count in counts),
+            *(Cell(text=count, faint=not count) for count in errors),
+        ),
+    )
+
+
+def outcome_table(rows: Sequence[tuple[str, Int64[np.ndarray, " outcomes"]]]) -> Table:
+    """Return the numbers of segments by outcome."""
+    head = ("", *(OUTCOME_NAMES[outcome] for outcome in OUTCOMES))
     body = [(name, *counts.tolist()) for name, counts in rows]
-    return table("What became of the segments", ("", *head), body)
+    return Table(name="Outcomes of segments", head=head, rows=body)
 
 
-def size_table(tallies: Mapping[str, SizeTally]) -> Markup:
-    """Show the numbers of the diagrams over the sizes."""
-    head = ("size, % of the image", "kind", "PQ", "mean IoU", "found", "not found", "false")
-    rows: list[tuple[Content, ...]] = []
+def size_table(tallies: Mapping[str, SizeTally]) -> Table:
+    """Return the numbers of the charts over segment size."""
+    rows: list[tuple[str | int, ...]] = []
     for name, tally in tallies.items():
         for place, range_ in enumerate(size_ranges()):
             tp, fp, fn = (int(values[place]) for values in (tally.tp, tally.fp, tally.fn))
             iou, under = float(tally.iou[place]), tp + (fp + fn) / 2
             means = (iou / under if under else None, iou / tp if tp else None)
             rows.append((range_, name, *map(percent, means), tp, fn, fp))
-    return table("Segments by size", head, rows)
+    head = ("size, % of the image", "kind", "PQ", "mean IoU", "TP", "FN", "FP")
+    return Table(name="Segments by size", head=head, rows=rows)
 
 
-def score_table(tally: ScoreTally) -> Markup:
-    """Show the numbers of the diagram over the scores."""
-    rows: list[tuple[Content, ...]] = []
+def score_table(tally: ScoreTally) -> Table:
+    """Return the numbers of the chart over scores."""
+    rows: list[tuple[str | int, ...]] = []
     columns = zip(tally.count.tolist(), tally.matched.tolist(), tally.total.tolist(), strict=True)
     for place, (count, matched, total) in enumerate(columns):
         low = place / SCORES
@@ -117,65 +137,46 @@ def score_table(tally: ScoreTally) -> Markup:
         range_ = f"{low:.1f}–{low + 1 / SCORES:.1f}"
         rows.append((range_, count, matched, *map(percent, parts)))
     head = ("score", "segments", "matches", "% that match", "mean score, %")
-    return table("Segments by score", head, rows)
+    return Table(name="Segments by score", head=head, rows=rows)
 
 
-def confusion_table(confusion: Int64[np.ndarray, "k1 k1"], categories: Categories) -> Markup | None:
-    """Colour how often each class is taken for another one, or for nothing, if any is.
+def confusion_rows(
+    confusion: Int64[np.ndarray, "k1 k1"], categories: Categories
+) -> list[tuple[str, list[ConfusionCell | None]]]:
+    """Return the rows of the confusion matrix with the names of their classes.
 
-    Classes that are mistaken for another one most often come first.
+    The most confused classes come first, and “nothing” last; the columns have the same order.
+    Without any confusion between classes the list is empty.
     """
     last = len(categories)
-    wrong = confusion * ~np.eye(last + 1, dtype=bool)
-    between = wrong[:last, :last]
+    between = (confusion * ~np.eye(last + 1, dtype=bool))[:last, :last]
     involved = between.sum(0) + between.sum(1)
     order = np.argsort(-involved, kind="stable")
-    labels = [int(i) for i in order if involved[i]][:_MOST_CLASSES]
+    labels = [int(i) for i in order if involved[i]][:_MAX_CONFUSED]
     if not labels:
-        return None
+        return []
     names = {label: categories[label].name for label in labels} | {last: "nothing"}
-    head = [tag("th", tag("span", name), scope="col") for name in names.values()]
-    rows = [
-        tag("tr", tag("th", name, scope="row"), *(_cell(confusion, i, j, names) for j in names))
+    return [
+        (name, [_confusion_cell(confusion, i, j, names) for j in names])
         for i, name in names.items()
     ]
-    corner = tag("th", "true ↓ predicted →", scope="col", class_="corner")
-    parts = tag("thead", tag("tr", corner, *head)), tag("tbody", *rows)
-    return scrolling("Confusion of the classes", *parts, class_="confusion")
 
 
-def _cell(
+def _confusion_cell(
     confusion: Int64[np.ndarray, "k1 k1"], i: int, j: int, names: Mapping[int, str]
-) -> Markup:
+) -> ConfusionCell | None:
     count, last = int(confusion[i, j]), len(confusion) - 1
     if not count:
-        return tag("td")
+        return None
     total = int(confusion[:, j].sum() if i == last else confusion[i].sum())
-    what = f"{names[i]} predicted as {names[j]}: {count} of {total}"
+    tooltip = f"{names[i]} predicted as {names[j]}: {count} of {total}"
     if i == last:
-        what = f"{names[j]} predicted where nothing alike is: {count} of {total} predictions"
-    class_ = "hit" if i == j else "nothing" if last in (i, j) else "swap"
-    return tag("td", count, class_=class_, title=what, style=f"--part:{count / total:.3f}")
-
-
-def _class_row(score: Score, findings: Findings, label: int) -> Markup:
-    quality, category = score.quality, score.categories[label]
-    pq, sq, rq = (float(values[label]) for values in (quality.pq, quality.sq, quality.rq))
-    counts = [int(values[label]) for values in (quality.tp, quality.fp, quality.fn)]
-    errors = (findings.fates.true + findings.fates.predicted)[label, 1:].tolist()
-    name = tag("button", category.name, type="button", data_label=label, class_="to-images")
-    return tag(
-        "tr",
-        tag("th", name, scope="row", data_value=category.name),
-        tag("td", "thing" if category.isthing else "stuff"),
-        tag("td", percent(pq, 2), data_value=pq, class_="bar", style=f"--part:{pq:.4f}"),
-        tag("td", percent(sq, 2), data_value=sq),
-        tag("td", percent(rq, 2), data_value=rq),
-        *(tag("td", count, data_value=count) for count in counts),
-        *(tag("td", count, data_value=count, class_=None if count else "zero") for count in errors),
+        tooltip = f"{names[j]} predicted where no segment corresponds: {count} of {total}"
+    elif j == last:
+        tooltip = f"{names[i]} without a corresponding prediction: {count} of {total}"
+    return ConfusionCell(
+        count=count,
+        part=count / total,
+        class_="hit" if i == j else "nothing" if last in (i, j) else "swap",
+        tooltip=tooltip,
     )
-
-
-def _row(cells: Sequence[Content]) -> Markup:
-    first, *others = cells
-    return tag("tr", tag("th", first, scope="row"), joined(*(tag("td", cell) for cell in others)))

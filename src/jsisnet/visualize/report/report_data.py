@@ -1,4 +1,4 @@
-"""What a report keeps of the images while they are compared: sums, and the most telling images."""
+"""Data of a report, collected image by image: tallies, and candidates for the gallery."""
 
 import heapq
 from collections import defaultdict
@@ -17,13 +17,25 @@ from jsisnet.formats.coco_index import ListedMap
 from jsisnet.panoptic import ImageId
 
 SIZES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-"""Shares of an image's pixels that part small segments from large ones."""
+"""Upper bounds of the size ranges of segments, as fractions of an image; the last has none."""
 
 SCORES = 10
-"""Equal ranges into which scores from 0 to 1 are parted."""
+"""Number of equal score ranges from 0 to 1."""
 
-FOUND = 0
-"""Column of the segments with a match; those of the `KINDS` of errors follow."""
+MATCHED = 0
+"""Column of the matched segments in `Outcomes`; a column for each of the `KINDS` follows."""
+
+Reason = ErrorKind | Literal["lowest"]
+"""Why an image is a candidate for the gallery: a kind of error, or a low PQ."""
+
+_PER_CLASS = 2
+"""Candidates for each kind of error and class."""
+
+_LOWEST = 16
+"""Candidates with the lowest PQ."""
+
+_ALL = -1
+"""Stands for all classes in the key of the candidates with the lowest PQ."""
 
 
 def _zeros(*shape: int) -> Int64[np.ndarray, "..."]:
@@ -32,21 +44,27 @@ def _zeros(*shape: int) -> Int64[np.ndarray, "..."]:
 
 @dataclass(slots=True, eq=False)
 class SizeTally:
-    """Segments by the share of the image that they cover, of all classes together."""
+    """Matches and errors by segment size, summed over classes."""
 
     iou: Float64[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(len(SIZES) + 1))
-    """Summed over the matches, by the size of the true segment."""
+    """Summed IoU of the matches, by the size of the true segment."""
     tp: Int64[np.ndarray, " n"] = field(default_factory=lambda: _zeros(len(SIZES) + 1))
-    """Matches, likewise."""
+    """True positives, by the size of the true segment."""
     fp: Int64[np.ndarray, " n"] = field(default_factory=lambda: _zeros(len(SIZES) + 1))
-    """Predicted segments without a match, by their own size."""
+    """False positives, by the size of the predicted segment."""
     fn: Int64[np.ndarray, " n"] = field(default_factory=lambda: _zeros(len(SIZES) + 1))
-    """True segments without a match."""
+    """False negatives, by the size of the true segment."""
 
     def add(
         self, matching: Matching, true: Bool[np.ndarray, " g"], predicted: Bool[np.ndarray, " p"]
     ) -> None:
-        """Count some of the true and the predicted segments of an image."""
+        """Add the selected segments of an image.
+
+        Args:
+            matching: The image.
+            true: Which true segments to count.
+            predicted: Which predicted segments to count.
+        """
         overlap, bins = matching.overlap, len(SIZES) + 1
         pixels = max(int(overlap.table.sum()), 1)
         true_bins = np.searchsorted(SIZES, overlap.true_areas / pixels, side="right")
@@ -61,19 +79,19 @@ class SizeTally:
 
 @dataclass(slots=True, eq=False)
 class ScoreTally:
-    """Predicted segments by their score; those that count neither way are left out."""
+    """True and false positives by score."""
 
     count: Int64[np.ndarray, " n"] = field(default_factory=lambda: _zeros(SCORES))
-    """Segments."""
+    """Predicted segments, without those that are neither true nor false positives."""
     matched: Int64[np.ndarray, " n"] = field(default_factory=lambda: _zeros(SCORES))
-    """Those that match a true segment."""
+    """True positives."""
     total: Float64[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(SCORES))
-    """Their scores, summed."""
+    """Summed scores."""
     outside: int = 0
-    """Segments with scores below 0 or above 1, which are counted nowhere else."""
+    """Segments with scores outside 0 to 1; `count` leaves them out."""
 
     def add(self, matching: Matching) -> None:
-        """Count the predicted segments of an image."""
+        """Add the predicted segments of an image."""
         scores, hits = matching.scores, matching.match != UNMATCHED
         scored = ~np.isnan(scores) & (hits | matching.false_positives)
         inside = scored & (scores >= 0) & (scores <= 1)
@@ -85,159 +103,144 @@ class ScoreTally:
 
     @property
     def error(self) -> float:
-        """How far scores are from the share of matches: mean over the segments, 0 to 1."""
+        """Expected calibration error, 0 to 1."""
         return float(np.abs(self.matched - self.total).sum() / max(int(self.count.sum()), 1))
 
 
 @dataclass(slots=True, eq=False)
-class Fates:
-    """What became of the segments of each class."""
+class Outcomes:
+    """Outcomes of segments by class: column `MATCHED`, then one for each of the `KINDS`."""
 
-    true: Int64[np.ndarray, "k fates"]
-    """True segments by class, and by whether they were `FOUND` or else the kind of their error."""
-    predicted: Int64[np.ndarray, "k fates"]
-    """Predicted segments, likewise."""
+    true: Int64[np.ndarray, "k outcomes"]
+    """True segments."""
+    predicted: Int64[np.ndarray, "k outcomes"]
+    """Predicted segments."""
 
     @classmethod
-    def nothing(cls, num_labels: int) -> "Fates":
-        """Begin."""
+    def zeros(cls, num_labels: int) -> "Outcomes":
+        """Return the outcomes of no image."""
         return cls(*(_zeros(num_labels, 1 + len(KINDS)) for _ in range(2)))
 
     def add(self, matching: Matching, errors: tuple[SegmentError, ...]) -> None:
-        """Count the segments of an image, whose errors are given."""
+        """Add the segments of an image, given its errors."""
         labels = matching.labels[matching.match != UNMATCHED]
-        np.add.at(self.true, (labels, FOUND), 1)
-        np.add.at(self.predicted, (labels, FOUND), 1)
+        np.add.at(self.true, (labels, MATCHED), 1)
+        np.add.at(self.predicted, (labels, MATCHED), 1)
         missed = matching.false_negatives & (matching.true_labels != UNKNOWN)
-        invented = matching.false_positives
+        spurious = matching.false_positives
         for error in errors:
             column = 1 + KINDS.index(error.kind)
             true, predicted = list(error.true), list(error.predicted)
             for i in (i for i in true if missed[i]):
                 self.true[matching.true_labels[i], column] += 1
-            for i in (i for i in predicted if invented[i]):
+            for i in (i for i in predicted if spurious[i]):
                 self.predicted[matching.labels[i], column] += 1
 
 
-Reason = ErrorKind | Literal["lowest"]
-"""Why an image is worth a look: what is wrong in it, or that its PQ is among the lowest."""
-
-_KEPT = 2
-"""Images of a reason and a class that are kept: those where it is the largest part of them."""
-
-_LOWEST = 16
-"""Images with the lowest PQ that are kept."""
-
-_WHOLE = -1
-"""In the place of a class: all of them."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One kind of error of one class in one image, or several of them."""
+class ErrorGroup:
+    """The errors of one kind and class in one image."""
 
     kind: ErrorKind
-    """What is wrong."""
 
     label: int
-    """True class, or the predicted one of what is not there."""
+    """True class; predicted class if there is no true segment."""
 
-    taken_for: int | None
-    """Predicted class of what is swapped."""
+    predicted_label: int | None
+    """Predicted class of segments with the wrong class; ``None`` for all other kinds."""
 
     count: int
-    """How often."""
+    """Number of errors."""
 
     share: float
-    """Part of the image that it is about, 0 to 1."""
+    """Fraction of the image that their segments cover, 0 to 1."""
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """Classes that it is about."""
-        return (self.label,) if self.taken_for is None else (self.label, self.taken_for)
+        """The classes involved."""
+        return (self.label,) if self.predicted_label is None else (self.label, self.predicted_label)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TellingImage:
-    """What is needed to show an image."""
+class GalleryImage:
+    """A candidate for the gallery, with what is needed to draw it."""
 
     number: int
-    """Its place among all."""
+    """Position among the compared images."""
 
     image_id: ImageId
-    """As in the files."""
 
     truth: ListedMap
-    """What the truth lists."""
+    """Ground truth."""
 
     prediction: ListedMap | None
-    """What the predictions list; ``None`` if there is none."""
+    """Prediction; ``None`` if it is missing."""
 
     match: Int64[np.ndarray, " p"]
-    """As in `Matching`."""
+    """See `Matching.match`."""
 
     pq: float | None
-    """Of this image, 0 to 1."""
+    """PQ of this image, 0 to 1; ``None`` if no segment counts."""
 
-    findings: tuple[Finding, ...]
-    """What is wrong in it, largest first."""
+    errors: tuple[ErrorGroup, ...]
+    """Largest first."""
 
 
-class Findings:
-    """Is given each image; memory grows with the number of classes, not with that of images."""
+class ReportData:
+    """Collects the data of a report; memory does not grow with the number of images."""
 
     def __init__(self, categories: Categories):
-        """Begin.
+        """Start without images.
 
         Args:
-            categories: Classes of the files.
+            categories: Classes of the compared files.
         """
         self.isthing = np.array([category.isthing for category in categories], bool)
         self.sizes = {"things": SizeTally(), "stuff": SizeTally()}
         self.scores = ScoreTally()
-        self.fates = Fates.nothing(len(categories))
+        self.outcomes = Outcomes.zeros(len(categories))
         self.images = 0
-        self._kept: dict[tuple[Reason, int], list[tuple[float, int, TellingImage]]]
+        self._kept: dict[tuple[Reason, int], list[tuple[float, int, GalleryImage]]]
         self._kept = defaultdict(list)
 
     def add(self, image: ComparedImage) -> None:
-        """Take note of an image; faulty ones are passed over."""
+        """Add a compared image; images that could not be compared are skipped."""
         matching = image.matching
         if matching is None or image.truth is None:
             return
         errors = segment_errors(matching)
-        isthing = np.append(self.isthing, False)  # the last one is that of `UNKNOWN` classes
+        isthing = np.append(self.isthing, False)  # for `UNKNOWN`, which is -1
         for name, wanted in (("things", True), ("stuff", False)):
             known = matching.true_labels != UNKNOWN
             true = known & (isthing[matching.true_labels] == wanted)
             self.sizes[name].add(matching, true, isthing[matching.labels] == wanted)
         self.scores.add(matching)
-        self.fates.add(matching, errors)
+        self.outcomes.add(matching, errors)
         quality = ImageQuality.of(image.image_id, quality_of(matching, len(self.isthing)))
-        telling = TellingImage(
+        candidate = GalleryImage(
             number=self.images,
             image_id=image.image_id,
             truth=image.truth,
             prediction=image.prediction,
             match=matching.match,
             pq=quality.pq,
-            findings=_findings(matching, errors),
+            errors=_grouped(matching, errors),
         )
         self.images += 1
         largest: dict[tuple[Reason, int], float] = {}
-        for finding in telling.findings:
-            largest.setdefault((finding.kind, finding.label), finding.share)
+        for group in candidate.errors:
+            largest.setdefault((group.kind, group.label), group.share)
         for (reason, label), share in largest.items():
-            self._keep(reason, label, share, telling)
-        if telling.pq is not None and telling.findings:
-            self._keep("lowest", _WHOLE, -telling.pq, telling)
+            self._keep(reason, label, share, candidate)
+        if candidate.pq is not None and candidate.errors:
+            self._keep("lowest", _ALL, -candidate.pq, candidate)
 
-    def candidates(self) -> dict[Reason, list[TellingImage]]:
-        """Give the images that were kept for each reason, the most telling ones first.
+    def candidates(self) -> dict[Reason, list[GalleryImage]]:
+        """Return the candidates for each reason, most important first.
 
-        Of each class the worst image precedes the second one of any class.
+        The worst image of every class precedes the second worst of any class.
         """
-        ranked: dict[Reason, list[tuple[int, float, int, TellingImage]]] = defaultdict(list)
+        ranked: dict[Reason, list[tuple[int, float, int, GalleryImage]]] = defaultdict(list)
         for (reason, _), kept in self._kept.items():
             for rank, (size, place, image) in enumerate(sorted(kept, key=_first_two, reverse=True)):
                 order = 0 if reason == "lowest" else rank
@@ -247,40 +250,34 @@ class Findings:
             for reason, images in ranked.items()
         }
 
-    def _keep(self, reason: Reason, label: int, size: float, image: TellingImage) -> None:
+    def _keep(self, reason: Reason, label: int, size: float, image: GalleryImage) -> None:
         kept = self._kept[reason, label]
         entry = (size, -image.number, image)
-        if len(kept) < (_LOWEST if reason == "lowest" else _KEPT):
+        if len(kept) < (_LOWEST if reason == "lowest" else _PER_CLASS):
             heapq.heappush(kept, entry)
         else:
             heapq.heappushpop(kept, entry)
 
 
-def _first_two(entry: tuple[float, int, TellingImage]) -> tuple[float, int]:
+def _first_two(entry: tuple[float, int, GalleryImage]) -> tuple[float, int]:
     return entry[:2]
 
 
-def _findings(matching: Matching, errors: tuple[SegmentError, ...]) -> tuple[Finding, ...]:
-    """Join the errors of one kind and class, and tell how much of the image they are about."""
+def _grouped(matching: Matching, errors: tuple[SegmentError, ...]) -> tuple[ErrorGroup, ...]:
+    """Group the errors of an image by kind and class, largest first."""
     pixels = max(int(matching.overlap.table.sum()), 1)
-    counts: dict[tuple[ErrorKind, int, int | None], list[float]] = defaultdict(list)
-    areas = matching.overlap.true_areas / pixels, matching.overlap.areas / pixels
+    true_shares, shares = matching.overlap.true_areas / pixels, matching.overlap.areas / pixels
+    groups: dict[tuple[ErrorKind, int, int | None], list[float]] = defaultdict(list)
     for error in errors:
-        share = _share(error, *areas)
-        true = matching.true_labels[list(error.true)].tolist()
-        predicted = matching.labels[list(error.predicted)].tolist()
-        taken_for = predicted[0] if error.kind == "swapped" else None
-        counts[error.kind, (true or predicted)[0], taken_for].append(share)
+        true, predicted = list(error.true), list(error.predicted)
+        covered = true_shares[true] if true else shares[predicted]
+        labels = matching.true_labels[true] if true else matching.labels[predicted]
+        other = int(matching.labels[predicted[0]]) if error.kind == "swapped" else None
+        groups[error.kind, int(labels[0]), other].append(float(covered.sum()))
     found = (
-        Finding(kind=kind, label=label, taken_for=other, count=len(shares), share=sum(shares))
-        for (kind, label, other), shares in counts.items()
+        ErrorGroup(
+            kind=kind, label=label, predicted_label=other, count=len(sizes), share=sum(sizes)
+        )
+        for (kind, label, other), sizes in groups.items()
     )
-    return tuple(sorted(found, key=lambda finding: -finding.share))
-
-
-def _share(
-    error: SegmentError, true: Float64[np.ndarray, " g"], predicted: Float64[np.ndarray, " p"]
-) -> float:
-    if error.true:
-        return float(true[list(error.true)].sum())
-    return float(predicted[list(error.predicted)].sum())
+    return tuple(sorted(found, key=lambda group: -group.share))

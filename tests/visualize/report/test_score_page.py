@@ -10,9 +10,9 @@ import factories
 import known_errors
 from jsisnet.evaluation.compared_files import Rules
 from jsisnet.visualize.report import gallery
-from jsisnet.visualize.report.findings import Findings
-from jsisnet.visualize.report.html import NONE
-from jsisnet.visualize.report.page import Sources, write
+from jsisnet.visualize.report.report_data import ReportData
+from jsisnet.visualize.report.score_page import Sources, write
+from jsisnet.visualize.report.templates import MISSING
 
 
 def sources(found, **more):
@@ -21,7 +21,7 @@ def sources(found, **more):
 
 def written(found, folder, **more):
     path = folder / "index.html"
-    write(path, sources(found, **more), found.score, found.findings)
+    write(path, sources(found, **more), found.score, found.data)
     assert list(folder.iterdir()) == [path]
     return path.read_text(encoding="utf-8")
 
@@ -37,7 +37,7 @@ def page(found, tmp_path_factory):
 
 
 def edited(found, change):
-    """Compare anew after a change of both files."""
+    """Change both files and compare them again."""
     for path in (found.truth.annotations, found.predictions):
         content = json.loads(path.read_text())
         change(content)
@@ -83,11 +83,11 @@ def test_every_image_with_an_error_has_a_card_with_four_pictures(page):
     assert all(card.count("<img") == card.count("alt=") == 4 for card in shown)
 
 
-def test_a_card_says_what_is_wrong_with_the_names_of_the_classes(page):
+def test_a_card_lists_its_errors_with_the_names_of_the_classes(page):
     (swapped,) = (card for card in cards(page) if "<span>100<" in card)
 
     assert 'data-kind="swapped" data-labels="1 2"><b>wrong class</b> car → bus' in swapped
-    assert 'alt="True map of image 100: sky, road, bus, car, person"' in swapped
+    assert 'alt="Ground truth of image 100: sky, road, bus, car, person"' in swapped
 
 
 def test_without_photos_the_cards_have_three_pictures(found, tmp_path):
@@ -96,7 +96,7 @@ def test_without_photos_the_cards_have_three_pictures(found, tmp_path):
     assert {card.count("<img") for card in cards(page)} == {3}
 
 
-def test_a_photo_that_is_missing_or_damaged_leaves_its_card_without(found, tmp_path):
+def test_a_card_whose_photo_is_missing_or_damaged_has_three_pictures(found, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "street0.jpg").write_bytes(b"no photo")
@@ -104,8 +104,8 @@ def test_a_photo_that_is_missing_or_damaged_leaves_its_card_without(found, tmp_p
     page = written(found, tmp_path / "report", images=photos)
 
     assert {card.count("<img") for card in cards(page)} == {3}
-    assert "1 photos that can&#x27;t be read" in page
-    assert "street0.jpg: can&#x27;t be read as a picture" in page
+    assert "Photos that can&#39;t be read: 1" in page
+    assert "street0.jpg: can&#39;t be read as a picture" in page
 
 
 def test_the_summary_has_the_numbers(found, page):
@@ -116,7 +116,7 @@ def test_the_summary_has_the_numbers(found, page):
     assert "<dt>mode</dt><dd>official</dd>" in page
 
 
-def test_further_figures_are_shown_if_they_have_a_value(found, tmp_path):
+def test_further_metrics_are_shown_if_they_are_defined(found, tmp_path):
     page = written(found, tmp_path / "report", figures={"mIoU": 12.345, "mask AP": None})
 
     assert "<dt>mIoU, %</dt><dd>12.35</dd>" in page
@@ -145,10 +145,10 @@ def test_names_from_files_can_not_become_markup(tmp_path):
 
     assert "<img src=x" not in page
     assert page.count("</script>") == 1
-    assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&quot;&#x27;&amp;100" in page
+    assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;100" in page
 
 
-def test_half_a_character_in_a_name_spoils_nothing(tmp_path):
+def test_a_lone_surrogate_in_a_name_is_replaced(tmp_path):
     found = known_errors.compared(tmp_path)
 
     def change(content):
@@ -169,19 +169,19 @@ def test_predictions_without_scores_have_no_calibration(tmp_path):
 
     page = written(edited(found, change), tmp_path / "report")
 
-    assert "The predictions have no scores from 0 to 1." in page
+    assert "The predictions have no scores between 0 and 1." in page
 
 
-def test_perfect_predictions_have_a_page_too(tmp_path):
+def test_perfect_predictions_have_a_report(tmp_path):
     truth = factories.tiny_dataset(tmp_path / "tiny")
 
     page = written(known_errors.of_files(truth, truth.annotations), tmp_path / "report")
 
     assert "No image has an error." in page
-    assert "No segment was taken for one of another class." in page
+    assert "No segment was predicted as another class." in page
 
 
-def test_a_truth_without_images_has_a_page_too(tmp_path):
+def test_a_ground_truth_without_images_has_a_report(tmp_path):
     truth = factories.tiny_dataset(tmp_path / "tiny", count=0)
 
     page = written(known_errors.of_files(truth, truth.annotations), tmp_path / "report")
@@ -189,7 +189,7 @@ def test_a_truth_without_images_has_a_page_too(tmp_path):
     assert "<dt>images</dt><dd>0</dd>" in page
 
 
-def test_images_without_prediction_and_left_out_ones_are_told(tmp_path):
+def test_missing_predictions_and_images_left_out_are_reported(tmp_path):
     found = known_errors.compared(tmp_path)
     content = json.loads(found.predictions.read_text())
     del content["annotations"][1]
@@ -203,39 +203,39 @@ def test_images_without_prediction_and_left_out_ones_are_told(tmp_path):
 
     assert "<dt>without prediction</dt><dd>1</dd>" in page
     assert "<dt>left out</dt><dd>1</dd>" in page
-    assert "1 images that were left out" in page
-    assert f'alt="Predicted map of image 101: {NONE}"' in page
+    assert "Images left out: 1" in page
+    assert f'alt="Prediction for image 101: {MISSING}"' in page
 
 
-def test_the_gallery_ends_where_the_page_would_become_too_large(found, tmp_path, monkeypatch):
-    monkeypatch.setattr(gallery, "_MOST_BYTES", 20_000)
+def test_the_size_of_the_gallery_is_limited(found, tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "_MAX_BYTES", 20_000)
 
     page = written(found, tmp_path / "report", images=found.truth.images)
 
     assert 0 < len(cards(page)) < 5
 
 
-def test_the_gallery_shows_so_many_images_at_most(found, monkeypatch):
-    monkeypatch.setattr(gallery, "MOST_IMAGES", 3)
+def test_the_number_of_images_in_the_gallery_is_limited(found, monkeypatch):
+    monkeypatch.setattr(gallery, "MAX_IMAGES", 3)
 
-    assert [image.image_id for image in gallery.chosen(found.findings)] == [100, 102, 105]
+    assert [image.image_id for image in gallery.select(found.data)] == [100, 102, 105]
 
 
 def test_an_image_is_shown_once(found):
-    numbers = [image.number for image in gallery.chosen(found.findings)]
+    numbers = [image.number for image in gallery.select(found.data)]
 
     assert len(numbers) == len(set(numbers))
 
 
-def test_nothing_is_shown_of_no_images():
-    assert gallery.chosen(Findings(factories.CATEGORIES)) == []
+def test_the_gallery_of_no_images_is_empty():
+    assert gallery.select(ReportData(factories.CATEGORIES)) == []
 
 
-def test_nothing_is_written_if_a_map_was_damaged_meanwhile(tmp_path):
+def test_no_report_is_written_if_a_map_was_damaged_meanwhile(tmp_path):
     found = known_errors.compared(tmp_path)
     (found.truth.pngs / "map0.png").write_bytes(b"no map")
 
     with pytest.raises(ValueError, match="is not a PNG"):
-        write(tmp_path / "report" / "index.html", sources(found), found.score, found.findings)
+        write(tmp_path / "report" / "index.html", sources(found), found.score, found.data)
 
     assert not (tmp_path / "report").exists()

@@ -9,29 +9,35 @@ from jsisnet.evaluation.compared_files import ComparedImage
 from jsisnet.evaluation.errors import KINDS, segment_errors
 from jsisnet.evaluation.matching import match
 from jsisnet.formats.coco_index import ListedMap
-from jsisnet.visualize.report.findings import FOUND, Fates, Finding, Findings, ScoreTally, SizeTally
+from jsisnet.visualize.report.report_data import (
+    MATCHED,
+    ErrorGroup,
+    Outcomes,
+    ReportData,
+    ScoreTally,
+    SizeTally,
+)
 
-NOBODY = np.zeros(0, np.int64)
+NONE = np.zeros(0, np.int64)
 LISTED = ListedMap(
     png=Path("map.png"),
-    ids=NOBODY,
-    labels=NOBODY,
-    iscrowd=NOBODY > 0,
-    areas=NOBODY,
+    ids=NONE,
+    labels=NONE,
+    iscrowd=NONE > 0,
+    areas=NONE,
     scores=np.zeros(0),
 )
-"""Is kept, and not looked at."""
+"""Stands for the lists of maps, which are kept unread."""
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory):
-    return known_errors.compared(tmp_path_factory.mktemp("compared")).findings
+def data(tmp_path_factory):
+    return known_errors.compared(tmp_path_factory.mktemp("compared")).data
 
 
-def test_each_image_is_kept_for_what_is_wrong_in_it(findings):
+def test_each_image_is_a_candidate_for_its_kind_of_error(data):
     kept = {
-        reason: [image.image_id for image in images]
-        for reason, images in findings.candidates().items()
+        reason: [image.image_id for image in images] for reason, images in data.candidates().items()
     }
 
     assert kept.pop("lowest")[0] == known_errors.SWAPPED
@@ -44,20 +50,20 @@ def test_each_image_is_kept_for_what_is_wrong_in_it(findings):
     }
 
 
-def test_a_finding_names_its_classes_and_its_part_of_the_image(findings):
-    image = findings.candidates()["swapped"][0]
+def test_an_error_group_has_its_classes_and_its_share_of_the_image(data):
+    image = data.candidates()["swapped"][0]
 
     street = tiny_map(0)
     car = 1 + [info.label for info in street.segments].index(CAR)
     area = float(np.mean(street.ids == car))
-    assert image.findings == (
-        Finding(kind="swapped", label=CAR, taken_for=BUS, count=1, share=area),
+    assert image.errors == (
+        ErrorGroup(kind="swapped", label=CAR, predicted_label=BUS, count=1, share=area),
     )
-    assert image.findings[0].labels == (CAR, BUS)
+    assert image.errors[0].labels == (CAR, BUS)
 
 
 def image_with(number, missed_pixels, label=CAR, times=1):
-    """Give an image of 100 pixels in which objects are missed, all of one size."""
+    """Return an image of 100 pixels with missed objects of one size."""
     ids = np.full((1, 100), times + 1)
     for place in range(times):
         ids[:, place * missed_pixels : (place + 1) * missed_pixels] = 1 + place
@@ -66,50 +72,50 @@ def image_with(number, missed_pixels, label=CAR, times=1):
     return ComparedImage(image_id=number, truth=LISTED, matching=match(truth, prediction))
 
 
-def test_the_largest_errors_of_each_class_are_kept_and_each_class_comes_before_the_second_image():
-    findings = Findings(CATEGORIES)
+def test_the_worst_image_of_each_class_precedes_the_second_worst_of_any():
+    data = ReportData(CATEGORIES)
     for number, size in enumerate((3, 30, 20, 10)):
-        findings.add(image_with(number, size))
-    findings.add(image_with(7, 5, PERSON))
+        data.add(image_with(number, size))
+    data.add(image_with(7, 5, PERSON))
 
-    assert [image.image_id for image in findings.candidates()["missed"]] == [1, 7, 2]
-
-
-def test_errors_of_one_kind_and_class_are_joined():
-    findings = Findings(CATEGORIES)
-
-    findings.add(image_with(0, 4, times=3))
-
-    (image,) = findings.candidates()["missed"]
-    assert image.findings[0].count == 3
-    assert image.findings[0].share == pytest.approx(0.12)
+    assert [image.image_id for image in data.candidates()["missed"]] == [1, 7, 2]
 
 
-def test_of_equal_images_the_first_ones_are_kept():
-    findings = Findings(CATEGORIES)
+def test_errors_of_one_kind_and_class_are_grouped():
+    data = ReportData(CATEGORIES)
+
+    data.add(image_with(0, 4, times=3))
+
+    (image,) = data.candidates()["missed"]
+    assert image.errors[0].count == 3
+    assert image.errors[0].share == pytest.approx(0.12)
+
+
+def test_the_first_of_equal_images_are_kept():
+    data = ReportData(CATEGORIES)
     for number in range(5):
-        findings.add(image_with(number, 10))
+        data.add(image_with(number, 10))
 
-    assert [image.image_id for image in findings.candidates()["missed"]] == [0, 1]
-    assert [image.image_id for image in findings.candidates()["lowest"]] == [0, 1, 2, 3, 4]
+    assert [image.image_id for image in data.candidates()["missed"]] == [0, 1]
+    assert [image.image_id for image in data.candidates()["lowest"]] == [0, 1, 2, 3, 4]
 
 
-def test_no_more_images_are_kept_however_many_there_are():
-    findings = Findings(CATEGORIES)
+def test_the_number_of_candidates_is_bounded():
+    data = ReportData(CATEGORIES)
     for number in range(100):
-        findings.add(image_with(number, 1 + number % 50))
+        data.add(image_with(number, 1 + number % 50))
 
-    assert findings.images == 100
-    assert sum(len(images) for images in findings.candidates().values()) == 16 + 2
+    assert data.images == 100
+    assert sum(len(images) for images in data.candidates().values()) == 16 + 2
 
 
-def test_faulty_images_are_passed_over():
-    findings = Findings(CATEGORIES)
+def test_images_that_could_not_be_compared_are_skipped():
+    data = ReportData(CATEGORIES)
 
-    findings.add(ComparedImage(image_id=1, fault="is damaged"))
+    data.add(ComparedImage(image_id=1, fault="is damaged"))
 
-    assert findings.images == 0
-    assert findings.candidates() == {}
+    assert data.images == 0
+    assert data.candidates() == {}
 
 
 def row(pixels, *segments):
@@ -133,7 +139,7 @@ def test_segments_are_counted_by_their_share_of_the_image():
     assert tally.fp.tolist() == [0, 0, 0, 0, 0, 1, 0]
 
 
-def test_only_the_wanted_segments_are_counted_by_size():
+def test_only_the_selected_segments_are_counted_by_size():
     maps = row("12", segment(CAR), segment(PERSON)), row("10", segment(CAR))
     tally = SizeTally()
 
@@ -154,7 +160,7 @@ def test_scores_are_counted_with_their_matches():
     assert tally.error == pytest.approx((1 - 0.25 - 0.29 + 0) / 3)
 
 
-def test_predictions_without_score_or_excused_ones_have_no_place_among_the_scores():
+def test_predictions_that_are_ignored_or_have_no_score_are_not_counted_by_score():
     truth, prediction = row("110", segment(CAR)), row("112", segment(CAR), scored(0.5))
     tally = ScoreTally()
 
@@ -164,7 +170,7 @@ def test_predictions_without_score_or_excused_ones_have_no_place_among_the_score
     assert tally.error == 0
 
 
-def test_scores_outside_0_to_1_are_counted_apart():
+def test_scores_outside_0_to_1_are_counted_separately():
     maps = row("12", segment(CAR), segment(CAR)), row("12", scored(80.0), scored(-1.0))
     tally = ScoreTally()
 
@@ -174,17 +180,17 @@ def test_scores_outside_0_to_1_are_counted_apart():
     assert tally.count.sum() == 0
 
 
-def test_each_segment_has_one_fate():
+def test_each_segment_has_one_outcome():
     matching = match(
         row("11112233", segment(CAR), segment(CAR), segment(PERSON)),
         row("11223333", *[segment(CAR)] * 3),
     )
-    fates = Fates.nothing(2)
+    outcomes = Outcomes.zeros(2)
 
-    fates.add(matching, segment_errors(matching))
+    outcomes.add(matching, segment_errors(matching))
 
     split = 1 + KINDS.index("split")
-    assert fates.true[CAR, split] == 1
-    assert fates.predicted[CAR, split] == 2
-    assert fates.true[:, FOUND].sum() == fates.predicted[:, FOUND].sum() == 0
-    assert fates.true.sum() == fates.predicted.sum() == 3
+    assert outcomes.true[CAR, split] == 1
+    assert outcomes.predicted[CAR, split] == 2
+    assert outcomes.true[:, MATCHED].sum() == outcomes.predicted[:, MATCHED].sum() == 0
+    assert outcomes.true.sum() == outcomes.predicted.sum() == 3

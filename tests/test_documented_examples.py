@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 @pytest.fixture(scope="module")
 def names():
     """Run a section's blocks of Python, one after the other, and give the names they made."""
-    text = (DOCS / "evaluation.md").read_text(encoding="utf-8")
+    text = (DOCS / "how_to" / "evaluate.md").read_text(encoding="utf-8")
     section = text.partition("## In your own training loop\n")[2].partition("\n## ")[0]
     made = {}
     for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):

@@ -18,7 +18,7 @@ from jsisnet.panoptic import VOID
 def test_own_photos_become_a_scored_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
-    assert follow(section("docs/own_data.md")) == []
+    assert follow(section("docs/how_to/own_data.md")) == []
 
     told = capsys.readouterr().out
     assert "mine/panoptic.json: 10 images" in told

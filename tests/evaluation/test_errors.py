@@ -12,7 +12,7 @@ def errors(truth, prediction):
 
 
 def row(pixels, *labels):
-    """Return a map of one row, each digit a segment."""
+    """Give a map of one row, each digit a segment."""
     return panoptic_map([[int(pixel) for pixel in pixels]], *(segment(label) for label in labels))
 
 
@@ -30,7 +30,7 @@ def test_a_segment_of_another_class_is_swapped():
     assert found == (SegmentError(kind="swapped", true=(0,), predicted=(0,)),)
 
 
-def test_a_segment_without_overlap_is_missed_and_its_prediction_invented():
+def test_a_segment_without_anything_of_its_class_is_missed_and_a_prediction_invented():
     found = errors(row("1112222222", CAR, SKY), row("0002222211", CAR, SKY))
 
     assert found == (
@@ -45,7 +45,7 @@ def test_a_thing_in_two_parts_is_split():
     assert found == (SegmentError(kind="split", true=(0,), predicted=(0, 1)),)
 
 
-def test_a_thing_that_matches_its_largest_part_is_also_split():
+def test_a_thing_is_split_too_if_it_matches_its_largest_part():
     found = errors(row("11111111", CAR), row("11111222", CAR, CAR))
 
     assert found == (SegmentError(kind="split", true=(0,), predicted=(0, 1)),)
@@ -90,7 +90,7 @@ def test_a_prediction_of_the_class_with_a_low_iou_is_inexact():
     assert found == (SegmentError(kind="inexact", true=(0,), predicted=(0,)),)
 
 
-def test_the_best_of_several_inexact_predictions_counts():
+def test_of_several_inexact_predictions_the_best_one_counts():
     truth = row("1111111122222222", CAR, SKY)
 
     found = errors(truth, row("1110002222333333", CAR, CAR, SKY))
@@ -124,7 +124,7 @@ def test_true_segments_of_an_unknown_class_are_no_error():
     assert segment_errors(matching) == ()
 
 
-def test_each_unmatched_segment_belongs_to_exactly_one_error():
+def test_each_missed_and_invented_segment_belongs_to_one_error():
     generator = np.random.default_rng(0)
     for _ in range(200):
         maps = [

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from jsisnet.datatools.check.rules import Case, Findings, Rule, Severity
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "data.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "data_check.md"
 
 
 def test_every_rule_is_documented_as_it_is():

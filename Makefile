@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test check coverage bench format clean
+.PHONY: help setup demo test check docs coverage bench format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -16,12 +16,15 @@ demo: setup ## Segment three photos, or PHOTO=path, into demo/
 test: setup ## Run the tests, on up to four cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations=10
 
-check: setup ## Check format, lint, types, layers and spelling
+check: setup docs ## Check format, lint, types, layers, spelling and documentation
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+docs: setup ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 coverage: setup ## Run the tests and list the lines that none of them reaches
 	$(BIN)/python -m pytest --cov
@@ -35,7 +38,7 @@ format: setup ## Rewrite the code in the project's format
 	$(BIN)/ruff format
 
 clean: ## Remove what the other targets made, .venv included
-	rm -rf .venv demo build dist .coverage .hypothesis .*_cache
+	rm -rf .venv demo build dist site .coverage .hypothesis .*_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # An interrupted installation leaves .installing behind, and the next one starts afresh.

@@ -13,7 +13,7 @@ def test_the_picture_of_the_layers_equals_the_contract():
         each for each in settings["tool"]["importlinter"]["contracts"] if each["type"] == "layers"
     )
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (picture,) = re.findall(r"## The layers\n.*?```\n(.*?)```", text, re.DOTALL)
+    (picture,) = re.findall(r"## Layers\n.*?```\n(.*?)```", text, re.DOTALL)
 
     rows = [re.split(r"\s{2,}", line, maxsplit=1) for line in picture.splitlines()]
 

@@ -163,7 +163,7 @@ def trained(folder: Path, size: tuple[int, int]) -> None:
 
 def predicted(folder: Path, size: tuple[int, int]) -> None:
     """Segment the photo at its own size, and write the map."""
-    categories = vistas.categories_of(folder / "training")
+    categories = vistas.read_categories(vistas.Split(root=folder, name="training"))
     drawn = predictor(categories, size)(read_image(folder / f"training/images/{PHOTO}.jpg"))
     with coco.writing(folder / "predicted.json", categories) as writer:
         writer.add(drawn, image_id=PHOTO, image_name=f"{PHOTO}.jpg")

@@ -14,7 +14,8 @@ ROOMS = sorted(
 )
 FACE = {
     *("Categories", "Category", "PanopticMap", "PanopticQualityMetric", "Predictor", "Segment"),
-    *("VOID", "__version__", "check", "compare", "draw", "read_image", "score", "train"),
+    *("VOID", "__version__", "check", "compare", "draw", "open_dataset", "read_image"),
+    *("score", "train"),
 }
 
 

@@ -105,10 +105,12 @@ def test_a_name_like_no_other_gets_none():
 
 
 def test_missing_data_are_asked_for():
-    assert refused({}) == "data is missing; expected at least data.images and data.annotations"
-    assert refused({"data": {"images": "photos"}}) == "data.annotations is missing"
+    assert refused({}) == "data is missing; expected at least data.images"
+    assert refused({"data": {"images": "photos"}}) == (
+        "data.annotations is required by the format coco"
+    )
     assert refused({"data": DATA, "validation": {"images": "photos"}}) == (
-        "validation.annotations is missing"
+        "validation.annotations is required by the format coco"
     )
 
 
@@ -198,9 +200,9 @@ def test_options_win_over_the_values_of_further_data_and_add_some():
         (None, "more_data is None; expected settings by name"),
         ({"a": 3}, "more_data.a is 3; expected settings by name"),
         ({"a": {}}, "more_data.a"),
-        ({"a": {"images": "x"}}, "more_data.a.annotations is missing"),
+        ({"a": {"images": "x"}}, "more_data.a.annotations is required by the format coco"),
         ({"a": {"imagse": "x"}}, "more_data.a.imagse; did you mean more_data.a.images?"),
-        ({"a": DATA | {"kind": "coco"}}, 'Choose from: "panoptic", "instances"'),
+        ({"a": DATA | {"kind": "cooc"}}, 'Choose from: "coco", "coco-instances"'),
         ({"a": DATA | {"weight": -1}}, "weight is -1.0; expected a number, 0 or more"),
         ({"a-b": DATA}, "more_data.a-b: expected a name of lower-case letters, digits and _"),
         ({"A": DATA}, "more_data.A: expected a name of lower-case letters"),

@@ -4,6 +4,7 @@ from jsisnet.evaluation.compare import compare_results as compare
 from jsisnet.evaluation.metric import PanopticQualityMetric
 from jsisnet.evaluation.score import score_files as score
 from jsisnet.files.photos import read_image
+from jsisnet.formats.open import open_dataset
 from jsisnet.inference.predictor import Predictor
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 from jsisnet.training.trainer import train
@@ -23,6 +24,7 @@ __all__ = [
     "check",
     "compare",
     "draw",
+    "open_dataset",
     "read_image",
     "score",
     "train",

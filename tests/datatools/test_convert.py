@@ -2,9 +2,10 @@ import json
 import os
 import pickle
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,14 +13,8 @@ import pytest
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, SKY, panoptic_map, segment
 from jsisnet.datatools import convert
-from jsisnet.formats import (
-    cityscapes,
-    coco,
-    image_list,
-    outlines,
-    semantic_and_instance,
-    two_channel,
-)
+from jsisnet.formats import coco
+from jsisnet.formats.open import WritableFormat, create_dataset, open_dataset
 from jsisnet.formats.records import CROWDS, EMPTY, SCORES, Record, Source
 
 JOURNAL = "unfinished.jsonl"
@@ -72,27 +67,27 @@ def zipped(folder):
 def reopened(kind, folder, packed=lambda folder: folder):
     """Open what was written; `packed` gives what to read in the place of a folder."""
     if kind == "coco":
-        return coco.source(folder / "panoptic.json")
-    listing = image_list.read_listing(folder / "index.json")
+        return open_dataset(kind, annotations=folder / "panoptic.json")
+    index = folder / "index.json"
     match kind:
         case "coco-instances":
-            file, semantic = folder / "instances.json", packed(folder / "semantic")
-            return outlines.source(file, listing, semantic=semantic)
+            parts = {
+                "annotations": folder / "instances.json",
+                "semantic": packed(folder / "semantic"),
+            }
         case "two-channel":
-            return two_channel.source(packed(folder / "maps"), listing)
+            parts = {"pngs": packed(folder / "maps")}
         case "cityscapes":
-            return cityscapes.source(packed(folder), "all", listing=listing)
-    maps = packed(folder / "semantic"), packed(folder / "instances")
-    return semantic_and_instance.source(*maps, listing)
+            parts = {"root": packed(folder), "split": "all"}
+        case "semantic-instance":
+            parts = {
+                "semantic": packed(folder / "semantic"),
+                "instances": packed(folder / "instances"),
+            }
+    return open_dataset(kind, categories=index, **parts)
 
 
-TARGETS = {
-    "coco": coco.coco_target,
-    "coco-instances": outlines.target,
-    "two-channel": two_channel.target,
-    "semantic-and-instance": semantic_and_instance.target,
-    "cityscapes": cityscapes.target,
-}
+KINDS = get_args(WritableFormat)
 
 
 def held(kind, panoptic):
@@ -109,8 +104,8 @@ def held(kind, panoptic):
 @pytest.mark.parametrize(
     ("kind", "packed"),
     [
-        *((kind, lambda folder: folder) for kind in TARGETS),
-        *((kind, zipped) for kind in TARGETS if kind != "coco"),
+        *((kind, lambda folder: folder) for kind in KINDS),
+        *((kind, zipped) for kind in KINDS if kind != "coco"),
     ],
 )
 @pytest.mark.parametrize("processes", [1, 3])
@@ -119,12 +114,14 @@ def test_a_round_trip_from_coco_and_back_loses_nothing_that_the_format_can_hold(
 ):
     first, middle, last = tmp_path / "first", tmp_path / "middle", tmp_path / "last"
     truth = source(*STREETS.records, record(crowded(), 6))
-    convert.convert(truth, coco.coco_target(first, CATEGORIES))
+    convert.convert(truth, create_dataset("coco", first, CATEGORIES))
     before = reopened("coco", first)
 
-    lost = convert.convert(before, TARGETS[kind](middle, before.categories), processes=processes)
+    lost = convert.convert(
+        before, create_dataset(kind, middle, before.categories), processes=processes
+    )
     between = reopened(kind, middle, packed)
-    lost_again = convert.convert(between, coco.coco_target(last, between.categories))
+    lost_again = convert.convert(between, create_dataset("coco", last, between.categories))
 
     after = reopened("coco", last)
     assert [(c.name, c.isthing) for c in after.categories] == [
@@ -137,9 +134,9 @@ def test_a_round_trip_from_coco_and_back_loses_nothing_that_the_format_can_hold(
     assert not (middle / JOURNAL).exists()
 
 
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_records_and_targets_can_be_sent_to_other_processes(kind, tmp_path):
-    target = pickle.loads(pickle.dumps(TARGETS[kind](tmp_path, CATEGORIES)))
+    target = pickle.loads(pickle.dumps(create_dataset(kind, tmp_path, CATEGORIES)))
     convert.convert(STREETS, target)
 
     record = reopened(kind, tmp_path).records[0]
@@ -148,8 +145,8 @@ def test_records_and_targets_can_be_sent_to_other_processes(kind, tmp_path):
 
 
 def test_ids_that_fit_into_pixels_are_kept_and_others_are_counted_from_1(tmp_path):
-    assert two_channel.target(tmp_path, CATEGORIES).categories == CATEGORIES
-    ids = [c.id for c in cityscapes.target(tmp_path, CATEGORIES).categories]
+    assert create_dataset("two-channel", tmp_path, CATEGORIES).categories == CATEGORIES
+    ids = [c.id for c in create_dataset("cityscapes", tmp_path, CATEGORIES).categories]
     assert ids == [1, 2, 3, 4, 5, 6]
 
 
@@ -157,7 +154,7 @@ def test_coco_files_hold_scores_and_crowds_but_no_empty_segments(tmp_path):
     kinds = (segment(CAR, score=0.5), segment(SKY), segment(PERSON, iscrowd=True))
     panoptic = panoptic_map([[1, 3]], *kinds)
 
-    lost = convert.convert(source(record(panoptic)), TARGETS["coco"](tmp_path, CATEGORIES))
+    lost = convert.convert(source(record(panoptic)), create_dataset("coco", tmp_path, CATEGORIES))
 
     assert lost == {EMPTY: 1}
     after = reopened("coco", tmp_path).records[0].read()
@@ -168,51 +165,44 @@ def test_what_is_lost_is_summed_over_images(tmp_path):
     panoptic = panoptic_map([[1, 2]], segment(CAR, score=0.5), segment(CAR, iscrowd=True))
     images = source(record(panoptic, 1), record(panoptic, 2))
 
-    lost = convert.convert(images, two_channel.target(tmp_path, CATEGORIES))
+    lost = convert.convert(images, create_dataset("two-channel", tmp_path, CATEGORIES))
 
     assert lost == {CROWDS: 2, SCORES: 2}
 
 
 @dataclass
 class Stopping:
-    """A target that fails at a map, as a full disk would."""
+    """Writes COCO maps until one fails, as on a full disk."""
 
-    inner: coco.CocoTarget
-    at: str
+    at: str = ""
     written: list[str] = field(default_factory=list)
-    index = "panoptic.json"
-    instances = None
 
-    @property
-    def folder(self):
-        return self.inner.folder
-
-    @property
-    def categories(self):
-        return self.inner.categories
-
-    def write(self, panoptic, stem):
+    def __call__(self, folder, categories, panoptic, stem):
         if stem == self.at:
             raise OSError(28, "No space left on device")
         self.written.append(stem)
-        return self.inner.write(panoptic, stem)
+        return create_dataset("coco", folder, categories).write(panoptic, stem)
+
+
+def stopping(folder, at=""):
+    return replace(create_dataset("coco", folder, CATEGORIES), write_map=Stopping(at))
 
 
 def test_a_conversion_that_broke_off_goes_on_and_gives_the_same(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    convert.convert(STREETS, Stopping(TARGETS["coco"](whole, CATEGORIES), at=""))
+    convert.convert(STREETS, stopping(whole, at=""))
     with pytest.raises(OSError, match="No space"):
-        convert.convert(STREETS, Stopping(TARGETS["coco"](parts, CATEGORIES), at="3"))
+        convert.convert(STREETS, stopping(parts, at="3"))
     assert not (parts / "panoptic.json").exists()
     with (parts / JOURNAL).open("a") as file:
         file.write('{"image": {"id": 3')  # the process was killed while it wrote this
     (parts / "panoptic" / f".3.png.{os.getpid()}.part").write_text("half a map")
 
-    rest = Stopping(TARGETS["coco"](parts, CATEGORIES), at="")
+    rest = stopping(parts, at="")
     told = []
     convert.convert(STREETS, rest, on_image=lambda *numbers: told.append(numbers))
 
-    assert rest.written == ["3", "4", "5"]
+    assert rest.write_map.written == ["3", "4", "5"]
     assert told == [(3, 6), (4, 6), (5, 6), (6, 6)]
     first, second = (
         {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -222,19 +212,19 @@ def test_a_conversion_that_broke_off_goes_on_and_gives_the_same(tmp_path):
 
 
 def test_parts_of_two_conversions_are_not_mixed(tmp_path):
-    stopping = Stopping(TARGETS["coco"](tmp_path, CATEGORIES), at="1")
+    target = stopping(tmp_path, at="1")
     with pytest.raises(OSError, match="No space"):
-        convert.convert(STREETS, stopping)
+        convert.convert(STREETS, target)
 
     with pytest.raises(ValueError, match="holds a part of some other work"):
-        convert.convert(source(*STREETS.records[:3]), stopping)
+        convert.convert(source(*STREETS.records[:3]), target)
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "panoptic.json").write_text("precious")
 
     with pytest.raises(ValueError, match="holds other files already; expected a new folder"):
-        convert.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES))
+        convert.convert(STREETS, create_dataset("coco", tmp_path, CATEGORIES))
 
     assert (tmp_path / "panoptic.json").read_text() == "precious"
 
@@ -243,7 +233,7 @@ def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path):
     (tmp_path / "out").write_text("precious")
 
     with pytest.raises(ValueError, match="out: is a file; expected a new folder"):
-        convert.convert(STREETS, TARGETS["coco"](tmp_path / "out", CATEGORIES))
+        convert.convert(STREETS, create_dataset("coco", tmp_path / "out", CATEGORIES))
 
     assert (tmp_path / "out").read_text() == "precious"
 
@@ -253,10 +243,10 @@ def test_a_second_conversion_at_once_is_refused_and_does_the_first_no_harm(tmp_p
         if done == 1:
             (tmp_path / "panoptic" / ".b.png.1.part").touch()
             with pytest.raises(ValueError, match="another command is writing to it"):
-                convert.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES))
+                convert.convert(STREETS, create_dataset("coco", tmp_path, CATEGORIES))
             assert (tmp_path / "panoptic" / ".b.png.1.part").is_file()
 
-    convert.convert(STREETS, TARGETS["coco"](tmp_path, CATEGORIES), on_image=again)
+    convert.convert(STREETS, create_dataset("coco", tmp_path, CATEGORIES), on_image=again)
 
     assert len(coco.source(tmp_path / "panoptic.json").records) == len(STREETS.records)
 
@@ -276,13 +266,13 @@ ONE = panoptic_map([[1]], segment(CAR))
 )
 def test_two_images_with_one_name_or_id_are_refused(records, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        convert.convert(source(*records), TARGETS["coco"](tmp_path / "out", CATEGORIES))
+        convert.convert(source(*records), create_dataset("coco", tmp_path / "out", CATEGORIES))
 
     assert not (tmp_path / "out").exists()
 
 
 def test_a_source_without_images_gives_empty_lists(tmp_path):
-    convert.convert(source(), TARGETS["coco"](tmp_path, CATEGORIES))
+    convert.convert(source(), create_dataset("coco", tmp_path, CATEGORIES))
 
     content = json.loads(Path(tmp_path / "panoptic.json").read_text())
     assert (content["images"], content["annotations"]) == ([], [])
@@ -292,4 +282,4 @@ def test_a_map_of_another_size_than_stated_is_refused(tmp_path):
     stated = Record(image_id=4, name="a.jpg", image=None, size=(2, 2), read=record(ONE).read)
 
     with pytest.raises(ValueError, match="image 4: its map is 1x1 pixels, expected 2x2"):
-        convert.convert(source(stated), TARGETS["coco"](tmp_path, CATEGORIES))
+        convert.convert(source(stated), create_dataset("coco", tmp_path, CATEGORIES))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jsisnet.files import pixels
 from jsisnet.files.png import MAX_ID, ids_to_rgb, rgb_to_ids
-from jsisnet.formats.coded import renumber
+from jsisnet.formats.pixel_codes import renumber
 
 
 def test_an_id_is_red_plus_256_green_plus_65536_blue():

@@ -6,7 +6,7 @@ from PIL import Image
 
 import factories
 from factories import CAR, CATEGORIES, PERSON, ROAD, panoptic_map, segment
-from jsisnet.formats import cityscapes, coco, image_list
+from jsisnet.formats import cityscapes, coco, map_index
 from jsisnet.formats.cityscapes import MAP
 
 STEM = "ulm/ulm_000001_000019"
@@ -77,7 +77,7 @@ def test_labels_that_are_not_evaluated_are_void(tmp_path):
 
 @pytest.mark.parametrize(("value", "number"), [(46, 46), (255, 255), (60_001, 60)])
 def test_a_value_of_no_label_is_refused(value, number, tmp_path):
-    with pytest.raises(ValueError, match=rf"{MAP}: value {value} means class {number}, but"):
+    with pytest.raises(ValueError, match=rf"{MAP}: value {value} stands for class {number}, but"):
         read(tmp_path, [[value]])
 
 
@@ -131,7 +131,7 @@ def test_what_is_written_is_read_again_with_other_classes(tmp_path):
 
     png = tmp_path / f"gtFine/all/a/b{MAP}"
     assert np.asarray(Image.open(png)).tolist() == [[0, 5, 2000], [2001, 2, 1000]]
-    source = cityscapes.source(tmp_path, "all", listing=image_list.read_listing(index))
+    source = cityscapes.source(tmp_path, "all", index=map_index.read_index(index))
     assert described(source.records[0].read(), source.categories) == [
         (1, False, 1),
         (2, False, 1),
@@ -159,5 +159,5 @@ def test_more_than_1000_things_of_a_class_or_64_classes_do_not_fit(tmp_path):
     many = type(CATEGORIES)(
         tuple(type(CATEGORIES[0])(id=i, name=str(i), isthing=True) for i in range(65))
     )
-    with pytest.raises(ValueError, match="there are 65 classes; the format has room for 64"):
+    with pytest.raises(ValueError, match="65 classes, but the format can store 64 at most"):
         cityscapes.target(tmp_path, many)

@@ -54,7 +54,7 @@ def test_a_model_gets_the_ids_of_the_list_by_the_names_of_its_classes(tmp_path):
     wanted = image_list.read(write(tmp_path / "list.json"))
     numbered = Categories(tuple(replace(c, id=n) for n, c in enumerate(reversed(CATEGORIES), 1)))
 
-    own = wanted.in_its_ids(numbered)
+    own = wanted.with_listed_ids(numbered)
 
     assert [(c.name, c.id) for c in own] == [(c.name, c.id) for c in reversed(CATEGORIES)]
 
@@ -63,7 +63,7 @@ def test_a_group_of_one_class_is_that_class(tmp_path):
     wanted = image_list.read(write(tmp_path / "list.json"))
     air = replace(CATEGORIES[SKY], id=1, name="air", members=("sky",))
 
-    assert wanted.in_its_ids(Categories((air,)))[0].id == CATEGORIES[SKY].id
+    assert wanted.with_listed_ids(Categories((air,)))[0].id == CATEGORIES[SKY].id
 
 
 def test_merged_classes_are_those_of_a_list_that_merged_them_alike(tmp_path):
@@ -73,7 +73,7 @@ def test_merged_classes_are_those_of_a_list_that_merged_them_alike(tmp_path):
         for c in merged
     ]
 
-    own = image_list.read(write(tmp_path / "list.json", categories=entries)).in_its_ids(merged)
+    own = image_list.read(write(tmp_path / "list.json", categories=entries)).with_listed_ids(merged)
 
     assert [c.id for c in own] == [10, 20, 30, 40]
 
@@ -81,32 +81,37 @@ def test_merged_classes_are_those_of_a_list_that_merged_them_alike(tmp_path):
 def test_merged_classes_can_not_take_part_where_they_are_apart(tmp_path):
     wanted = image_list.read(write(tmp_path / "list.json"))
 
-    with pytest.raises(ValueError, match=r"'vehicle' stands for 2 classes, such as 'car' and 'bus"):
-        wanted.in_its_ids(CATEGORIES.merged_by("supercategory"))
+    with pytest.raises(
+        ValueError, match="'vehicle' was merged from 2 classes, such as 'car' and 'bus"
+    ):
+        wanted.with_listed_ids(CATEGORIES.merged_by("supercategory"))
 
 
 def test_a_class_that_the_list_lacks_is_named(tmp_path):
     things = write(tmp_path / "list.json", categories=factories.thing_entries())
 
     with pytest.raises(
-        ValueError, match=r"class 'sky' is none of the 3 categories for .*list.json"
+        ValueError, match=r"class 'sky' is not one of the 3 categories for .*list.json"
     ):
-        image_list.read(things).in_its_ids(CATEGORIES)
+        image_list.read(things).with_listed_ids(CATEGORIES)
 
 
 def test_a_thing_that_is_stuff_in_the_list_is_named(tmp_path):
     wanted = image_list.read(write(tmp_path / "list.json"))
     sky = replace(CATEGORIES[SKY], isthing=True)
 
-    with pytest.raises(ValueError, match="'sky' is a thing, but stuff"):
-        wanted.in_its_ids(Categories((sky,)))
+    with pytest.raises(ValueError, match="'sky' is a thing in the model, but stuff"):
+        wanted.with_listed_ids(Categories((sky,)))
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ([IMAGE, IMAGE], "image 7: is listed twice"),
-        ([IMAGE, IMAGE | {"id": 8, "file_name": "a/photo.png"}], "images 7 and 8 would both have"),
+        ([IMAGE, IMAGE], "duplicate image id 7"),
+        (
+            [IMAGE, IMAGE | {"id": 8, "file_name": "a/photo.png"}],
+            "7 and 8 would share the map",
+        ),
         ([IMAGE | {"height": 0}], "image 7: 'height' is 0"),
         ([IMAGE | {"file_name": "../photo.jpg"}], "image 7: 'file_name' is"),
         ([{"id": 7, "file_name": "photo.jpg"}], "image 7: has no 'height'"),

@@ -1,7 +1,7 @@
 import numpy as np
 
 from jsisnet.categories import Categories, Category
-from jsisnet.formats.records import relabelled
+from jsisnet.formats.records import relabel
 from jsisnet.panoptic import PanopticMap, Segment
 
 TREE, CAT, GRASS, DOG = range(4)
@@ -20,7 +20,7 @@ PLANT, ANIMAL = range(2)
 def in_merged_classes(ids, *labels):
     segments = tuple(Segment(label=label, isthing=SOURCE[label].isthing) for label in labels)
     panoptic = PanopticMap(np.array([ids], np.int32), segments)
-    return relabelled(panoptic, MERGED.labels_of(SOURCE), MERGED)
+    return relabel(panoptic, MERGED.labels_of(SOURCE), MERGED)
 
 
 def test_stuff_of_one_class_becomes_one_segment():
@@ -45,7 +45,7 @@ def test_crowds_and_scores_survive():
     scored = Segment(label=CAT, isthing=True, score=0.5)
     panoptic = PanopticMap(np.array([[1, 2]], np.int32), (crowd, scored))
 
-    segments = relabelled(panoptic, MERGED.labels_of(SOURCE), MERGED).segments
+    segments = relabel(panoptic, MERGED.labels_of(SOURCE), MERGED).segments
 
     assert segments == (
         Segment(label=ANIMAL, isthing=True, iscrowd=True),
@@ -69,7 +69,7 @@ def test_a_map_without_segments_stays_void():
 def test_a_map_in_which_nothing_is_merged_keeps_its_ids():
     panoptic = PanopticMap(np.array([[0, 1]], np.int32), (Segment(label=CAT, isthing=True),))
 
-    relabelled_map = relabelled(panoptic, MERGED.labels_of(SOURCE), MERGED)
+    relabelled_map = relabel(panoptic, MERGED.labels_of(SOURCE), MERGED)
 
     assert relabelled_map.ids is panoptic.ids
     assert relabelled_map.segments[0].label == ANIMAL

@@ -69,6 +69,11 @@ def described(panoptic, categories):
     )
 
 
+def training(root, version="1.2", **options):
+    """Open the training split."""
+    return vistas.source(vistas.Split(root=root, name="training", version=version), **options)
+
+
 EXPECTED = [("Car", 1), ("Car", 1), ("Car", 1), ("On Rails", 1), ("Road", 2)]
 
 
@@ -76,7 +81,7 @@ EXPECTED = [("Car", 1), ("Car", 1), ("Car", 1), ("On Rails", 1), ("Road", 2)]
 def test_both_layouts_give_things_by_their_16_bit_values(layout, version, request):
     root = request.getfixturevalue(layout)
 
-    source = vistas.source(root, "training", version)
+    source = training(root, version)
 
     record = source.records[0]
     assert (record.image_id, record.name) == ("abc", "abc.jpg")
@@ -85,7 +90,7 @@ def test_both_layouts_give_things_by_their_16_bit_values(layout, version, reques
 
 
 def test_ids_are_positions_plus_1_and_classes_that_are_not_evaluated_are_left_out(old):
-    categories = vistas.source(old, "training").categories
+    categories = training(old).categories
 
     assert [(c.id, c.name, c.isthing) for c in categories] == [
         (1, "Bird", True),
@@ -100,7 +105,7 @@ def test_which_classes_count_is_the_configurations_word(new):
     content = {"labels": [{**label, "evaluate": True} for label in CONFIG["labels"]]}
     write_config(new / "config_v2.0.json", content)
 
-    source = vistas.source(new, "training", "2.0")
+    source = training(new, "2.0")
 
     assert len(source.categories) == 6
     assert ("Ego Vehicle", 1) in described(source.records[0].read(), source.categories)
@@ -110,7 +115,7 @@ def test_stuff_is_one_segment_whatever_its_instances(old):
     values = [[value(RAILS), value(RAILS, 7), value(RAILS, 255), value(BIRD, 255)]]
     write_instances(old / "training/instances/abc.png", values)
 
-    source = vistas.source(old, "training")
+    source = training(old)
 
     assert described(source.records[0].read(), source.categories) == [("Bird", 1), ("On Rails", 3)]
 
@@ -123,7 +128,7 @@ def test_values_above_32767_keep_their_class(tmp_path):
     write_config(tmp_path / "config.json", {"labels": labels})
     write_instances(tmp_path / "validation/instances/a.png", [[value(199, 255), value(128)]])
 
-    source = vistas.source(tmp_path, "validation")
+    source = vistas.source(vistas.Split(root=tmp_path, name="validation"))
 
     assert described(source.records[0].read(), source.categories) == [
         ("class 128", 1),
@@ -135,7 +140,7 @@ def test_names_are_the_long_ones_where_the_readable_ones_repeat(old):
     labels = [{**label, "readable": "Same"} for label in CONFIG["labels"]]
     write_config(old / "config.json", {"labels": labels})
 
-    assert vistas.source(old, "training").categories[0].name == "animal--bird"
+    assert training(old).categories[0].name == "animal--bird"
 
 
 def write_panoptic(folder, version, names="readable"):
@@ -169,10 +174,10 @@ def write_panoptic(folder, version, names="readable"):
 @pytest.mark.parametrize("version", ["1.2", "2.0"])
 @pytest.mark.parametrize("names", ["readable", "name"])
 def test_the_panoptic_file_gives_the_same_as_the_instances(new, version, names):
-    fromvalues = vistas.source(new, "training", version)
+    fromvalues = training(new, version)
     write_panoptic(new / f"training/v{version}/panoptic", version, names)
 
-    source = vistas.source(new, "training", version)
+    source = training(new, version)
 
     assert source.categories == fromvalues.categories
     assert source.records[0].image_id == "abc"
@@ -185,8 +190,8 @@ def test_a_panoptic_file_with_other_classes_is_refused(old):
     labels = [{**CONFIG["labels"][0], "readable": "Dog", "name": "dog"}, *CONFIG["labels"][1:]]
     write_config(old / "config.json", {"labels": labels})
 
-    with pytest.raises(ValueError, match=r"2018\.json: category 1 is 'Bird', expected 'Dog'"):
-        vistas.source(old, "training")
+    with pytest.raises(ValueError, match=r"2018\.json: category 1 is 'Bird', but .* lists 'Dog'"):
+        training(old)
 
 
 def test_a_zip_is_read_without_being_unpacked(new):
@@ -196,7 +201,7 @@ def test_a_zip_is_read_without_being_unpacked(new):
             if path.is_file():
                 file.write(path, path.relative_to(new))
 
-    source = vistas.source(archive, "training", "2.0")
+    source = training(archive, "2.0")
 
     assert source.records[0].image is None
     assert described(source.records[0].read(), source.categories) == EXPECTED
@@ -232,25 +237,25 @@ def test_a_folder_that_lacks_something_is_refused(old, break_it, message):
     break_it(old)
 
     with pytest.raises(ValueError, match=message):
-        vistas.source(old, "training")
+        training(old)
 
 
 def test_version_2_needs_its_own_folder(old):
     write_config(old / "config_v2.0.json")
 
     with pytest.raises(ValueError, match=r"has no training/v2\.0 with PNGs"):
-        vistas.source(old, "training", "2.0")
+        training(old, "2.0")
 
 
 def test_a_value_of_no_label_and_8_bit_pixels_are_refused(old):
     path = old / "training/instances/abc.png"
     write_instances(path, [[value(6, 1)]])
-    record = vistas.source(old, "training").records[0]
+    record = training(old).records[0]
 
-    with pytest.raises(ValueError, match=r"abc\.png: value 1537 means label 6, but .* lists 6"):
+    with pytest.raises(ValueError, match=r"abc\.png: value 1537 stands for label 6, .* lists 6"):
         record.read()
     Image.fromarray(np.zeros((1, 1), np.uint8)).save(path)
-    with pytest.raises(ValueError, match=r"abc\.png: is no PNG of 16-bit grey"):
+    with pytest.raises(ValueError, match=r"abc\.png: is not a 16-bit grey PNG"):
         record.read()
 
 
@@ -269,10 +274,10 @@ def test_a_part_can_be_named_by_its_folder(layout, folder, version, request, tmp
         content = {"labels": [{**CONFIG["labels"][BIRD], "readable": "1.2"}, *CONFIG["labels"][1:]]}
         write_config(root / "config_v1.2.json", content)
 
-    source = vistas.source_of(root / folder, images=tmp_path / "photos")
+    source = vistas.source(vistas.split_of(root / folder), images=tmp_path / "photos")
 
-    assert source.categories == vistas.source(root, "training", version).categories
-    assert source.categories == vistas.categories_of(root / folder)
+    assert source.categories == training(root, version).categories
+    assert source.categories == vistas.read_categories(vistas.split_of(root / folder))
     assert source.records[0].image == tmp_path / "photos/abc.jpg"
     assert described(source.records[0].read(), source.categories) == EXPECTED
 
@@ -280,12 +285,12 @@ def test_a_part_can_be_named_by_its_folder(layout, folder, version, request, tmp
 def test_a_part_may_be_named_from_inside_it(new, monkeypatch):
     monkeypatch.chdir(new / "training")
 
-    assert vistas.categories_of(Path("v2.0")) == vistas.source(new, "training", "2.0").categories
+    assert vistas.read_categories(vistas.split_of(Path("v2.0"))) == training(new, "2.0").categories
 
 
 def test_the_folder_of_a_part_has_to_be_there(new):
-    with pytest.raises(ValueError, match="test: is not a folder; expected the annotations of a p"):
-        vistas.source_of(new / "test", images=new)
+    with pytest.raises(ValueError, match="test: is not a folder; expected the annotations of a s"):
+        vistas.split_of(new / "test")
 
 
 def test_areas_of_a_panoptic_file_are_recounted_if_that_is_asked_for(old):
@@ -294,6 +299,6 @@ def test_areas_of_a_panoptic_file_are_recounted_if_that_is_asked_for(old):
     json_file.write_text(json_file.read_text().replace('"area": 2', '"area": 3'))
 
     with pytest.raises(ValueError, match="segment 1: has 2 pixels, but the JSON file says 3"):
-        vistas.source(old, "training").records[0].read()
-    source = vistas.source(old, "training", recount_areas=True)
+        training(old).records[0].read()
+    source = training(old, recount_areas=True)
     assert described(source.records[0].read(), source.categories) == EXPECTED

@@ -202,7 +202,7 @@ def test_all_data_begins_in_the_root_of_the_run_or_of_its_own():
         }
     )
 
-    assert [data.images for data in config.sources()] == [
+    assert [str(data.location().images) for data in config.sources()] == [
         "data/photos",
         "data/../near/photos",
         "/far/photos",

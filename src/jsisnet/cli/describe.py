@@ -77,12 +77,11 @@ def _classes(sources: Sequence[DataConfig]) -> tuple[tuple[int, int], str]:
     if not all(map(_is_here, used)):
         counts = COCO if sources[0].merge is None else MERGED_COCO
         return counts, "COCO, as the annotations are not here"
-    return _counts(common_categories(sources)), ", ".join(data.annotations for data in used)
+    return _counts(common_categories(sources)), ", ".join(str(data.path) for data in used)
 
 
 def _is_here(data: DataConfig) -> bool:
-    path = Path(data.annotations)
-    return path.is_dir() if data.kind == "vistas" else path.is_file()
+    return data.path.is_file() if data.kind.startswith("coco") else data.path.exists()
 
 
 def _counts(categories: Categories) -> tuple[int, int]:

@@ -1,12 +1,11 @@
 """Where commands may write."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jsisnet.cli.data_sources import Places
+    from jsisnet.formats.open import DatasetLocation
 
 
 def expect_picture(path: Path) -> None:
@@ -54,26 +53,24 @@ def refuse_file_in(folder: Path, path: Path) -> None:
         raise ValueError(f"{path} lies in a folder of the data; expected another")
 
 
-def refuse_folder_in_maps(places: "Places", folder: Path) -> None:
+def refuse_folder_in_maps(location: "DatasetLocation", folder: Path) -> None:
     """Refuse to write maps into a folder whose maps are read, all of which are one data set.
 
     Raises:
         ValueError: If the folder lies there.
     """
-    for maps in filter(None, (places.pngs, places.semantic, places.instances)):
+    for maps in filter(None, (location.pngs, location.semantic, location.instances)):
         if maps.is_dir() and folder.resolve().is_relative_to(maps.resolve()):
             raise ValueError(f"{folder} lies in {maps}, which is read; expected another folder")
 
 
-def refuse_to_replace_data(places: "Places", outputs: Sequence[Path]) -> None:
+def refuse_to_replace_data(location: "DatasetLocation", outputs: Sequence[Path]) -> None:
     """Refuse to write over a file of a data set.
 
     Raises:
         ValueError: Also if an output is another output or a folder; the message names it.
     """
-    values = (getattr(places, field.name) for field in fields(places))
-    read = [value for value in values if isinstance(value, Path)]
-    refuse_to_replace(read, outputs)
-    for folder in filter(Path.is_dir, read):
+    refuse_to_replace(location.paths, outputs)
+    for folder in filter(Path.is_dir, location.paths):
         for output in outputs:
             refuse_file_in(folder, output)

@@ -56,9 +56,9 @@ def show_batch(
     _check(positions, settings.augment.size)
     path = Path(f"{config.stem}_batch_{step}.png") if out is None else out
     for data in sources:
-        maps = data.pngs or Path(data.annotations).with_suffix("")
-        for folder in (data.images, data.annotations, maps):
-            refuse_file_in(Path(folder), path)
+        for read in data.location().paths:
+            for folder in (read, read.with_suffix("")):
+                refuse_file_in(folder, path)
     refuse_to_replace([config], [path])
     expect_picture(path)
     stream = Stream(Sources(sources), settings.augment, seed=settings.train.seed)

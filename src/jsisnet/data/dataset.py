@@ -1,10 +1,10 @@
-"""Photos with ground truth, opened from files."""
+"""Data sets for training and evaluation: photos with their ground truth."""
 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
@@ -16,48 +16,81 @@ from jsisnet.categories import Categories
 from jsisnet.data.sample import Sample
 from jsisnet.files.archives import holds
 from jsisnet.files.photos import read_image
-from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats import coco, coco_instances, vistas
-from jsisnet.formats.records import Record, Source, relabelled
+from jsisnet.formats.open import (
+    DatasetLocation,
+    Format,
+    open_location,
+    photo_folder,
+    read_categories,
+)
+from jsisnet.formats.records import Record, relabel, size_text
+from jsisnet.formats.vistas import Version
+
+_OLD_KINDS = {"panoptic": "coco", "instances": "coco-instances"}
+"""Former names of formats, which older YAML files and run folders have."""
+
+_WITH_ROOT = ("vistas", "cityscapes")
+"""Formats whose files are found from the root of the data set."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """Where photos and ground truth lie, and in which classes they are used.
+    """A data set in any format, and the classes in which it is used.
 
     Raises:
-        ValueError: If a value lies outside its range, or contradicts `kind`.
+        ValueError: If a value is out of range or contradicts `kind`.
     """
 
     images: str
     """Folder of the photos."""
 
-    annotations: str
-    """JSON file of the ground truth; of Mapillary Vistas a folder, such as ``training/v2.0``."""
+    annotations: str | None = None
+    """JSON file of coco or coco-instances; or, for vistas, the folder of one split's annotations,
+    such as ``training/v2.0``, in place of `split` and `version`."""
 
-    kind: Literal["panoptic", "instances", "vistas"] = "panoptic"
-    """Format of the ground truth: COCO's panoptic one, COCO's instances one, which says nothing
-    about stuff, or that of Mapillary Vistas as its archives unpack."""
+    kind: Literal[Format, "panoptic", "instances"] = "coco"
+    """Format of the ground truth. ``panoptic`` and ``instances`` are former names of ``coco`` and
+    ``coco-instances``."""
 
     pngs: str | None = None
-    """Folder or zip of the PNGs; default: beside the JSON file and named like it."""
+    """Folder or zip of the maps of two-channel or coco. Default for coco: the one beside the JSON
+    file that has its name."""
+
+    semantic: str | None = None
+    """Folder or zip of class maps, for semantic-instance and optionally for coco-instances."""
+
+    instances: str | None = None
+    """Folder or zip of instance maps, for semantic-instance."""
+
+    split: str | None = None
+    """Split of vistas or cityscapes, such as ``training`` or ``val``."""
+
+    version: Version | None = None
+    """Version of the vistas annotations. Default: 1.2."""
+
+    categories: str | None = None
+    """JSON file of the classes, whose ids are the pixel values; it may also list the images."""
+
+    void: tuple[int, ...] | None = None
+    """Pixel values without a class. Default: 0 and 255, unless they are classes."""
 
     root: str | None = None
-    """Folder in which the relative paths begin, if it is not that of the run."""
+    """Folder in which the relative paths begin, relative to the root of the run. For vistas and
+    cityscapes it is the data set itself; if it is a zip, paths begin in the zip's folder."""
 
     merge: Literal["supercategory"] | None = None
-    """Join the classes of each group into one, so that few photos can train a useful network."""
+    """Merge the classes of each supercategory, so that few photos can train a useful network."""
 
     trusted: Literal["all", "semantic", "instances"] = "all"
-    """What a training learns from: all that the file says, the classes of the pixels alone, or the
-    objects alone."""
+    """Part of the ground truth that is used for training: everything, the classes of the pixels
+    only, or the objects only."""
 
     weight: float = 1.0
-    """How often a training sees a photo, relative to the photos of data with weight 1; 0 for
-    never."""
+    """How often a photo is seen in training, relative to the photos of data with weight 1; 0 to
+    leave the data out."""
 
     first: int | None = None
-    """Use only so many photos, those that are listed first."""
+    """Number of photos to use, in the order in which they are listed. Default: all."""
 
     recount_areas: bool = False
     """Accept a JSON file whose areas differ from its PNGs."""
@@ -66,45 +99,108 @@ class DataConfig:
     """Keep decoded photos in memory: about 2 MB for one of 640x480, in each worker."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", _OLD_KINDS.get(self.kind, self.kind))
         if self.first is not None and self.first < 1:
             raise ValueError(f"first is {self.first}; expected at least 1")
         if not 0 <= self.weight < math.inf:
             raise ValueError(f"weight is {self.weight}; expected a number, 0 or more")
-        if self.kind == "instances" and self.trusted == "semantic":
-            raise ValueError("trusted is semantic; expected all or instances for kind instances")
-        if self.kind != "panoptic" and self.pngs is not None:
-            raise ValueError(f"pngs is {self.pngs}; expected none for kind {self.kind}")
+        things_only = self.kind == "coco-instances" and self.categories is None
+        if things_only and self.trusted == "semantic":
+            raise ValueError(
+                "trusted is semantic; expected all or instances, as coco-instances without "
+                "categories has no stuff"
+            )
+
+    @classmethod
+    def at(
+        cls, kind: Format, location: DatasetLocation, *, recount_areas: bool = False
+    ) -> "DataConfig":
+        """Return the configuration of the data set at a location.
+
+        Raises:
+            ValueError: If the folder of the photos is unknown.
+        """
+        images = photo_folder(kind, location)
+        if images is None:
+            raise ValueError(f"{location.paths[0]}: the folder of the photos (images) is required")
+        values = {
+            field.name: str(value) if isinstance(value, Path) else value
+            for field in fields(location)
+            for value in [getattr(location, field.name)]
+        }
+        if location.root is not None:  # other relative paths do not begin in it
+            values |= {
+                name: str(path.absolute())
+                for name, path in (("images", images), ("categories", location.categories))
+                if path is not None
+            }
+        return cls(kind=kind, recount_areas=recount_areas, **{"images": str(images)} | values)
 
     def under(self, root: str) -> "DataConfig":
-        """Let relative paths begin in a folder."""
-        folder = Path(root, self.root or "")
-        return replace(
-            self,
-            root=None,
-            images=str(folder / self.images),
-            annotations=str(folder / self.annotations),
-            pngs=None if self.pngs is None else str(folder / self.pngs),
+        """Return the configuration with a `root` that is relative to another one."""
+        return replace(self, root=str(Path(root, self.root or "")))
+
+    def location(self) -> DatasetLocation:
+        """Return where the data set is."""
+        root = Path(self.root or "")
+        folder = root.parent if root.is_file() else root
+        hasroot = self.kind in _WITH_ROOT and self.annotations is None
+        return DatasetLocation(
+            annotations=None if self.annotations is None else folder / self.annotations,
+            pngs=None if self.pngs is None else folder / self.pngs,
+            semantic=None if self.semantic is None else folder / self.semantic,
+            instances=None if self.instances is None else folder / self.instances,
+            root=root if hasroot else None,
+            split=self.split,
+            version=self.version,
+            categories=None if self.categories is None else folder / self.categories,
+            void=self.void,
+            images=folder / self.images,
         )
+
+    @property
+    def path(self) -> Path:
+        """The main file, folder or zip, which messages name."""
+        return self.location().paths[0]
+
+    def read_categories(self) -> Categories:
+        """Read the classes in which the data is used, without its maps wherever they suffice.
+
+        Raises:
+            ValueError: If a file is missing or invalid; the message names it.
+        """
+        return self.merged(read_categories(self.kind, self.location()))
+
+    def merged(self, categories: Categories) -> Categories:
+        """Return the classes of the data, merged if `merge` says so.
+
+        Raises:
+            ValueError: If they cannot be merged; the message names the file.
+        """
+        try:
+            return categories if self.merge is None else categories.merged_by(self.merge)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
 
 
 class PanopticDataset(Dataset[Sample]):
     """Photos with ground truth, in the order in which they are listed."""
 
     def __init__(self, config: DataConfig, categories: Categories | None = None) -> None:
-        """List the photos and make sure that they and their PNGs are there.
+        """List the photos, and check that they and their PNGs exist.
 
         Args:
-            config: Where the files are.
-            categories: Classes to use, each class of the data having a counterpart; default:
+            config: The data set.
+            categories: Classes to use, with a counterpart for each class of the data; default:
                 those of the data, merged as `config` says.
 
         Raises:
-            ValueError: If a file is missing, breaks the format, or has a class without
-                counterpart. The message names the file.
+            ValueError: If a file is missing or invalid, or a class has no counterpart. The message
+                names the file.
         """
-        self.config = config.under("")
-        self.path = Path(self.config.annotations)
-        source = _source(self.config)
+        self.config = config
+        self.path = config.path
+        source = open_location(config.kind, config.location(), recount_areas=config.recount_areas)
         self._records = source.records[: config.first]
         for record in self._records:
             for needed in (record.image, record.png):
@@ -113,19 +209,19 @@ class PanopticDataset(Dataset[Sample]):
                         f"{self.path}: image {record.image_id!r}: {needed} does not exist"
                     )
         self._own = source.categories
-        self._speak_of(categories or _merged(self._own, self.config))
+        self._use(categories or config.merged(self._own))
 
     def in_classes(self, categories: Categories) -> "PanopticDataset":
-        """Give the same photos in other classes, among which each class of the file has one.
+        """Return the same photos in other classes.
 
         Raises:
-            ValueError: If a class of the file has no counterpart. The message names the file.
+            ValueError: If a class of the data has no counterpart. The message names the file.
         """
         other = copy(self)
-        other._speak_of(categories)
+        other._use(categories)
         return other
 
-    def _speak_of(self, categories: Categories) -> None:
+    def _use(self, categories: Categories) -> None:
         self.categories = categories
         try:
             self._labels = categories.labels_of(self._own)
@@ -137,18 +233,18 @@ class PanopticDataset(Dataset[Sample]):
             for label in categories.thing_labels
             if not labelled[label] or self.config.trusted == "semantic"
         )
-        silent = bool(categories.stuff_labels) and not self._own.stuff_labels
-        self._semantic = self.config.trusted != "instances" and not silent
+        lacks_stuff = bool(categories.stuff_labels) and not self._own.stuff_labels
+        self._semantic = self.config.trusted != "instances" and not lacks_stuff
         self._cache: dict[int, Sample] | None = {} if self.config.cache else None
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one photo and its map, at the size of the files.
+        """Read a photo and its map, at their original size.
 
         Raises:
-            ValueError: If a file is damaged, or the two differ in size.
+            ValueError: If a file is damaged, or photo and map differ in size.
         """
         if self._cache is None:
             return self._read(index)
@@ -157,78 +253,38 @@ class PanopticDataset(Dataset[Sample]):
         return self._cache[index]
 
     def image_name(self, index: int) -> str:
-        """Give the path of a photo inside the folder of photos."""
+        """Return the path of a photo inside the folder of the photos."""
         return self._records[index].name
 
     def _read(self, index: int) -> Sample:
         record = self._records[index]
-        assert record.image is not None  # the folder of the photos was given
+        assert record.image is not None  # the configuration has the folder of the photos
         image = torch.from_numpy(read_image(record.image)).permute(2, 0, 1)
         size = (image.shape[1], image.shape[2])
-        self._refuse_another_size(record, size, record.size)
+        self._check_size(record, size, record.size)
         panoptic = record.read()
-        self._refuse_another_size(record, size, panoptic.size)
+        self._check_size(record, size, panoptic.size)
         return Sample(
             image=image,
-            panoptic=relabelled(panoptic, self._labels, self.categories),
+            panoptic=relabel(panoptic, self._labels, self.categories),
             image_id=record.image_id,
             unlabelled=self._unlabelled,
             semantic=self._semantic,
         )
 
-    def _refuse_another_size(
+    def _check_size(
         self, record: Record, found: tuple[int, int], expected: tuple[int, int] | None
     ) -> None:
         if expected not in (None, found):
             raise ValueError(
-                f"{record.image}: is {found[0]}x{found[1]} pixels, but its ground truth in "
-                f"{self.path} is {expected[0]}x{expected[1]}"
+                f"{record.image}: is {size_text(found)} pixels, but its ground truth in "
+                f"{self.path} is {size_text(expected)}"
             )
-
-
-def read_categories(config: DataConfig) -> Categories:
-    """Read the classes that data is used in, and nothing else of it.
-
-    Raises:
-        ValueError: If the file is missing or its classes break a rule. The message names it.
-    """
-    path = Path(config.under("").annotations)
-    match config.kind:
-        case "panoptic":
-            categories = category_entries.read(path)
-        case "instances":
-            categories = coco_instances.read_categories(path)
-        case "vistas":
-            categories = vistas.categories_of(path)
-    return _merged(categories, config)
-
-
-def _source(config: DataConfig) -> Source:
-    annotations, images = Path(config.annotations), Path(config.images)
-    match config.kind:
-        case "panoptic":
-            return coco.source(
-                annotations,
-                pngs=None if config.pngs is None else Path(config.pngs),
-                images=images,
-                recount_areas=config.recount_areas,
-            )
-        case "instances":
-            return coco.instances_source(annotations, images=images)
-        case "vistas":
-            return vistas.source_of(annotations, images=images, recount_areas=config.recount_areas)
-
-
-def _merged(categories: Categories, config: DataConfig) -> Categories:
-    try:
-        return categories if config.merge is None else categories.merged_by(config.merge)
-    except ValueError as error:
-        raise ValueError(f"{config.annotations}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One of the data sets that lie behind each other."""
+    """Length and weight of one of several concatenated data sets."""
 
     length: int
     """Number of photos."""
@@ -238,23 +294,23 @@ class Part:
 
 
 class Sources:
-    """The photos of one data set after those of the other, in the classes of all of them.
+    """Several data sets, concatenated and converted to their common classes.
 
-    A class that a data set lacks may still be in its photos, so each sample tells what its ground
-    truth is silent about.
+    A class that a data set lacks may still appear in its photos, so each sample states what its
+    ground truth does not label.
     """
 
     def __init__(self, configs: Sequence[DataConfig]) -> None:
-        """Open the data sets, but for those with weight 0.
+        """Open the data sets, except those with weight 0.
 
         Their classes are matched by name, in order of first appearance.
 
         Raises:
-            ValueError: If there is no data set left, one is broken, or the classes of two
-                contradict each other. The message names the files.
+            ValueError: If no data set is left, one is invalid, or the classes of two contradict
+                each other. The message names the files.
         """
         opened = [PanopticDataset(config) for config in _used(configs)]
-        self.categories = _joined([(dataset.path, dataset.categories) for dataset in opened])
+        self.categories = _join([(dataset.path, dataset.categories) for dataset in opened])
         self.datasets = tuple(dataset.in_classes(self.categories) for dataset in opened)
         self.parts = tuple(
             Part(length=len(dataset), weight=dataset.config.weight) for dataset in self.datasets
@@ -265,30 +321,29 @@ class Sources:
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one photo; see `PanopticDataset`."""
+        """Read a photo; see `PanopticDataset`."""
         number = bisect_right(self._ends, index)
         return self.datasets[number][index - self._ends[number] + self.parts[number].length]
 
 
 def common_categories(configs: Sequence[DataConfig]) -> Categories:
-    """Read the classes that `Sources` would have, and nothing else of the data.
+    """Read the classes that `Sources` would have, without the maps wherever they suffice.
 
     Raises:
-        ValueError: As for `Sources`.
+        ValueError: See `Sources`.
     """
     used = _used(configs)
-    return _joined([(Path(config.annotations), read_categories(config)) for config in used])
+    return _join([(config.path, config.read_categories()) for config in used])
 
 
 def _used(configs: Sequence[DataConfig]) -> list[DataConfig]:
     used = [config for config in configs if config.weight > 0]
     if not used:
-        raise ValueError("all data has weight 0; expected at least one with more")
+        raise ValueError("all data has weight 0; expected at least one data set with more")
     return used
 
 
-def _joined(files: Sequence[tuple[Path, Categories]]) -> Categories:
-    """Join the classes of files, in their order."""
+def _join(files: Sequence[tuple[Path, Categories]]) -> Categories:
     joined = Categories(())
     for number, (path, categories) in enumerate(files):
         try:

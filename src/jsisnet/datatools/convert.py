@@ -14,8 +14,8 @@ from jsisnet.files.journal import Journal
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.image_list import stem
-from jsisnet.formats.records import EMPTY, Record, Source, Target
+from jsisnet.formats.map_index import map_stem
+from jsisnet.formats.records import EMPTY, Record, Source, Target, size_text
 from jsisnet.panoptic import PanopticMap
 
 _JOURNAL = "unfinished.jsonl"
@@ -80,12 +80,12 @@ class _Work:
         panoptic = record.read()
         if record.size not in (None, panoptic.size):
             raise ValueError(
-                f"image {record.image_id!r}: its map is {_by(panoptic.size)} pixels, expected "
-                f"{_by(record.size)}"
+                f"image {record.image_id!r}: its map is {size_text(panoptic.size)} pixels, "
+                f"expected {size_text(record.size)}"
             )
         compact = PanopticMap.compact(panoptic.ids, panoptic.segments)
         try:
-            written = self.target.write(compact, stem(record.name))
+            written = self.target.write(compact, map_stem(record.name))
         except ValueError as error:
             raise ValueError(f"image {record.image_id!r}: {error}") from None
         empty = len(panoptic.segments) - len(compact.segments)
@@ -103,7 +103,7 @@ def _refuse_shared_maps(records: Sequence[Record]) -> None:
     maps: dict[str, Record] = {}
     ids: set[int | str] = set()
     for record in records:
-        other = maps.setdefault(stem(record.name), record)
+        other = maps.setdefault(map_stem(record.name), record)
         if other is not record:
             raise ValueError(
                 f"images {other.image_id!r} and {record.image_id!r} would share a map: their "
@@ -117,7 +117,7 @@ def _refuse_shared_maps(records: Sequence[Record]) -> None:
 def _purpose(source: Source, target: Target) -> str:
     """Give a text that differs for other images, classes or formats."""
     described = {
-        "target": type(target).__module__,
+        "target": target.write_map.__module__,
         "classes": [asdict(c) for s in (source, target) for c in s.categories],
         "images": [[record.image_id, record.name] for record in source.records],
     }
@@ -158,7 +158,3 @@ def _write(path: Path, done: Journal, annotations: Iterable[Entry], categories: 
     images = (json_fields.entry(line["image"]) for line in done)
     classes = {"categories": category_entries.entries(categories)}
     atomic.write_json(path, classes, {"images": images, "annotations": annotations})
-
-
-def _by(size: Sequence[int] | None) -> str:
-    return "x".join(map(str, size or ()))

@@ -7,7 +7,7 @@ from functools import partial
 
 from jsisnet.categories import UNKNOWN, Categories, Category
 from jsisnet.files import json_fields
-from jsisnet.formats.records import Record, Source, relabelled, without_unknown
+from jsisnet.formats.records import Record, Source, drop_unknown, relabel
 from jsisnet.panoptic import PanopticMap
 
 VOID = "void"
@@ -112,7 +112,7 @@ def joined(source: Source, joining: Joining) -> Source:
 
 def _read(record: Record, joining: Joining) -> PanopticMap:
     kept = [UNKNOWN if new == UNKNOWN else old for old, new in enumerate(joining.labels)]
-    return relabelled(without_unknown(record.read(), kept), joining.labels, joining.categories)
+    return relabel(drop_unknown(record.read(), kept), joining.labels, joining.categories)
 
 
 def _owners(categories: Categories, groups: Mapping[str, Group]) -> dict[str, str]:

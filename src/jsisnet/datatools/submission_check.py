@@ -20,8 +20,8 @@ from jsisnet.categories import CategoryId
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MAX_ID, read_ids
-from jsisnet.formats.coded import renumber
 from jsisnet.formats.image_list import ImageList, ListedImage
+from jsisnet.formats.pixel_codes import renumber
 from jsisnet.panoptic import ImageId
 
 MAX_EXAMPLES = 5

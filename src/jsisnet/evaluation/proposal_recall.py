@@ -1,4 +1,4 @@
-"""Mean recall of region proposals: the fraction of an image's objects that they cover."""
+"""Mean recall of the region proposals: what share of an image's objects they cover."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,11 @@ from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.panoptic import MEDIUM, SMALL, PanopticMap
 
 LIMITS = (100, 300, 1000)
-"""Numbers of best proposals at which recall is measured."""
+"""Numbers of the best proposals that recall is measured at."""
 
 MIN_IOU = 0.5
 """A proposal covers an object if the IoU of their boxes is at least this."""
+
 
 _SETS = (*map(str, LIMITS), "own")
 """Names of the sets of proposals, in the order of the sums' rows."""
@@ -22,24 +23,24 @@ _SIZES = ("all", "small", "medium", "large")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProposalRecall:
-    """Sums of one or more images; ``+`` adds the images of two sums.
+    """Sums of one or more images; ``+`` joins the images of two sums.
 
-    The sets of proposals are the best ones up to each of `LIMITS`, and those that the network
-    itself uses (``own``). The sizes of objects are all, small, medium and large.
+    The sets of proposals are the best ones up to each of `LIMITS`, and the network's own. The sizes
+    of objects are all, small, medium and large.
     """
 
     recall: Float64[np.ndarray, "sets sizes"]
-    """Sum of the images' recalls, each from 0 to 1."""
+    """Of each image from 0 to 1, summed."""
 
     images: Int64[np.ndarray, " sizes"]
-    """Number of images with an object of the size; only these enter a mean."""
+    """Images that have an object of the size; only these enter a mean."""
 
     proposals: Int64[np.ndarray, " sets"]
-    """Number of proposals in each set, over the images with an object."""
+    """Proposals in each set, of the images that have an object."""
 
     @classmethod
     def zero(cls) -> "ProposalRecall":
-        """Return the sums of no image."""
+        """Give the sums of no image."""
         return cls(
             np.zeros((len(_SETS), len(_SIZES))),
             np.zeros(len(_SIZES), np.int64),
@@ -55,13 +56,13 @@ class ProposalRecall:
 
     @property
     def mean(self) -> Float64[np.ndarray, "sets sizes"]:
-        """Mean recall from 0 to 1, NaN for sizes without an object."""
-        unseen = np.full_like(self.recall, np.nan)
-        return np.divide(self.recall, self.images, out=unseen, where=self.images > 0)
+        """Mean recall from 0 to 1, NaN for sizes that no image has."""
+        nothing = np.full_like(self.recall, np.nan)
+        return np.divide(self.recall, self.images, out=nothing, where=self.images > 0)
 
 
 def true_boxes(panoptic: PanopticMap) -> Float64[np.ndarray, "g 4"]:
-    """Return the boxes of the things of a true map, without crowds and things without pixels."""
+    """List the boxes of a true map's things, without crowds and things that own no pixel."""
     boxes = panoptic.boxes().astype(np.float64)
     wanted = np.array([s.isthing and not s.iscrowd for s in panoptic.segments], bool)
     return boxes[wanted & (boxes[:, 2] > 0)]
@@ -72,20 +73,20 @@ def count(
     ranked: Float64[np.ndarray, "p 4"],
     own: Float64[np.ndarray, "q 4"],
 ) -> ProposalRecall:
-    """Measure the recall of the proposals of one image.
+    """Measure the recall of one image's proposals.
 
-    One proposal may cover several objects: recall is an upper bound on what can be detected.
+    Two objects may be covered by one proposal: it is asked what can be found at all.
 
     Args:
         objects: True boxes in pixels of the image, none of them empty.
-        ranked: Proposals in the same frame, best first; those up to each of `LIMITS` count.
-        own: Proposals that the network passes on to its RoI head; all of them count.
+        ranked: Proposals in the same frame, best first, of which the first ones are judged.
+        own: Proposals that the network itself goes on with, all of which are judged.
 
     Returns:
-        Sums of this image; all 0 if it has no objects.
+        Sums of this image, which are 0 if it has no objects.
 
     Reference:
-        de Geus et al., arXiv 1809.02110, section 4.2, which does not state the number of proposals.
+        de Geus et al., arXiv 1809.02110, section 4.2; it tells no number of proposals.
     """
     if not len(objects):
         return ProposalRecall.zero()
@@ -103,13 +104,13 @@ def count(
 
 
 def summary(result: ProposalRecall) -> dict[str, object]:
-    """Return sums as plain values in percent, ready for a JSON file.
+    """Describe sums as plain values in percent, ready for a JSON file.
 
     Returns:
         ``rpn_recall``, with ``all``, ``small``, ``medium`` and ``large``: the mean recalls at each
         limit and of the network's ``own`` proposals, and the number of ``images`` in these means;
-        and with ``proposals``, the mean number of proposals in each set. Missing values are
-        ``None``.
+        and with ``proposals``, the mean number of proposals that there really were. What has no
+        value is ``None``.
     """
     by_size = {
         size: {name: _plain(value) for name, value in zip(_SETS, values, strict=True)}
@@ -127,7 +128,7 @@ def summary(result: ProposalRecall) -> dict[str, object]:
 def _covered(
     objects: Float64[np.ndarray, "g 4"], proposals: Float64[np.ndarray, "p 4"]
 ) -> Bool[np.ndarray, " g"]:
-    """Return which objects are covered by a proposal."""
+    """Tell which objects a proposal covers."""
     rows, columns = objects[:, None], proposals[None]
     sides = np.minimum(rows[..., 2:], columns[..., 2:]) - np.maximum(
         rows[..., :2], columns[..., :2]
@@ -139,7 +140,7 @@ def _covered(
 
 
 def _sizes(objects: Float64[np.ndarray, "g 4"]) -> Bool[np.ndarray, "sizes g"]:
-    """Return which objects belong to each of `_SIZES`."""
+    """Tell which objects are of each size, the first of which is all sizes."""
     areas = _areas(objects)
     small, large = areas < SMALL, areas >= MEDIUM
     return np.stack([np.ones_like(small), small, ~small & ~large, large])

@@ -1,7 +1,7 @@
 """Data sets and predictions of every supported format, as panoptic maps.
 
 May import `files` and the ground modules only.
-Begin with `Source` and `Record`, which every format is opened as.
+Begin with `open_dataset`, which opens every format as a `Source` of `Record`s.
 """
 
 from jsisnet._lazy import attach as _attach

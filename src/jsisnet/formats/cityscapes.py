@@ -1,43 +1,43 @@
-"""Cityscapes' own maps: ``gtFine/*/*/*_gtFine_instanceIds.png``."""
+"""Cityscapes maps: ``gtFine/*/*/*_gtFine_instanceIds.png``."""
 
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from jsisnet.categories import Categories, Category
-from jsisnet.files.archives import StoredFile, files_below
+from jsisnet.files.archives import StoredFile
 from jsisnet.files.png import read_values, size_of, write_values
-from jsisnet.formats.coded import Meaning, drawn, in_numbers, instance_numbers, looked_up
-from jsisnet.formats.image_list import MapListing
+from jsisnet.formats.class_maps import fit_ids
+from jsisnet.formats.map_index import MapIndex, Photo, find_maps, record
+from jsisnet.formats.pixel_codes import SegmentKey, decode, instance_numbers, lookup
 from jsisnet.formats.records import (
-    INDEX,
-    JOINED,
+    MERGED_CROWDS,
     SCORES,
-    Record,
     Source,
+    Target,
     Written,
-    joined_crowds,
-    scored,
+    count_merged_crowds,
+    count_scores,
 )
 from jsisnet.panoptic import PanopticMap
 
 MAP, PHOTO = "_gtFine_instanceIds.png", "_leftImg8bit.png"
-"""How the names of maps and photos end."""
+"""Endings of the names of maps and photos."""
 
 SPLIT = "all"
-"""Part of the data set that maps are written to."""
+"""Split that maps are written to."""
 
 _PER_CLASS = 1000
-"""Values of a class: id * 1000 + instance; a value below is the id of stuff, or of a group."""
+"""Pixels of instance i of a class have the value 1000 id + i; a value below 1000 is the id of stuff
+or of a group of things."""
 
 _HIGHEST_ID = 64
-"""Of a class whose things all fit into 16 bits."""
+"""Highest category id whose instances all fit into 16 bits."""
 
 _LABELS = range(46)
-"""Ids of the official labels, evaluated or not; the last ones mark lanes."""
+"""Ids of the official labels, evaluated or not; the last ones are lane markings."""
 
 _STUFF = (
     (7, "road", "flat", (128, 64, 128)),
@@ -70,111 +70,87 @@ CATEGORIES = Categories(
         for number, name, group, color in classes
     )
 )
-"""The evaluated classes, with the ids that the server expects; all other labels are void."""
+"""The evaluated classes, with the ids that the benchmark expects; all other labels are void."""
 
 
 def source(
-    root: Path, split: str, *, images: Path | None = None, listing: MapListing | None = None
+    root: Path, split: str, *, images: Path | None = None, index: MapIndex | None = None
 ) -> Source:
-    """Open a part of the data set.
+    """Open a split of the data set.
 
-    A region of a thing class without instance numbers is a group: one crowd.
+    A region of a thing class without instance numbers becomes one crowd.
 
     Args:
-        root: Folder or zip that holds ``gtFine``.
-        split: ``train``, ``val`` or ``test``, a folder in there.
-        images: Folder of the photos, with a folder for each city; default: ``leftImg8bit/SPLIT``
-            beside ``gtFine``.
-        listing: Classes and images of another data set that is coded in the same way.
+        root: Folder or zip that contains ``gtFine``.
+        split: Folder of the split, such as ``train``, ``val`` or ``test``.
+        images: Folder of the photos, with a folder for each city; default: see `photo_folder`.
+        index: Classes and images of another data set that is encoded in the same way.
 
     Raises:
         ValueError: If there are no such maps.
     """
-    files = files_below(root, f"gtFine/{split}", MAP)
-    if not files:
-        raise ValueError(f"{root}: has no files gtFine/{split}/*{MAP}")
-    photos = images or (root / "leftImg8bit" / split if root.is_dir() else None)
-    coding = _OFFICIAL
-    if listing is not None:
-        categories = in_numbers(listing.categories, _HIGHEST_ID)
-        coding = _Coding(categories=categories, void=frozenset({0}))
+    files = find_maps(root, f"gtFine/{split}", MAP)
+    coding, photos = _OFFICIAL, dict[str, Photo]()
+    if index is not None:
+        categories = fit_ids(index.categories, _HIGHEST_ID)
+        coding, photos = _Coding(categories=categories, void=frozenset({0})), dict(index.photos)
+    images = images or photo_folder(root, split)
     records = []
     for path, file in files.items():
         stem = path.removesuffix(MAP)
-        name = f"{stem}{PHOTO}"
-        listed = None if listing is None else listing.images.get(stem)
-        records.append(
-            Record(
-                image_id=Path(stem).name if listed is None else listed.image_id,
-                name=name if listed is None else listed.name,
-                image=None if photos is None else photos / (listed.name if listed else name),
-                size=None,
-                read=partial(_read, file, coding),
-            )
-        )
+        official = Photo(image_id=Path(stem).name, name=f"{stem}{PHOTO}")
+        records.append(record(photos.get(stem, official), images, partial(_read, file, coding)))
     return Source(categories=coding.categories, records=tuple(records))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
-    """Maps to write."""
-
-    index: ClassVar[str] = INDEX
-    instances: ClassVar[str | None] = None
-    folder: Path
-    """Receives them below ``gtFine``."""
-
-    categories: Categories
-    """With ids from 1 to 64."""
-
-    def write(self, panoptic: PanopticMap, stem: str) -> Written:
-        """Write a map, and count what it can't hold.
-
-        Raises:
-            ValueError: If the map has too many things of a class.
-        """
-        codes = [0]
-        for segment, number in zip(panoptic.segments, instance_numbers(panoptic), strict=True):
-            category = self.categories[segment.label]
-            if number > _PER_CLASS:
-                raise ValueError(
-                    f"has more than {_PER_CLASS} things of the class {category.name!r}"
-                )
-            assert isinstance(category.id, int)  # made so by `in_numbers`
-            codes.append(category.id * _PER_CLASS + number - 1 if number else category.id)
-        values = looked_up(np.array(codes, np.uint16), panoptic.ids)
-        write_values(values, self.folder / "gtFine" / SPLIT / f"{stem}{MAP}")
-        return Written(lost={JOINED: joined_crowds(panoptic), SCORES: scored(panoptic)})
+def photo_folder(root: Path, split: str) -> Path | None:
+    """Return the folder of the photos, ``leftImg8bit/SPLIT``, or `None` if `root` is a zip."""
+    return root / "leftImg8bit" / split if root.is_dir() else None
 
 
 def target(folder: Path, categories: Categories) -> Target:
-    """Begin to write maps.
+    """Prepare to write maps below ``gtFine``; category ids range from 1 to 64.
 
     Raises:
-        ValueError: If there are more classes than the values can tell apart.
+        ValueError: If there are too many classes.
     """
-    return Target(folder=folder, categories=in_numbers(categories, _HIGHEST_ID))
+    return Target(folder=folder, categories=fit_ids(categories, _HIGHEST_ID), write_map=_write)
+
+
+def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: str) -> Written:
+    codes = [0]
+    for segment, number in zip(panoptic.segments, instance_numbers(panoptic), strict=True):
+        category = categories[segment.label]
+        if number > _PER_CLASS:
+            raise ValueError(f"has more than {_PER_CLASS} things of the class {category.name!r}")
+        assert isinstance(category.id, int)  # `fit_ids` has made sure
+        codes.append(category.id * _PER_CLASS + number - 1 if number else category.id)
+    values = lookup(np.array(codes, np.uint16), panoptic.ids)
+    write_values(values, folder / "gtFine" / SPLIT / f"{stem}{MAP}")
+    return Written(
+        lost={MERGED_CROWDS: count_merged_crowds(panoptic), SCORES: count_scores(panoptic)}
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Coding:
-    """What the values mean."""
+    """Meaning of the pixel values."""
 
     categories: Categories
     void: frozenset[int]
-    """Ids that stand for no class."""
+    """Ids without a class."""
 
-    def meaning(self, value: int) -> Meaning | None:
+    def key(self, value: int) -> SegmentKey | None:
         isgroup = value < _PER_CLASS
         number = value if isgroup else value // _PER_CLASS
         if number in self.void:
             return None
         if number not in self.categories:
-            raise ValueError(f"value {value} means class {number}, but there is none with this id")
+            raise ValueError(f"value {value} stands for class {number}, but no class has this id")
         label = self.categories.label(number)
         if not self.categories[label].isthing:
-            return Meaning(label=label)
-        return Meaning(label=label, instance=0 if isgroup else value, iscrowd=isgroup)
+            return SegmentKey(label=label)
+        return SegmentKey(label=label, instance=0 if isgroup else value, iscrowd=isgroup)
 
 
 _OFFICIAL = _Coding(
@@ -186,7 +162,7 @@ def _read(file: StoredFile, coding: _Coding) -> PanopticMap:
     try:
         values = read_values(file)
         if values.ndim != 2:  # noqa: PLR2004 - grey
-            raise ValueError("has several channels, expected 16-bit grey values")
-        return drawn(size_of(values), values.__getitem__, coding.meaning, coding.categories)
+            raise ValueError("has several channels; expected 16-bit grey")
+        return decode(size_of(values), values.__getitem__, coding.key, coding.categories)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None

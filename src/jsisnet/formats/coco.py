@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, TextIO, TypeVar
+from typing import TextIO, TypeVar
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MAX_ID, read_ids, write_ids
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_instances
-from jsisnet.formats.coded import renumber
-from jsisnet.formats.records import Record, Source, Written
+from jsisnet.formats.pixel_codes import renumber
+from jsisnet.formats.records import Record, Source, Target, Written, size_text
 from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 _T = TypeVar("_T")
@@ -144,7 +144,8 @@ def read_png(
         ids = read_ids(annotation.png)
         if annotation.size not in (None, ids.shape):
             raise ValueError(
-                f"is {_by(ids.shape)} pixels, but the JSON file says {_by(annotation.size)}"
+                f"is {size_text(ids.shape)} pixels, but the JSON file says "
+                f"{size_text(annotation.size)}"
             )
         dense, areas = renumber(ids, [info.id for info in infos])
         for info, area in zip(infos, areas.tolist(), strict=True):
@@ -381,32 +382,16 @@ def _segment(info: SegmentInfo, categories: Categories) -> Segment:
     )
 
 
-def _by(size: Sequence[int] | None) -> str:
-    return "x".join(map(str, size or ()))
+def coco_target(folder: Path, categories: Categories) -> Target:
+    """Prepare to write maps below ``panoptic``; the index is their JSON file."""
+    return Target(folder=folder, categories=categories, write_map=_write_map, index="panoptic.json")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CocoTarget:
-    """COCO panoptic maps to write; the index is their JSON file."""
-
-    index: ClassVar[str] = "panoptic.json"
-    instances: ClassVar[str | None] = None
-    folder: Path
-    """Receives them below ``panoptic``."""
-
-    categories: Categories
-
-    def write(self, panoptic: PanopticMap, stem: str) -> Written:
-        """Write a map, which loses nothing."""
-        name = f"{stem}.png"
-        write_png(panoptic, self.folder / "panoptic" / name)
-        infos = segments_info(panoptic, self.categories)
-        return Written(lost={}, annotation={"file_name": name, "segments_info": infos})
-
-
-def coco_target(folder: Path, categories: Categories) -> CocoTarget:
-    """Begin to write maps; classes keep their ids."""
-    return CocoTarget(folder=folder, categories=categories)
+def _write_map(folder: Path, categories: Categories, panoptic: PanopticMap, stem: str) -> Written:
+    name = f"{stem}.png"
+    write_png(panoptic, folder / "panoptic" / name)
+    infos = segments_info(panoptic, categories)
+    return Written(lost={}, annotation={"file_name": name, "segments_info": infos})
 
 
 def source(

@@ -10,7 +10,7 @@ import numpy as np
 from jsisnet.arrays import Float32, Float64, Int32, Int64, Integer
 from jsisnet.categories import Categories
 from jsisnet.files.png import read_values
-from jsisnet.formats.coded import USUAL_VOID
+from jsisnet.formats.class_maps import USUAL_VOID
 from jsisnet.formats.image_list import ListedImage
 from jsisnet.panoptic import IGNORE
 

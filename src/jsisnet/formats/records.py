@@ -1,92 +1,136 @@
-"""What every kind of data set looks like once it is opened: classes, and one record per image."""
+"""Sources and targets: what a data set looks like once it is open, whatever its format."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.files.json_fields import Entry
-from jsisnet.formats.coded import looked_up
+from jsisnet.formats.pixel_codes import lookup
 from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 INDEX = "index.json"
-"""Name of the JSON file that lists images and classes beside maps that have no such file."""
+"""JSON file that lists images and classes, in formats that have no such file of their own."""
 
 INSTANCES = "instances.json"
-"""Name of the COCO instances file that lists things, of formats that have one."""
+"""COCO instances file that lists the things, in formats that have one."""
 
-EMPTY = "segments without a pixel, which are left out"
-SCORES = "scores, for which the format has no room"
-CROWDS = "crowds, which are void now"
-JOINED = "crowd regions beside another one of their class, which are one with it now"
+EMPTY = "segments without any pixel"
+SCORES = "scores"
+CROWDS = "crowd regions, which became void"
+MERGED_CROWDS = "crowd regions that were merged with another crowd of the same class"
+"""What a format may be unable to store, as shown after a conversion."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One image and its ground truth."""
+
+    image_id: ImageId
+    """Unique within the source."""
+
+    name: str
+    """Path of the photo inside its folder, with ``/``; the photo itself may be elsewhere."""
+
+    image: Path | None
+    """The photo, which may not exist; ``None`` if the folder of the photos is unknown."""
+
+    size: tuple[int, int] | None
+    """Height and width in pixels, if they are known before the map is read."""
+
+    read: Callable[[], PanopticMap]
+    """Read the map. A `ValueError` names the file and the problem."""
+
+    png: Path | None = None
+    """File of the map, which may not exist; ``None`` if there is no such file, or its existence was
+    checked when the source was opened."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """An open data set."""
+
+    categories: Categories
+    """Classes of the maps."""
+
+    records: tuple[Record, ...]
+    """One for each image, in a stable order; they can be pickled."""
+
+    def __repr__(self) -> str:
+        return f"Source({len(self.records)} images, {self.categories!r})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """What became of a map."""
+    """Result of writing a map."""
 
     lost: Mapping[str, int]
-    """How much of each kind the format could not hold."""
+    """Number of items of each kind that the format could not store."""
 
     annotation: Entry | None = None
-    """What the index says about it, besides the image."""
+    """Entry of the map in the index, without the image id."""
 
     instances: tuple[Entry, ...] = ()
-    """What the instances file says about its things, besides image and number."""
+    """Entries of its things in the instances file, without their own and the image id."""
 
 
-@runtime_checkable
-class Target(Protocol):
-    """Maps to write in some format."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A data set to write."""
 
-    index: ClassVar[str]
+    folder: Path
+    """Receives the maps and the index."""
+
+    categories: Categories
+    """Classes with the ids that are written."""
+
+    write_map: Callable[[Path, Categories, PanopticMap, str], Written]
+    """Writes one map, given `folder`, `categories`, the map and its path without suffix."""
+
+    index: str = INDEX
     """Name of the JSON file that lists images and classes."""
 
-    instances: ClassVar[str | None]
-    """Name of the JSON file that lists images, things and their classes, if there is one."""
-
-    @property
-    def folder(self) -> Path:
-        """Receives the maps and the index."""
-
-    @property
-    def categories(self) -> Categories:
-        """Classes with the ids that are written."""
+    instances: str | None = None
+    """Name of the JSON file that lists the things and their classes, if there is one."""
 
     def write(self, panoptic: PanopticMap, stem: str) -> Written:
-        """Write a map, whose labels are those of `categories`.
+        """Write a map.
+
+        Args:
+            panoptic: Map whose labels are those of `categories`.
+            stem: Path of the map inside its folder, without suffix.
 
         Raises:
-            ValueError: If the format can't hold it.
+            ValueError: If the format cannot store the map.
         """
+        return self.write_map(self.folder, self.categories, panoptic, stem)
 
 
-def joined_crowds(panoptic: PanopticMap) -> int:
-    """Count the crowds that are lost where an image has one of each class."""
+def count_merged_crowds(panoptic: PanopticMap) -> int:
+    """Count the crowd regions that are lost if an image has at most one for each class."""
     crowds = Counter(segment.label for segment in panoptic.segments if segment.iscrowd)
     return crowds.total() - len(crowds)
 
 
-def scored(panoptic: PanopticMap) -> int:
-    """Count the segments that have a score."""
+def count_scores(panoptic: PanopticMap) -> int:
+    """Count the segments with a score."""
     return sum(segment.score is not None for segment in panoptic.segments)
 
 
-def relabelled(panoptic: PanopticMap, labels: Sequence[int], categories: Categories) -> PanopticMap:
-    """Give the segments of a map their labels in other classes.
+def relabel(panoptic: PanopticMap, labels: Sequence[int], categories: Categories) -> PanopticMap:
+    """Convert a map to other classes.
 
-    Stuff segments that get the same label become one, in the place of the first of them, because
-    an image has at most one segment of a stuff class. Things stay apart; one that becomes stuff is
-    no crowd any more, because stuff has none.
+    Stuff segments that get the same label become one, at the position of the first, because an
+    image has at most one segment of each stuff class. Things stay separate. A thing that becomes
+    stuff is no longer a crowd, because stuff has no crowds.
 
     Args:
-        panoptic: Map in the classes of its source.
-        labels: For each label of the source the label in `categories`; see `labels_of`.
-        categories: The classes to speak of.
+        panoptic: Map in its own classes.
+        labels: For each of these, the label in `categories`; see `Categories.labels_of`.
+        categories: The new classes.
     """
     segments: list[Segment] = []
     stuff: dict[int, int] = {}
@@ -106,46 +150,8 @@ def relabelled(panoptic: PanopticMap, labels: Sequence[int], categories: Categor
     return PanopticMap(numbers[panoptic.ids] if merged else panoptic.ids, tuple(segments))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """One image and its truth."""
-
-    image_id: ImageId
-    """Unique within the source."""
-
-    name: str
-    """Path of the photo inside its folder, with ``/``; the photo itself may be elsewhere."""
-
-    image: Path | None
-    """The photo, which may not exist; ``None`` if nobody said where photos are."""
-
-    size: tuple[int, int] | None
-    """Height and width in pixels, if they are known before the map is read."""
-
-    read: Callable[[], PanopticMap]
-    """Read the map. A `ValueError` names the file and says what is wrong with it."""
-
-    png: Path | None = None
-    """File of the map, which may not exist; ``None`` if the map has none of its own, or it was seen
-    when the source was opened."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """A data set in any format."""
-
-    categories: Categories
-    """Classes that the maps speak of."""
-
-    records: tuple[Record, ...]
-    """One for each image, in a stable order. They can be sent to other processes."""
-
-    def __repr__(self) -> str:
-        return f"Source({len(self.records)} images, {self.categories!r})"
-
-
-def without_unknown(panoptic: PanopticMap, labels: Sequence[int]) -> PanopticMap:
-    """Give the segments of a map new labels, and make those without one void.
+def drop_unknown(panoptic: PanopticMap, labels: Sequence[int]) -> PanopticMap:
+    """Give the segments new labels, and turn those without one into void.
 
     Args:
         panoptic: The map.
@@ -159,4 +165,9 @@ def without_unknown(panoptic: PanopticMap, labels: Sequence[int]) -> PanopticMap
         return PanopticMap(panoptic.ids, segments)
     numbers = np.full(len(panoptic.segments) + 1, VOID, np.int32)
     numbers[np.array(kept, np.int64) + 1] = np.arange(1, len(kept) + 1)
-    return PanopticMap(looked_up(numbers, panoptic.ids), segments)
+    return PanopticMap(lookup(numbers, panoptic.ids), segments)
+
+
+def size_text(size: Sequence[int] | None) -> str:
+    """Format a height and width for a message, such as ``480x640``."""
+    return "x".join(map(str, size or ()))

@@ -1,28 +1,19 @@
-"""Two-channel PNGs: the class of a pixel, and the instance."""
+"""Two-channel PNGs: one channel holds the class of a pixel, the other its instance."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from jsisnet.arrays import Integer
 from jsisnet.categories import Categories
-from jsisnet.files.archives import StoredFile, files_below
+from jsisnet.files.archives import StoredFile
 from jsisnet.files.png import Values, read_values, size_of, write_ids
-from jsisnet.formats.coded import (
-    HIGHEST_ID,
-    Coding,
-    Meaning,
-    drawn,
-    in_numbers,
-    instance_numbers,
-    looked_up,
-)
-from jsisnet.formats.image_list import MapListing
-from jsisnet.formats.records import CROWDS, INDEX, SCORES, Source, Written, scored
+from jsisnet.formats.class_maps import HIGHEST_ID, ClassValues, fit_ids
+from jsisnet.formats.map_index import MapIndex, find_maps
+from jsisnet.formats.pixel_codes import SegmentKey, decode, instance_numbers, lookup
+from jsisnet.formats.records import CROWDS, SCORES, Source, Target, Written, count_scores
 from jsisnet.panoptic import VOID, PanopticMap
 
 _BITS = 8
@@ -31,109 +22,88 @@ _INSTANCES = 2**16
 
 def source(
     pngs: Path,
-    listing: MapListing,
+    index: MapIndex,
     *,
     images: Path | None = None,
     void: Collection[int] | None = None,
 ) -> Source:
     """Open a folder of maps.
 
-    They may be RGB, with the class in R and the instance in G + 256 B; grey with alpha, the class
-    and the instance; or 16-bit grey, 256 times the class plus the instance.
+    The maps are RGB, with the class in R and the instance in G + 256 B; or grey with alpha, where
+    these are class and instance; or 16-bit grey, with 256 times the class plus the instance.
 
     Args:
-        pngs: Folder or zip.
-        listing: Classes, whose ids are the values, and perhaps images.
-        images: Folder of the photos, if it is known.
-        void: Values of pixels without a class; default: those of `USUAL_VOID` that are no class.
+        pngs: Folder or zip of the maps.
+        index: Classes, whose ids are the pixel values, and optionally images.
+        images: Folder of the photos, if known.
+        void: Pixel values without a class; default: 0 and 255 unless they are classes.
 
     Raises:
         ValueError: If there are no maps.
     """
-    files = files_below(pngs, "", ".png")
-    if not files:
-        raise ValueError(f"{pngs}: holds no PNGs")
-    coding = Coding.of(listing.categories, void)
-    records = (
-        listing.record(path.removesuffix(".png"), images, partial(_read, file, coding))
-        for path, file in files.items()
-    )
-    return Source(categories=listing.categories, records=tuple(records))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
-    """Maps to write."""
-
-    index: ClassVar[str] = INDEX
-    instances: ClassVar[str | None] = None
-    folder: Path
-    """Receives them below ``maps``."""
-
-    categories: Categories
-    """With ids from 1 to 254."""
-
-    def write(self, panoptic: PanopticMap, stem: str) -> Written:
-        """Write a map, and count what it can't hold.
-
-        Raises:
-            ValueError: If the map has too many things of a class.
-        """
-        codes = [VOID]
-        for segment, number in zip(panoptic.segments, instance_numbers(panoptic), strict=True):
-            category = self.categories[segment.label]
-            if number >= _INSTANCES:
-                raise ValueError(f"has {_INSTANCES} things or more of {category.name!r}")
-            assert isinstance(category.id, int)  # made so by `in_numbers`
-            codes.append(VOID if segment.iscrowd else category.id + (number << _BITS))
-        ids = looked_up(np.array(codes, np.uint32), panoptic.ids)
-        write_ids(ids, self.folder / "maps" / f"{stem}.png")
-        crowds = sum(segment.iscrowd for segment in panoptic.segments)
-        return Written(lost={CROWDS: crowds, SCORES: scored(panoptic)})
+    classes = ClassValues.of(index.categories, void)
+    maps = {path: partial(_read, file, classes) for path, file in find_maps(pngs).items()}
+    return index.source(maps, images)
 
 
 def target(folder: Path, categories: Categories) -> Target:
-    """Begin to write maps: RGB, the class in R and the instance in G + 256 B, from 1.
+    """Prepare to write RGB maps below ``maps``: class in R, instance in G + 256 B, from 1.
+
+    Category ids range from 1 to 254.
 
     Raises:
-        ValueError: If there are more classes than the values can tell apart.
+        ValueError: If there are too many classes.
     """
-    return Target(folder=folder, categories=in_numbers(categories, HIGHEST_ID))
+    return Target(folder=folder, categories=fit_ids(categories, HIGHEST_ID), write_map=_write)
 
 
-def _read(file: StoredFile, coding: Coding) -> PanopticMap:
+def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: str) -> Written:
+    codes = [VOID]
+    for segment, number in zip(panoptic.segments, instance_numbers(panoptic), strict=True):
+        category = categories[segment.label]
+        if number >= _INSTANCES:
+            raise ValueError(f"has {_INSTANCES} things or more of the class {category.name!r}")
+        assert isinstance(category.id, int)  # `fit_ids` has made sure
+        codes.append(VOID if segment.iscrowd else category.id + (number << _BITS))
+    ids = lookup(np.array(codes, np.uint32), panoptic.ids)
+    write_ids(ids, folder / "maps" / f"{stem}.png")
+    crowds = sum(segment.iscrowd for segment in panoptic.segments)
+    return Written(lost={CROWDS: crowds, SCORES: count_scores(panoptic)})
+
+
+def _read(file: StoredFile, classes: ClassValues) -> PanopticMap:
     try:
         values = read_values(file)
-        codes = partial(_codes(values), values)
-        return drawn(size_of(values), codes, partial(_meaning, coding), coding.categories)
+        codes = partial(_encoder(values), values)
+        return decode(size_of(values), codes, partial(_key, classes), classes.categories)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
 
-def _codes(values: Values) -> Callable[[Values, slice], Integer[np.ndarray, "rows w"]]:
-    """Give what makes class + 256 instance of some rows."""
+def _encoder(values: Values) -> Callable[[Values, slice], Integer[np.ndarray, "rows w"]]:
+    """Return the function that computes class + 256 instance for some rows."""
     match values.shape[2:], values.dtype.itemsize:
         case (2 | 3,), 1:
-            return _of_channels
+            return _from_channels
         case (), 2:
-            return _of_16_bits
+            return _from_16_bits
     kinds = "RGB, grey with alpha, or 16-bit grey"
-    raise ValueError(f"has pixels of another kind, expected {kinds}: a class and an instance")
+    raise ValueError(f"has the wrong kind of pixels; expected class and instance as {kinds}")
 
 
-def _of_channels(values: Values, rows: slice) -> Integer[np.ndarray, "rows w"]:
+def _from_channels(values: Values, rows: slice) -> Integer[np.ndarray, "rows w"]:
     channels = np.moveaxis(values[rows], -1, 0).astype(np.uint32)
     return sum((c << np.uint32(_BITS * i) for i, c in enumerate(channels[1:], 1)), channels[0])
 
 
-def _of_16_bits(values: Values, rows: slice) -> Integer[np.ndarray, "rows w"]:
+def _from_16_bits(values: Values, rows: slice) -> Integer[np.ndarray, "rows w"]:
     wide = values[rows].astype(np.uint32)
     return (wide >> np.uint32(_BITS)) | ((wide & np.uint32(255)) << np.uint32(_BITS))
 
 
-def _meaning(coding: Coding, code: int) -> Meaning | None:
-    label = coding.label(code % 2**_BITS)
+def _key(classes: ClassValues, code: int) -> SegmentKey | None:
+    label = classes.label(code % 2**_BITS)
     if label is None:
         return None
-    isthing = coding.categories[label].isthing
-    return Meaning(label=label, instance=code >> _BITS if isthing else 0)
+    isthing = classes.categories[label].isthing
+    return SegmentKey(label=label, instance=code >> _BITS if isthing else 0)

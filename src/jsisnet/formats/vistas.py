@@ -1,4 +1,4 @@
-"""Mapillary Vistas 1.2 and 2.0, as its archives unpack or as they are."""
+"""Mapillary Vistas 1.2 and 2.0, from its archives or the folders they unpack to."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,113 +10,129 @@ from jsisnet.files import json_fields
 from jsisnet.files.archives import StoredFile, file_in, files_below
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import read_values, size_of
-from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats import coco
-from jsisnet.formats.coded import Meaning, drawn
-from jsisnet.formats.records import Record, Source, without_unknown
+from jsisnet.formats import categories_json, coco
+from jsisnet.formats.map_index import Photo, record
+from jsisnet.formats.pixel_codes import SegmentKey, decode
+from jsisnet.formats.records import Record, Source, drop_unknown
 from jsisnet.panoptic import PanopticMap
 
 Version = Literal["1.2", "2.0"]
-"""Of the annotations; 1.1 counts as 1.2."""
+"""Version of the annotations; 1.1 counts as 1.2."""
 
 _PANOPTIC = {"1.2": "panoptic_2018.json", "2.0": "panoptic_2020.json"}
 _PER_LABEL = 256
-"""Values of a label in an instance PNG: one for each of its instances."""
+"""A pixel of instance i of a label has the value 256 label + i in an instance PNG."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """A split of the data set, in one version of the annotations."""
+
+    root: Path
+    """The unpacked folder, in the layout of either archive, or the archive itself."""
+
+    name: str
+    """Name of the split: ``training`` or ``validation``."""
+
+    version: Version = "1.2"
+    """Version of the annotations."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Classes:
-    """The labels of a configuration file; category ids are their positions plus 1."""
+    """The labels of a configuration file; their category ids are their positions plus 1."""
 
     listed: Categories
     """All labels."""
 
     evaluated: Categories
-    """Those that count; pixels of the others are void."""
+    """The evaluated labels; pixels of the others are void."""
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """For each label of the file that among the evaluated ones, or `UNKNOWN`."""
+        """For each listed label, its label among the evaluated ones, or `UNKNOWN`."""
         return tuple(
             self.evaluated.label(c.id) if c.id in self.evaluated else UNKNOWN for c in self.listed
         )
 
 
-def source(
-    root: Path,
-    split: str,
-    version: Version = "1.2",
-    *,
-    images: Path | None = None,
-    recount_areas: bool = False,
-) -> Source:
-    """Open a part of the data set.
+def source(split: Split, *, images: Path | None = None, recount_areas: bool = False) -> Source:
+    """Open a split of the data set.
 
-    The panoptic JSON file is read where it is there; if not, or inside a zip, the maps are made
-    from the 16-bit instance PNGs.
+    The panoptic JSON file is read if there is one in an unpacked folder. Otherwise the maps are
+    made from the 16-bit instance PNGs.
 
     Args:
-        root: The unpacked folder, in the layout of either archive, or the archive itself.
-        split: ``training`` or ``validation``.
-        version: Which annotations to read.
-        images: Folder of the photos; default: the one in the unpacked folder.
+        split: The split.
+        images: Folder of the photos; default: see `photo_folder`.
         recount_areas: Whether to accept a panoptic file whose areas differ from its PNGs.
 
     Raises:
-        ValueError: If a file is missing or breaks a rule.
+        ValueError: If a file is missing or invalid.
     """
-    classes = read_classes(_config(root, version))
-    folder = split
-    if files_below(root, f"{split}/v{version}", ".png"):
-        folder = f"{split}/v{version}"
-    elif version != "1.2":
-        raise ValueError(f"{root}: has no {split}/v{version} with PNGs")
-    json = file_in(root, f"{folder}/panoptic/{_PANOPTIC[version]}")
-    if images is None and root.is_dir():
-        images = root / split / "images"
+    root = split.root
+    classes = read_classes(_config(split))
+    folder = split.name
+    if files_below(root, f"{split.name}/v{split.version}", ".png"):
+        folder = f"{split.name}/v{split.version}"
+    elif split.version != "1.2":
+        raise ValueError(f"{root}: has no {split.name}/v{split.version} with PNGs")
+    json = file_in(root, f"{folder}/panoptic/{_PANOPTIC[split.version]}")
+    images = images or photo_folder(split)
     if isinstance(json, Path):
-        assert images is not None  # the file lies in an unpacked folder
+        assert images is not None  # the file is in an unpacked folder
         return _from_panoptic(json, classes, images, recount_areas=recount_areas)
     return _from_instances(root, folder, classes, images)
 
 
-def source_of(folder: Path, *, images: Path, recount_areas: bool = False) -> Source:
-    """Open a part of the data set by the folder of its annotations.
+def photo_folder(split: Split) -> Path | None:
+    """Return the folder of the photos, ``SPLIT/images``, or `None` if the root is a zip."""
+    return split.root / split.name / "images" if split.root.is_dir() else None
+
+
+def split_of(folder: Path) -> Split:
+    """Return the split whose annotations are in a folder.
 
     Args:
-        folder: ``training`` or ``validation`` of either archive, unpacked, for version 1.2; or, of
-            the second one, ``v1.2`` or ``v2.0`` in there. The classes are in the folder above.
-        images: Folder of the photos.
-        recount_areas: As for `source`.
+        folder: ``training`` or ``validation`` of either archive, unpacked, for version 1.2; or
+            ``v1.2`` or ``v2.0`` inside it, in the layout of the second archive.
 
     Raises:
-        ValueError: If a file is missing or breaks a rule.
+        ValueError: If there is no such folder.
     """
-    part, version = _part(folder)
-    return source(part.parent, part.name, version, images=images, recount_areas=recount_areas)
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}: is not a folder; expected the annotations of a split, such as training or "
+            "training/v2.0"
+        )
+    folder = folder.absolute()
+    match folder.name:
+        case "v1.2" | "v2.0":
+            version: Version = "1.2" if folder.name == "v1.2" else "2.0"
+            return Split(root=folder.parents[1], name=folder.parent.name, version=version)
+    return Split(root=folder.parent, name=folder.name)
 
 
-def categories_of(folder: Path) -> Categories:
-    """Read the classes that `source_of` would give, and nothing else of the data.
+def read_categories(split: Split) -> Categories:
+    """Read the evaluated classes of the data set, without its maps.
 
     Raises:
-        ValueError: As `source_of` does.
+        ValueError: If the configuration file is missing or invalid.
     """
-    part, version = _part(folder)
-    return read_classes(_config(part.parent, version)).evaluated
+    return read_classes(_config(split)).evaluated
 
 
 def read_classes(config: StoredFile) -> Classes:
     """Read a configuration file of the data set.
 
     Raises:
-        ValueError: If an entry breaks a rule; the message names the file.
+        ValueError: If an entry is invalid; the message names the file.
     """
     content = json_fields.load(config)
     try:
         labels = json_fields.each(content, "labels", lambda entry: entry)
         readable = [json_fields.text(entry, "readable") for entry in labels]
-        # Names that people read are those of the panoptic files, as long as they are unique.
+        # The panoptic files use the readable names, as long as these are unique.
         key = "readable" if len(set(readable)) == len(readable) else "name"
         listed = Categories(
             json_fields.each(
@@ -132,34 +148,16 @@ def read_classes(config: StoredFile) -> Classes:
     return Classes(listed=listed, evaluated=evaluated)
 
 
-def _part(folder: Path) -> tuple[Path, Version]:
-    """Give the folder of a part, and the version of the annotations that a folder holds."""
-    if not folder.is_dir():
-        raise ValueError(
-            f"{folder}: is not a folder; expected the annotations of a part, such as training or "
-            "training/v2.0"
-        )
-    folder = folder.absolute()
-    match folder.name:
-        case "v1.2":
-            return folder.parent, "1.2"
-        case "v2.0":
-            return folder.parent, "2.0"
-        case _:
-            return folder, "1.2"
-
-
-def _config(root: Path, version: Version) -> StoredFile:
-    config = file_in(root, f"config_v{version}.json") or file_in(root, "config.json")
+def _config(split: Split) -> StoredFile:
+    root, name = split.root, f"config_v{split.version}.json"
+    config = file_in(root, name) or file_in(root, "config.json")
     if config is None:
-        raise ValueError(
-            f"{root}: has neither config_v{version}.json nor config.json, which list the classes"
-        )
+        raise ValueError(f"{root}: has neither {name} nor config.json, which list the classes")
     return config
 
 
 def _category(key: str, values: Entry) -> Category:
-    return category_entries.parse(
+    return categories_json.parse(
         [
             {
                 "id": values["id"],
@@ -180,8 +178,8 @@ def _from_panoptic(json: Path, classes: Classes, images: Path, *, recount_areas:
         meant = classes.listed[classes.listed.label(category.id)] if known else None
         if meant is None or category.name not in (meant.name, meant.supercategory):
             raise ValueError(
-                f"{json}: category {category.id!r} is {category.name!r}, expected "
-                f"{'no such id' if meant is None else repr(meant.name)} by the configuration"
+                f"{json}: category {category.id!r} is {category.name!r}, but the configuration "
+                f"lists {'no such id' if meant is None else repr(meant.name)}"
             )
         labels.append(classes.labels[classes.listed.label(category.id)])
     records = []
@@ -214,7 +212,7 @@ def _read_panoptic(
     recount_areas: bool,
 ) -> PanopticMap:
     panoptic = coco.read_png(annotation, categories, recount_areas=recount_areas)
-    return without_unknown(panoptic, labels)
+    return drop_unknown(panoptic, labels)
 
 
 def _from_instances(root: Path, folder: str, classes: Classes, images: Path | None) -> Source:
@@ -224,16 +222,8 @@ def _from_instances(root: Path, folder: str, classes: Classes, images: Path | No
     records = []
     for png, file in files.items():
         name = png.removesuffix(".png")
-        photo = f"{name}.jpg"
-        records.append(
-            Record(
-                image_id=name,
-                name=photo,
-                image=None if images is None else images / photo,
-                size=None,
-                read=partial(_read_instances, file, classes),
-            )
-        )
+        photo = Photo(image_id=name, name=f"{name}.jpg")
+        records.append(record(photo, images, partial(_read_instances, file, classes)))
     return Source(categories=classes.evaluated, records=tuple(records))
 
 
@@ -241,20 +231,20 @@ def _read_instances(file: StoredFile, classes: Classes) -> PanopticMap:
     try:
         values = read_values(file)
         if values.ndim != 2 or values.dtype.itemsize != 2:  # noqa: PLR2004 - 16-bit grey
-            raise ValueError("is no PNG of 16-bit grey, whose values are 256 label + instance")
-        meaning = partial(_meaning, classes, classes.labels)
-        return drawn(size_of(values), values.__getitem__, meaning, classes.evaluated)
+            raise ValueError("is not a 16-bit grey PNG with the values 256 label + instance")
+        key = partial(_key, classes, classes.labels)
+        return decode(size_of(values), values.__getitem__, key, classes.evaluated)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
 
-def _meaning(classes: Classes, labels: tuple[int, ...], value: int) -> Meaning | None:
+def _key(classes: Classes, labels: tuple[int, ...], value: int) -> SegmentKey | None:
     position, instance = divmod(value, _PER_LABEL)
     if position >= len(labels):
         raise ValueError(
-            f"value {value} means label {position}, but the configuration lists {len(labels)}"
+            f"value {value} stands for label {position}, but the configuration lists {len(labels)}"
         )
     label = labels[position]
     if label == UNKNOWN:
         return None
-    return Meaning(label=label, instance=instance if classes.evaluated[label].isthing else 0)
+    return SegmentKey(label=label, instance=instance if classes.evaluated[label].isthing else 0)

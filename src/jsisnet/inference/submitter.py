@@ -20,7 +20,7 @@ def purpose(predictor: Predictor, wanted: ImageList) -> str:
     """Give a text that differs for other weights, settings, classes or images."""
     described = {
         "model": asdict(predictor.config),
-        "classes": category_entries.entries(wanted.in_its_ids(predictor.categories)),
+        "classes": category_entries.entries(wanted.with_listed_ids(predictor.categories)),
         "images": [[number, image.name, image.size] for number, image in wanted.images.items()],
     }
     digest = sha256(json.dumps(described).encode())
@@ -53,7 +53,7 @@ def segment(
     Raises:
         ValueError: If a photo is missing, or a class of the network is none of the list's.
     """
-    categories = wanted.in_its_ids(predictor.categories)
+    categories = wanted.with_listed_ids(predictor.categories)
     missing = {number: image for number, image in wanted.images.items() if number not in maps.done}
     _refuse_missing(missing.values(), photos)
     on_image(len(maps.done), len(wanted.images))

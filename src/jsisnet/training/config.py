@@ -11,6 +11,7 @@ import yaml
 
 from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.formats.open import check_location
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model.network import NetworkConfig
 from jsisnet.settings import from_dict, joined, plain
@@ -107,6 +108,13 @@ class RunConfig:
 
     devices: DeviceConfig = field(default_factory=DeviceConfig)
     """Where the training runs."""
+
+    def __post_init__(self) -> None:
+        sections = {"data": self.data, "validation": self.validation}
+        sections |= {f"more_data.{name}": data for name, data in self.more_data.items()}
+        for name, data in sections.items():
+            if data is not None:
+                check_location(data.kind, data.location(), prefix=f"{name}.")
 
     def sources(self) -> tuple[DataConfig, ...]:
         """Give all data to train on, `data` first, with paths that begin in `root`."""

@@ -156,9 +156,9 @@ def test_other_formats_are_checked(tmp_path, capsys):
     ("tokens", "reason"),
     [
         (("--annotations", "x"), "--images is missing; the format coco is checked with its photos"),
-        (("--images", "x"), "--annotations is missing"),
-        (("--images", "x", "--annotations", "y", "--root", "z"), "--root means nothing to the"),
-        (("--format", "vistas", "--root", "x"), "--split is missing; the format vistas needs it"),
+        (("--images", "x"), "--annotations is required"),
+        (("--images", "x", "--annotations", "y", "--root", "z"), "--root is not used by the"),
+        (("--format", "vistas", "--root", "x"), "--split is required by the format vistas"),
         (
             ("--format", "vistas", "--root", "x", "--split", "y", "--fix", "z"),
             "--fix repairs the format coco alone; `jsisnet data convert --from vistas` writes it",

@@ -35,10 +35,10 @@ def contents(path):
 def test_a_data_set_goes_through_every_format_and_comes_back(tiny, tmp_path, capsys):
     first, second, third, last = (tmp_path / name for name in ("1", "2", "3", "4"))
 
-    assert from_coco(tiny, first, "--to", "semantic-and-instance") == 0
+    assert from_coco(tiny, first, "--to", "semantic-instance") == 0
     maps = ("--semantic", first / "semantic", "--instances", first / "instances")
     listed = ("--categories", first / "index.json")
-    pair = ("--from", "semantic-and-instance", *maps, *listed)
+    pair = ("--from", "semantic-instance", *maps, *listed)
     assert converted(*pair, "--to", "cityscapes", "--out", second) == 0
     street = ("--from", "cityscapes", "--root", second, "--split", "all")
     assert converted(*street, "--categories", second / "index.json", "--out", third) == 0
@@ -59,7 +59,7 @@ def test_what_a_format_can_not_hold_is_counted_in_a_sentence(tiny, tmp_path, cap
     assert from_coco(tiny, tmp_path / "out", "--to", "two-channel") == 0
 
     told = capsys.readouterr().err
-    assert told == "jsisnet: not carried over: crowds, which are void now (1)\n"
+    assert told == "jsisnet: not carried over: crowd regions, which became void (1)\n"
     index = json.loads((tmp_path / "out/index.json").read_text())
     assert [c["id"] for c in index["categories"]] == [1, 3, 6, 92, 100, 150]
     assert [image["id"] for image in index["images"]] == list(range(100, 106))
@@ -145,26 +145,26 @@ def test_vistas_and_two_channels_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["--from", "vistas", "--root", "x"], "--split is missing; the format vistas needs it"),
-        (["--from", "coco", "--root", "x"], "--annotations is missing; the format coco needs it"),
+        (["--from", "vistas", "--root", "x"], "--split is required by the format vistas"),
+        (["--from", "coco", "--root", "x"], "--annotations is required by the format coco"),
         (
             ["--from", "coco", "--annotations", "x", "--void", "1"],
-            "--void means nothing to the format coco",
+            "--void is not used by the format coco",
         ),
         (
             ["--from", "coco-instances", "--annotations", "x", "--pngs", "y"],
-            "--pngs means nothing to the format coco-instances",
+            "--pngs is not used by the format coco-instances",
         ),
         (
             ["--from", "coco-instances", "--annotations", "x", "--semantic", "y"],
-            "--categories is missing; --semantic needs it",
+            "--categories is required by --semantic",
         ),
         (
             [
                 *("--from", "coco-instances", "--annotations", "x", "--categories", "y"),
                 *("--void", "1"),
             ],
-            "--semantic is missing; --void speaks of its pixels",
+            "--semantic is required by --void",
         ),
         (["--from", "coco", "--annotations", "x.json"], "x.json: can't be read"),
         (["--from", "two-channel", "--pngs", "x", "--categories", "y.json"], "y.json: can't be"),
@@ -272,5 +272,5 @@ def test_the_help_has_an_example_for_each_format(capsys):
 
     text = capsys.readouterr().out
     kinds = ("coco", "coco-instances", "vistas", "cityscapes", "two-channel")
-    for kind in (*kinds, "semantic-and-instance"):
+    for kind in (*kinds, "semantic-instance"):
         assert f"jsisnet data convert --from {kind}" in text

@@ -109,7 +109,7 @@ def test_other_formats_are_joined_too(tmp_path):
         ("", (), "expected the members of each new class, by its name"),
         ("a: " + "[" * 5000, (), "classes.yaml: is not YAML: nested too deeply"),
         ("a: [carr]", (), "the nearest is 'car'"),
-        (MAPPING, ("--root", "x"), "--root means nothing to the format coco"),
+        (MAPPING, ("--root", "x"), "--root is not used by the format coco"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_nothing_is_written(

@@ -97,7 +97,7 @@ def test_without_photos_the_maps_are_drawn_alone(show):
         (("--images", "nowhere"), "6 of 6 photos are missing, such as nowhere/street0.jpg"),
         (("--image", "101", "--images", "."), "1 of 1 photo is missing, such as street1.png"),
         (("--out", "look.txt"), "look.txt: expected a name that ends in .jpg or .png"),
-        (("--root", "x"), "--root means nothing to the format coco"),
+        (("--root", "x"), "--root is not used by the format coco"),
     ],
 )
 def test_what_can_not_be_drawn_is_told_in_one_sentence(refused, options, message):

@@ -74,7 +74,7 @@ def test_photos_that_can_not_be_shown_are_one_sentence(tiny, tmp_path, capsys):
 def test_any_format_is_counted_alike(tiny, tmp_path, capsys):
     files = ("--annotations", str(tiny.annotations))
     pair = tmp_path / "pair"
-    convert = ("data", "convert", "--from", "coco", "--to", "semantic-and-instance")
+    convert = ("data", "convert", "--from", "coco", "--to", "semantic-instance")
     assert run([*convert, *files, "--out", str(pair), "--processes", "1"]) == 0
     maps = ("--semantic", pair / "semantic", "--instances", pair / "instances")
     capsys.readouterr()
@@ -82,7 +82,7 @@ def test_any_format_is_counted_alike(tiny, tmp_path, capsys):
     assert stats(*files) == 0
     first = capsys.readouterr().out
     listed = ("--categories", pair / "index.json")
-    assert stats("--format", "semantic-and-instance", *maps, *listed) == 0
+    assert stats("--format", "semantic-instance", *maps, *listed) == 0
 
     assert capsys.readouterr().out == first
 
@@ -90,12 +90,12 @@ def test_any_format_is_counted_alike(tiny, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "--annotations is missing; the format coco needs it"),
+        ((), "--annotations is required by the format coco"),
         (("--annotations", "{json}", "--json", "{json}"), "is read here"),
         (("--annotations", "{json}", "--json", "{png}"), "lies in a folder of the data"),
         (("--annotations", "{json}", "--out", "{json}"), "{json}"),
         (("--annotations", "{json}", "--out", "{other}"), "{other} is a file; expected a folder"),
-        (("--annotations", "{json}", "--split", "val"), "--split means nothing to the format"),
+        (("--annotations", "{json}", "--split", "val"), "--split is not used by the format"),
         (("--annotations", "nowhere.json"), "nowhere.json"),
     ],
 )

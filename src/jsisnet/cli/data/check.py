@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, progress, say, write_json
-from jsisnet.cli.data_sources import Format, Places, Processes, opened, refuse_other_options
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
+from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import File, Folder
 from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.formats.open import Format, check_location
 
 if TYPE_CHECKING:
     from jsisnet.datatools.check.check import Files
@@ -25,7 +26,7 @@ Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
     *,
     kind: Annotated[Format, Parameter(name="--format")] = "coco",
-    places: Places = Places(),  # noqa: B008 - frozen
+    location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     other: File | None = None,
     other_images: Folder | None = None,
     examples: Count = 5,
@@ -52,7 +53,7 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
 
     Args:
         kind: Format of the data set.
-        places: Where the parts of the data set are.
+        location: Where the data set is.
         other: COCO file of another part of the data, to find photos that are in both.
         other_images: Folder of its photos.
         examples: How many cases of each rule to tell.
@@ -63,10 +64,10 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
     """
     if (other_images is None) != (other is None):
         raise ValueError("expected both --other and --other-images, or neither")
-    paths = [path for path in vars(places).values() if isinstance(path, Path)]
+    paths = location.paths
     if json is not None:
         refuse_to_replace(filter(None, (*paths, other)), [json])
-    work = _work(kind, places, other, other_images, fix)
+    work = _work(kind, location, other, other_images, fix)
     try:
         with progress("images") as advance:
             report = work(
@@ -90,7 +91,7 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
 
 def _work(
     kind: Format,
-    places: Places,
+    location: LocationOptions,
     other: Path | None,
     other_images: Path | None,
     fix: Path | None,
@@ -99,27 +100,27 @@ def _work(
     from jsisnet.datatools.check import check as checking
 
     if kind == "coco":
-        return partial(checking.check, _files(places, other, other_images), copy=fix)
+        return partial(checking.check, _files(location, other, other_images), copy=fix)
     if fix is not None:
         raise ValueError(
             f"--fix repairs the format coco alone; `jsisnet data convert --from {kind}` writes it"
         )
     if other is not None:
         raise ValueError(f"--other means nothing to the format {kind}")
-    return partial(checking.check_source, opened(kind, places))
+    return partial(checking.check_source, open_source(kind, location))
 
 
-def _files(places: Places, other: Path | None, other_images: Path | None) -> "Files":
+def _files(location: LocationOptions, other: Path | None, other_images: Path | None) -> "Files":
     from jsisnet.datatools.check.check import Files
 
-    refuse_other_options("coco", places)
-    assert places.annotations is not None  # it was asked for
-    if places.images is None:
+    check_location("coco", location, prefix="--")
+    assert location.annotations is not None  # it was asked for
+    if location.images is None:
         raise ValueError("--images is missing; the format coco is checked with its photos")
     return Files(
-        images=places.images,
-        annotations=places.annotations,
-        pngs=places.pngs,
+        images=location.images,
+        annotations=location.annotations,
+        pngs=location.pngs,
         other_images=other_images,
         other_annotations=other,
     )

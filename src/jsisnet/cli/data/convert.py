@@ -1,38 +1,24 @@
 """The command that brings data sets from one format to another."""
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress, say
-from jsisnet.cli.data_sources import Format, Places, Processes, opened
 from jsisnet.cli.errors import STOPPED, TERMINATED
+from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import Folder
 from jsisnet.cli.outputs import refuse_folder_in_maps
-from jsisnet.formats import cityscapes, coco, outlines, records, semantic_and_instance, two_channel
-
-TargetFormat = Literal[
-    "coco", "coco-instances", "two-channel", "semantic-and-instance", "cityscapes"
-]
-"""Names of the formats that are written."""
-
-_TARGETS: Mapping[TargetFormat, Callable[..., records.Target]] = {
-    "coco": coco.coco_target,
-    "coco-instances": outlines.target,
-    "two-channel": two_channel.target,
-    "semantic-and-instance": semantic_and_instance.target,
-    "cityscapes": cityscapes.target,
-}
+from jsisnet.formats.open import Format, WritableFormat, create_dataset
 
 
 def convert(
     *,
     source: Annotated[Format, Parameter(name="--from")],
-    target: Annotated[TargetFormat, Parameter(name="--to")] = "coco",
+    target: Annotated[WritableFormat, Parameter(name="--to")] = "coco",
     out: Folder,
-    places: Places = Places(),  # noqa: B008 - frozen
+    location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     processes: Processes = None,
 ) -> int:
     """Write a data set in another format; photos stay where they are.
@@ -48,7 +34,7 @@ def convert(
             --split val --out converted
         jsisnet data convert --from two-channel --pngs maps
             --categories categories.json --images photos --out converted
-        jsisnet data convert --from semantic-and-instance --semantic classes
+        jsisnet data convert --from semantic-instance --semantic classes
             --instances things --categories categories.json --out converted
         jsisnet data convert --from coco-instances
             --annotations instances_val2017.json --out converted
@@ -62,14 +48,14 @@ def convert(
         target: Format to write.
         out: New folder that receives the maps, and a JSON file with images and classes;
             of coco-instances, a second one with images, things and their classes.
-        places: Where the parts of the data set are.
+        location: Where the data set is.
         processes: How many share the work; each holds a few maps. Default: one per core.
     """
     from jsisnet.datatools import convert
 
-    opened_source = opened(source, places)
-    refuse_folder_in_maps(places, out)
-    writer = _TARGETS[target](out, opened_source.categories)
+    opened_source = open_source(source, location)
+    refuse_folder_in_maps(location, out)
+    writer = create_dataset(target, out, opened_source.categories)
     try:
         with progress("maps") as advance:
             lost = convert.convert(

@@ -10,10 +10,11 @@ from cyclopts import Parameter
 
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.cli.console import display, listed, progress, say
-from jsisnet.cli.data_sources import Format, Places, Processes, opened
 from jsisnet.cli.errors import STOPPED, TERMINATED
+from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import File, Flag, Folder
 from jsisnet.cli.outputs import refuse_folder_in_maps
+from jsisnet.formats.open import Format
 
 if TYPE_CHECKING:
     from jsisnet.datatools.join_classes import Joining
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def merge_classes(  # noqa: PLR0913 - the parts of a command line
     *,
     source: Annotated[Format, Parameter(name=("--from", "--format"))] = "coco",
-    places: Places = Places(),  # noqa: B008 - frozen
+    location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     out: Folder,
     by: Literal["supercategory"] | None = None,
     mapping: File | None = None,
@@ -52,7 +53,7 @@ def merge_classes(  # noqa: PLR0913 - the parts of a command line
 
     Args:
         source: Format to read.
-        places: Where the parts of the data set are.
+        location: Where the data set is.
         out: New folder that receives panoptic.json and the folder of its maps.
         by: Join the classes of each supercategory, things apart from stuff.
         mapping: YAML file with the members of each new class.
@@ -67,8 +68,8 @@ def merge_classes(  # noqa: PLR0913 - the parts of a command line
         raise ValueError("expected either --by supercategory or --mapping FILE")
     if only and mapping is None:
         raise ValueError("--only means nothing without --mapping")
-    opened_source = opened(source, places)
-    refuse_folder_in_maps(places, out)
+    opened_source = open_source(source, location)
+    refuse_folder_in_maps(location, out)
     joining = _joining(opened_source.categories, mapping, only=only)
     target = coco_target(out, joining.categories)
     try:

@@ -10,9 +10,10 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, progress
-from jsisnet.cli.data_sources import Format, Places, opened
+from jsisnet.cli.location import LocationOptions, open_source
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import expect_picture, refuse_to_replace_data
+from jsisnet.formats.open import Format
 from jsisnet.formats.records import Record, Source
 
 _MOST = 60
@@ -22,7 +23,7 @@ _MOST = 60
 def show(  # noqa: PLR0913 - each is an option
     *,
     kind: Annotated[Format, Parameter(name="--format")] = "coco",
-    places: Places = Places(),  # noqa: B008 - frozen
+    location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     count: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 9,
     first: Flag = False,
     seed: Annotated[int | None, Parameter(name="--random", metavar="SEED")] = None,
@@ -48,7 +49,7 @@ def show(  # noqa: PLR0913 - each is an option
 
     Args:
         kind: Format of the data set.
-        places: Where the parts of the data set are.
+        location: Where the data set is.
         count: Number of images, spread evenly over the data set if nothing else is said.
         first: Take the first ones.
         seed: Take those that this number chooses.
@@ -64,8 +65,8 @@ def show(  # noqa: PLR0913 - each is an option
         raise ValueError("expected one of --first, --random and --image, and no --class with that")
     if max(count, len(image)) > _MOST:
         raise ValueError(f"a picture of more than {_MOST} images is too large; expected fewer")
-    source = opened(kind, places)
-    refuse_to_replace_data(places, [out])
+    source = open_source(kind, location)
+    refuse_to_replace_data(location, [out])
     expect_picture(out)
     if not source.records:
         raise ValueError("the data set has no image")

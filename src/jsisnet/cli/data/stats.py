@@ -2,18 +2,17 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Table
 
 from jsisnet.cli.console import display, progress, say, write_json
-from jsisnet.cli.data_sources import Format, Places, Processes, opened
+from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import File, Folder
 from jsisnet.cli.outputs import refuse_to_replace_data
 from jsisnet.cli.tables import NONE, table
+from jsisnet.formats.open import Format
 
 _PAGE = "index.html"
 """Name of the page in its folder."""
@@ -22,7 +21,7 @@ _PAGE = "index.html"
 def stats(
     *,
     kind: Annotated[Format, Parameter(name="--format")] = "coco",
-    places: Places = Places(),  # noqa: B008 - frozen
+    location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     out: Folder | None = None,
     json: File | None = None,
     processes: Processes = None,
@@ -44,7 +43,7 @@ def stats(
 
     Args:
         kind: Format of the data set.
-        places: Where the parts of the data set are.
+        location: Where the data set is.
         out: Folder that receives the page, index.html.
         json: File that receives all numbers.
         processes: How many share the work; each holds a map. Default: one per core.
@@ -52,8 +51,8 @@ def stats(
     from jsisnet.datatools.statistics import statistics
 
     page = None if out is None else out / _PAGE
-    source = opened(kind, places)
-    refuse_to_replace_data(places, [path for path in (page, json) if path is not None])
+    source = open_source(kind, location)
+    refuse_to_replace_data(location, [path for path in (page, json) if path is not None])
     shared = processes or os.cpu_count() or 1
     with progress("maps") as advance:
         found = statistics(source, processes=shared, on_image=advance)
@@ -66,7 +65,12 @@ def stats(
 
         with progress("examples") as advance:
             faults = write(
-                page, found, source, title=_title(kind, places), processes=shared, on_image=advance
+                page,
+                found,
+                source,
+                title=_title(location),
+                processes=shared,
+                on_image=advance,
             )
         if faults:
             what = "photo" if len(faults) == 1 else "photos"
@@ -74,11 +78,10 @@ def stats(
         display(f"look at {page}")
 
 
-def _title(kind: Format, places: Places) -> str:
-    """Name a data set by the first of its places."""
-    values = (getattr(places, field.name) for field in fields(places))
-    name = next((value.resolve().name for value in values if isinstance(value, Path)), kind)
-    return " ".join(filter(None, (name, places.split)))
+def _title(location: LocationOptions) -> str:
+    """Return the name of a data set: that of its main file or folder, and its split."""
+    name = location.paths[0].resolve().name
+    return " ".join(filter(None, (name, location.split)))
 
 
 def _show(summary: Mapping[str, Any]) -> None:

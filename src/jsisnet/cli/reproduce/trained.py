@@ -183,6 +183,6 @@ def _settings(
     data = [*settings.sources()]
     if settings.validation is not None:
         data.append(settings.validation.under(settings.root))
-    read = [*filter(None, [config]), *(Path(each.annotations) for each in data)]
+    read = [*filter(None, [config]), *(each.path for each in data)]
     refuse_to_replace(read, [json] if json else [])
     return settings

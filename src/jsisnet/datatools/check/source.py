@@ -11,7 +11,7 @@ from jsisnet.datatools.check.listing import ListedCategory, categories_of
 from jsisnet.datatools.check.rules import Case, Rule
 from jsisnet.datatools.check.segments import MIN_LABELLED, Segments, Shown, by_id, regions
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.image_list import stem
+from jsisnet.formats.map_index import map_stem
 from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import ImageId, PanopticMap
 
@@ -92,7 +92,7 @@ def _shared(records: Sequence[Record]) -> Iterator[Case]:
         if record.image_id in ids:
             yield Case(Rule.IMAGE_ID, f"image {record.image_id!r}: is listed twice")
         ids.add(record.image_id)
-        other = maps.setdefault(stem(record.name), record)
+        other = maps.setdefault(map_stem(record.name), record)
         if other is not record and other.name == record.name:
             text = f"{record.name!r} is image {other.image_id!r} already"
             yield Case(Rule.IMAGE_NAME, f"image {record.image_id!r}: {text}")

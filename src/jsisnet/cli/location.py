@@ -1,0 +1,61 @@
+"""Options that locate a data set in any format."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from jsisnet.cli.options import Archive, File, Folder
+from jsisnet.formats.open import DatasetLocation, check_location, open_location
+from jsisnet.formats.records import Source
+from jsisnet.formats.vistas import Version
+
+Processes = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=1024))]
+"""Number of processes that share the work; ``None`` for one per core."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class LocationOptions(DatasetLocation):
+    """Options that locate a data set."""
+
+    annotations: File | None = None
+    """JSON file of coco and coco-instances. For vistas, the folder of a split's annotations, such
+    as training/v2.0, in place of --root, --split and --version."""
+
+    pngs: Archive | None = None
+    """Maps of two-channel and coco. Default for coco: named like the JSON file, beside it."""
+
+    semantic: Archive | None = None
+    """Class maps of semantic-instance, and optionally of coco-instances."""
+
+    instances: Archive | None = None
+    """Instance maps of semantic-instance."""
+
+    root: Archive | None = None
+    """The whole data set, for vistas and cityscapes."""
+
+    split: Annotated[str | None, Parameter(metavar="NAME")] = None
+    """Split of vistas or cityscapes: training, val."""
+
+    version: Version | None = None
+    """Version of the vistas annotations. Default: 1.2."""
+
+    categories: File | None = None
+    """JSON file of classes, things and stuff, whose ids are the pixel values; may list images."""
+
+    void: Annotated[tuple[int, ...] | None, Parameter(metavar="N", negative=())] = None
+    """Pixel values without a class. Default: 0 and 255, unless they are classes."""
+
+    images: Folder | None = None
+    """Folder of the photos. Default for vistas and cityscapes: the one in an unpacked --root."""
+
+
+def open_source(kind: str, location: DatasetLocation, *, recount_areas: bool = False) -> Source:
+    """Open the data set that the options locate.
+
+    Raises:
+        ValueError: If an option is missing or unused, or the data set is invalid.
+    """
+    check_location(kind, location, prefix="--")
+    return open_location(kind, location, recount_areas=recount_areas)

@@ -1,0 +1,129 @@
+"""Index of a folder of maps: a JSON file that lists classes, and optionally images."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from jsisnet.categories import Categories
+from jsisnet.files import json_fields
+from jsisnet.files.archives import StoredFile, files_below
+from jsisnet.files.json_fields import Entry
+from jsisnet.formats import categories_json
+from jsisnet.formats.records import Record, Source
+from jsisnet.panoptic import ImageId, PanopticMap
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Suffixes of photos, in the order in which they are tried."""
+
+_PHOTO_ENDING = "_leftImg8bit"
+"""Ending of the names of Cityscapes photos, which their maps do not have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Photo:
+    """Id and name of a photo."""
+
+    image_id: ImageId
+    name: str
+    """Path of the photo inside its folder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapIndex:
+    """Classes of the maps, and the photos that belong to them."""
+
+    path: Path
+    """The JSON file."""
+
+    categories: Categories
+    photos: Mapping[str, Photo]
+    """Photos by `map_stem`; empty if the file lists no images."""
+
+    def source(self, maps: Mapping[str, Callable[[], PanopticMap]], images: Path | None) -> Source:
+        """Return the source of some maps.
+
+        Args:
+            maps: Functions that read the maps, by the paths of the PNGs. A photo is the listed one,
+                or else the one with the same path.
+            images: Folder of the photos, if known.
+
+        Raises:
+            ValueError: If a photo is neither listed nor in its folder.
+        """
+        records = (
+            record(self._photo(path.removesuffix(".png"), images), images, read)
+            for path, read in maps.items()
+        )
+        return Source(categories=self.categories, records=tuple(records))
+
+    def _photo(self, stem: str, images: Path | None) -> Photo:
+        listed = self.photos.get(stem)
+        return Photo(image_id=stem, name=_find(stem, images)) if listed is None else listed
+
+
+def read_index(path: Path) -> MapIndex:
+    """Read a JSON file with ``categories`` and optionally ``images``.
+
+    Raises:
+        ValueError: If the file is invalid, or two photos would have the same map.
+    """
+    content = json_fields.load(path)
+    try:
+        photos: dict[str, Photo] = {}
+        if json_fields.has(content, "images"):
+            for photo in json_fields.each(content, "images", _parse_photo):
+                other = photos.setdefault(map_stem(photo.name), photo)
+                if other is not photo:
+                    raise ValueError(
+                        f"images {other.image_id!r} and {photo.image_id!r} would share a map"
+                    )
+        categories = categories_json.parse(json_fields.items(content, "categories"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return MapIndex(path=path, categories=categories, photos=photos)
+
+
+def find_maps(root: Path, folder: str = "", ending: str = ".png") -> dict[str, StoredFile]:
+    """List the maps in a folder or zip by their paths; see `files_below`.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    files = files_below(root, folder, ending)
+    if not files:
+        raise ValueError(f"{root}: has no files {'/'.join(filter(None, (folder, f'*{ending}')))}")
+    return files
+
+
+def record(photo: Photo, images: Path | None, read: Callable[[], PanopticMap]) -> Record:
+    """Return the record of a photo whose map is a file of unknown size."""
+    return Record(
+        image_id=photo.image_id,
+        name=photo.name,
+        image=None if images is None else images / photo.name,
+        size=None,
+        read=read,
+    )
+
+
+def map_stem(name: str) -> str:
+    """Return the path of a photo's map, without suffix.
+
+    >>> map_stem("ulm/ulm_000001_000019_leftImg8bit.png")
+    'ulm/ulm_000001_000019'
+    """
+    return str(PurePosixPath(name).with_suffix("")).removesuffix(_PHOTO_ENDING)
+
+
+def _parse_photo(values: Entry) -> Photo:
+    name = json_fields.path_in(Path(), values, "file_name").as_posix()
+    return Photo(image_id=json_fields.identity(values, "id"), name=name)
+
+
+def _find(stem: str, images: Path | None) -> str:
+    if images is None:
+        return f"{stem}{SUFFIXES[0]}"
+    for suffix in SUFFIXES:
+        if (images / f"{stem}{suffix}").is_file():
+            return f"{stem}{suffix}"
+    raise ValueError(f"{images}: no photo {stem} with the suffix {', '.join(SUFFIXES)}")

@@ -1,35 +1,36 @@
-"""Network outputs to a panoptic map: ours against the usual chain on torchvision's parts.
+"""Network outputs to a panoptic map: ours against the usual chain of torchvision's functions.
 
 The usual chain resizes all logits to the photo, pastes every mask at the photo's size
 (`paste_masks_in_image`), and gives pixels to the masks by score, then to stuff classes that cover
-enough. Ours gives them by mask probability, as the paper does, and merges at the photo's size too.
+enough. Ours gives them by mask probability, as the paper does, also at the size of the photo, and
+needs NumPy alone.
 """
 
 import statistics
 
+import numpy as np
 import torch
 from harness import Promise, finish, in_turn, options, row
 from torch import Tensor
 from torch.nn import functional
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from jsisnet.inference.merge import merge
+from jsisnet.inference.merge import Instances, merge
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.model.instances import Instances
 
 MIN_MASK, MIN_STUFF_AREA = 0.5, 4096
-"""Limits of both chains."""
+"""Thresholds of both chains."""
 
 THINGS = 80
-"""Labels from 0 on that are things; the rest are stuff."""
+"""Number of thing labels, which come first; the rest are stuff."""
 
 CASES = {"640x480, 133 classes": ((480, 640), 133), "2048x1024, 100 classes": ((1024, 2048), 100)}
 GOALS = {"640x480, 133 classes": 5.0, "2048x1024, 100 classes": 5.0}
-"""How many times faster than the usual chain."""
+"""Goals: speed relative to the usual chain."""
 
 
-def scene(size: tuple[int, int], labels: int, instances: int = 100) -> tuple[Instances, Tensor]:
-    """Draw logits at 1/8 of the size, with large regions and noise, and things all over."""
+def scene(size: tuple[int, int], labels: int, instances: int = 100) -> tuple[Instances, np.ndarray]:
+    """Generate random instances, and logits of large noisy regions at 1/8 of the size."""
     generator = torch.Generator().manual_seed(0)
     height, width = size
     coarse = 4 * torch.randn(1, labels, 6, 8, generator=generator)
@@ -42,20 +43,23 @@ def scene(size: tuple[int, int], labels: int, instances: int = 100) -> tuple[Ins
         torch.randn(instances, 1, 4, 4, generator=generator) + 1, (28, 28), mode="bilinear"
     )
     things = Instances(
-        boxes=torch.cat([corners, corners + sides], dim=1),
-        labels=torch.randint(THINGS, (instances,), generator=generator),
-        scores=0.5 + torch.rand(instances, generator=generator) / 2,
-        masks=(2 * masks[:, 0]).sigmoid(),
+        boxes=torch.cat([corners, corners + sides], dim=1).numpy(),
+        labels=torch.randint(THINGS, (instances,), generator=generator).numpy(),
+        scores=(0.5 + torch.rand(instances, generator=generator) / 2).numpy(),
+        masks=(2 * masks[:, 0]).sigmoid().numpy(),
     )
-    return things, logits
+    return things, logits.numpy()
 
 
 def usual(instances: Instances, logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Merge with whole-image tensors."""
+    """Merge with full-size tensors."""
+    boxes, masks, scores = (
+        torch.from_numpy(values) for values in (instances.boxes, instances.masks, instances.scores)
+    )
     best = functional.interpolate(logits[None], size, mode="bilinear")[0].argmax(0)
-    pasted = paste_masks_in_image(instances.masks[:, None], instances.boxes, size)[:, 0] >= MIN_MASK
+    pasted = paste_masks_in_image(masks[:, None], boxes, size)[:, 0] >= MIN_MASK
     ids = torch.zeros(size, dtype=torch.int64)
-    for number, index in enumerate(instances.scores.argsort(descending=True).tolist(), 1):
+    for number, index in enumerate(scores.argsort(descending=True).tolist(), 1):
         free = pasted[index] & (ids == 0)
         if 2 * free.sum() >= pasted[index].sum():
             ids[free] = number
@@ -67,8 +71,9 @@ def usual(instances: Instances, logits: Tensor, size: tuple[int, int]) -> Tensor
 
 
 def compare(size: tuple[int, int], labels: int, runs: int) -> dict[str, list[float]]:
-    """Time both chains on one case."""
+    """Time both chains on one case, in turn."""
     instances, logits = scene(size, labels)
+    tensor = torch.from_numpy(logits)
     stuff = tuple(range(THINGS, labels))
     config = MergeConfig(canvas="original", min_mask=MIN_MASK, min_stuff_area=MIN_STUFF_AREA)
     return in_turn(
@@ -76,7 +81,7 @@ def compare(size: tuple[int, int], labels: int, runs: int) -> dict[str, list[flo
         ours=lambda: merge(
             instances, logits, frame=size, size=size, stuff_labels=stuff, config=config
         ),
-        usual=lambda: usual(instances, logits, size),
+        usual=lambda: usual(instances, tensor, size),
     )
 
 

@@ -128,10 +128,14 @@ def _looked_up(
 
 
 def _strips(pixels: Int[np.ndarray, "h w"]) -> Iterator[Int[np.ndarray, "rows w"]]:
-    """Give some rows after the other, as views."""
-    height, width = pixels.shape
-    rows = max(1, _STRIP // max(1, width))
-    return (pixels[start : start + rows] for start in range(0, height, rows))
+    return (pixels[rows] for rows in row_strips((pixels.shape[0], pixels.shape[1]), _STRIP))
+
+
+def row_strips(size: tuple[int, int], pixels: int) -> Iterator[slice]:
+    """Split the rows of an image into strips of at most `pixels` pixels, but at least one row."""
+    height, width = size
+    rows = max(1, pixels // max(1, width))
+    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
 def resize_ids(ids: Int32[np.ndarray, "h w"], size: tuple[int, int]) -> Int32[np.ndarray, "H W"]:

@@ -76,7 +76,7 @@ def test_settings_change_the_shapes(described):
     ("tokens", "message"),
     [
         (["nowhere.yaml"], "nowhere.yaml: does not exist"),
-        (["nowhere"], "'nowhere' is no model"),
+        (["nowhere"], "No model named 'nowhere'"),
         ([LITE, "--things", "-1"], "expected 0 or more"),
         ([LITE, "--network.trunk.name", "unicorn"], "unicorn"),
     ],

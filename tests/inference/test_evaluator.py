@@ -151,7 +151,7 @@ def test_boxes_and_masks_are_those_of_the_photo_not_of_the_networks_input(tmp_pa
     (photo,) = evaluate(predictor, PanopticDataset(data), ap=True).instances.photos
 
     image = PanopticDataset(data)[0].image.permute(1, 2, 0).numpy()
-    found = predictor.instances(predictor.outputs(image), RANKED).boxes.numpy()
+    found = predictor.instances(predictor.outputs(image), RANKED).boxes
     assert photo.size == (128, 144)
     assert photo.found.boxes == pytest.approx(found * [1.5, 2, 1.5, 2])
     for mask, (x0, y0, x1, y1) in zip(photo.found.masks, photo.found.boxes, strict=True):

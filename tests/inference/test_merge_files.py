@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import factories
@@ -12,10 +11,9 @@ from jsisnet.formats.coco import read_annotations, read_png
 from jsisnet.formats.predictions import SemanticFolder
 from jsisnet.inference import merge_files
 from jsisnet.inference.kirillov import KirillovConfig
-from jsisnet.inference.merge import merge
+from jsisnet.inference.merge import Instances, merge
 from jsisnet.inference.merge_files import Predictions
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.model.instances import Instances
 
 JSISNET, KIRILLOV = MergeConfig(min_stuff_area=2.0), KirillovConfig(min_stuff_area=2.0)
 BOTH = pytest.mark.parametrize("config", [JSISNET, KIRILLOV], ids=["jsisnet", "kirillov"])
@@ -217,12 +215,12 @@ def test_boxes_with_probabilities_give_exactly_the_merge_of_a_networks_own(tmp_p
     labels = [factories.CATEGORIES.label(number) for number in arrays["category_ids"].tolist()]
     own = merge(
         Instances(
-            boxes=torch.from_numpy(arrays["boxes"]),
-            labels=torch.tensor(labels),
-            scores=torch.from_numpy(arrays["scores"]),
-            masks=torch.from_numpy(arrays["masks"]),
+            boxes=arrays["boxes"],
+            labels=np.array(labels),
+            scores=arrays["scores"],
+            masks=arrays["masks"],
         ),
-        torch.from_numpy(scores),
+        scores,
         frame=(1, 30),
         size=(1, 30),
         stuff_labels=(SKY, ROAD, TREE),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import NetworkConfig
+from jsisnet.model.rpn import ProposalConfig
 
 SIZE = (64, 96)
 
@@ -55,7 +58,7 @@ def test_a_photo_may_be_a_view_that_is_read_backwards():
 
 
 def test_the_instance_branch_alone_leaves_the_rest_void():
-    config = networks.replace(networks.TINY, branches="instance")
+    config = replace(networks.TINY, branches="instance")
 
     panoptic = predictor(config)(photo(64, 96))
 
@@ -63,7 +66,7 @@ def test_the_instance_branch_alone_leaves_the_rest_void():
 
 
 def test_the_semantic_branch_alone_gives_stuff():
-    config = networks.replace(networks.TINY, branches="semantic")
+    config = replace(networks.TINY, branches="semantic")
 
     panoptic = predictor(config, min_stuff_area=0.0)(photo(64, 96))
 
@@ -83,16 +86,42 @@ def test_a_saved_model_predicts_what_it_did_before(tmp_path):
     assert np.array_equal(after(photo(50, 70)).ids, before(photo(50, 70)).ids)
 
 
-def test_options_win_over_the_settings_of_a_model(tmp_path):
+def test_command_line_options_win_over_the_settings_of_a_model(tmp_path):
     before = predictor()
     saved_model.write(
         tmp_path, before.config, factories.CATEGORIES, before.network.state_dict(), half=True
     )
 
-    after = Predictor.load(tmp_path, "--merge.canvas", "original")
+    after = Predictor.load(tmp_path, overrides=["--merge.canvas", "original"])
 
     assert after.config.merge.canvas == "original"
     assert next(after.network.parameters()).dtype == torch.float32
+
+
+def test_settings_are_keywords_of_the_merge_and_the_detection(tmp_path):
+    before = predictor()
+    saved_model.write(tmp_path, before.config, factories.CATEGORIES, before.network.state_dict())
+
+    after = Predictor.load(tmp_path, canvas="original", min_score=0.25, max_detections=7)
+
+    assert (after.config.merge.canvas, after.config.merge.min_score) == ("original", 0.25)
+    detection = after.network.instance.config.detection
+    assert (detection.min_score, detection.max_detections) == (0.25, 7)
+    assert detection.max_overlap == networks.TINY.detection.max_overlap
+
+
+def test_an_unknown_setting_is_refused_with_the_known_ones():
+    with pytest.raises(TypeError, match=r"Did you mean 'min_score'\?.*area_unit, canvas"):
+        Predictor.load("coco", min_scor=0.5)
+
+
+def test_a_setting_of_the_wrong_kind_is_refused():
+    with pytest.raises(ValueError, match=r'"paper" for .*canvas.*"original"'):
+        Predictor.load("coco", canvas="paper")
+
+
+def test_a_predictor_describes_itself_in_a_line():
+    assert repr(predictor()) == "Predictor(3 thing and 3 stuff classes, 64x96, cpu)"
 
 
 def saved(config: NetworkConfig, *, size: tuple[int, int] = SIZE, **merge: object) -> SavedModel:
@@ -100,10 +129,23 @@ def saved(config: NetworkConfig, *, size: tuple[int, int] = SIZE, **merge: objec
     return SavedModel(settings, factories.CATEGORIES, networks.network(config))
 
 
-SEMANTIC = networks.replace(networks.TINY, branches="semantic")
-INSTANCE = networks.replace(
-    networks.TINY, branches="instance", detection=DetectionConfig(min_score=0.0)
-)
+SEMANTIC = replace(networks.TINY, branches="semantic")
+INSTANCE = replace(networks.TINY, branches="instance", detection=DetectionConfig(min_score=0.0))
+
+
+def test_the_instances_of_an_image_are_its_detections_without_padding():
+    made = predictor(replace(INSTANCE, proposals=ProposalConfig(max_proposals=3)))
+    outputs = made.outputs(photo(64, 96))
+
+    instances = made.instances(outputs)
+
+    found = outputs.detections
+    count = int(found.valid[0].sum())
+    assert 0 < count < found.valid.shape[1]
+    assert len(instances) == count
+    for name in ("boxes", "labels", "scores", "masks"):
+        expected = getattr(found, name)[0, :count].numpy()
+        assert np.array_equal(getattr(instances, name), expected)
 
 
 def test_the_semantic_labels_have_the_size_of_the_photo():
@@ -147,13 +189,13 @@ def test_two_networks_give_stuff_of_one_and_things_of_the_other():
     assert torch.equal(outputs.detections.boxes, expected.detections.boxes)
     again = together.instances(outputs, thresholds)
     assert len(again) == 7
-    assert torch.equal(again.boxes, alone.instances(expected, thresholds).boxes)
+    assert np.array_equal(again.boxes, alone.instances(expected, thresholds).boxes)
     assert torch.equal(outputs.candidates.objectness, expected.candidates.objectness)
     assert together.config == semantic.config
 
 
 def test_two_networks_that_were_one_predict_what_it_does():
-    joint = saved(networks.replace(networks.TINY, detection=INSTANCE.detection), min_score=0.0)
+    joint = saved(replace(networks.TINY, detection=INSTANCE.detection), min_score=0.0)
 
     together = Predictor(joint, instances_from=joint)
 
@@ -168,7 +210,7 @@ def test_two_networks_are_read_from_disk_with_the_same_options(tmp_path):
         saved_model.write(tmp_path / name, model.config, factories.CATEGORIES, state)
 
     together = Predictor.load(
-        tmp_path / "semantic", "--size", "32", "64", instances_from=tmp_path / "instance"
+        tmp_path / "semantic", size=(32, 64), instances_from=tmp_path / "instance"
     )
 
     assert together.config.size == (32, 64)
@@ -183,7 +225,7 @@ def test_networks_without_the_branch_that_is_needed_are_refused():
 
 
 def test_networks_of_different_input_sizes_are_refused():
-    with pytest.raises(ValueError, match=r"sees photos at 64x96, .* at 32x32; expected one size"):
+    with pytest.raises(ValueError, match=r"sees images at 64x96, .* at 32x32; expected one size"):
         Predictor(saved(SEMANTIC), instances_from=saved(INSTANCE, size=(32, 32)))
 
 

@@ -54,9 +54,16 @@ def test_nothing_but_the_two_files_is_left_in_the_folder(folder):
     assert {path.name for path in folder.iterdir()} == {DESCRIPTION, WEIGHTS}
 
 
-def test_an_unknown_model_is_refused_with_what_there_is(tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere.*is no model.*model\.json"):
+def test_an_unknown_model_is_refused_with_the_nearest_name_and_all_names(tmp_path):
+    with pytest.raises(ValueError, match=r"No model named 'cooc'\. Did you mean 'coco'\? Built-in"):
+        saved_model.read("cooc")
+    with pytest.raises(ValueError, match=r"nowhere'\. Built-in models: coco, street.*model\.json"):
         saved_model.read(tmp_path / "nowhere")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no model\.json in it; expected a model or run folder"):
+        saved_model.read(tmp_path)
 
 
 def test_a_misspelt_setting_of_a_model_is_refused(folder):

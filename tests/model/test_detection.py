@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from jsisnet.model import boxes
-from jsisnet.model.detection import BOX_WEIGHTS, DetectedBoxes, DetectionConfig, Detections, detect
+from jsisnet.model.detection import BOX_WEIGHTS, DetectedBoxes, DetectionConfig, detect
 from jsisnet.model.rpn import Proposals
 
 SIZE = (64, 96)
@@ -214,20 +214,3 @@ def test_the_paper_wants_half_a_score_and_suppresses_beyond_an_iou_of_two_fifths
 def test_a_limit_of_none_is_refused():
     with pytest.raises(ValueError, match="max_detections is 0; expected at least 1"):
         DetectionConfig(max_detections=0)
-
-
-def test_the_detections_of_an_image_have_no_padding():
-    detections = Detections(
-        boxes=torch.arange(16.0).view(2, 2, 4),
-        labels=torch.tensor([[1, 0], [2, 0]]),
-        scores=torch.tensor([[0.9, 0.0], [0.8, 0.0]]),
-        masks=torch.zeros(2, 2, 3, 3),
-        valid=torch.tensor([[True, False], [True, False]]),
-    )
-
-    second = detections.of_image(1)
-
-    assert len(second) == 1
-    assert second.boxes.tolist() == [[8, 9, 10, 11]]
-    assert second.labels.tolist() == [2]
-    assert second.masks.shape == (1, 3, 3)

@@ -1,15 +1,13 @@
-"""The merge against the same rules written as plain loops over pixels, without any short cut."""
+"""The merge against the same rules written as plain loops over pixels, without shortcuts."""
 
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from jsisnet.inference.merge import merge
+from jsisnet.inference.merge import Instances, merge
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.model.instances import Instances
 from jsisnet.panoptic import VOID
 
 THINGS = (0, 1, 2)
@@ -49,12 +47,12 @@ def test_merge_equals_the_plain_loops(config, seed):
 
     panoptic = merge(
         Instances(
-            boxes=torch.tensor(instances["boxes"], dtype=torch.float32),
-            labels=torch.tensor(instances["labels"]),
-            scores=torch.tensor(instances["scores"], dtype=torch.float32),
-            masks=torch.tensor(instances["masks"], dtype=torch.float32),
+            boxes=instances["boxes"].astype(np.float32),
+            labels=instances["labels"],
+            scores=instances["scores"].astype(np.float32),
+            masks=instances["masks"].astype(np.float32),
         ),
-        torch.tensor(semantic, dtype=torch.float32),
+        semantic.astype(np.float32),
         frame=frame,
         size=size,
         stuff_labels=STUFF,

@@ -125,7 +125,7 @@ def load(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"the device {device!r} can't be used here; expected cpu") from error
-    return Predictor.load(model, *overrides, instances_from=instances_from, device=device)
+    return Predictor.load(model, instances_from=instances_from, device=device, overrides=overrides)
 
 
 def measured_on(

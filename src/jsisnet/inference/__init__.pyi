@@ -1,5 +1,6 @@
 from jsisnet.inference.kirillov import KirillovConfig
+from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 
-__all__ = ["KirillovConfig", "MergeConfig", "Predictor"]
+__all__ = ["Instances", "KirillovConfig", "MergeConfig", "Predictor"]

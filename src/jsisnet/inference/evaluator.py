@@ -18,10 +18,10 @@ from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality
 from jsisnet.evaluation.proposal_recall import ProposalRecall
 from jsisnet.evaluation.semantic_iou import SemanticIoU
 from jsisnet.formats import coco
+from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.raster import paste, windows
 from jsisnet.model.detection import DetectionConfig
-from jsisnet.model.instances import Instances
 from jsisnet.model.network import Candidates, Outputs
 from jsisnet.model.rpn import ProposalConfig, Proposals, propose
 from jsisnet.panoptic import PanopticMap
@@ -170,7 +170,7 @@ def _measured(
             truth=true_things,
             iscrowd=iscrowd,
             found=_found(ranked, frame, truth.size),
-            scores=ranked.scores.double().cpu().numpy(),
+            scores=ranked.scores.astype(np.float64),
         )
         instances = Collected((photo,))
     if outputs.proposals is not None and outputs.candidates is not None:
@@ -201,13 +201,13 @@ def _ranked_proposals(candidates: Candidates) -> Proposals:
 
 def _found(instances: Instances, frame: tuple[int, int], size: tuple[int, int]) -> Things:
     """Move instances from the network's input to a photo, one mask at a time."""
-    boxes = instances.boxes * instances.boxes.new_tensor(_stretch(frame, size))
+    boxes = instances.boxes * np.array(_stretch(frame, size), np.float32)
     corners, masks = boxes.tolist(), []
     for mask, box, window in zip(instances.masks, corners, windows(boxes, size), strict=True):
-        pixels = (paste(mask, box, window) >= MIN_MASK).cpu().numpy()
+        pixels = paste(mask, box, window) >= MIN_MASK
         masks.append(average_precision.encode(pixels, window, size))
     return Things(
-        labels=instances.labels.cpu().numpy(),
+        labels=instances.labels,
         boxes=np.array(corners, np.float64).reshape(-1, 4),
         masks=tuple(masks),
     )

@@ -1,11 +1,12 @@
-"""Other networks' instances and semantic predictions in, panoptic files out."""
+"""Merging of any networks' predictions on disk into COCO panoptic files."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from jsisnet.arrays import Float32
 from jsisnet.files.processes import in_order
 from jsisnet.formats import coco
 from jsisnet.formats.coco_results import RegionList, ResultsFile
@@ -13,33 +14,24 @@ from jsisnet.formats.image_list import ImageList, ListedImage
 from jsisnet.formats.predictions import BoxMasks, Labels, Scores, SemanticFolder, read_box_masks
 from jsisnet.inference import kirillov
 from jsisnet.inference.kirillov import KirillovConfig, Region
+from jsisnet.inference.merge import Instances, ThingMasks, merge_masks, thing_masks
+from jsisnet.inference.raster import Upsampled, Window
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.panoptic import IGNORE, ImageId, PanopticMap, Segment
-
-# `jsisnet.inference.external` needs torch, which takes seconds to start: most files can be merged
-# by Kirillov's rules without it.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predictions:
-    """What two networks predict for the same images."""
+    """Instance and semantic predictions for the same images."""
 
     wanted: ImageList
-    """The images, and the classes."""
+    """Images to merge, and the classes."""
 
     instances: ResultsFile | Path
-    """Results, best score first, or a folder with arrays for each image."""
+    """COCO results, best score first, or a folder with one ``.npz`` file per image."""
 
     semantic: ResultsFile | SemanticFolder
-    """Regions of stuff, or a map or scores for each image."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Merged:
-    """What a process tells about an image whose PNG it has written."""
-
-    described: list[dict[str, object]]
-    """Segments, as the JSON file lists them."""
+    """COCO results of stuff, or a folder with a map or scores for each image."""
 
 
 def merge_files(
@@ -53,40 +45,39 @@ def merge_files(
     """Merge the predictions for every image into COCO panoptic files.
 
     Args:
-        predictions: Of the two networks.
-        config: JSIS-Net's rules, or Kirillov's. The merge is done at the size of the photos.
-        out: JSON file to write; the folder of the PNGs is named like it, beside it.
-        processes: How many share the work.
-        on_image: Is told the numbers of images done and in total.
+        predictions: Predictions of the two networks.
+        config: JSIS-Net's rules, or Kirillov's. Merging is done at the size of the images.
+        out: JSON file to write; its PNGs go to the folder of the same name without suffix.
+        processes: Number of worker processes.
+        on_image: Called after each image with the number of images done and the total.
 
     Returns:
-        The number of segments.
+        Number of segments written.
 
     Raises:
-        ValueError: If a prediction is missing or broken; the message names the file and the place.
+        ValueError: If a prediction is missing or invalid; the message names file and position.
     """
     wanted = predictions.wanted
     if not wanted.categories.stuff_labels:
         raise ValueError(
             f"none of the {len(wanted.categories)} categories for {wanted.path} is stuff; expected "
-            "categories with an 'isthing' of 0 or 1"
+            "at least one category with 'isthing' 0"
         )
     _refuse_missing(predictions)
     segments = 0
     pngs = out.with_suffix("")
     with coco.writing(out, wanted.categories, pngs=pngs) as writer:
-        work = _Work(predictions, config, pngs)
-        merged = in_order(work, len(wanted.images), processes)
+        merged = in_order(_MergeEach(predictions, config, pngs), len(wanted.images), processes)
         images = enumerate(zip(wanted.images.items(), merged, strict=True), 1)
-        for done, ((image_id, image), result) in images:
-            writer.note(result.described, image_id=image_id, image_name=image.name, size=image.size)
-            segments += len(result.described)
+        for done, ((image_id, image), segments_info) in images:
+            writer.note(segments_info, image_id=image_id, image_name=image.name, size=image.size)
+            segments += len(segments_info)
             on_image(done, len(wanted.images))
     return segments
 
 
 def _refuse_missing(predictions: Predictions) -> None:
-    """Notice missing files before hours of work, not after them."""
+    """Check that every input file exists, before hours of work."""
     for image in predictions.wanted.images.values():
         if isinstance(predictions.semantic, SemanticFolder):
             predictions.semantic.file(image)
@@ -97,37 +88,37 @@ def _refuse_missing(predictions: Predictions) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """What several processes share."""
+class _MergeEach:
+    """Merge every n-th image, write its PNG, and yield its ``segments_info``."""
 
     predictions: Predictions
     config: MergeConfig | KirillovConfig
     pngs: Path
 
-    def __call__(self, first: int, step: int) -> Iterator[_Merged]:
+    def __call__(self, first: int, step: int) -> Iterator[list[dict[str, object]]]:
         wanted = self.predictions.wanted
         for image_id, image in list(wanted.images.items())[first::step]:
             panoptic = _merge(self.predictions, self.config, image_id)
             coco.write_png(panoptic, self.pngs / image.png)
-            yield _Merged(described=coco.segments_info(panoptic, wanted.categories))
+            yield coco.segments_info(panoptic, wanted.categories)
 
 
 def _merge(
     predictions: Predictions, config: MergeConfig | KirillovConfig, image_id: ImageId
 ) -> PanopticMap:
+    wanted = predictions.wanted
+    size = wanted.images[image_id].size
+    things = _things(predictions, image_id)
     if isinstance(config, KirillovConfig):
-        size = predictions.wanted.images[image_id].size
-        things = _regions_of_things(predictions, config, image_id)
-        stuff = _regions_of_stuff(predictions, image_id)
-        return kirillov.combine(things, stuff, size=size, config=config)
-    from jsisnet.inference import external
-
-    return external.merge(
-        _things(predictions, image_id),
+        regions = _thing_regions(things, size, config)
+        stuff = _stuff_regions(predictions, image_id)
+        return kirillov.combine(regions, stuff, size=size, config=config)
+    return merge_masks(
+        _binary_masks(things) if isinstance(things, RegionList) else _paste(things, size, config),
         _semantic(predictions, image_id),
-        size=predictions.wanted.images[image_id].size,
-        stuff_labels=predictions.wanted.categories.stuff_labels,
-        config=config,
+        size=size,
+        stuff_labels=wanted.categories.stuff_labels,
+        config=replace(config, canvas="original"),
     )
 
 
@@ -137,6 +128,10 @@ def _things(predictions: Predictions, image_id: ImageId) -> RegionList | BoxMask
     wanted = predictions.wanted
     arrays = _arrays(predictions.instances, wanted.images[image_id])
     return read_box_masks(arrays, wanted.categories)
+
+
+def _arrays(folder: Path, image: ListedImage) -> Path:
+    return folder / Path(image.name).with_suffix(".npz")
 
 
 def _semantic(predictions: Predictions, image_id: ImageId) -> Scores | Labels:
@@ -150,34 +145,45 @@ def _semantic(predictions: Predictions, image_id: ImageId) -> Scores | Labels:
     return labels
 
 
-def _regions_of_things(
-    predictions: Predictions, config: KirillovConfig, image_id: ImageId
-) -> Iterable[Region]:
-    things = _things(predictions, image_id)
+def _binary_masks(things: RegionList) -> ThingMasks:
+    def masks() -> Iterator[tuple[Window, Float32[np.ndarray, "h w"]]]:
+        for _, (window, mask) in things.drawn():
+            yield window, mask.astype(np.float32)
+
+    return ThingMasks(segments=things.segments, masks=masks)
+
+
+def _paste(things: BoxMasks, size: tuple[int, int], config: MergeConfig) -> ThingMasks:
+    instances = Instances(
+        boxes=things.boxes, labels=things.labels, scores=things.scores, masks=things.masks
+    )
+    return thing_masks(instances, frame=size, canvas=size, config=config)
+
+
+def _thing_regions(
+    things: RegionList | BoxMasks, size: tuple[int, int], config: KirillovConfig
+) -> Iterator[Region]:
+    """Yield the instances that take part, best score first, with binary masks."""
     if isinstance(things, RegionList):
-        return things.drawn()
-    from jsisnet.inference import external
+        yield from things.drawn()
+        return
+    pasted = _paste(things, size, MergeConfig(min_score=config.min_score))
+    for segment, (window, probability) in zip(pasted.segments, pasted.masks(), strict=True):
+        yield segment, (window, probability >= config.min_mask)
 
-    size = predictions.wanted.images[image_id].size
-    return external.regions(things, size, min_score=config.min_score, min_mask=config.min_mask)
 
-
-def _regions_of_stuff(predictions: Predictions, image_id: ImageId) -> Iterable[Region]:
+def _stuff_regions(predictions: Predictions, image_id: ImageId) -> Iterable[Region]:
+    """Return the regions of the stuff classes; those of label maps are in order of the label."""
     if isinstance(predictions.semantic, ResultsFile):
         return predictions.semantic.of_image(image_id).drawn()
-    labels = _semantic(predictions, image_id)
-    if labels.dtype.kind == "f":
-        from jsisnet.inference import external
-
-        labels = external.best_labels(labels, predictions.wanted.images[image_id].size)
+    semantic = _semantic(predictions, image_id)
+    if semantic.dtype.kind == "f":
+        size = predictions.wanted.images[image_id].size
+        semantic = Upsampled.to(size, semantic).best(np.ones(size, bool))
     whole = (slice(None), slice(None))
-    present = np.bincount(labels.ravel(), minlength=IGNORE + 1)
+    present = np.bincount(semantic.ravel(), minlength=IGNORE + 1)
     return (
-        (Segment(label=label, isthing=False), (whole, labels == label))
+        (Segment(label=label, isthing=False), (whole, semantic == label))
         for label in predictions.wanted.categories.stuff_labels
         if present[label]
     )
-
-
-def _arrays(folder: Path, image: ListedImage) -> Path:
-    return folder / Path(image.name).with_suffix(".npz")

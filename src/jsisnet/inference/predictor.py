@@ -1,26 +1,27 @@
-"""A photo in, a panoptic map out."""
+"""Prediction with a trained network: an image in, a panoptic map out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from jsisnet.arrays import Int32, UInt8
 from jsisnet.categories import Categories
 from jsisnet.data.transforms import resize
 from jsisnet.inference import saved_model
-from jsisnet.inference.merge import merge
+from jsisnet.inference.merge import Instances, merge
 from jsisnet.inference.raster import Upsampled
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import SavedModel
-from jsisnet.model.detection import DetectionConfig
-from jsisnet.model.instances import Instances
+from jsisnet.model.detection import DetectionConfig, Detections
 from jsisnet.model.network import JSISNet, Outputs, SeparateNetworks
 from jsisnet.panoptic import PanopticMap
 
 
 class Predictor:
-    """A trained network ready for photos of any size."""
+    """A trained network that segments images of any size."""
 
     def __init__(
         self,
@@ -29,16 +30,17 @@ class Predictor:
         instances_from: SavedModel | None = None,
         device: str | torch.device = "cpu",
     ):
-        """Prepare one network, or one for the semantic branch and another one for the instances.
+        """Prepare one network, or one for semantic logits and another for instances.
 
         Args:
-            model: The network, with its classes and settings.
-            instances_from: Where the instances come from instead, as in the paper's Table 3; the
-                settings of the merge stay those of `model`.
-            device: Where the networks run.
+            model: Network, with its classes and settings.
+            instances_from: Network that detects the instances instead, as in the paper's Table 3.
+                The settings of the merge stay those of `model`.
+            device: Device the networks run on.
 
         Raises:
-            ValueError: If two networks don't fit together, or lack the branch that is needed.
+            ValueError: If the two networks have different classes or input sizes, or lack the
+                branch that is needed.
         """
         self.config = model.config
         self.categories: Categories = model.categories
@@ -53,26 +55,45 @@ class Predictor:
     def load(
         cls,
         model: str | Path = "coco",
-        *overrides: str,
+        *,
         instances_from: str | Path | None = None,
         device: str | torch.device = "cpu",
+        overrides: Sequence[str] = (),
+        **settings: object,
     ) -> "Predictor":
-        """Read a model.
+        """Load a model.
 
         Args:
-            model: Name of an embedded model, or a model or run folder.
-            overrides: Options that win over the model's own, such as ``"--merge.canvas=original"``.
-            instances_from: Likewise a model that finds the instances instead.
-            device: Where the network runs.
+            model: Name of a built-in model, or a model or run folder.
+            instances_from: Name or folder of a model that detects the instances instead.
+            device: Device the network runs on.
+            overrides: Command-line options, which win over all other settings.
+            settings: Settings that win over the model's own: `size`, and the fields of
+                `MergeConfig` and `DetectionConfig`, such as ``min_score=0.3``.
 
         Raises:
-            ValueError: If there is no such model, a file is damaged, or two models don't fit.
+            TypeError: If a setting is unknown.
+            ValueError: If the model does not exist, a file is damaged, a setting has an invalid
+                value, or two models do not fit together.
         """
-        other = None if instances_from is None else saved_model.read(instances_from, overrides)
-        return cls(saved_model.read(model, overrides), instances_from=other, device=device)
+        nested = saved_model.nested_settings(settings)
+        read = [
+            saved_model.read(name, tuple(overrides), nested)
+            for name in (model, instances_from)
+            if name is not None
+        ]
+        return cls(read[0], instances_from=read[1] if len(read) > 1 else None, device=device)
+
+    def __repr__(self) -> str:
+        things = len(self.categories.thing_labels)
+        height, width = self.config.size
+        stuff = len(self.categories) - things
+        return (
+            f"Predictor({things} thing and {stuff} stuff classes, {height}x{width}, {self.device})"
+        )
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> PanopticMap:
-        """Segment an RGB photo; the map has its size."""
+        """Segment an RGB image; the map has its size."""
         return self.merged(self.outputs(image), (image.shape[0], image.shape[1]))
 
     @torch.inference_mode()
@@ -105,46 +126,45 @@ class Predictor:
             return None
         if config is not None and outputs.candidates is not None and outputs.proposals is not None:
             detections = branch.detections(outputs.candidates, outputs.proposals, config)
-        return detections.of_image(0)
+        return _instances_of_first(detections)
 
     def merged(
-        self, outputs: Outputs, size: tuple[int, int], rules: MergeConfig | None = None
+        self, outputs: Outputs, size: tuple[int, int], config: MergeConfig | None = None
     ) -> PanopticMap:
-        """Merge the outputs for one photo.
+        """Merge the outputs for one image.
 
         Args:
-            outputs: For the photo.
-            size: Height and width of the photo.
-            rules: Default: those of the model.
+            outputs: Outputs for the image.
+            size: Height and width of the image.
+            config: Rules and thresholds; the model's own by default.
         """
         instances = self.instances(outputs)
         return merge(
-            _no_instances(self.device) if instances is None else instances,
-            None if outputs.semantic is None else outputs.semantic[0],
+            _no_instances() if instances is None else instances,
+            None if outputs.semantic is None else _array(outputs.semantic[0]),
             frame=self.config.size,
             size=size,
             stuff_labels=self.categories.stuff_labels,
-            config=self.config.merge if rules is None else rules,
+            config=self.config.merge if config is None else config,
         )
 
     def semantic_labels(self, outputs: Outputs, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
-        """Give the semantic branch's best label, of things too, for each pixel of a photo.
+        """Return the semantic branch's best label, things included, of each pixel of an image.
 
         Args:
-            outputs: For the photo.
-            size: Height and width of the photo.
+            outputs: Outputs for the image.
+            size: Height and width of the image.
 
         Raises:
             ValueError: If there is no semantic branch.
         """
         if outputs.semantic is None:
-            raise ValueError("the network has no semantic branch; expected one for a map of labels")
-        everywhere = torch.ones(size, dtype=torch.bool, device=self.device)
-        return Upsampled.to(size, outputs.semantic[0]).best(everywhere).cpu().numpy()
+            raise ValueError("the network has no semantic branch, so there are no semantic labels")
+        return Upsampled.to(size, _array(outputs.semantic[0])).best(np.ones(size, bool))
 
 
 def _check_pair(model: SavedModel, instances_from: SavedModel) -> None:
-    """Refuse two networks whose outputs can't be merged."""
+    """Check that the outputs of two networks can be merged."""
     if model.network.semantic is None:
         raise ValueError("the model has no semantic branch; expected one to add instances to")
     if instances_from.network.instance is None:
@@ -157,24 +177,39 @@ def _check_pair(model: SavedModel, instances_from: SavedModel) -> None:
     if model.config.size != instances_from.config.size:
         (height, width), (other_height, other_width) = model.config.size, instances_from.config.size
         raise ValueError(
-            f"the model sees photos at {height}x{width}, the one to take instances from at "
+            f"the model sees images at {height}x{width}, the one to take instances from at "
             f"{other_height}x{other_width}; expected one size, for example with --size"
         )
 
 
 def _check(image: object) -> None:
-    """Refuse what would be taken for another photo, such as one with values from 0 to 1."""
+    """Check the type of an image, such as that its values are not floats from 0 to 1."""
     if not isinstance(image, np.ndarray):
-        raise ValueError(f"the photo is of type {type(image).__name__}; expected a NumPy array")
+        raise ValueError(f"the image is of type {type(image).__name__}; expected a NumPy array")
     if image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
         found = f"{image.dtype} of shape {image.shape}"
-        raise ValueError(f"the photo is {found}; expected uint8 of height x width x 3")
+        raise ValueError(f"the image is {found}; expected uint8 of height x width x 3")
 
 
-def _no_instances(device: torch.device) -> Instances:
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().float().cpu().numpy()
+
+
+def _instances_of_first(detections: Detections) -> Instances:
+    """Return the detections of the first image of a batch, without padding."""
+    valid = detections.valid[0]
     return Instances(
-        boxes=torch.zeros(0, 4, device=device),
-        labels=torch.zeros(0, dtype=torch.int64, device=device),
-        scores=torch.zeros(0, device=device),
-        masks=torch.zeros(0, 1, 1, device=device),
+        boxes=_array(detections.boxes[0][valid]),
+        labels=detections.labels[0][valid].cpu().numpy(),
+        scores=_array(detections.scores[0][valid]),
+        masks=_array(detections.masks[0][valid]),
+    )
+
+
+def _no_instances() -> Instances:
+    return Instances(
+        boxes=np.zeros((0, 4), np.float32),
+        labels=np.zeros(0, np.int64),
+        scores=np.zeros(0, np.float32),
+        masks=np.zeros((0, 1, 1), np.float32),
     )

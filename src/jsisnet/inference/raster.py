@@ -1,41 +1,95 @@
-"""Coarse logits read at the pixels of a canvas, without resizing all of them."""
+"""Bilinear resizing of masks and logits, only at the pixels that need it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
 
-from jsisnet.arrays import Bool, Float, Int32, Int64
+from jsisnet.arrays import Bool, Float, Float32, Int32, Int64
+from jsisnet.panoptic import row_strips
 
 Window = tuple[slice, slice]
 """Rows and columns of a canvas."""
 
+NO_CHANNEL = -1
+"""Value of pixels without a channel."""
 
-def windows(boxes: Float[Tensor, "n 4"], canvas: tuple[int, int]) -> list[Window]:
-    """Find the pixels of a canvas whose centres lie in each box; none if the box is empty.
+_STRIP = 1 << 16
+"""Pixels of a map that are handled at a time."""
+
+_BLOCK = 1 << 18
+"""Logits that are interpolated at a time."""
+
+_MIN_EXTENT = 1e-30
+"""Lower limit of a box's side, which keeps the divisions finite."""
+
+
+def cell_positions(
+    pixels: slice, cells: int, low: float, high: float
+) -> Float32[np.ndarray, " pixels"]:
+    """Return where pixel centres lie on a grid, in cells: 0 is the centre of the first cell.
+
+    Args:
+        pixels: Range of pixels along one axis.
+        cells: Number of cells of the grid along that axis.
+        low: Where the grid begins, in pixels.
+        high: Where it ends.
+    """
+    centres = np.arange(pixels.start, pixels.stop, dtype=np.float32) + np.float32(0.5 - low)
+    scale = np.float32(cells / max(high - low, _MIN_EXTENT))
+    return centres * scale - np.float32(0.5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """Bilinear interpolation along one axis: the two cells around each pixel, and their shares.
+
+    Pixels beyond the first and last cell centres take the value of that cell.
+    """
+
+    low: Int64[np.ndarray, " pixels"]
+    """Cell before the pixel's centre."""
+
+    high: Int64[np.ndarray, " pixels"]
+    """Cell after it; the last cell has no neighbour and stands twice."""
+
+    weight: Float32[np.ndarray, " pixels"]
+    """Share of `high`; that of `low` is the rest."""
+
+    @classmethod
+    def between(cls, cells: int, pixels: int) -> "Axis":
+        """Resize a number of cells to a number of pixels, with aligned borders."""
+        positions = cell_positions(slice(0, pixels), cells, 0.0, float(pixels))
+        positions = positions.clip(0, cells - 1)
+        low = positions.astype(np.int64)
+        weight = positions - low.astype(np.float32)
+        return cls(low, np.minimum(low + 1, cells - 1), weight)
+
+
+def windows(boxes: Float[np.ndarray, "n 4"], canvas: tuple[int, int]) -> list[Window]:
+    """Find the pixels whose centres lie inside each box; an empty box has none.
 
     Args:
         boxes: Corners in pixels of the canvas; may lie outside it.
         canvas: Height and width.
     """
     height, width = canvas
-    limits = boxes.new_tensor([width, height, width, height])
-    corners = torch.minimum((boxes - 0.5).ceil().clamp(min=0), limits)
+    limits = np.array([width, height, width, height], boxes.dtype)
+    corners = np.minimum(np.ceil(boxes - boxes.dtype.type(0.5)).clip(0), limits)
     return [
         (slice(y0, max(y0, y1)), slice(x0, max(x0, x1)))
-        for x0, y0, x1, y1 in corners.int().tolist()
+        for x0, y0, x1, y1 in corners.astype(np.int64).tolist()
     ]
 
 
-def paste(mask: Float[Tensor, "m m"], box: list[float], window: Window) -> Float[Tensor, "h w"]:
-    """Read a mask at the pixels of a window, bilinearly.
+def paste(
+    mask: Float32[np.ndarray, "m m"], box: Sequence[float], window: Window
+) -> Float32[np.ndarray, "h w"]:
+    """Interpolate a mask at the pixels of a window.
 
     Args:
-        mask: Grid that spans the box; each value stands at the centre of its cell, and the cells
-            beyond the border are 0.
-        box: Corners in pixels of the canvas that the window belongs to.
+        mask: Grid that spans the box; values belong to cell centres, and are 0 outside the grid.
+        box: Corners x0, y0, x1, y1 in pixels of the canvas.
         window: Pixels inside the box.
 
     Reference:
@@ -43,118 +97,124 @@ def paste(mask: Float[Tensor, "m m"], box: list[float], window: Window) -> Float
     """
     rows, columns = window
     x0, y0, x1, y1 = box
-    return _hats(mask, rows, y0, y1) @ mask @ _hats(mask, columns, x0, x1).T
+    side = len(mask)
+    vertical = _weights(cell_positions(rows, side, y0, y1), side)
+    horizontal = _weights(cell_positions(columns, side, x0, x1), side)
+    return vertical @ mask @ horizontal.T
 
 
-def _hats(mask: Float[Tensor, "m m"], pixels: slice, low: float, high: float) -> Tensor:
-    """Give each pixel's bilinear weights of the cells along one axis."""
-    side = mask.shape[0]
-    centres = torch.arange(pixels.start, pixels.stop, device=mask.device) + (0.5 - low)
-    cells = centres * (side / max(high - low, torch.finfo(mask.dtype).tiny)) - 0.5
-    distances = (cells[:, None] - torch.arange(side, device=mask.device)).abs_()
-    return distances.neg_().add_(1).clamp_(min=0)
-
-
-NO_CHANNEL = -1
-"""Value of the pixels that got no channel."""
-
-_BLOCK_PIXELS = 1 << 16
-"""Pixels that are interpolated together, which bounds the memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """For each pixel along one axis of the canvas, the two grid cells between which it lies."""
-
-    low: Int64[Tensor, " pixels"]
-    high: Int64[Tensor, " pixels"]
-    weight: Float[Tensor, " pixels"]
-    """Share of the upper cell."""
-
-    @classmethod
-    def between(cls, cells: int, pixels: int, device: torch.device) -> "_Axis":
-        centres = torch.arange(pixels, device=device) + 0.5
-        position = (centres * (cells / pixels) - 0.5).clamp(0, cells - 1)
-        low = position.long()
-        return cls(low, (low + 1).clamp(max=cells - 1), position - low)
+def _weights(
+    positions: Float32[np.ndarray, " pixels"], cells: int
+) -> Float32[np.ndarray, "pixels cells"]:
+    """Return the bilinear weight of each cell; cells outside the grid take their share along."""
+    distances = positions[:, None] - np.arange(cells, dtype=np.float32)
+    np.abs(distances, out=distances)
+    np.subtract(1, distances, out=distances)
+    return np.maximum(distances, 0, out=distances)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upsampled:
-    """Logits on a coarse grid as if resized bilinearly to a canvas, pixel centres aligned."""
+    """Logits on a coarse grid, read as if resized bilinearly to a canvas."""
 
-    logits: Float[Tensor, "cells c"]
-    """One row per grid cell, so that a pixel reads four short pieces of memory."""
+    logits: Float32[np.ndarray, "cells c"]
+    """One row per grid cell, so that a pixel reads four contiguous pieces of memory."""
 
     grid: tuple[int, int]
-    rows: _Axis
-    columns: _Axis
+    """Height and width of the grid."""
+
+    rows: Axis
+    """Interpolation along the height."""
+
+    columns: Axis
+    """Interpolation along the width."""
 
     @classmethod
-    def to(cls, canvas: tuple[int, int], logits: Float[Tensor, "c h w"]) -> "Upsampled":
+    def to(cls, canvas: tuple[int, int], logits: Float[np.ndarray, "c h w"]) -> "Upsampled":
         """Prepare logits for a canvas of the given height and width."""
-        _, height, width = logits.shape
+        channels, height, width = logits.shape
+        flat = logits.reshape(channels, height * width).T
         return cls(
-            logits.float().flatten(1).T.contiguous(),
+            np.ascontiguousarray(flat, np.float32),
             (height, width),
-            _Axis.between(height, canvas[0], logits.device),
-            _Axis.between(width, canvas[1], logits.device),
+            Axis.between(height, canvas[0]),
+            Axis.between(width, canvas[1]),
         )
 
-    def channels(self, channels: list[int]) -> "Upsampled":
-        """Keep some channels only."""
-        logits = self.logits[:, channels].contiguous()
-        return Upsampled(logits, self.grid, self.rows, self.columns)
+    def channels(self, channels: Sequence[int]) -> "Upsampled":
+        """Select channels, which are renumbered in the given order."""
+        selected = self.logits.take(list(channels), axis=1)
+        return Upsampled(selected, self.grid, self.rows, self.columns)
 
-    def at(self, rows: Int64[Tensor, " p"], columns: Int64[Tensor, " p"]) -> Float[Tensor, "p c"]:
+    def at(
+        self, rows: Int64[np.ndarray, " p"], columns: Int64[np.ndarray, " p"]
+    ) -> Float32[np.ndarray, "p c"]:
         """Interpolate the logits at some pixels."""
-        width = self.grid[1]
-        upper, lower = self.rows.low[rows] * width, self.rows.high[rows] * width
+        upper, lower = (cells[rows] * self.grid[1] for cells in (self.rows.low, self.rows.high))
         left, right = self.columns.low[columns], self.columns.high[columns]
         down, across = self.rows.weight[rows], self.columns.weight[columns]
         up, back = 1 - down, 1 - across
-        corners = torch.stack([upper + left, upper + right, lower + left, lower + right], dim=1)
-        shares = torch.stack([up * back, up * across, down * back, down * across], dim=1)
-        return F.embedding_bag(corners, self.logits, per_sample_weights=shares, mode="sum")
+        values = self.logits[upper + left]
+        values *= (up * back)[:, None]
+        corners = (
+            (upper + right, up * across),
+            (lower + left, down * back),
+            (lower + right, down * across),
+        )
+        for cells, share in corners:
+            corner = self.logits[cells]
+            corner *= share[:, None]
+            values += corner
+        return values
 
-    def best(self, wanted: Bool[Tensor, "h w"]) -> Int32[Tensor, "h w"]:
-        """Find the channel with the highest logit at each wanted pixel; the lowest wins a tie.
+    def best(self, wanted: Bool[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
+        """Return the channel with the highest logit at each wanted pixel; the lowest wins a tie.
 
-        Interpolation between four cells with the same best channel can't change it, so that only
-        the pixels between cells that differ are interpolated.
+        Between four cells with the same best channel, interpolation cannot change it. So only the
+        pixels between cells that differ are interpolated.
         """
-        best = self.logits.max(dim=1).indices.int().view(self.grid)
-        below = torch.cat([best[1:], best[-1:]])
+        best = self.logits.argmax(axis=1).astype(np.int32).reshape(self.grid)
+        below = np.concatenate([best[1:], best[-1:]])
         mixed = (best != below) | _differs_from_right(best) | _differs_from_right(below)
-        result = torch.empty_like(wanted, dtype=torch.int32)
-        for block in self._blocks():
-            cells = self.rows.low[block]
-            nearby = best[cells][:, self.columns.low]
-            rows, columns = (mixed[cells][:, self.columns.low] & wanted[block]).nonzero(
-                as_tuple=True
-            )
-            values = self.at(rows + block.start, columns)
-            nearby[rows, columns] = values.max(dim=1).indices.int()
-            result[block] = torch.where(wanted[block], nearby, NO_CHANNEL)
+        result = np.empty(wanted.shape, np.int32)
+        for strip in self._strips():
+            cells = self.rows.low[strip]
+            chosen = best[cells].take(self.columns.low, axis=1)
+            rows, columns = np.nonzero(mixed[cells].take(self.columns.low, axis=1) & wanted[strip])
+            for block in self._blocks(len(rows)):
+                values = self.at(rows[block] + strip.start, columns[block])
+                chosen[rows[block], columns[block]] = values.argmax(axis=1)
+            result[strip] = np.where(wanted[strip], chosen, NO_CHANNEL)
         return result
 
     def exceeds(
-        self, min_probability: float, channels: list[int], wanted: Bool[Tensor, "h w"]
-    ) -> Bool[Tensor, "h w"]:
-        """Find the wanted pixels where one of some channels is at least this probable."""
-        result = wanted.clone()
-        for block in self._blocks():
-            rows, columns = wanted[block].nonzero(as_tuple=True)
-            probabilities = self.at(rows + block.start, columns).softmax(dim=1)
-            highest = probabilities[:, channels].max(dim=1).values
-            result[block][rows, columns] = highest >= min_probability
+        self, min_probability: float, channels: Sequence[int], wanted: Bool[np.ndarray, "h w"]
+    ) -> Bool[np.ndarray, "h w"]:
+        """Find the wanted pixels where one of `channels` is at least this probable.
+
+        Probabilities are the softmax over all channels.
+        """
+        result = wanted.copy()
+        for strip in self._strips():
+            rows, columns = np.nonzero(wanted[strip])
+            for block in self._blocks(len(rows)):
+                values = self.at(rows[block] + strip.start, columns[block])
+                highest = _softmax(values)[:, list(channels)].max(axis=1)
+                result[strip][rows[block], columns[block]] = highest >= min_probability
         return result
 
-    def _blocks(self) -> Iterator[slice]:
-        height = len(self.rows.low)
-        step = max(1, _BLOCK_PIXELS // max(1, len(self.columns.low)))
-        return (slice(row, min(row + step, height)) for row in range(0, height, step))
+    def _strips(self) -> Iterator[slice]:
+        return row_strips((len(self.rows.low), len(self.columns.low)), _STRIP)
+
+    def _blocks(self, pixels: int) -> Iterator[slice]:
+        step = max(1, _BLOCK // max(1, self.logits.shape[1]))
+        return (slice(first, first + step) for first in range(0, pixels, step))
 
 
-def _differs_from_right(best: Int32[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    return best != torch.cat([best[:, 1:], best[:, -1:]], dim=1)
+def _differs_from_right(best: Int32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    return best != np.concatenate([best[:, 1:], best[:, -1:]], axis=1)
+
+
+def _softmax(logits: Float32[np.ndarray, "p c"]) -> Float32[np.ndarray, "p c"]:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,10 +1,14 @@
-"""A trained network on disk: a folder with `model.json` and `model.safetensors`."""
+"""Saved models: a folder with `model.json` and `model.safetensors`."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from textwrap import shorten
+from types import MappingProxyType
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -14,28 +18,29 @@ from jsisnet.categories import Categories
 from jsisnet.files.atomic import replacing
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.inference.rules import MergeConfig
+from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
-from jsisnet.settings import from_dict
+from jsisnet.settings import from_dict, joined, plain
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 """Names of the two files of a model folder."""
 
 MAX_REASON = 200
-"""Characters of torch's reason why weights don't fit; it lists all of them."""
+"""Length to which torch's list of mismatched weights is shortened."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """What a network needs besides its weights and classes to work as it was trained."""
+    """Settings that a trained network needs to predict, apart from its weights and classes."""
 
     size: tuple[int, int]
-    """Height and width that photos are resized to."""
+    """Height and width that images are resized to."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    """The network."""
+    """Architecture and thresholds of the network."""
 
     merge: MergeConfig = field(default_factory=MergeConfig)
-    """How the branches' predictions become one map."""
+    """Rules and thresholds of the merge."""
 
     def __post_init__(self) -> None:
         if min(self.size) < 1:
@@ -44,7 +49,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A network with all that belongs to it."""
+    """A network with its settings and classes."""
 
     config: ModelConfig
     categories: Categories
@@ -53,25 +58,34 @@ class SavedModel:
 
 
 def embedded_names() -> tuple[str, ...]:
-    """List the models inside this package."""
+    """List the built-in models."""
     folders = (Path(str(entry)) for entry in files("jsisnet.weights").iterdir())
     return tuple(sorted(folder.name for folder in folders if (folder / DESCRIPTION).is_file()))
 
 
-def read(model: str | Path, overrides: tuple[str, ...] = ()) -> SavedModel:
+def read(
+    model: str | Path,
+    overrides: tuple[str, ...] = (),
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> SavedModel:
     """Read a model.
 
     Args:
-        model: Name of an embedded model, or a model or run folder.
-        overrides: Options that win over the model's own, as ``("--merge.canvas", "original")``.
+        model: Name of a built-in model, or a model or run folder.
+        overrides: Command-line options such as ``("--merge.canvas", "original")``, which win over
+            all other settings.
+        settings: Nested values of `ModelConfig` that win over those of the file.
 
     Raises:
-        ValueError: If there is no such model, or a file is damaged; the message names it.
+        ValueError: If the model does not exist, a file is damaged, or a setting is invalid; the
+            message names the file or the setting.
     """
     folder = _folder(model)
     values = _read_description(folder / DESCRIPTION)
     categories = _categories(folder / DESCRIPTION, values.pop("categories"))
     config = from_dict(ModelConfig, values, overrides, source=str(folder / DESCRIPTION))
+    if settings:
+        config = from_dict(ModelConfig, joined(values, settings), overrides, source="settings")
     network = JSISNet(config.network, categories)
     weights = folder / WEIGHTS
     try:
@@ -83,8 +97,35 @@ def read(model: str | Path, overrides: tuple[str, ...] = ()) -> SavedModel:
     return SavedModel(config, categories, network.float().eval())
 
 
+def nested_settings(settings: Mapping[str, object]) -> dict[str, Any]:
+    """Nest settings of the merge and the detection as `ModelConfig` does.
+
+    Args:
+        settings: `size`, and fields of `MergeConfig` and `DetectionConfig`. A name that both have,
+            `min_score`, sets both.
+
+    Raises:
+        TypeError: If a name is unknown.
+    """
+    merge = {field.name for field in fields(MergeConfig)}
+    detection = {field.name for field in fields(DetectionConfig)}
+    known = sorted({"size"} | merge | detection)
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise TypeError(
+            f"unknown setting {unknown[0]!r}{_nearest(unknown[0], known)} Settings: "
+            f"{', '.join(known)}"
+        )
+    nested: dict[str, Any] = {}
+    if "size" in settings:
+        nested["size"] = plain(settings["size"])
+    nested["merge"] = {name: value for name, value in settings.items() if name in merge}
+    detecting = {name: value for name, value in settings.items() if name in detection}
+    return nested | {"network": {"detection": detecting}} if settings else {}
+
+
 def read_categories(folder: Path) -> Categories:
-    """Read the classes of a model, but not its network.
+    """Read the classes of a model, without its network.
 
     Raises:
         ValueError: If the description is missing or damaged.
@@ -101,11 +142,11 @@ def write(
     *,
     half: bool = False,
 ) -> None:
-    """Write a model, each of its two files at once or not at all.
+    """Write a model; each of its two files appears complete or not at all.
 
     Args:
-        folder: Made if it does not exist.
-        config: What the network needs to work.
+        folder: Folder to write to, created if missing.
+        config: Settings of the network.
         categories: Its classes.
         state: Its state dictionary.
         half: Store weights in half precision.
@@ -117,7 +158,7 @@ def write(
     }
     values = {**asdict(config), "categories": category_entries.entries(categories)}
     with replacing(folder / WEIGHTS) as path:
-        # save_file would make the file unreadable for others.
+        # save_file would make the file unreadable for other users.
         path.write_bytes(safetensors.torch.save(stored))
     with replacing(folder / DESCRIPTION) as path:
         path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
@@ -129,16 +170,25 @@ def _folder(model: str | Path) -> Path:
     folder = Path(model)
     if (folder / DESCRIPTION).is_file():
         return folder
-    names = ", ".join(embedded_names())
+    if folder.is_dir():
+        raise ValueError(f"{folder}: no {DESCRIPTION} in it; expected a model or run folder")
+    names = embedded_names()
     raise ValueError(
-        f"{str(model)!r} is no model: expected one of {names}, or a folder with {DESCRIPTION}"
+        f"No model named {str(model)!r}{_nearest(str(model), names)} Built-in models: "
+        f"{', '.join(names)}. For your own, give the folder with {DESCRIPTION}"
     )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Suggest the known name that is most like another; ends the sentence."""
+    near = get_close_matches(name, known, 1)
+    return f". Did you mean {near[0]!r}?" if near else "."
 
 
 def _categories(path: Path, values: object) -> Categories:
     try:
         if not isinstance(values, list) or not values:
-            raise ValueError("'categories' holds no classes")
+            raise ValueError("'categories' is not a list of classes")
         return category_entries.parse(values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

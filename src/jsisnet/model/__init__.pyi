@@ -1,4 +1,3 @@
-from jsisnet.model.instances import Instances
 from jsisnet.model.network import JSISNet, NetworkConfig, Outputs
 
-__all__ = ["Instances", "JSISNet", "NetworkConfig", "Outputs"]
+__all__ = ["JSISNet", "NetworkConfig", "Outputs"]

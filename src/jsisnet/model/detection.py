@@ -8,7 +8,6 @@ from torchvision.ops import batched_nms, nms
 
 from jsisnet.arrays import Bool, Float, Int64
 from jsisnet.model import boxes
-from jsisnet.model.instances import Instances
 from jsisnet.model.rpn import Proposals
 
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
@@ -73,16 +72,6 @@ class Detections:
 
     valid: Bool[Tensor, "b d"]
     """False where padded."""
-
-    def of_image(self, index: int) -> Instances:
-        """Give the detections of one image, without padding."""
-        valid = self.valid[index]
-        return Instances(
-            boxes=self.boxes[index][valid],
-            labels=self.labels[index][valid],
-            scores=self.scores[index][valid],
-            masks=self.masks[index][valid],
-        )
 
 
 def detect(

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness import CATEGORIES, Promise, finish, in_turn, options, row, scene
+from harness import CATEGORIES, Promise, finish, time_in_turn, options, row, scene
 from PIL import Image
 
 from jsisnet.datatools.check.check import Files, check
@@ -50,7 +50,7 @@ def main() -> None:
         if not check(files).sound:
             raise SystemExit("the made-up data set has errors")
         copies = (Path(folder, f"copy {number}") for number in range(runs + 1))
-        seconds = in_turn(
+        seconds = time_in_turn(
             runs,
             decode=partial(decode, files),
             check=partial(check, files),

@@ -27,7 +27,7 @@ from harness import (
     Promise,
     finish,
     in_own_process,
-    in_turn,
+    time_in_turn,
     memory_of,
     options,
     row,
@@ -153,7 +153,7 @@ def parts(config: DataConfig, runs: int) -> dict[str, list[float]]:
     generator = torch.Generator().manual_seed(0)
     varied = [transform(sample, way, generator) for sample in samples]
     examples = [example(sample, CATEGORIES) for sample in varied]
-    seconds = in_turn(
+    seconds = time_in_turn(
         runs,
         **{
             "decode the photo": lambda: [read_image(path) for path in photos],
@@ -178,7 +178,7 @@ def in_one_thread(config: DataConfig, runs: int) -> dict[str, list[float]]:
     }
     contestants |= {f"{name}: torchvision": Peer(config, way) for name, way in PEER_WAYS.items()}
     runners = {name: partial(read_all, photos, len(data)) for name, photos in contestants.items()}
-    return _per_photo(in_turn(runs, **runners), len(data))
+    return _per_photo(time_in_turn(runs, **runners), len(data))
 
 
 def _per_photo(seconds: dict[str, list[float]], count: int) -> dict[str, list[float]]:

@@ -1,7 +1,7 @@
-"""One network with both branches against two with one each: the paper's claim.
+"""Cost of one joint network relative to that of two separate ones: the paper's claim.
 
-`jsisnet reproduce speed` for `lite.yaml` and `coco.yaml`, the paper's network, on made-up photos
-with as many classes as COCO has. What is measured, and how: `jsisnet.experiments.speed`.
+Runs `jsisnet reproduce speed` for `lite.yaml` and for `coco.yaml`, the paper's network, on generated
+photos with as many classes as COCO. See `jsisnet.experiments.speed` for the method.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,36 +12,40 @@ from train_step import DEVICE, THREADS, photos, settings
 
 from jsisnet.cli.console import display
 from jsisnet.cli.tables import costs as table
-from jsisnet.experiments.speed import Cost, Effort, Work, compare
+from jsisnet.experiments.speed import Cost, Repetitions, Workload, compare
 
 PHOTO = (480, 640)
-"""Height and width of the photo to predict."""
+"""Height and width of the predicted photo."""
 
 TRAINING_GOAL, GOAL = 0.65, 1.0
-"""The most that training `lite`, and everything else, may take of what the two networks take."""
+"""Highest cost relative to the two networks: of training `lite`, and of everything else."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """How much is measured of a preset, and the most that its training may take of the two's."""
+    """Preset to measure, and the highest relative cost of its training."""
 
     preset: str
     batch: int
-    effort: Effort
+    repetitions: Repetitions
     goal: float
 
 
 CASES = (
-    Case(preset="lite", batch=8, effort=Effort(rounds=5, processes=3), goal=TRAINING_GOAL),
-    Case(preset="paper", batch=2, effort=Effort(), goal=GOAL),
+    Case(
+        preset="lite", batch=8, repetitions=Repetitions(rounds=5, processes=3), goal=TRAINING_GOAL
+    ),
+    Case(preset="paper", batch=2, repetitions=Repetitions(), goal=GOAL),
 )
-QUICK = Case(preset="lite", batch=2, effort=Effort(prediction_memory=False), goal=TRAINING_GOAL)
+QUICK = Case(
+    preset="lite", batch=2, repetitions=Repetitions(prediction_memory=False), goal=TRAINING_GOAL
+)
 
 
-def work(case: Case) -> Work:
-    """Make up what there is to do."""
+def workload(case: Case) -> Workload:
+    """Generate the inputs."""
     config = settings(case.preset)
-    return Work(
+    return Workload(
         config=config,
         categories=CATEGORIES,
         batch=photos(case.batch, config.augment.size),
@@ -50,7 +54,7 @@ def work(case: Case) -> Work:
 
 
 def promises(case: Case, costs: list[Cost]) -> list[Promise]:
-    """Give what is promised of a case."""
+    """Return the checked figures of a case."""
     return [
         Promise(
             f"{case.preset}, {cost.name}, joint / both",
@@ -69,10 +73,10 @@ def main() -> None:
     torch.set_num_threads(THREADS)
     promised, figures = [], {}
     for case in (QUICK,) if chosen.quick else CASES:
-        todo = work(case)
-        size = "x".join(map(str, todo.config.augment.size))
+        load = workload(case)
+        size = "x".join(map(str, load.config.augment.size))
         print(f"{case.preset}: {size}, {case.batch} photos in a step, on {DEVICE}", flush=True)
-        costs = list(compare(todo, case.effort))
+        costs = list(compare(load, case.repetitions))
         display(table(costs))
         promised += promises(case, costs)
         figures[case.preset] = [asdict(cost) for cost in costs]

@@ -10,7 +10,7 @@ import statistics
 
 import numpy as np
 import torch
-from harness import Promise, finish, in_turn, options, row
+from harness import Promise, finish, time_in_turn, options, row
 from torch import Tensor
 from torch.nn import functional
 from torchvision.models.detection.roi_heads import paste_masks_in_image
@@ -76,7 +76,7 @@ def compare(size: tuple[int, int], labels: int, runs: int) -> dict[str, list[flo
     tensor = torch.from_numpy(logits)
     stuff = tuple(range(THINGS, labels))
     config = MergeConfig(canvas="original", min_mask=MIN_MASK, min_stuff_area=MIN_STUFF_AREA)
-    return in_turn(
+    return time_in_turn(
         runs,
         ours=lambda: merge(
             instances, logits, frame=size, size=size, stuff_labels=stuff, config=config

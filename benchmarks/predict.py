@@ -8,7 +8,7 @@ import statistics
 
 import numpy as np
 import torch
-from harness import Promise, finish, in_turn, options, row
+from harness import Promise, finish, time_in_turn, options, row
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 from torchvision.models.segmentation import deeplabv3_resnet50
 
@@ -30,7 +30,7 @@ def main() -> None:
         weights=None, weights_backbone=None, min_size=min(size), max_size=max(size)
     ).eval()
     segmenter = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=133).eval()
-    seconds = in_turn(
+    seconds = time_in_turn(
         3 if chosen.quick else 9,
         ours=lambda: predictor(image),
         two=lambda: (detector(pixels), segmenter(pixels)),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from harness import CATEGORIES, Promise, finish, in_turn, options, row, scene
+from harness import CATEGORIES, Promise, finish, time_in_turn, options, row, scene
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection import maskrcnn_resnet50_fpn
@@ -135,7 +135,7 @@ def compare(
     }
     contestants["Mask R-CNN"] = detector(batch, precision)
     contestants["DeepLabV3"] = segmenter(batch, precision)
-    seconds = in_turn(runs, wait, **contestants)
+    seconds = time_in_turn(runs, wait, **contestants)
     return {name: [each / len(batch) for each in timings] for name, timings in seconds.items()}
 
 

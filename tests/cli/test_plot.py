@@ -41,7 +41,7 @@ def test_without_a_name_the_picture_lies_here(runs, monkeypatch):
     [
         ([], "no RUN was given"),
         (["nowhere"], "nowhere/metrics.jsonl: can't be read (No such file or directory)"),
-        (["new"], "new: no figures yet"),
+        (["new"], "new: no metrics yet"),
         (["a/metrics.jsonl"], "can't be read"),
         (["a", "--out", "look.jpg"], "look.jpg: expected a name that ends in .png"),
     ],

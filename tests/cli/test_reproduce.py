@@ -147,7 +147,7 @@ def test_the_merge_is_taken_apart(model, data, tmp_path, capsys):
 def test_one_branch_can_not_be_merged(model, data, capsys, branches):
     assert run(["reproduce", "merge-ablation", *data, "--model", model(branches)]) == 1
 
-    assert "has one branch only; expected two to merge" in capsys.readouterr().err
+    assert "has only one branch; expected both, to merge them" in capsys.readouterr().err
 
 
 def test_figure_1_shows_what_each_branch_says(model, tiny, tmp_path):
@@ -308,7 +308,7 @@ def test_table_3_needs_validation_data(config, tmp_path, capsys):
     assert run(["reproduce", "table3", str(config), "--out", str(tmp_path / "runs")]) == 1
 
     assert capsys.readouterr().err == (
-        "jsisnet: validation is missing; Table 3 is measured on it\n"
+        "jsisnet: validation is missing; Table 3 is evaluated on it\n"
     )
 
 

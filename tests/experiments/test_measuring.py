@@ -4,20 +4,20 @@ import time
 
 import pytest
 
-from jsisnet.experiments.measuring import Memory, in_own_process, in_turn, memory_of
+from jsisnet.experiments.measuring import Memory, in_own_process, time_in_turn, memory_of
 
 
 def test_contestants_take_turns_and_the_first_round_does_not_count():
     calls = []
 
-    seconds = in_turn(2, a=lambda: calls.append("a"), b=lambda: calls.append("b"))
+    seconds = time_in_turn(2, a=lambda: calls.append("a"), b=lambda: calls.append("b"))
 
     assert calls == ["a", "b"] * 3
     assert [len(each) for each in seconds.values()] == [2, 2]
 
 
 def test_a_run_ends_when_its_device_is_done():
-    seconds = in_turn(1, lambda: time.sleep(0.02), quick=lambda: None)
+    seconds = time_in_turn(1, lambda: time.sleep(0.02), quick=lambda: None)
 
     assert seconds["quick"][0] >= 0.02
 

@@ -10,14 +10,14 @@ TERMS = ("rpn_objectness", "rpn_boxes", "classes", "boxes", "masks", "semantic",
 
 
 def stepped(step, *, seconds=None, **more):
-    """A line of a step, which takes two seconds."""
+    """Return the line of a step of two seconds."""
     terms = dict.fromkeys(TERMS, 1.0 / step)
     entry = {"step": step, "terms": terms, "total": 7.0 / step, "gradient": 2.0, "lr": 0.01}
     return entry | {"seconds": 2.0 * step if seconds is None else seconds} | more
 
 
 def evaluated(step, pq, *, seconds=None, **more):
-    """A line of an evaluation."""
+    """Return the line of an evaluation."""
     quality = {name: {"pq": pq, "sq": 80.0, "rq": pq, "n": 3} for name in ("all", "things")}
     quality |= {"stuff": {"pq": None}, "classes": [{"name": "car", "pq": pq}]}
     seconds = 2.0 * step if seconds is None else seconds
@@ -26,7 +26,7 @@ def evaluated(step, pq, *, seconds=None, **more):
 
 @pytest.fixture
 def run(tmp_path):
-    """Write a run folder."""
+    """Return a function that writes a run folder."""
 
     def written(name, *entries, rest=""):
         folder = tmp_path / name
@@ -71,7 +71,7 @@ def test_there_is_a_panel_for_all_that_a_training_writes(run):
     ]
 
 
-def test_figures_that_nobody_knew_of_get_a_panel_too(run):
+def test_unknown_metrics_get_a_panel_too(run):
     measures = {"miou": 50.0, "mask_ap50": 30.0, "box_ap": 20.0, "odd_one": 5.0}
     folder = run("a", stepped(1, photos_per_second=3.5), evaluated(1, 40.0, **measures))
 
@@ -84,7 +84,7 @@ def test_without_evaluations_there_is_no_panel_of_quality(run):
     assert not [title for title in titles(plot([run("a", stepped(1))])) if "%" in title]
 
 
-def test_an_evaluation_alone_is_drawn(run):
+def test_a_file_with_an_evaluation_alone_is_plotted(run):
     assert titles(plot([run("a", evaluated(5, 40.0))])) == [
         "PQ on the validation data, %",
         "SQ and RQ, %",
@@ -104,7 +104,7 @@ def test_runs_share_their_panels(run):
     assert len({line.get_color() for line in figure.axes[0].lines}) == 2
 
 
-def test_the_legend_tells_how_far_a_run_is_and_how_good(run):
+def test_the_legend_shows_progress_and_quality_of_a_run(run):
     evaluations = evaluated(500, 42.0), evaluated(1000, 40.0)
     folder = run("mine", stepped(1), evaluations[0], stepped(1000), evaluations[1])
 
@@ -162,24 +162,24 @@ def test_more_runs_than_named_colours_differ_in_colour(run):
     assert len({line.get_color() for line in figure.axes[0].lines}) == 12
 
 
-def test_a_run_without_figures_is_told_beside_others(run):
+def test_a_run_without_metrics_is_listed_with_the_others(run):
     figure = plot([run("new"), run("old", stepped(1))])
 
-    assert legend(figure)[0] == "new: no figures yet"
+    assert legend(figure)[0] == "new: no metrics yet"
 
 
-def test_a_line_that_is_being_written_is_left_out(run):
+def test_an_incomplete_last_line_is_skipped(run):
     figure = plot([run("a", stepped(1), stepped(2), rest='{"step": 3, "tot')])
 
     assert legend(figure)[0].startswith("a: step 2, ")
 
 
-def test_runs_without_any_figure_are_named(run, tmp_path):
-    with pytest.raises(ValueError, match=f"{tmp_path}/a, {tmp_path}/b: no figures yet; expected"):
+def test_runs_without_any_metric_are_named(run, tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path}/a, {tmp_path}/b: no metrics yet; a training"):
         plot([run("a"), run("b", {"step": 3})])
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path):
+def test_a_folder_without_a_metrics_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"metrics\.jsonl: can't be read"):
         plot([tmp_path])
 

@@ -1,4 +1,4 @@
-"""The paper's Figures 1 and 3, of any photo and model."""
+"""Figures 1 and 3 of the paper for any photo and model."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ Photo = UInt8[np.ndarray, "h w 3"]
 
 
 def figure1(photo: Photo, predictor: Predictor) -> UInt8[np.ndarray, "page_h page_w 3"]:
-    """Draw a photo, its panoptic map, and what each branch says by itself, two by two.
+    """Draw a photo with its panoptic map and the output of each branch, in a 2x2 grid.
 
     Args:
         photo: The photo.
@@ -25,7 +25,7 @@ def figure1(photo: Photo, predictor: Predictor) -> UInt8[np.ndarray, "page_h pag
     """
     outputs = predictor.outputs(photo)
     if outputs.semantic is None or outputs.detections is None:
-        raise ValueError("the model has one branch only; expected two")
+        raise ValueError("the model has only one branch; expected both")
     size = (photo.shape[0], photo.shape[1])
     labels = predictor.semantic_labels(outputs, size)
     classes = tuple(
@@ -37,18 +37,18 @@ def figure1(photo: Photo, predictor: Predictor) -> UInt8[np.ndarray, "page_h pag
     instances = PanopticMap.compact(
         np.where(isthing[panoptic.ids], panoptic.ids, 0), panoptic.segments
     )
-    drawn = {"panoptic": panoptic, "semantic": semantic, "instances": instances}
-    pictures = [draw(photo, each, predictor.categories) for each in drawn.values()]
-    return side_by_side([photo, *pictures], ["photo", *drawn], columns=2)
+    maps = {"panoptic": panoptic, "semantic": semantic, "instances": instances}
+    pictures = [draw(photo, each, predictor.categories) for each in maps.values()]
+    return side_by_side([photo, *pictures], ["photo", *maps], columns=2)
 
 
 def figure3(
     photos: Iterable[tuple[str, Photo]], predictor: Predictor
 ) -> UInt8[np.ndarray, "page_h page_w 3"]:
-    """Draw photos with their panoptic maps beside them, one below the other.
+    """Draw photos side by side with their panoptic maps, one photo per row.
 
     Args:
-        photos: Each with its name, at least one.
+        photos: Names and photos, at least one.
         predictor: A network.
     """
     pictures, captions = [], []

@@ -1,4 +1,4 @@
-"""Fair measurements of time and memory."""
+"""Measurement of time and memory."""
 
 import multiprocessing
 import signal
@@ -20,29 +20,29 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """The most that a process has needed, in megabytes (2**20 bytes)."""
+    """Peak memory of a process in megabytes (2**20 bytes)."""
 
     whole: float
     increase: float
-    """What is left without what it needed at first, mostly imports."""
+    """Peak minus the memory before the measurement, mostly that of imports."""
 
 
-def in_turn(
-    runs: int, wait: Callable[[], object] = lambda: None, /, **contestants: Callable[[], object]
+def time_in_turn(
+    runs: int, wait: Callable[[], object] = lambda: None, /, **functions: Callable[[], object]
 ) -> dict[str, list[float]]:
-    """Time contestants one after the other, again and again, after a round that does not count.
+    """Time functions in alternating order, after a warm-up round.
 
     Args:
-        runs: Rounds that count.
-        wait: Waits until a run is really over, for devices that work on after it.
-        contestants: What to time, by name.
+        runs: Number of rounds after the warm-up.
+        wait: Called after each run, to wait for asynchronous devices.
+        functions: Functions to time, by name.
 
     Returns:
-        Seconds of each round.
+        Seconds of each round by name.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for counts in [False] + [True] * runs:
-        for name, run in contestants.items():
+        for name, run in functions.items():
             began = time.perf_counter()
             run()
             wait()
@@ -54,16 +54,18 @@ def in_turn(
 def in_own_process(
     function: Callable[Parameters, Result], *arguments: Parameters.args, **named: Parameters.kwargs
 ) -> Result:
-    """Call a function of a module in a new process that has imported what the module does.
+    """Call a module-level function in a new process.
 
-    The process does not hear of SIGINT; whoever waits for it ends it.
+    The process ignores SIGINT; this process terminates it when the wait is interrupted.
 
     Raises:
-        ValueError: If the process is killed. What the function raises is raised too.
+        ValueError: If the process is killed. Exceptions of the function are raised as they are.
     """
     fresh = multiprocessing.get_context("spawn")
     receiver, sender = fresh.Pipe(duplex=False)
-    process = fresh.Process(target=_answer, args=(sender, partial(function, *arguments, **named)))
+    process = fresh.Process(
+        target=_run_and_send, args=(sender, partial(function, *arguments, **named))
+    )
     with _sigint_ignored():
         process.start()
     sender.close()
@@ -72,7 +74,7 @@ def in_own_process(
         process.join()
     except EOFError:
         process.join()
-        raise ValueError(f"its process ended with code {process.exitcode}") from None
+        raise ValueError(f"its process ended with exit code {process.exitcode}") from None
     finally:
         process.terminate()
         process.join(TERMINATION_TIMEOUT)
@@ -84,15 +86,15 @@ def in_own_process(
 
 
 def memory_of(run: Callable[[], object]) -> Memory:
-    """Tell what something needs, in a process that has done nothing larger before."""
+    """Measure the peak memory of a call, in a process that has not needed more before."""
     before = most_memory()
     run()
     most = most_memory()
     return Memory(whole=most, increase=most - before)
 
 
-def _answer(sender: Connection, call: Callable[[], object]) -> None:
-    # Raises, so that what is half-written is removed.
+def _run_and_send(sender: Connection, call: Callable[[], object]) -> None:
+    # An exception, so that incomplete files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     outcome: tuple[object, Exception | None]
     try:
@@ -104,7 +106,7 @@ def _answer(sender: Connection, call: Callable[[], object]) -> None:
 
 @contextmanager
 def _sigint_ignored() -> Iterator[None]:
-    """Ignore SIGINT, as processes do that are begun meanwhile. Only a main thread can."""
+    """Ignore SIGINT, also in processes started meanwhile. Has no effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

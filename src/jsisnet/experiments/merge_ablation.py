@@ -1,4 +1,4 @@
-"""What each heuristic of the paper's merge is worth."""
+"""Ablation of the heuristics of the paper's merge."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,14 +9,14 @@ from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 
 UNCHANGED = "the model's own rules"
-"""Name of the variant that the others are compared with."""
+"""Name of the baseline variant."""
 
 
 def variants(config: MergeConfig) -> dict[str, MergeConfig]:
-    """Give the rules, and these with one of them changed each, by what is changed.
+    """Return the given rules and variants with one rule changed, by description.
 
     Args:
-        config: Rules and thresholds that all share but for that.
+        config: Rules and thresholds of the baseline.
     """
     area, score = config.min_stuff_area, config.min_score
     changed = {
@@ -45,18 +45,18 @@ def ablate(
     *,
     on_image: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, PanopticQuality]:
-    """Measure every variant of the rules on the same outputs of a network.
+    """Evaluate all variants of the rules on the same network outputs.
 
     Args:
         predictor: A network with both branches.
-        dataset: Opened with the predictor's categories.
-        on_image: Is told the number of photos done and their total.
+        dataset: Data opened with the predictor's categories.
+        on_image: Called after each photo with the number of photos done and the total.
 
     Returns:
-        Sums over the photos, by the names of `variants`.
+        Sums over all photos by name of the variant.
 
     Raises:
-        ValueError: If a branch is missing, or a photo or its truth is damaged.
+        ValueError: If the model lacks a branch, or a photo or its annotation is damaged.
     """
     rules, num_labels = variants(predictor.config.merge), len(predictor.categories)
     total = dict.fromkeys(rules, PanopticQuality.zero(num_labels))
@@ -64,7 +64,7 @@ def ablate(
         sample = dataset[number]
         outputs = predictor.outputs(sample.image.permute(1, 2, 0).numpy())
         if outputs.semantic is None or outputs.detections is None:
-            raise ValueError("the model has one branch only; expected two to merge")
+            raise ValueError("the model has only one branch; expected both, to merge them")
         for name, config in rules.items():
             merged = predictor.merged(outputs, sample.panoptic.size, config)
             total[name] += count_matches(sample.panoptic, merged, num_labels)

@@ -1,4 +1,4 @@
-"""Figures of the paper, for comparison, and where its data lie.
+"""Results of the paper, and the layout of its data sets.
 
 Reference:
     de Geus et al., arXiv 1809.02110, section 4.
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 DataName = Literal["coco-val", "coco-test-dev", "vistas-val"]
-"""Data that the paper measured on."""
+"""Name of a data split that the paper reports results on."""
 
 DATA: tuple[DataName, ...] = get_args(DataName)
 
@@ -23,8 +23,7 @@ _TABLE_1: dict[DataName, tuple[tuple[float, float, float], ...]] = {
 }
 
 TABLE_4: dict[DataName, float] = {"coco-val": 82.7, "vistas-val": 36.3}
-"""Mean recall of the region proposals in percent; of how many, the paper does not say."""
-
+"""Mean recall of the proposals in percent; the paper does not state their number."""
 
 TABLE_3: dict[str, dict[str, float | None]] = {
     "joint": {"miou": 34.7, "mask_ap50": 8.4, "pq": 17.4},
@@ -32,43 +31,43 @@ TABLE_3: dict[str, dict[str, float | None]] = {
     "instance": {"miou": None, "mask_ap50": 6.5, "pq": None},
     "semantic + instance": {"miou": 33.6, "mask_ap50": 6.5, "pq": 15.0},
 }
-"""Of one network and two on Mapillary Vistas, in percent."""
+"""Results of the joint and the separate networks on Mapillary Vistas, in percent."""
 
 _VALIDATION: tuple[tuple[DataName, str, str], ...] = (
     ("coco-val", "val2017", "annotations/panoptic_val2017.json"),
     ("vistas-val", "validation/images", "validation/v1.2"),
     ("vistas-val", "validation/images", "validation"),
 )
-"""Photos and annotations of the parts to validate on, as the archives unpack."""
+"""Paths of the validation photos and annotations in the unpacked archives."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """Where a part of the paper's data lies."""
+class Split:
+    """Paths of a split of the paper's data."""
 
     name: DataName
     images: Path
     annotations: Path
-    """COCO panoptic JSON file, or the folder of Mapillary Vistas' annotations."""
+    """COCO panoptic JSON file, or annotation folder of Mapillary Vistas."""
 
 
-def validation_part(root: Path) -> Part:
-    """Find the photos to validate on in a folder of COCO or of Mapillary Vistas.
+def validation_split(root: Path) -> Split:
+    """Find the validation split in a folder of COCO or Mapillary Vistas.
 
     Raises:
         ValueError: If the folder is neither.
     """
     for name, images, annotations in _VALIDATION:
         if (root / annotations).exists():
-            return Part(name=name, images=root / images, annotations=root / annotations)
+            return Split(name=name, images=root / images, annotations=root / annotations)
     raise ValueError(
-        f"{root}: is neither COCO nor Mapillary Vistas; expected {_VALIDATION[0][2]} or validation "
-        "in there"
+        f"{root}: neither COCO nor Mapillary Vistas; expected {_VALIDATION[0][2]} or validation "
+        "in this folder"
     )
 
 
 def table1(name: DataName) -> dict[str, dict[str, float]]:
-    """Give PQ, SQ and RQ in percent, for all classes, things and stuff."""
+    """Return PQ, SQ and RQ in percent for all classes, things and stuff."""
     return {
         row: dict(zip(_FIGURES, figures, strict=True))
         for row, figures in zip(_ROWS, _TABLE_1[name], strict=True)

@@ -1,14 +1,14 @@
 """The paper's claim: one network is faster and needs less memory than two.
 
-The two are the same network with the other branch left out. All train with the same loop on the
-same photos, and predict the same photo, from random weights; predictions keep every region,
-however unlikely, as random weights are sure of nothing, so that masks and merge have all the work
-that the settings allow.
+The two separate networks are the joint one with one branch removed. All have random weights, train
+with the same loop on the same batch and predict the same photo. Predictions keep all detections at
+any score, as random weights never reach a threshold, so that masks and merge do all the work that
+the settings allow.
 
-Memory is that of a process of its own: how far its peak rises above what it needs after all imports
-and before there is a network (of a GPU: all that is allocated there). For training, that of the two
-is added, as when both are trained at once; one after the other they need the larger of the two. For
-prediction, one process holds both.
+Memory is measured in a new process: the rise of its peak above the memory after all imports (on a
+GPU: all that is allocated). For training, the memory of the two networks is added, as if both were
+trained at once; trained in turn they need the larger of the two. For prediction, one process holds
+both.
 """
 
 import statistics
@@ -23,7 +23,7 @@ import torch
 from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
 from jsisnet.data.sample import Batch
-from jsisnet.experiments.measuring import Memory, in_own_process, in_turn, memory_of
+from jsisnet.experiments.measuring import Memory, in_own_process, time_in_turn, memory_of
 from jsisnet.experiments.table3 import BRANCHES, SEPARATE
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
@@ -35,45 +35,45 @@ from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
 
 _RATE = 1e-4
-"""Learning rate that random weights survive; the time of a step does not depend on it."""
+"""Learning rate at which random weights do not diverge; the time of a step is unaffected."""
 
 _STEPS = 10**6
-"""More than anybody measures."""
+"""Length of the schedule, more than is ever measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
-    """What all networks have to do."""
+class Workload:
+    """Inputs and settings that all networks are measured with."""
 
     config: RunConfig
-    """Settings of the joint network; the single ones have the same but for the branches."""
+    """Settings of the joint network; those of the others differ in `network.branches`."""
 
     categories: Categories
     batch: Batch
-    """Photos of a training step, with their targets."""
+    """Batch of a training step."""
 
     photo: UInt8[np.ndarray, "h w 3"]
-    """To predict."""
+    """Photo to predict."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Effort:
-    """How much is measured."""
+class Repetitions:
+    """Number of repetitions of the measurements."""
 
     rounds: int = 3
-    """In which the networks take turns; the median counts."""
+    """Rounds of timing in which the networks take turns; the median is reported."""
 
     processes: int = 1
-    """In which memory is measured, one after the other, of which the median counts. The more, the
-    less it depends on when the allocator gives memory back. 0 leaves memory out."""
+    """Processes per memory measurement, one after the other; the median is reported. More of them
+    average over the allocator's behaviour. 0 skips memory."""
 
     prediction_memory: bool = True
-    """Whether the memory of a prediction is measured too."""
+    """Whether to measure the memory of a prediction, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What something costs with one network and with two; ``None`` where that is not a cost."""
+    """Time or memory of the joint and the separate networks; ``None`` where not measured."""
 
     name: str
     unit: str
@@ -84,57 +84,58 @@ class Cost:
 
     @property
     def ratio(self) -> float:
-        """The joint network's cost relative to that of the two."""
+        """Cost of the joint network relative to that of the two separate ones."""
         return self.joint / self.both
 
 
 def compare(
-    work: Work,
-    effort: Effort = Effort(),
+    workload: Workload,
+    repetitions: Repetitions = Repetitions(),
     *,
     on_part: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[Cost]:
-    """Measure a training step and a photo, in time and memory.
+    """Measure time and memory of a training step and of a prediction.
 
-    Uses as many threads as torch does here, also in the processes that measure memory.
+    The processes that measure memory use as many threads as torch does here.
 
     Args:
-        work: What to do.
-        effort: How much to measure.
-        on_part: Is told the number of parts that are measured, and their total.
+        workload: Inputs and settings.
+        repetitions: Number of repetitions.
+        on_part: Called before each measurement and at the end, with the number of measurements done
+            and their total.
 
     Yields:
-        Costs, as soon as they are known; those whose names begin with ``-`` are parts or variants
-        of the one above.
+        Costs as soon as they are measured. A name that starts with ``-`` marks a part or variant of
+        the cost before.
 
     Raises:
         ValueError: If the settings ask for several devices.
     """
-    if DeviceLayout.detect(work.config.devices).devices > 1:
+    if DeviceLayout.detect(workload.config.devices).devices > 1:
         raise ValueError("speed is measured on one device; expected --devices.count 1")
     parts = [_training_time, _prediction_time]
-    if effort.processes:
-        parts += [_training_memory] + [_prediction_memory] * effort.prediction_memory
+    if repetitions.processes:
+        parts += [_training_memory] + [_prediction_memory] * repetitions.prediction_memory
     for done, part in enumerate(parts):
         on_part(done, len(parts))
-        yield from part(work, effort)
+        yield from part(workload, repetitions)
     on_part(len(parts), len(parts))
 
 
 def training_steps(config: RunConfig, categories: Categories, batch: Batch) -> Iterator[StepReport]:
-    """Train from random weights on one batch again and again, a step for each item taken."""
+    """Train lazily from random weights, repeating one batch."""
     fabric = create_fabric(DeviceLayout.detect(config.devices), config.train.precision)
     torch.manual_seed(config.train.seed)
     network = JSISNet(config.network, categories).to(fabric.device)
     rates = replace(config.optim, lr=_RATE)
     objective = Objective(network, config.objective)
     weight_decay = config.objective.weights.l2
-    objective, moves = fabric.setup(objective, optimizer(network, rates, weight_decay))
-    return steps(fabric, objective, moves, repeat([batch]), rates, first=0, length=_STEPS, seed=0)
+    objective, sgd = fabric.setup(objective, optimizer(network, rates, weight_decay))
+    return steps(fabric, objective, sgd, repeat([batch]), rates, first=0, length=_STEPS, seed=0)
 
 
 def predictor(config: RunConfig, categories: Categories, branches: str) -> Predictor:
-    """Give a network of random weights ready for photos, or the two single ones."""
+    """Return a predictor with random weights, of one network or of the two separate ones."""
     names = ("semantic", "instance") if branches == SEPARATE else (branches,)
     first, *second = [_model(_with_branches(config, name), categories) for name in names]
     device = DeviceLayout.detect(config.devices).accelerator
@@ -142,10 +143,10 @@ def predictor(config: RunConfig, categories: Categories, branches: str) -> Predi
 
 
 def _model(config: RunConfig, categories: Categories) -> SavedModel:
-    keen = replace(config.network.detection, min_score=0.0)
+    detection = replace(config.network.detection, min_score=0.0)
     model = ModelConfig(
         size=config.augment.size,
-        network=replace(config.network, detection=keen),
+        network=replace(config.network, detection=detection),
         merge=replace(config.merge, min_score=0.0),
     )
     torch.manual_seed(config.train.seed)
@@ -156,43 +157,47 @@ def _with_branches(config: RunConfig, branches: str) -> RunConfig:
     return replace(config, network=replace(config.network, branches=branches))  # type: ignore[arg-type]
 
 
-def _training_time(work: Work, effort: Effort) -> Iterator[Cost]:
+def _training_time(workload: Workload, repetitions: Repetitions) -> Iterator[Cost]:
     contestants = {
         each: training_steps(
-            _with_branches(work.config, each), work.categories, work.batch
+            _with_branches(workload.config, each), workload.categories, workload.batch
         ).__next__
         for each in BRANCHES
     }
-    times = _milliseconds(in_turn(effort.rounds, _wait, **contestants))
+    times = _milliseconds(time_in_turn(repetitions.rounds, _wait, **contestants))
     yield Cost(name="training step", unit="ms", **times, both=_sum(times))
 
 
-def _prediction_time(work: Work, effort: Effort) -> Iterator[Cost]:
-    photo, size = work.photo, (work.photo.shape[0], work.photo.shape[1])
-    models = {each: predictor(work.config, work.categories, each) for each in (*BRANCHES, SEPARATE)}
+def _prediction_time(workload: Workload, repetitions: Repetitions) -> Iterator[Cost]:
+    photo, size = workload.photo, (workload.photo.shape[0], workload.photo.shape[1])
+    models = {
+        each: predictor(workload.config, workload.categories, each)
+        for each in (*BRANCHES, SEPARATE)
+    }
     outputs = models["joint"].outputs(photo)
     contestants: dict[str, Callable[[], object]] = {
         each: partial(model.outputs, photo) for each, model in models.items()
     }
     contestants["merge"] = partial(models["joint"].merged, outputs, size)
-    times = _milliseconds(in_turn(effort.rounds, _wait, **contestants))
+    times = _milliseconds(time_in_turn(repetitions.rounds, _wait, **contestants))
     merge, both = times.pop("merge"), times.pop(SEPARATE)
     yield Cost(name="photo to map", unit="ms", joint=times["joint"] + merge, both=both + merge)
     yield Cost(name="- without merge", unit="ms", **times, both=both)
     yield Cost(name="- merge", unit="ms", joint=merge, both=merge)
 
 
-def _training_memory(work: Work, effort: Effort) -> Iterator[Cost]:
-    memory = {each: _median(_memory_of_training, work, each, effort) for each in BRANCHES}
+def _training_memory(workload: Workload, repetitions: Repetitions) -> Iterator[Cost]:
+    memory = {each: _median(_memory_of_training, workload, each, repetitions) for each in BRANCHES}
     increases: dict[str, float] = {each: one.increase for each, one in memory.items()}
     wholes: dict[str, float] = {each: one.whole for each, one in memory.items()}
     yield Cost(name="training memory", unit="MB", **increases, both=_sum(increases))
     yield Cost(name="- whole processes", unit="MB", **wholes, both=_sum(wholes))
 
 
-def _prediction_memory(work: Work, effort: Effort) -> Iterator[Cost]:
+def _prediction_memory(workload: Workload, repetitions: Repetitions) -> Iterator[Cost]:
     memory = {
-        each: _median(_memory_of_prediction, work, each, effort) for each in (*BRANCHES, SEPARATE)
+        each: _median(_memory_of_prediction, workload, each, repetitions)
+        for each in (*BRANCHES, SEPARATE)
     }
     both = memory.pop(SEPARATE)
     increases = {each: one.increase for each, one in memory.items()}
@@ -202,31 +207,36 @@ def _prediction_memory(work: Work, effort: Effort) -> Iterator[Cost]:
 
 
 def _median(
-    measure: Callable[[Work, str, int], Memory], work: Work, branches: str, effort: Effort
+    measure: Callable[[Workload, str, int], Memory],
+    workload: Workload,
+    branches: str,
+    repetitions: Repetitions,
 ) -> Memory:
     threads = torch.get_num_threads()
-    repeated = [in_own_process(measure, work, branches, threads) for _ in range(effort.processes)]
+    repeated = [
+        in_own_process(measure, workload, branches, threads) for _ in range(repetitions.processes)
+    ]
     return Memory(
         whole=statistics.median(each.whole for each in repeated),
         increase=statistics.median(each.increase for each in repeated),
     )
 
 
-def _memory_of_training(work: Work, branches: str, threads: int) -> Memory:
-    """Measure two steps: from the second on, the optimiser has its momentum."""
-    config = _with_branches(work.config, branches)
+def _memory_of_training(workload: Workload, branches: str, threads: int) -> Memory:
+    """Measure two steps; the second one includes the optimiser's momentum."""
+    config = _with_branches(workload.config, branches)
     return _measured(
-        lambda: list(islice(training_steps(config, work.categories, work.batch), 2)),
+        lambda: list(islice(training_steps(config, workload.categories, workload.batch), 2)),
         config,
         threads,
     )
 
 
-def _memory_of_prediction(work: Work, branches: str, threads: int) -> Memory:
-    """Measure a photo."""
+def _memory_of_prediction(workload: Workload, branches: str, threads: int) -> Memory:
+    """Measure the prediction of one photo."""
     return _measured(
-        lambda: predictor(work.config, work.categories, branches)(work.photo),
-        work.config,
+        lambda: predictor(workload.config, workload.categories, branches)(workload.photo),
+        workload.config,
         threads,
     )
 
@@ -241,7 +251,7 @@ def _measured(run: Callable[[], object], config: RunConfig, threads: int) -> Mem
 
 
 def _wait() -> None:
-    """Wait until a GPU is done."""
+    """Wait for the GPU."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

@@ -1,4 +1,4 @@
-"""The paper's Table 2: the weights of the seven loss terms, and what they do in a step."""
+"""Table 2 of the paper: the weights of the seven loss terms, and their values in a step."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,6 @@ from jsisnet.training.config import RunConfig
 from jsisnet.training.objective import Objective
 
 
-def first_batch(config: RunConfig) -> tuple[Categories, Batch, UInt8[np.ndarray, "h w 3"]]:
-    """Give the classes of the data, the first photos with their targets, and a whole photo.
-
-    Raises:
-        ValueError: If data is missing or damaged.
-    """
-    samples = Sources(config.sources())
-    stream = Stream(samples, config.augment, seed=config.train.seed)
-    batch = collate([stream[position] for position in range(config.train.batch_size)])
-    return samples.categories, batch, samples[0].image.permute(1, 2, 0).numpy()
-
-
 PAPER = {
     "rpn_objectness": 1.0,
     "rpn_boxes": 1.0,
@@ -36,25 +24,26 @@ PAPER = {
     "semantic": 1.0,
     "l2": 5.5e-5,
 }
-"""The paper's weights of the terms, lambda 1 to 7."""
+"""Weights in the paper, lambda 1 to 7."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Term:
-    """A term of the loss in the first step of a training."""
+    """Loss term in the first step of a training."""
 
     name: str
     weight: float
-    """That of the settings."""
+    """Weight in the settings."""
+
     value: float
-    """With its weight; the values add up to the loss."""
+    """Weighted value; the values of all terms add up to the loss."""
 
 
 def first_step(config: RunConfig) -> tuple[Term, ...]:
-    """Give the terms of the first step of a training, in the paper's order.
+    """Compute the loss terms of the first step of a training, in the paper's order.
 
     Raises:
-        ValueError: If data or starting weights are missing or damaged.
+        ValueError: If data or initial weights are missing or damaged.
     """
     categories, batch, _ = first_batch(config)
     network = trainer.new_network(config, categories).train()
@@ -65,3 +54,15 @@ def first_step(config: RunConfig) -> tuple[Term, ...]:
         Term(name=name, weight=getattr(weights, name), value=float(value))
         for name, value in losses._asdict().items()
     )
+
+
+def first_batch(config: RunConfig) -> tuple[Categories, Batch, UInt8[np.ndarray, "h w 3"]]:
+    """Read the classes of the data, the first batch of a training, and the first photo.
+
+    Raises:
+        ValueError: If data is missing or damaged.
+    """
+    samples = Sources(config.sources())
+    stream = Stream(samples, config.augment, seed=config.train.seed)
+    batch = collate([stream[position] for position in range(config.train.batch_size)])
+    return samples.categories, batch, samples[0].image.permute(1, 2, 0).numpy()

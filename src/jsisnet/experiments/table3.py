@@ -1,4 +1,4 @@
-"""The paper's Table 3: one joint network against one network for each branch."""
+"""Table 3 of the paper: one joint network compared with one network per branch."""
 
 import json
 import statistics
@@ -28,15 +28,15 @@ from jsisnet.training.run_folder import CHECKPOINT, is_finished
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spread:
-    """Where a figure lies, and how far apart its values are."""
+    """Mean and standard deviation of a result over seeds."""
 
     mean: float
     deviation: float
-    """Standard deviation of a sample; 0 of a single value."""
+    """Sample standard deviation; 0 for a single value."""
 
     @classmethod
     def of(cls, values: Sequence[float | None]) -> "Spread | None":
-        """Describe the values that there are; ``None`` without any."""
+        """Compute the spread of the values that are not ``None``; ``None`` without any."""
         known = [value for value in values if value is not None]
         if not known:
             return None
@@ -48,10 +48,10 @@ Branches = Literal["joint", "semantic", "instance"]
 BRANCHES: tuple[Branches, ...] = ("joint", "semantic", "instance")
 
 SEPARATE = "semantic + instance"
-"""Name of the row of the two single networks, merged."""
+"""Name of the row of the two separate networks, whose outputs are merged."""
 
 ROWS = (*BRANCHES, SEPARATE)
-"""Rows of the table, top to bottom."""
+"""Rows of the table from top to bottom."""
 
 ProgressCallback = Callable[[TrainConfig], Callback]
 """Function that returns a callback to show a training; must be picklable."""
@@ -59,22 +59,22 @@ ProgressCallback = Callable[[TrainConfig], Callback]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """What one network, or the two single ones, came to with one seed."""
+    """Results of one network, or of the two separate ones, with one seed."""
 
     miou: float | None
-    """Mean IoU of the semantic branch in percent; ``None`` without that branch."""
+    """Mean IoU of the semantic branch in percent; ``None`` without it."""
 
     mask_ap50: float | None
-    """Average precision of the instance branch's masks at IoU 0.5 in percent."""
+    """Mask AP of the instance branch at IoU 0.5 in percent; ``None`` without it."""
 
     pq: float | None
-    """Panoptic quality in percent; ``None`` of a single branch, which makes no whole map."""
+    """Panoptic quality in percent; ``None`` for a single branch."""
 
     training_seconds: float
-    """Time of all steps, each as long as the median one; of two networks one after the other."""
+    """Median step time multiplied by the number of steps; for two networks the sum."""
 
     training_megabytes: float
-    """Most memory of the training's process; of two networks the larger."""
+    """Peak memory of the training process; for two networks the larger one."""
 
     prediction_milliseconds: float
     """Median time from photo to panoptic map."""
@@ -83,33 +83,33 @@ class Row:
 def reproduce(
     config: RunConfig, out: Path, seeds: Sequence[int], progress: ProgressCallback
 ) -> Iterator[tuple[int, dict[str, Row]]]:
-    """Train and measure the networks of Table 3, one seed after the other.
+    """Train and evaluate the networks of Table 3, one seed after the other.
 
-    Each training has a process of its own, so that its memory is its own, and a run folder in
-    which it goes on when this is called again.
+    Each training runs in its own process, so that its memory can be measured, and in its own run
+    folder, so that another call resumes it.
 
     Args:
-        config: Settings of the joint network; the single ones have the same but for the branches.
-        out: Folder of the run folders.
+        config: Settings of the joint network; those of the others differ in `network.branches`.
+        out: Parent of the run folders.
         seeds: Seeds of the trainings.
-        progress: Shows a training.
+        progress: Creates the callback that shows a training.
 
     Yields:
-        The seed and its rows by their names.
+        Each seed with its rows by name.
 
     Raises:
-        ValueError: If there are no validation data or several devices, too few steps are logged to
-            tell a pace, the folder holds something else, another process is writing to it, or a
-            training fails.
+        ValueError: If there is no validation data, several devices are configured, too few steps are
+            logged to compute the time per step, the folder holds something else, another process
+            is writing to it, or a training fails.
     """
     if config.validation is None:
-        raise ValueError("validation is missing; Table 3 is measured on it")
+        raise ValueError("validation is missing; Table 3 is evaluated on it")
     if DeviceLayout.detect(config.devices).devices > 1:
         raise ValueError("Table 3 is measured on one device; expected --devices.count 1")
     if config.train.steps <= config.train.log_every:
         raise ValueError(
-            f"train.log_every is {config.train.log_every}, so that a training of "
-            f"{config.train.steps} steps has a single line; expected less, to tell its pace"
+            f"train.log_every is {config.train.log_every}, which logs only one of "
+            f"{config.train.steps} steps; expected less, to measure the time per step"
         )
     with lock_folder(out):
         for seed in seeds:
@@ -126,7 +126,7 @@ def reproduce(
 
 
 def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | None]]:
-    """Give the spread of every figure of every row."""
+    """Return the spread of each result of each row."""
     table: dict[str, dict[str, Spread | None]] = {}
     for name in ROWS:
         rows = [asdict(rows[name]) for rows in seeds]
@@ -135,7 +135,7 @@ def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | 
 
 
 def _train_apart(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
-    """Train in a process of its own, or go on with a training, unless that is done."""
+    """Train in a new process, resume a training, or do nothing if it is finished."""
     try:
         if not is_finished(config, folder):
             in_own_process(_train, config, folder, progress)
@@ -150,7 +150,7 @@ def _train(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
 
 
 def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
-    """Measure a row, unless that was done before, on the same photos."""
+    """Evaluate a row, or read its results if they exist for the same validation data."""
     kept = folders["joint"].parent / f"{folders['joint'].name}.{name.replace(' + ', '_')}.json"
     measured_on = plain(config.validation)
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -187,7 +187,7 @@ def _row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
 
 
 def _cost(folder: Path, steps: int) -> tuple[float, float]:
-    """Give the seconds and the megabytes of a training."""
+    """Return the seconds and the megabytes of a training."""
     entries = [entry for entry in read_entries(folder / METRICS) if "terms" in entry]
     paces = [
         (later["seconds"] - entry["seconds"]) / (later["step"] - entry["step"])
@@ -195,12 +195,12 @@ def _cost(folder: Path, steps: int) -> tuple[float, float]:
         if later["seconds"] > entry["seconds"]
     ]
     if not paces:
-        raise ValueError(f"{folder / METRICS}: has too few lines; expected a smaller log_every")
+        raise ValueError(f"{folder / METRICS}: too few lines; expected a smaller train.log_every")
     return statistics.median(paces) * steps, max(entry["memory"] for entry in entries)
 
 
 def _prediction_time(predictor: Predictor, photos: PanopticDataset, count: int = 20) -> float:
-    """Give the median milliseconds from photo to panoptic map."""
+    """Measure the median milliseconds from photo to panoptic map."""
     seconds = []
     for index in range(min(count, len(photos))):
         image = photos[index].image.permute(1, 2, 0).numpy()

@@ -1,7 +1,7 @@
-"""Generated scenes, and a network that has learnt them: what stands in for the paper's data.
+"""Generated scenes and a network trained on them, in place of the paper's data.
 
-Every experiment runs on them in minutes on a CPU. Its numbers say that the parts work together, and
-nothing about photos.
+With them, every experiment runs in minutes on a CPU. The results show that all parts work together,
+and say nothing about real photos.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,22 +11,22 @@ from pathlib import Path
 from jsisnet.datatools.scenes.dataset import write_scenes
 from jsisnet.experiments.table3 import ProgressCallback
 from jsisnet.training import trainer
-from jsisnet.training.config import EMBEDDED, RunConfig, read_config
+from jsisnet.training.config import BUILT_IN, RunConfig, read_config
 from jsisnet.training.run_folder import CHECKPOINT, is_finished
 
 CONFIG = "tiny.yaml"
-"""Settings of the network, inside the package."""
+"""Built-in settings of the network."""
 
 COUNTS = (200, 40)
-"""Scenes to train and to validate on."""
+"""Numbers of training and validation scenes."""
 
 SIZE = (128, 192)
-"""Height and width of a scene."""
+"""Height and width of a scene in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tiny:
-    """A folder with scenes and trainings on them."""
+    """Folder with scenes and with trainings on them."""
 
     folder: Path
 
@@ -37,19 +37,19 @@ class Tiny:
 
     @property
     def photos(self) -> Path:
-        """Folder of the scenes to measure on."""
+        """Folder of the validation scenes."""
         return self.scenes / "val"
 
     @property
     def annotations(self) -> Path:
-        """JSON file of the scenes to measure on."""
+        """JSON file of the validation scenes."""
         return self.scenes / "panoptic_val.json"
 
     def draw(self, on_scene: Callable[[int, int], object] | None = None) -> None:
-        """Draw the scenes that are not there yet.
+        """Generate the scenes that do not exist yet.
 
         Args:
-            on_scene: Is told the numbers of scenes done and in total.
+            on_scene: Called after each scene with the number of scenes done and the total.
 
         Raises:
             ValueError: If the folder holds something else.
@@ -57,30 +57,29 @@ class Tiny:
         write_scenes(self.scenes, COUNTS, SIZE, on_scene=on_scene)
 
     def config(self, name: str = CONFIG, overrides: Sequence[str] = ()) -> RunConfig:
-        """Give the settings of a training on the scenes.
+        """Return the settings of a training on the scenes.
 
         Args:
-            name: YAML file inside the package.
-            overrides: Options that win over it.
+            name: Built-in YAML file.
+            overrides: Command-line options that override it.
 
         Raises:
-            ValueError: If an option is none, or has a wrong value.
+            ValueError: If an option is unknown or has an invalid value.
         """
-        return read_config(EMBEDDED / name, ["--root", str(self.scenes), *overrides])
+        return read_config(BUILT_IN / name, ["--root", str(self.scenes), *overrides])
 
     def train(self, steps: int | None, progress: ProgressCallback) -> Path:
-        """Train the network, or go on, unless that is done.
+        """Train the network, resume its training, or do nothing if it is finished.
 
         Args:
-            steps: Length of the training; default: that of `CONFIG`. Another length is another
-                training.
-            progress: Shows the training.
+            steps: Length of the training. Default: that of `CONFIG`. Each length has its own run.
+            progress: Creates the callback that shows the training.
 
         Returns:
             The run folder.
 
         Raises:
-            ValueError: If the folder holds something else, or another process is training it.
+            ValueError: If the folder holds something else, or another process is writing to it.
         """
         config = self.config(overrides=[] if steps is None else ["--train.steps", str(steps)])
         run = self.folder / f"tiny_{config.train.steps}"

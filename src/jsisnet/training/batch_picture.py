@@ -1,4 +1,4 @@
-"""Pictures of what a training step sees: the network's input and its targets."""
+"""Pictures of a training batch: augmented inputs and their targets."""
 
 import math
 from collections import Counter
@@ -19,28 +19,28 @@ from jsisnet.visualize.overlay import Style, draw, side_by_side
 from jsisnet.visualize.palette import Color, segment_colors, short_name
 
 _SMALL = 400
-"""Pixels along a side up to which pictures of small inputs are enlarged."""
+"""Side length in pixels that small inputs are enlarged to, at most."""
 
 _BRIGHTNESS = 0.55
-"""Brightness of the photo between the objects."""
+"""Brightness of the photo outside objects."""
 
 _SEMANTIC = Style(outline=0.0, thing_opacity=0.65, stuff_opacity=0.65)
-"""Looks of the semantic target; outlines would hide what is a pixel wide."""
+"""Style of the semantic target, without outlines, which would hide one-pixel structures."""
 
 _OPACITY = 0.6
-"""Share of an object's colour over the photo."""
+"""Opacity of the objects' colours."""
 
 _CROWD = (255, 255, 255)
-"""Colour of the frames around groups of things."""
+"""Colour of the boxes of crowd regions."""
 
 _CAPTION = 1 / 84
-"""Height of the captions' letters, as a part of the width of input and targets together."""
+"""Text height of the captions, relative to the width of input and targets together."""
 
 _ASPECT = 1.4
-"""Width of a page by its height, about."""
+"""Approximate aspect ratio of a page, width by height."""
 
 _LISTED = 6
-"""Names in a list of what is not labelled."""
+"""Most names in a list of classes that are not annotated."""
 
 
 def page(
@@ -49,12 +49,12 @@ def page(
     *,
     on_photo: Callable[[int, int], object] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the examples at some positions of a stream on one page, with captions.
+    """Draw examples of a stream on one page, with captions.
 
     Args:
-        stream: What a training reads.
-        positions: At least one.
-        on_photo: Called after each photo with the numbers of photos done and in total.
+        stream: Stream of training examples.
+        positions: Positions in the stream, at least one.
+        on_photo: Called after each photo with the number of photos done and the total.
     """
     categories = stream.samples.categories
     pictures, captions = [], []
@@ -73,11 +73,11 @@ def page(
 
 
 def draw_targets(example: Example, categories: Categories) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw a network input, and beside it the targets that the losses compare with.
+    """Draw a network input side by side with its targets.
 
-    The first picture is the input. The second one has the semantic target: classes in colours,
-    void hatched. On the third one each object has its mask, box and class, and regions with
-    groups of things have dashed boxes. Pictures of small inputs are enlarged, pixel by pixel.
+    From left to right: the input; the semantic target, with void hatched; and the objects with
+    masks, boxes and classes, where crowd regions have dashed boxes. Small inputs are enlarged by an
+    integer factor.
     """
     height, width = example.semantic.shape
     factor = max(1, _SMALL // max(height, width))
@@ -97,7 +97,7 @@ def draw_targets(example: Example, categories: Categories) -> UInt8[np.ndarray, 
 
 
 def caption(example: Example, categories: Categories) -> str:
-    """Count the targets of an example, and tell what its source does not label."""
+    """Describe the targets of an example, and the classes that its source does not annotate."""
     names = [short_name(categories[label]) for label in categories.thing_labels]
     counts = Counter(names[channel] for channel in example.objects.channels.tolist())
     targets = [f"{number} {name}" for name, number in counts.most_common()] or ["no objects"]
@@ -107,14 +107,14 @@ def caption(example: Example, categories: Categories) -> str:
     if 0 < void < 1:
         targets.append(f"{void:.1%} void")
     known = example.labelled.tolist()
-    silent = [name for name, labelled in zip(names, known, strict=True) if not labelled]
+    missing = [name for name, labelled in zip(names, known, strict=True) if not labelled]
     if names and not any(known):
-        silent = ["objects"]
-    elif len(silent) > _LISTED:
-        silent = [*silent[:_LISTED], f"{len(silent) - _LISTED} more"]
+        missing = ["objects"]
+    elif len(missing) > _LISTED:
+        missing = [*missing[:_LISTED], f"{len(missing) - _LISTED} more"]
     if void == 1:
-        silent.append("classes of pixels")
-    return ", ".join(targets) + (f"\nnot labelled: {', '.join(silent)}" if silent else "")
+        missing.append("classes of pixels")
+    return ", ".join(targets) + (f"\nnot labelled: {', '.join(missing)}" if missing else "")
 
 
 def _enlarged(
@@ -124,7 +124,7 @@ def _enlarged(
 
 
 def _map_of_labels(labels: UInt8[np.ndarray, "h w"], categories: Categories) -> PanopticMap:
-    """Let all pixels of a class be one segment."""
+    """Convert labels to a map with one segment per class."""
     present = [label for label in np.unique(labels).tolist() if label != IGNORE]
     numbers = np.full(IGNORE + 1, VOID, np.int32)
     numbers[present] = np.arange(1, len(present) + 1)
@@ -163,7 +163,7 @@ def _draw_objects(
 
 
 def _corners(boxes: Float[Tensor, "n 4"], factor: int) -> list[Corners]:
-    """Round boxes outwards to whole pixels of the picture."""
+    """Scale boxes and round them outwards to integer pixels."""
     low, high = (boxes[:, :2] * factor).floor(), (boxes[:, 2:] * factor).ceil()
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in torch.cat([low, high], 1).int().tolist()]
 

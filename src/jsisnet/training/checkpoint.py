@@ -1,4 +1,4 @@
-"""What a training needs to go on after it was killed, in one file."""
+"""Checkpoint file, from which an interrupted training resumes."""
 
 import os
 from dataclasses import dataclass, field
@@ -13,30 +13,30 @@ from jsisnet.files.atomic import replacing
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """State of a training between two steps."""
+    """State of a training after a step."""
 
     step: int
-    """Steps done."""
+    """Number of completed steps."""
 
     network: dict[str, Tensor]
-    """State dictionary of the network in training."""
+    """State dictionary of the network."""
 
     average: dict[str, Tensor] | None
-    """Moving average of the weights, if one is kept."""
+    """Moving average of the weights; ``None`` without one."""
 
     optimizer: dict[str, Any]
     """State dictionary of the optimiser."""
 
     scaler: dict[str, Any] = field(default_factory=dict)
-    """State of the scaling of the loss, where half precision needs it."""
+    """State of the loss scaler of 16-bit precision; empty without one."""
 
     def save(self, path: Path) -> None:
-        """Write the file; what was there stays until the new one is complete."""
+        """Write the file; an existing one is only replaced by a complete one."""
         with replacing(path) as temporary, temporary.open("wb") as file:
             try:
                 torch.save({name: getattr(self, name) for name in self.__slots__}, file)
             except RuntimeError as error:
-                # What a full disk says, torch hides behind an error of its own.
+                # torch hides the error of a full disk behind its own.
                 if isinstance(error.__context__, OSError):
                     raise error.__context__ from None
                 raise
@@ -45,15 +45,15 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
-        """Read the file; nothing but tensors and plain values is taken from it.
+        """Read the file. Only tensors and plain values are unpickled.
 
         Raises:
-            ValueError: If it is no checkpoint.
+            ValueError: If the file is not a checkpoint.
         """
         try:
             values = torch.load(path, map_location="cpu", weights_only=True)
             return cls(**values)
-        except Exception as error:  # damaged files raise anything, IndexError and KeyError included
+        except Exception as error:  # damaged files raise errors of any type
             raise ValueError(
-                f"{path}: not a checkpoint of a training ({type(error).__name__})"
+                f"{path}: not a training checkpoint ({type(error).__name__})"
             ) from error

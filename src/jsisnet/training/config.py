@@ -1,4 +1,4 @@
-"""The settings of a training run, and the YAML files that hold them."""
+"""Settings of a training run, and their YAML files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,45 +20,45 @@ from jsisnet.training.objective import ObjectiveConfig
 from jsisnet.training.optim import OptimConfig
 
 BASE = "base"
-"""Key of a YAML file that names another one, whose values it begins with."""
+"""Key of a YAML file that names another one, whose values it overrides."""
 
-EMBEDDED = Path(str(files("jsisnet"))) / "configs"
-"""Folder of the YAML files inside this package."""
+BUILT_IN = Path(str(files("jsisnet"))) / "configs"
+"""Folder of the built-in YAML files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Length and pace of a training; the defaults are the paper's for COCO."""
+    """Length, batch size and intervals of a training; the defaults are the paper's for COCO."""
 
     steps: int = 189_264
     """Number of optimiser steps."""
 
     batch_size: int = 5
-    """Photos per step, over all devices."""
+    """Photos per step, over all devices together."""
 
     seed: int = 0
-    """Seed of the order of the photos, their variation and all sampling."""
+    """Seed of data order, augmentation and sampling."""
 
     precision: Precision = "32-true"
-    """Numbers that the network computes with; the loss is always computed in 32 bits."""
+    """Numeric precision of the network; losses are always computed in 32 bits."""
 
     sync_norm: bool = False
-    """Whether the statistics of batch normalisation are those of all GPUs together."""
+    """Whether batch normalisation uses the statistics of all GPUs together."""
 
     workers: int = 2
-    """Processes that prepare the photos of each device; 0 for none but the training's own."""
+    """Data loader workers per device; 0 loads in the training process."""
 
     log_every: int = 10
-    """Steps between the lines of `metrics.jsonl`."""
+    """Steps between lines of metrics.jsonl."""
 
     checkpoint_every: int = 500
     """Steps between checkpoints."""
 
     evaluate_every: int = 0
-    """Steps between evaluations on the validation data; 0 for one at the end."""
+    """Steps between evaluations on the validation data; 0 evaluates at the end only."""
 
     pictures: int = 4
-    """Validation photos, the first ones, whose maps are drawn at each evaluation."""
+    """Number of validation photos, from the first on, that are drawn at each evaluation."""
 
     def __post_init__(self) -> None:
         lowest = {"workers": 0, "evaluate_every": 0, "seed": 0, "pictures": 0}
@@ -70,44 +70,44 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """Everything that decides a training run."""
+    """All settings of a training run."""
 
     root: str = "."
-    """Folder in which the relative paths of `data`, `more_data` and `validation` begin."""
+    """Folder that relative paths in data, more_data and validation refer to."""
 
     data: DataConfig
-    """Photos to train on."""
+    """Training data."""
 
     more_data: dict[str, DataConfig] = field(default_factory=dict)
-    """Further photos to train on, by names of one's own. Classes of the same name are the same."""
+    """Further training data under names of your choice. Classes of the same name are merged."""
 
     validation: DataConfig | None = None
-    """Photos to measure on, in the classes of the data to train on."""
+    """Validation data, evaluated in the classes of the training data."""
 
     augment: TransformConfig = field(default_factory=TransformConfig)
-    """Size of the network's input, and how photos are varied."""
+    """Input size and augmentation."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network."""
 
     start: str | None = None
-    """Model to begin with, an embedded one's name or a folder: every weight of it that has the same
-    name and shape here. What the new classes need begins afresh."""
+    """Model to start from: a built-in one's name or a folder. Weights of equal name and shape are
+    loaded; the others, such as those of new classes, are initialised."""
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    """The loss."""
+    """Loss weights and sampling."""
 
     optim: OptimConfig = field(default_factory=OptimConfig)
-    """The optimiser."""
+    """Optimiser and learning rate schedule."""
 
     merge: MergeConfig = field(default_factory=MergeConfig)
-    """How the branches' predictions become one map."""
+    """Merging of both branches into one panoptic map."""
 
     train: TrainConfig = field(default_factory=TrainConfig)
-    """Length and pace."""
+    """Length, batch size and intervals."""
 
     devices: DeviceConfig = field(default_factory=DeviceConfig)
-    """Where the training runs."""
+    """Devices."""
 
     def __post_init__(self) -> None:
         sections = {"data": self.data, "validation": self.validation}
@@ -117,16 +117,16 @@ class RunConfig:
                 check_location(data.kind, data.location(), prefix=f"{name}.")
 
     def sources(self) -> tuple[DataConfig, ...]:
-        """Give all data to train on, `data` first, with paths that begin in `root`."""
+        """Return all training data, `data` first, with paths resolved against `root`."""
         return tuple(data.under(self.root) for data in (self.data, *self.more_data.values()))
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML file, and the one it names as its base.
+    """Read a YAML file of settings, on top of its base if it has one.
 
     Args:
-        path: The file, or the name of one inside this package, such as ``coco.yaml``.
-        overrides: Command-line options that win over the file, such as ``["--optim.lr", "0.01"]``.
+        path: The file, or the name of a built-in one such as ``coco.yaml``.
+        overrides: Command-line options that override the file, such as ``["--optim.lr", "0.01"]``.
 
     Raises:
         ValueError: If a file can't be read, a key is unknown (the message names the nearest one), a
@@ -136,42 +136,42 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def to_yaml(config: RunConfig) -> str:
-    """Write a configuration so that `read_config` gives it back."""
+    """Return the YAML text of a configuration, which `read_config` reads back."""
     return yaml.safe_dump(plain(config), sort_keys=False)
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings and the one it names as its base, unchecked.
+    """Read the values of a YAML file on top of those of its base, without checking them.
 
     Raises:
         ValueError: If a file can't be read.
     """
     layers: list[dict[str, Any]] = []
-    read: list[Path] = []
-    following: Path | None = _found(Path(), str(path))
+    visited: list[Path] = []
+    following: Path | None = _find(Path(), str(path))
     while following is not None:
-        if following.resolve() in read:
-            raise ValueError(f"{path}: its bases lead back to {following}")
-        read.append(following.resolve())
+        if following.resolve() in visited:
+            raise ValueError(f"{path}: the chain of bases contains {following} twice")
+        visited.append(following.resolve())
         values = _read_yaml(following)
         base = values.pop(BASE, None)
         if base is not None and not (isinstance(base, str) and base):
             raise ValueError(f"{following}: {BASE} is {base!r}; expected the name of a file")
         layers.append(values)
-        following = None if base is None else _found(following.parent, base, but=following)
+        following = None if base is None else _find(following.parent, base, exclude=following)
     return reduce(joined, reversed(layers))
 
 
-def embedded_configs() -> tuple[str, ...]:
-    """List the names of the YAML files inside this package."""
-    return tuple(sorted(path.name for path in EMBEDDED.glob("*.yaml")))
+def built_in_configs() -> tuple[str, ...]:
+    """Return the names of the built-in YAML files."""
+    return tuple(sorted(path.name for path in BUILT_IN.glob("*.yaml")))
 
 
-def _found(folder: Path, name: str, *, but: Path | None = None) -> Path:
-    """Give another file of a folder, or the one inside this package if there is only that."""
+def _find(folder: Path, name: str, *, exclude: Path | None = None) -> Path:
+    """Find a file in a folder, or else the built-in one of that name."""
     path = folder / name
-    isthere = path.is_file() and not (but is not None and path.samefile(but))
-    return path if isthere or str(Path(name)) not in embedded_configs() else EMBEDDED / name
+    exists = path.is_file() and not (exclude is not None and path.samefile(exclude))
+    return path if exists or str(Path(name)) not in built_in_configs() else BUILT_IN / name
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -186,13 +186,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected settings by name, found {type(values).__name__}")
+        raise ValueError(f"{path}: expected a mapping of settings, found {type(values).__name__}")
     return values
 
 
 def _hint(path: Path) -> str:
-    """Tell of a file that is missing what there is inside the package."""
-    names = embedded_configs()
+    """Return a hint at the built-in files for the error about a missing one."""
+    names = built_in_configs()
     if path.name in names:
-        return f"; expected {path.name} alone, for the one inside the package"
-    return f"; inside the package are {', '.join(names)}" if path == Path(path.name) else ""
+        return f"; for the built-in file, give {path.name} without a folder"
+    return f"; built-in: {', '.join(names)}" if path == Path(path.name) else ""

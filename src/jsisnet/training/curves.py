@@ -1,4 +1,4 @@
-"""Pictures of trainings: losses, quality and pace over the steps, of one run or several."""
+"""Plots of one or several trainings: losses, quality and pace over the steps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from jsisnet.files.atomic import replacing
 from jsisnet.training.metrics_file import METRICS, Curve, curves, read_entries
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's, which everybody can tell apart."""
+"""Colour-blind safe palette of Okabe and Ito."""
 
 DARK = "#303030"
-"""Colour of text."""
+"""Text colour."""
 
 _PALE = "#e0e0e0"
 
@@ -32,70 +32,142 @@ _STYLES = ("solid", "dashed", "dotted", "dashdot")
 _MARKS = ("o", "s", "^", "D")
 
 _SMOOTHED = 0.05
-"""Part of the points whose mean a smoothed line shows, on either side of each point."""
+"""Half the width of the smoothing window, as a fraction of the number of points."""
 
-_WIDE = 12
-"""Ratio of a panel's values from which on its axis is logarithmic."""
+_LOG_RATIO = 12
+"""Ratio of highest to lowest value from which an axis is logarithmic."""
 
-_MANY = 2.5
-"""Powers of ten from which on an axis names these alone."""
+_LOG_DECADES = 2.5
+"""Powers of ten from which a logarithmic axis has no ticks between them."""
 
-_POINTS = 1000
-"""Longest line."""
+_MAX_POINTS = 1000
+"""Most points of a line."""
+
+_TITLES = {
+    "rpn_objectness": "RPN objectness",
+    "rpn_boxes": "RPN boxes",
+    "l2": "L2",
+    "gradient": "norm of the gradient",
+    "memory": "memory, MB",
+    "miou": "mIoU",
+}
+"""Titles of metrics whose name with spaces for underscores would not read well."""
+
+_SHARED_PANELS = {
+    "SQ and RQ": {"validation.all.sq": "SQ", "validation.all.rq": "RQ"},
+    "mask AP": {"validation.mask_ap": "AP", "validation.mask_ap50": "AP50"},
+    "box AP": {"validation.box_ap": "AP", "validation.box_ap50": "AP50"},
+}
+"""Panels with several metrics: title, and legend labels by metric name."""
+
+_COLUMNS = 4
+"""Number of small panels in a row."""
+
+_WIDTH, _LARGE, _SMALL, _LINE = 16.0, 3.6, 2.4, 0.28
+"""Sizes in inches: figure width, height of large and small panels, and of a legend line."""
+
+_LEFT, _RIGHT, _ABOVE, _BELOW = 0.62, 0.2, 0.42, 0.5
+"""Margins of a panel in inches, for tick labels and title."""
+
+_DPI = 100
+
+_LONGEST = 60
+"""Longest displayed run name, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """A training to draw."""
+    """A run to plot."""
 
     name: str
-    """Tells it from the others."""
+    """Unique name."""
 
     curves: Mapping[str, Curve]
-    """Its figures, by name; possibly none."""
+    """Curves by metric name; possibly none."""
 
     color: str
-    """Tells its lines from those of the others."""
+    """Unique line colour."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """What one diagram shows."""
+    """One diagram with one or several metrics."""
 
     title: str
-    """What stands above it."""
+    """Title above the diagram."""
 
     names: Mapping[str, str]
-    """What its legend calls the curves, by their names; at least one."""
+    """Legend labels by metric name, at least one."""
 
     noisy: bool = False
-    """Whether smoothed lines are drawn over pale ones."""
+    """Whether to draw a smoothed line over the pale original."""
 
     percent: bool = False
-    """Whether the axis begins with 0; each point has a mark, as there are few."""
+    """Whether the axis starts at 0 and each point has a marker, for sparse percentages."""
+
+
+def plot(runs: Sequence[Path]) -> Figure:
+    """Plot the metrics of runs over their steps, all runs in the same panels.
+
+    Args:
+        runs: Run folders, at least one. Trainings may still be running in them.
+
+    Raises:
+        ValueError: If a metrics file is missing or invalid, or all are empty.
+    """
+    histories = [_history(run) for run in runs]
+    names = list(dict.fromkeys(name for history in histories for name in history))
+    if not names:
+        raise ValueError(
+            f"{', '.join(map(str, runs))}: no metrics yet; a training writes them after some steps"
+        )
+    known = [
+        Run(name=name, curves=history, color=color)
+        for name, history, color in zip(_names(runs), histories, _colors(len(runs)), strict=True)
+    ]
+    end = max(curve.steps[-1] for history in histories for curve in history.values())
+    large, small = _large_panels(names), _small_panels(names)
+    figure = Figure(dpi=_DPI)
+    axes_in_order = _create_axes(figure, lines=len(known), large=len(large), small=len(small))
+    for panel, axes in zip([*large, *small], axes_in_order, strict=True):
+        draw(axes, panel, known, end=max(float(end), 1.0))
+    _write_legend(figure, known)
+    return figure
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file, atomically.
+
+    Raises:
+        ValueError: If the file name does not end in ``.png``.
+    """
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: expected a name that ends in .png")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def draw(axes: Axes, panel: Panel, runs: Sequence[Run], *, end: float) -> None:
-    """Draw a panel. Colours tell several runs apart, and otherwise the curves of the panel.
+    """Draw a panel. Colours distinguish runs if there are several, or else metrics.
 
     Args:
         axes: Empty axes.
-        panel: What to draw.
-        runs: At least one; one of them has one of the curves.
+        panel: Panel to draw.
+        runs: Runs, at least one of which has a curve of the panel.
         end: Last step of the axis, above 0.
     """
-    alone = len(runs) == 1
+    single = len(runs) == 1
     handles = []
     for number, (name, label) in enumerate(panel.names.items()):
         color = COLORS[number % len(COLORS)]
         for run in runs:
             if name in run.curves:
-                line = _line(number, color if alone else run.color)
+                line = _line(number, color if single else run.color)
                 _draw_curve(axes, panel, run.curves[name], line)
-        value = f" {runs[0].curves[name].values[-1]:.1f}" if alone else ""
-        handles.append(_line(number, color if alone else DARK, label + value))
+        value = f" {runs[0].curves[name].values[-1]:.1f}" if single else ""
+        handles.append(_line(number, color if single else DARK, label + value))
     axes.set_title(panel.title, loc="left", fontsize=11, color=DARK, parse_math=False)
-    if len(handles) > 1 or (panel.percent and alone):
+    if len(handles) > 1 or (panel.percent and single):
         axes.legend(
             handles=handles,
             loc="lower right",
@@ -111,14 +183,150 @@ def draw(axes: Axes, panel: Panel, runs: Sequence[Run], *, end: float) -> None:
 
 
 def smoothed(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """Give the mean around each value, of at least one, to which near ones contribute more."""
+    """Smooth one or more values with a moving Hann window."""
     weights = np.hanning(2 * round(_SMOOTHED * len(values)) + 3)[1:-1]
     ones = np.ones_like(values)
     return np.convolve(values, weights, "same") / np.convolve(ones, weights, "same")
 
 
+def _history(run: Path) -> dict[str, Curve]:
+    """Read the curves of a run, without the loss terms of a branch that its network lacks."""
+    found = curves(read_entries(run / METRICS))
+    history = {
+        name: curve
+        for name, curve in found.items()
+        if curve.values.any() or not name.startswith("terms.")
+    }
+    if "seconds" in history:
+        history |= _pace(history["seconds"])
+    return history
+
+
+def _pace(seconds: Curve) -> dict[str, Curve]:
+    """Compute the seconds per step, without evaluations and interruptions."""
+    steps, passed = np.diff(seconds.steps), np.diff(seconds.values)
+    known = (steps > 0) & (passed > 0)
+    pace = Curve(seconds.steps[1:][known], passed[known] / steps[known])
+    return {"pace": pace} if known.any() else {}
+
+
+def _large_panels(names: Sequence[str]) -> list[Panel]:
+    parts = {f"validation.{part}.pq": part for part in ("all", "things", "stuff")}
+    panels = [
+        Panel(title="loss", names=_present({"total": ""}, names), noisy=True),
+        Panel(title="PQ on the validation data, %", names=_present(parts, names), percent=True),
+    ]
+    return [panel for panel in panels if panel.names]
+
+
+def _small_panels(names: Sequence[str]) -> list[Panel]:
+    joint = [
+        Panel(title=f"{title}, %", names=_present(texts, names), percent=True)
+        for title, texts in _SHARED_PANELS.items()
+    ]
+    special = {"total", "seconds", "lr", "pace"}.union(*(panel.names for panel in joint))
+    alone = [name for name in names if name not in special]
+    measures = [name for name in alone if name.startswith("validation.") and name.count(".") == 1]
+    panels = [
+        *(
+            Panel(title=_title(name), names={name: ""}, noisy=True)
+            for name in alone
+            if not name.startswith("validation.")
+        ),
+        Panel(title="learning rate", names=_present({"lr": ""}, names)),
+        Panel(title="seconds per step", names=_present({"pace": ""}, names), noisy=True),
+        *joint,
+        *(Panel(title=f"{_title(name)}, %", names={name: ""}, percent=True) for name in measures),
+    ]
+    return [panel for panel in panels if panel.names]
+
+
+def _present(texts: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if name in names}
+
+
+def _title(name: str) -> str:
+    last = name.rpartition(".")[2]
+    return _TITLES.get(last, last.replace("_", " "))
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Name runs by the shortest path suffixes that are unique."""
+    parts = [run.resolve().parts for run in runs]
+    depth = next(
+        depth for depth in count(1) if len({part[-depth:] for part in parts}) == len(set(parts))
+    )
+    names = ["/".join(part[-depth:]) for part in parts]
+    return [name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}" for name in names]
+
+
+def _colors(number: int) -> list[str]:
+    if number <= len(COLORS):
+        return list(COLORS[:number])
+    return [to_hex(color) for color in colormaps["viridis"](np.linspace(0, 0.95, number))]
+
+
+def _create_axes(figure: Figure, *, lines: int, large: int, small: int) -> Iterator[Axes]:
+    """Set the size of the figure and yield its axes: large ones, then rows of small ones."""
+    rows = [(_LARGE, large, large)] if large else []
+    rows += [(_SMALL, min(_COLUMNS, small - done), _COLUMNS) for done in range(0, small, _COLUMNS)]
+    top = (lines + 0.5) * _LINE
+    height = top + sum(high for high, _, _ in rows)
+    figure.set_size_inches(_WIDTH, height)
+    for high, number, columns in rows:
+        wide = _WIDTH / columns
+        for column in range(number):
+            left, bottom = column * wide + _LEFT, height - top - high + _BELOW
+            across, up = wide - _LEFT - _RIGHT, high - _ABOVE - _BELOW
+            box = (left / _WIDTH, bottom / height, across / _WIDTH, up / height)
+            yield figure.add_axes(box)
+        top += high
+
+
+def _write_legend(figure: Figure, runs: Sequence[Run]) -> None:
+    """Write the name and the progress of each run at the top."""
+    width, height = figure.get_size_inches()
+    for number, run in enumerate(runs):
+        up = 1 - (number + 0.8) * _LINE / height
+        ends = (_LEFT / width, (_LEFT + 0.4) / width)
+        figure.add_artist(Line2D(ends, (up, up), color=run.color, linewidth=4))
+        figure.text(
+            (_LEFT + 0.55) / width,
+            up,
+            f"{run.name}: {_facts(run.curves)}",
+            verticalalignment="center",
+            fontsize=11,
+            color=DARK,
+            parse_math=False,
+        )
+
+
+def _facts(history: Mapping[str, Curve]) -> str:
+    """Describe the progress and the quality of a training."""
+    if not history:
+        return "no metrics yet"
+    facts = [f"step {max(curve.steps[-1] for curve in history.values()):,.0f}"]
+    if "seconds" in history:
+        facts.append(f"after {timedelta(seconds=round(_duration(history['seconds'])))}")
+    if "total" in history:
+        facts.append(f"loss {smoothed(history['total'].values)[-1]:.3f}")
+    if "validation.all.pq" in history:
+        quality = history["validation.all.pq"]
+        best = int(quality.values.argmax())
+        facts.append(f"PQ {quality.values[-1]:.2f}")
+        if quality.values[best] > quality.values[-1]:
+            facts.append(f"best {quality.values[best]:.2f} at step {quality.steps[best]:,.0f}")
+    return ", ".join(facts)
+
+
+def _duration(seconds: Curve) -> float:
+    """Return the total duration. The logged seconds restart at 0 when a training is resumed."""
+    passed = np.diff(seconds.values, prepend=0.0)
+    return float(np.where(passed < 0, seconds.values, passed).sum())
+
+
 def _line(number: int, color: str, label: str = "") -> Line2D:
-    """Give the line of a panel's curve, without points."""
+    """Create the line of a panel's curve, without data."""
     return Line2D(
         [],
         [],
@@ -145,8 +353,8 @@ def _draw_curve(axes: Axes, panel: Panel, curve: Curve, line: Line2D) -> None:
 
 
 def _thinned(curve: Curve) -> Curve:
-    """Let neighbours become their mean, so that no more points than pixels are left."""
-    starts = np.arange(0, len(curve.steps), -(-len(curve.steps) // _POINTS))
+    """Average neighbouring points until no more than `_MAX_POINTS` are left."""
+    starts = np.arange(0, len(curve.steps), -(-len(curve.steps) // _MAX_POINTS))
     counts = np.diff(starts, append=len(curve.steps))
     return Curve(
         np.add.reduceat(curve.steps, starts) / counts,
@@ -160,10 +368,10 @@ def _set_scale(axes: Axes, panel: Panel, runs: Sequence[Run]) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     if panel.percent:
         axes.set_ylim(0, max(1.1 * values.max(), 1))
-    elif 0 < _WIDE * values.min() <= values.max():
+    elif 0 < _LOG_RATIO * values.min() <= values.max():
         axes.set_yscale("log")
         decades = np.log10(values.max() / values.min())
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < _MANY else (1,)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < _LOG_DECADES else (1,)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
 
 
@@ -176,210 +384,3 @@ def _set_look(axes: Axes) -> None:
     axes.grid(color=_PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
-
-
-_SPELLINGS = {
-    "rpn_objectness": "RPN objectness",
-    "rpn_boxes": "RPN boxes",
-    "l2": "L2",
-    "gradient": "norm of the gradient",
-    "memory": "memory, MB",
-    "miou": "mIoU",
-}
-"""Names of figures that a space in the place of each underscore does not make readable."""
-
-_JOINT = {
-    "SQ and RQ": {"validation.all.sq": "SQ", "validation.all.rq": "RQ"},
-    "mask AP": {"validation.mask_ap": "AP", "validation.mask_ap50": "AP50"},
-    "box AP": {"validation.box_ap": "AP", "validation.box_ap50": "AP50"},
-}
-"""Titles of panels with several measures, and what their legends call these."""
-
-_COLUMNS = 4
-"""Small panels in a row."""
-
-_WIDTH, _LARGE, _SMALL, _LINE = 16.0, 3.6, 2.4, 0.28
-"""Inches: width of the picture, heights of the panels and of a line of the legend."""
-
-_LEFT, _RIGHT, _ABOVE, _BELOW = 0.62, 0.2, 0.42, 0.5
-"""Inches around the axes of a panel, for numbers and title."""
-
-_DPI = 100
-
-_LONGEST = 60
-"""Letters of a run's name."""
-
-
-def plot(runs: Sequence[Path]) -> Figure:
-    """Draw the figures of some runs over their steps, all runs in the same panels.
-
-    Args:
-        runs: Run folders, at least one; trainings may still be going on in them.
-
-    Raises:
-        ValueError: If a folder has no file of figures or a broken one, or all of them are empty.
-    """
-    histories = [_history(run) for run in runs]
-    names = list(dict.fromkeys(name for history in histories for name in history))
-    if not names:
-        raise ValueError(f"{', '.join(map(str, runs))}: no figures yet; expected those of a step")
-    known = [
-        Run(name=name, curves=history, color=color)
-        for name, history, color in zip(_names(runs), histories, _colors(len(runs)), strict=True)
-    ]
-    end = max(curve.steps[-1] for history in histories for curve in history.values())
-    large, small = _large_panels(names), _small_panels(names)
-    figure = Figure(dpi=_DPI)
-    places = _places(figure, lines=len(known), large=len(large), small=len(small))
-    for panel, axes in zip([*large, *small], places, strict=True):
-        draw(axes, panel, known, end=max(float(end), 1.0))
-    _write_legend(figure, known)
-    return figure
-
-
-def write(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file; it appears complete or not at all.
-
-    Raises:
-        ValueError: If the name ends in something else.
-    """
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"{path}: expected a name that ends in .png")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
-
-
-def _history(run: Path) -> dict[str, Curve]:
-    """Read a run's curves, without the terms of a branch that its network does not have."""
-    found = curves(read_entries(run / METRICS))
-    history = {
-        name: curve
-        for name, curve in found.items()
-        if curve.values.any() or not name.startswith("terms.")
-    }
-    if "seconds" in history:
-        history |= _pace(history["seconds"])
-    return history
-
-
-def _pace(seconds: Curve) -> dict[str, Curve]:
-    """Give the seconds that a step takes, without evaluations and pauses."""
-    steps, passed = np.diff(seconds.steps), np.diff(seconds.values)
-    known = (steps > 0) & (passed > 0)
-    pace = Curve(seconds.steps[1:][known], passed[known] / steps[known])
-    return {"pace": pace} if known.any() else {}
-
-
-def _large_panels(names: Sequence[str]) -> list[Panel]:
-    parts = {f"validation.{part}.pq": part for part in ("all", "things", "stuff")}
-    panels = [
-        Panel(title="loss", names=_those({"total": ""}, names), noisy=True),
-        Panel(title="PQ on the validation data, %", names=_those(parts, names), percent=True),
-    ]
-    return [panel for panel in panels if panel.names]
-
-
-def _small_panels(names: Sequence[str]) -> list[Panel]:
-    joint = [
-        Panel(title=f"{title}, %", names=_those(texts, names), percent=True)
-        for title, texts in _JOINT.items()
-    ]
-    special = {"total", "seconds", "lr", "pace"}.union(*(panel.names for panel in joint))
-    alone = [name for name in names if name not in special]
-    measures = [name for name in alone if name.startswith("validation.") and name.count(".") == 1]
-    panels = [
-        *(
-            Panel(title=_spelt(name), names={name: ""}, noisy=True)
-            for name in alone
-            if not name.startswith("validation.")
-        ),
-        Panel(title="learning rate", names=_those({"lr": ""}, names)),
-        Panel(title="seconds per step", names=_those({"pace": ""}, names), noisy=True),
-        *joint,
-        *(Panel(title=f"{_spelt(name)}, %", names={name: ""}, percent=True) for name in measures),
-    ]
-    return [panel for panel in panels if panel.names]
-
-
-def _those(texts: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    return {name: text for name, text in texts.items() if name in names}
-
-
-def _spelt(name: str) -> str:
-    last = name.rpartition(".")[2]
-    return _SPELLINGS.get(last, last.replace("_", " "))
-
-
-def _names(runs: Sequence[Path]) -> list[str]:
-    """Name runs by their folders, with as many of the folders above as tell them apart."""
-    parts = [run.resolve().parts for run in runs]
-    depth = next(
-        depth for depth in count(1) if len({part[-depth:] for part in parts}) == len(set(parts))
-    )
-    names = ["/".join(part[-depth:]) for part in parts]
-    return [name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}" for name in names]
-
-
-def _colors(number: int) -> list[str]:
-    if number <= len(COLORS):
-        return list(COLORS[:number])
-    return [to_hex(color) for color in colormaps["viridis"](np.linspace(0, 0.95, number))]
-
-
-def _places(figure: Figure, *, lines: int, large: int, small: int) -> Iterator[Axes]:
-    """Give the figure its size, and below its legend axes: large ones, then rows of small ones."""
-    rows = [(_LARGE, large, large)] if large else []
-    rows += [(_SMALL, min(_COLUMNS, small - done), _COLUMNS) for done in range(0, small, _COLUMNS)]
-    top = (lines + 0.5) * _LINE
-    height = top + sum(high for high, _, _ in rows)
-    figure.set_size_inches(_WIDTH, height)
-    for high, number, columns in rows:
-        wide = _WIDTH / columns
-        for column in range(number):
-            left, bottom = column * wide + _LEFT, height - top - high + _BELOW
-            across, up = wide - _LEFT - _RIGHT, high - _ABOVE - _BELOW
-            box = (left / _WIDTH, bottom / height, across / _WIDTH, up / height)
-            yield figure.add_axes(box)
-        top += high
-
-
-def _write_legend(figure: Figure, runs: Sequence[Run]) -> None:
-    """Write the name of each run at the top, and how far it is."""
-    width, height = figure.get_size_inches()
-    for number, run in enumerate(runs):
-        up = 1 - (number + 0.8) * _LINE / height
-        ends = (_LEFT / width, (_LEFT + 0.4) / width)
-        figure.add_artist(Line2D(ends, (up, up), color=run.color, linewidth=4))
-        figure.text(
-            (_LEFT + 0.55) / width,
-            up,
-            f"{run.name}: {_facts(run.curves)}",
-            verticalalignment="center",
-            fontsize=11,
-            color=DARK,
-            parse_math=False,
-        )
-
-
-def _facts(history: Mapping[str, Curve]) -> str:
-    """Tell how far a training is, and how good."""
-    if not history:
-        return "no figures yet"
-    facts = [f"step {max(curve.steps[-1] for curve in history.values()):,.0f}"]
-    if "seconds" in history:
-        facts.append(f"after {timedelta(seconds=round(_duration(history['seconds'])))}")
-    if "total" in history:
-        facts.append(f"loss {smoothed(history['total'].values)[-1]:.3f}")
-    if "validation.all.pq" in history:
-        quality = history["validation.all.pq"]
-        best = int(quality.values.argmax())
-        facts.append(f"PQ {quality.values[-1]:.2f}")
-        if quality.values[best] > quality.values[-1]:
-            facts.append(f"best {quality.values[best]:.2f} at step {quality.steps[best]:,.0f}")
-    return ", ".join(facts)
-
-
-def _duration(seconds: Curve) -> float:
-    """Add up the seconds of a training, which begin again when it is resumed."""
-    passed = np.diff(seconds.values, prepend=0.0)
-    return float(np.where(passed < 0, seconds.values, passed).sum())

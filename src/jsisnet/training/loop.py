@@ -17,32 +17,32 @@ from jsisnet.training.optim import OptimConfig, set_learning_rate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
-    """What one step did; the same on all devices."""
+    """Losses and statistics of one training step, equal on all devices."""
 
     step: int
-    """Steps done, this one included."""
+    """Number of completed steps, including this one."""
 
     terms: dict[str, float]
-    """The seven weighted terms."""
+    """The seven weighted loss terms."""
 
     total: float
     """Their sum."""
 
     gradient: float
-    """Norm of the gradient before it was shortened; 0 if it is never shortened."""
+    """Gradient norm before clipping; 0 if clipping is off."""
 
     lr: float
-    """Learning rate of the new layers."""
+    """Highest learning rate: that of the new layers."""
 
     memory: float
-    """Most memory so far in megabytes: of this process, or of its GPU."""
+    """Peak memory so far in megabytes, of the GPU or else of this process."""
 
 
 class NonFiniteLossError(ValueError):
-    """The loss is infinite or not a number; the parameters are still those before the step."""
+    """The loss is infinite or NaN; the parameters are still those before the step."""
 
 
-def steps(  # noqa: PLR0913 - the moving parts of a training, each by name
+def steps(  # noqa: PLR0913 - the state of a training, each part by name
     fabric: Fabric,
     objective: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -53,22 +53,21 @@ def steps(  # noqa: PLR0913 - the moving parts of a training, each by name
     length: int,
     seed: int,
 ) -> Iterator[StepReport]:
-    """Train, one step for each item taken.
+    """Train lazily: each item that the caller takes runs one step.
 
     Args:
-        fabric: Device, precision and company.
+        fabric: Lightning Fabric (device, precision, process group).
         objective: An `Objective`, set up by `fabric`.
         optimizer: Set up by `fabric`.
-        batches: For each step from `first` on, the parts that this device goes through; at least
-            one, on any device.
-        config: Schedule.
-        first: Steps done before.
-        length: Steps of the whole training.
-        seed: Seed of what layers draw at random, such as dropout, together with the step's number
-            and the device's; so a resumed training draws the same.
+        batches: Micro-batches of this device, at least one, for each step from `first` on.
+        config: Schedule and gradient clipping.
+        first: Number of steps already completed.
+        length: Number of steps of the whole training.
+        seed: Seed of random layers such as dropout. Combined with the step and the rank, so that a
+            resumed training draws the same numbers.
 
     Raises:
-        NonFiniteLossError: If a term is infinite or not a number, on whatever device.
+        NonFiniteLossError: If a term is infinite or NaN on any device.
     """
     objective.train()
     for step, parts in enumerate(batches, first):
@@ -77,8 +76,8 @@ def steps(  # noqa: PLR0913 - the moving parts of a training, each by name
         lr = max(group["lr"] for group in optimizer.param_groups)
         terms = _add_gradients(fabric, objective, parts)
         _check_finite(terms, step, lr)
-        gradient = _shorten_gradient(fabric, objective, optimizer, config.max_gradient)
-        if gradient is not None and not _scales(fabric):
+        gradient = _clip_gradient(fabric, objective, optimizer, config.max_gradient)
+        if gradient is not None and not _skips_overflow(fabric):
             _check_finite({"gradient": gradient}, step, lr)
         optimizer.step()
         optimizer.zero_grad()
@@ -95,12 +94,12 @@ def steps(  # noqa: PLR0913 - the moving parts of a training, each by name
 def _add_gradients(
     fabric: Fabric, objective: nn.Module, parts: Sequence[Batch]
 ) -> dict[str, float]:
-    """Go through the parts of a step, and give the terms of the whole step."""
-    totals = _shared(Totals.of(parts), fabric)
+    """Accumulate the gradients of the micro-batches and return the terms of the whole step."""
+    totals = _reduced(Totals.of(parts), fabric)
     added = torch.zeros(len(Losses._fields), device=fabric.device)
     for number, part in enumerate(parts, 1):
-        later = number < len(parts)
-        with fabric.no_backward_sync(objective, enabled=later):  # type: ignore[arg-type]
+        is_last = number == len(parts)
+        with fabric.no_backward_sync(objective, enabled=not is_last):  # type: ignore[arg-type]
             losses = objective(part.to(fabric.device), totals)
             fabric.backward(losses.total())
         added += torch.stack(tuple(losses)).detach()
@@ -109,8 +108,8 @@ def _add_gradients(
     return dict(zip(Losses._fields, mean.tolist(), strict=True))
 
 
-def _shared(totals: Totals, fabric: Fabric) -> Totals:
-    """Add what the other devices count."""
+def _reduced(totals: Totals, fabric: Fabric) -> Totals:
+    """Sum the counts of all devices."""
     if fabric.world_size == 1:
         return totals
     counts = torch.tensor([totals.pixels, totals.images], device=fabric.device)
@@ -120,19 +119,19 @@ def _shared(totals: Totals, fabric: Fabric) -> Totals:
     return replace(totals, pixels=pixels, images=images, devices=fabric.world_size)
 
 
-def _shorten_gradient(
+def _clip_gradient(
     fabric: Fabric, objective: nn.Module, optimizer: torch.optim.Optimizer, limit: float
 ) -> float | None:
-    """Give the norm of the gradient before it was shortened; ``None`` if there is no limit."""
+    """Clip the gradient and return its norm before clipping; ``None`` if clipping is off."""
     if not limit:
         return None
     norm = fabric.clip_gradients(objective, optimizer, max_norm=limit, error_if_nonfinite=False)
-    assert norm is not None  # it is for limits of single values only
+    assert norm is not None  # only clipping by value returns None
     return norm.item()
 
 
-def _scales(fabric: Fabric) -> bool:
-    """Tell whether steps of too large a gradient are left out, and the next ones scaled down."""
+def _skips_overflow(fabric: Fabric) -> bool:
+    """Return whether a loss scaler skips steps whose gradient overflows."""
     scaler = getattr(fabric.strategy.precision, "scaler", None)
     return scaler is not None and scaler.get_scale() > 1
 
@@ -146,7 +145,7 @@ def _check_finite(values: dict[str, float], step: int, lr: float) -> None:
 
 
 class Average:
-    """Moving average of a network's weights and statistics."""
+    """Exponential moving average of a network's weights and buffers."""
 
     def __init__(self, network: nn.Module, decay: float):
         self.decay = decay
@@ -154,7 +153,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Move towards the network after a step; the first steps move faster."""
+        """Update after a step; the decay is lower in the first steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, value in network.state_dict().items():
             if value.is_floating_point():
@@ -163,6 +162,6 @@ class Average:
                 self.state[name].copy_(value)
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Continue a saved average."""
+        """Load a saved average."""
         for name, value in state.items():
             self.state[name].copy_(value)

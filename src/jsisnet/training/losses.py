@@ -1,4 +1,4 @@
-"""The loss terms of Table 2, each with its own normalisation; that of pixels: `semantic_loss`."""
+"""Loss terms of the paper's Table 2, except for the semantic one (see `semantic_loss`)."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -12,36 +12,36 @@ from jsisnet.arrays import Bool, Float, Int, Int64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
-    """Weights of the terms, lambda 1 to 7 of the paper."""
+    """Weights of the loss terms: lambda 1 to 7 of the paper."""
 
     rpn_objectness: float = 1.0
-    """Whether an anchor holds an object."""
+    """Objectness of the anchors."""
 
     rpn_boxes: float = 1.0
-    """Where the object of an anchor is."""
+    """Box regression of the anchors."""
 
     classes: float = 1.0
-    """What a region shows."""
+    """Classification of the regions."""
 
     boxes: float = 0.15
-    """Where the object of a region is."""
+    """Box regression of the regions."""
 
     masks: float = 0.3
-    """Which part of a region the object is."""
+    """Masks of the regions."""
 
     semantic: float = 1.0
-    """What every pixel shows."""
+    """Semantic segmentation."""
 
     l2: float = 5.5e-5
-    """Half the sum of the squared kernels; the optimiser's weight decay is this weight."""
+    """L2 term, half the sum of the squared kernels; SGD implements it as weight decay."""
 
     mask_reduction: Literal["sum", "mean"] = "sum"
-    """Over the images of a batch, mask losses are added (``sum``, as in the authors' later code) or
-    averaged (``mean``). Added, their weight grows with the batch size."""
+    """Reduction of the mask losses over the images of a batch: ``sum``, as in the authors' later
+    code, or ``mean``. With ``sum`` their weight grows with the batch size."""
 
 
 class Losses(NamedTuple):
-    """The seven weighted terms of one batch; a tuple, because distributed wrappers look inside."""
+    """The seven weighted terms of one batch; a tuple, so that DDP can traverse it."""
 
     rpn_objectness: Float[Tensor, ""]
     rpn_boxes: Float[Tensor, ""]
@@ -50,22 +50,22 @@ class Losses(NamedTuple):
     masks: Float[Tensor, ""]
     semantic: Float[Tensor, ""]
     l2: Float[Tensor, ""]
-    """Carries no gradient: weight decay does its work."""
+    """Without gradient, as the optimiser's weight decay implements it."""
 
     def total(self) -> Float[Tensor, ""]:
-        """Add the terms."""
+        """Return the sum of the terms."""
         return torch.stack(tuple(self)).sum()
 
 
 def objectness_loss(
     logits: Float[Tensor, "n 2"], isobject: Int64[Tensor, " n"]
 ) -> Float[Tensor, ""]:
-    """Average the cross-entropy of an image's sampled anchors; 0 without any."""
+    """Return the mean cross-entropy of an image's sampled anchors; 0 without any."""
     return functional.cross_entropy(logits.float(), isobject, reduction="sum") / max(len(logits), 1)
 
 
 def box_loss(deltas: Float[Tensor, "n 4"], targets: Float[Tensor, "n 4"]) -> Float[Tensor, ""]:
-    """Add the smooth L1 distances of all coordinates."""
+    """Return the sum of the smooth L1 distances of all coordinates."""
     return functional.smooth_l1_loss(deltas.float(), targets, reduction="sum")
 
 
@@ -74,13 +74,13 @@ def class_loss(
     channels: Int64[Tensor, " n"],
     unlabelled: Bool[Tensor, "n t"],
 ) -> Float[Tensor, ""]:
-    """Add the cross-entropies of regions.
+    """Return the sum of the cross-entropies of regions.
 
     Args:
-        logits: The background is the last channel.
-        channels: What the regions show.
-        unlabelled: Things that nobody has looked for in a region's photo. Background there means
-            background or one of these, so the probabilities are added.
+        logits: The last channel is the background.
+        channels: True channel of each region.
+        unlabelled: Thing classes that are not annotated in a region's photo. A background region
+            may show one of them, so their probabilities count as background.
     """
     possible = functional.one_hot(channels, logits.shape[1]).bool()
     background = channels == logits.shape[1] - 1
@@ -91,13 +91,13 @@ def class_loss(
 
 
 def mask_loss(logits: Float[Tensor, "n m m"], targets: Float[Tensor, "n m m"]) -> Float[Tensor, ""]:
-    """Average the sigmoid cross-entropy over the cells of an image's positives; 0 without any."""
+    """Return the mean sigmoid cross-entropy over all cells of an image's positives; 0 without."""
     loss = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
     return loss / max(targets.numel(), 1)
 
 
 def kernels(module: nn.Module) -> list[Tensor]:
-    """List the trained parameters that decay: weights of convolutions and linear layers."""
+    """Return the trainable parameters that decay: weights of convolutions and linear layers."""
     layers = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
     return [
         layer.weight
@@ -107,7 +107,7 @@ def kernels(module: nn.Module) -> list[Tensor]:
 
 
 def half_sum_of_squares(parameters: list[Tensor]) -> Float[Tensor, ""]:
-    """Give R of the paper's loss, as TensorFlow's `l2_loss` defines it; without gradient."""
+    """Return R of the paper's loss, as TensorFlow's `l2_loss` defines it, without gradient."""
     with torch.no_grad():
         return torch.stack(torch._foreach_norm(parameters)).float().square().sum() / 2
 
@@ -118,23 +118,23 @@ def mask_targets(
     regions: Float[Tensor, "n 4"],
     size: int,
 ) -> Float[Tensor, "n m m"]:
-    """Give the share of the object in each cell of a grid that spans each region.
+    """Return the fraction of each cell of a region's grid that the object covers.
 
-    The mask of an object is never drawn: four pixels around each of 2x2 points a cell are compared
-    with the object's id, which is what RoIAlign makes of the mask.
+    Equal to RoIAlign of the object's mask with 2x2 points per cell, but the mask is never drawn:
+    the ids of the four pixels around each point are compared with the object's id.
 
     Args:
-        instance_ids: i + 1 where object i is.
-        objects: Index of the object of each region.
-        regions: Corners in pixels.
-        size: Cells along each side, m.
+        instance_ids: i + 1 at the pixels of object i.
+        objects: Object index of each region.
+        regions: Boxes in pixels.
+        size: Number of cells along each side, m.
     """
     height, width = instance_ids.shape
     points = (torch.arange(2 * size, device=regions.device) + 0.5) / (2 * size)
     x = regions[:, :1] + points * (regions[:, 2:3] - regions[:, :1]) - 0.5
     y = regions[:, 1:2] + points * (regions[:, 3:] - regions[:, 1:2]) - 0.5
-    columns, right = _neighbours(x, width)
-    rows, lower = _neighbours(y, height)
+    columns, right = bilinear_neighbours(x, width)
+    rows, lower = bilinear_neighbours(y, height)
     wanted = (objects + 1)[:, None, None]
     share = regions.new_zeros(len(regions), 2 * size, 2 * size)
     for row, row_weight in zip(rows, (1 - lower, lower), strict=True):
@@ -144,10 +144,15 @@ def mask_targets(
     return functional.avg_pool2d(share[:, None], 2)[:, 0]
 
 
-def _neighbours(
-    positions: Float[Tensor, "n p"], limit: int
-) -> tuple[tuple[Int64[Tensor, "n p"], Int64[Tensor, "n p"]], Float[Tensor, "n p"]]:
-    """Give the pixels before and after each position, kept inside, and the weight of the latter."""
+def bilinear_neighbours(
+    positions: Float[Tensor, "*n"], limit: int
+) -> tuple[tuple[Int64[Tensor, "*n"], Int64[Tensor, "*n"]], Float[Tensor, "*n"]]:
+    """Return the pixels before and after each position along an axis, and the weight of the latter.
+
+    Args:
+        positions: Coordinates, where integers are pixel centres.
+        limit: Number of pixels; those outside are replaced by the nearest one inside.
+    """
     before = positions.floor()
     weight = positions - before
     first = before.long().clamp(0, limit - 1)

@@ -1,4 +1,4 @@
-"""Which anchors and regions stand for which object, and which of them the losses read."""
+"""Matching of anchors and proposals to objects, and sampling for the losses."""
 
 from dataclasses import dataclass
 
@@ -9,44 +9,44 @@ from jsisnet.arrays import Bool, Float, Int64
 from jsisnet.model import boxes
 
 NEGATIVE = -1
-"""Match of a candidate that stands for the background."""
+"""Match of a background candidate."""
 
 IGNORED = -2
-"""Match of a candidate that no loss reads."""
+"""Match of a candidate that is excluded from the losses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatchConfig:
-    """When a candidate box stands for an object, and how many are read."""
+    """IoU thresholds of the matching, and size of the sample."""
 
     min_positive: float
-    """IoU from which a candidate stands for the object it covers best."""
+    """IoU from which a candidate matches the object that it overlaps most."""
 
     max_negative: float
-    """IoU below which a candidate is background; between the two it is ignored."""
+    """IoU below which a candidate is background. Between the two thresholds it is ignored."""
 
     match_every_object: bool
-    """Whether the best candidates of an object stand for it at whatever IoU."""
+    """Whether the best candidates of an object match it at any IoU above 0."""
 
     max_crowd: float = 0.5
-    """Background candidates with at least this share of their area in a crowd are ignored."""
+    """Background candidates with at least this fraction of their area in a crowd are ignored."""
 
     samples: int
-    """Candidates that the losses read, per image."""
+    """Number of sampled candidates per image."""
 
     positives: float
-    """Largest share of them that may stand for objects."""
+    """Highest fraction of positives in the sample."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_negative <= self.min_positive <= 1:
             raise ValueError(
-                f"candidates are negative below {self.max_negative} and positive from "
-                f"{self.min_positive}; expected 0 or more, ascending, up to 1"
+                f"max_negative is {self.max_negative}, min_positive {self.min_positive}; expected "
+                "0 <= max_negative <= min_positive <= 1"
             )
         if self.samples < 1 or not 0 <= self.positives <= 1:
             raise ValueError(
                 f"samples is {self.samples} and positives {self.positives}; expected at least 1, "
-                "and a share of 0 to 1"
+                "and a fraction from 0 to 1"
             )
 
 
@@ -56,7 +56,7 @@ def match(
     crowds: Float[Tensor, "c 4"],
     config: MatchConfig,
 ) -> Int64[Tensor, " n"]:
-    """Give each candidate the index of its object, `NEGATIVE` or `IGNORED`.
+    """Return the object index of each candidate, `NEGATIVE` or `IGNORED`.
 
     Reference:
         Ren et al., "Faster R-CNN", section 3.1.2.
@@ -82,14 +82,14 @@ def match(
 
 
 def without_background(matches: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
-    """Ignore what seems to be background, where things are that nobody has labelled."""
+    """Ignore background candidates, for images in which some things are not annotated."""
     return matches.masked_fill(matches == NEGATIVE, IGNORED)
 
 
 def sample(
     matches: Int64[Tensor, " n"], config: MatchConfig, generator: torch.Generator
 ) -> Int64[Tensor, " s"]:
-    """Draw candidates at random, positives first; fewer than wanted where there are fewer."""
+    """Sample candidates at random, positives first; fewer than `samples` if there are fewer."""
     limit = int(config.samples * config.positives)
     positive = _draw(matches >= 0, limit, generator)
     negative = _draw(matches == NEGATIVE, config.samples - len(positive), generator)

@@ -1,4 +1,4 @@
-"""The training objective: the network's stages, with targets between them."""
+"""Training objective: forward pass with targets between the stages, and the losses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from jsisnet.training.semantic_loss import semantic_loss
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectiveConfig:
-    """Loss weights, and which anchors and regions the losses read."""
+    """Loss weights, and sampling of anchors and regions."""
 
     weights: LossConfig = field(default_factory=LossConfig)
     """Weights of the seven terms."""
@@ -35,7 +35,7 @@ class ObjectiveConfig:
             positives=0.5,
         )
     )
-    """Anchors that train the region proposal network."""
+    """Sampling of the anchors that train the RPN."""
 
     regions: MatchConfig = field(
         default_factory=lambda: MatchConfig(
@@ -46,53 +46,52 @@ class ObjectiveConfig:
             positives=0.25,
         )
     )
-    """Proposals that train the region head."""
+    """Sampling of the proposals that train the region head."""
 
     add_true_boxes: bool = True
-    """Whether the objects' own boxes join the proposals."""
+    """Whether ground-truth boxes are added to the proposals."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Regions:
-    """Sampled regions of one image and what they should become."""
+    """Sampled regions of one image with their targets."""
 
     boxes: Float[Tensor, "r 4"]
     channels: Int64[Tensor, " r"]
-    """Thing channel, or the number of things for the background."""
+    """Thing channel, or the number of thing classes for the background."""
 
     owners: Int64[Tensor, " positive"]
-    """Object of each of the first regions, the positive ones."""
+    """Object index of each positive region; these come first."""
 
     @property
     def positive_boxes(self) -> Float[Tensor, "positive 4"]:
-        """Boxes of the regions that have an owner."""
+        """Boxes of the positive regions."""
         return self.boxes[: len(self.owners)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Totals:
-    """What the terms of a step are averaged over: its photos on all devices.
+    """Counts over a whole step, by which its loss terms are normalised.
 
-    A step's gradient is the sum over the parts that a device goes through one after the other, and
-    the mean over devices. With these totals it is that of the whole step in one piece, however it
-    is divided.
+    The gradient of a step is summed over the micro-batches of a device and averaged over devices.
+    Normalised by these totals, it does not depend on how the step is divided.
     """
 
     pixels: int
-    """Pixels with a class."""
+    """Number of pixels that are not void."""
 
     images: int
-    """Photos whose things are labelled, all or some of them."""
+    """Number of photos in which at least one thing class is annotated."""
 
     devices: int = 1
-    """Devices that share the step."""
+    """Number of devices."""
 
     parts: int = 1
-    """Parts that each device goes through."""
+    """Number of micro-batches per device."""
 
     @classmethod
     def of(cls, parts: Sequence[Batch]) -> "Totals":
-        """Count the parts of one device; other devices' counts are still to be added."""
+        """Count the micro-batches of one device; the caller adds those of other devices."""
         return cls(
             pixels=sum(int((part.semantic != IGNORE).sum()) for part in parts),
             images=sum(int(part.labelled.any(dim=1).sum()) for part in parts),
@@ -101,7 +100,7 @@ class Totals:
 
 
 class Objective(nn.Module):
-    """The network with its loss; what a training step calls and what is distributed."""
+    """Network and loss in one module, which a training step calls and DDP wraps."""
 
     def __init__(self, network: JSISNet, config: ObjectiveConfig):
         super().__init__()
@@ -109,11 +108,11 @@ class Objective(nn.Module):
         self.config = config
 
     def forward(self, batch: Batch, totals: Totals | None = None) -> Losses:
-        """Give the weighted terms of a batch; those of a missing branch are 0.
+        """Return the weighted terms of a batch; those of a missing branch are 0.
 
         Args:
-            batch: A whole step, or a part of it.
-            totals: Those of the step; default: the batch is the whole step.
+            batch: A whole step, or a micro-batch of it.
+            totals: Counts of the step. Default: the batch is the whole step.
         """
         totals = totals or Totals.of([batch])
         features = self.network.trunk(batch.images.float() / 255)
@@ -152,7 +151,7 @@ class Objective(nn.Module):
         batch: Batch,
         generators: list[torch.Generator],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Proposals]:
-        """Give the RPN's losses of objectness and boxes, added over images, and proposals."""
+        """Return objectness and box loss of the RPN, summed over images, and the proposals."""
         logits, deltas = branch.rpn(features)
         anchors = branch.anchors(features)
         objectness, offsets = [], []
@@ -160,13 +159,13 @@ class Objective(nn.Module):
             matches = match(anchors, objects.boxes, objects.crowds, self.config.anchors)
             if not batch.labelled[image].all():
                 matches = without_background(matches)
-            read = sample(matches, self.config.anchors, generators[image])
-            isobject = matches[read] >= 0
-            objectness.append(losses.objectness_loss(logits[image, read], isobject.long()))
-            positive = read[isobject]
+            sampled = sample(matches, self.config.anchors, generators[image])
+            is_object = matches[sampled] >= 0
+            objectness.append(losses.objectness_loss(logits[image, sampled], is_object.long()))
+            positive = sampled[is_object]
             targets = boxes.encode(objects.boxes[matches[positive]], anchors[positive], UNSCALED)
             distance = losses.box_loss(deltas[image, positive], targets)
-            offsets.append(distance / max(len(read), 1))
+            offsets.append(distance / max(len(sampled), 1))
         height, width = batch.images.shape[-2:]
         proposals = propose(logits, deltas, anchors, (height, width), branch.config.proposals)
         return torch.stack(objectness).sum(), torch.stack(offsets).sum(), proposals
@@ -179,7 +178,7 @@ class Objective(nn.Module):
         batch: Batch,
         generators: list[torch.Generator],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-        """Give the region head's losses of classes, boxes and masks, added over regions."""
+        """Return class, box and mask loss of the region head, summed over regions."""
         roi = branch.roi
         sampled = [
             self._sample_regions(
@@ -223,17 +222,17 @@ class Objective(nn.Module):
         matches = match(proposals, objects.boxes, objects.crowds, self.config.regions)
         if not labelled.any():
             matches = without_background(matches)
-        read = sample(matches, self.config.regions, generator)
-        owners = matches[read]
+        sampled = sample(matches, self.config.regions, generator)
+        owners = matches[sampled]
         owners = owners[owners >= 0]
-        channels = torch.full_like(read, len(labelled))
+        channels = torch.full_like(sampled, len(labelled))
         channels[: len(owners)] = objects.channels[owners]
-        return _Regions(boxes=proposals[read], channels=channels, owners=owners)
+        return _Regions(boxes=proposals[sampled], channels=channels, owners=owners)
 
     def _mask_losses(
         self, logits: Float[Tensor, "n m m"], sampled: list[_Regions], batch: Batch
     ) -> Float[Tensor, ""]:
-        """Add the mask losses of the images; `logits` holds the positives of all, in order."""
+        """Return the sum of the images' mask losses; `logits` holds all positives in order."""
         parts = logits.split([len(region.owners) for region in sampled])
         each = [
             losses.mask_loss(

@@ -1,4 +1,4 @@
-"""Optimisers, and how their learning rate changes."""
+"""Optimisers and learning rate schedules."""
 
 import math
 from bisect import bisect_right
@@ -13,47 +13,47 @@ from jsisnet.training.losses import kernels
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
-    """How the loss goes down; the defaults are the paper's for COCO."""
+    """Optimiser and learning rate schedule; the defaults are the paper's for COCO."""
 
     kind: Literal["sgd", "adamw"] = "sgd"
-    """Stochastic gradient descent with momentum, or Adam with decoupled weight decay."""
+    """SGD with momentum, or AdamW."""
 
     lr: float = 0.075
-    """Learning rate for the whole batch, before it falls."""
+    """Initial learning rate, for the whole batch."""
 
     trunk_lr_scale: float = 1.0
-    """Factor of the learning rate for the trunk's pre-trained stages."""
+    """Learning rate multiplier of the trunk's pre-trained stages."""
 
     momentum: float = 0.9
-    """Momentum of the gradients; of AdamW the first beta."""
+    """Momentum of SGD, or beta1 of AdamW."""
 
     weight_decay: float = 0.0
-    """AdamW's decay of kernels; that of SGD is `objective.weights.l2`, a term of the loss."""
+    """Weight decay of AdamW. That of SGD is objective.weights.l2, a term of the loss."""
 
     schedule: Literal["step", "cosine", "poly"] = "step"
-    """How the learning rate falls: by `gamma` at each milestone, as half a cosine to 0, or as the
-    rest of the training to the power of `power`."""
+    """Decay of the learning rate: by gamma at each milestone, as half a cosine to 0, or
+    polynomially with exponent power."""
 
     milestones: tuple[int, ...] = (94_632, 165_606)
-    """Steps after which the learning rate is multiplied by `gamma`, ascending."""
+    """Steps after which the learning rate is multiplied by gamma, in ascending order."""
 
     gamma: float = 0.5
-    """Factor at each milestone."""
+    """Learning rate multiplier at each milestone."""
 
     power: float = 0.9
-    """Exponent of the schedule ``poly``."""
+    """Exponent of the poly schedule."""
 
     warmup: int = 0
-    """Steps in which the learning rate rises from 0, linearly."""
+    """Steps of linear warmup from 0."""
 
     max_gradient: float = 10.0
-    """Longer gradients, over all parameters, are shortened to this norm; 0 for never."""
+    """Global gradient norm above which gradients are clipped; 0 turns clipping off."""
 
     average: float = 0.0
-    """Decay of the moving average of the weights that is saved as the model; 0 for none."""
+    """Decay of the moving average of the weights, which is saved as the model; 0 for none."""
 
     def __post_init__(self) -> None:
-        for name, isright, expected in (
+        for name, is_valid, expected in (
             ("lr", self.lr > 0, "a positive number"),
             ("trunk_lr_scale", self.trunk_lr_scale >= 0, "0 or more"),
             ("momentum", 0 <= self.momentum < 1, "0 or more, below 1"),
@@ -69,11 +69,11 @@ class OptimConfig:
             ("max_gradient", self.max_gradient >= 0, "0 or more"),
             ("average", 0 <= self.average < 1, "0 or more, below 1"),
         ):
-            if not isright:
+            if not is_valid:
                 raise ValueError(f"optim.{name} is {getattr(self, name)}; expected {expected}")
 
     def factor(self, step: int, length: int) -> float:
-        """Give the factor of the learning rate in a step, counted from 0, of a training."""
+        """Return the learning rate multiplier of a step, counted from 0, out of `length`."""
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         left = 1 - step / length
         match self.schedule:
@@ -86,26 +86,26 @@ class OptimConfig:
 
 
 def optimizer(network: nn.Module, config: OptimConfig, l2: float) -> torch.optim.Optimizer:
-    """Give the optimiser of a network's trained parameters.
+    """Return the optimiser of a network's trainable parameters.
 
     Args:
         network: A network with a `trunk.stages`.
-        config: Kind and rates.
-        l2: Weight of half the kernels' sum of squares in the loss, to which SGD's weight decay is
-            equal. Biases and normalisation do not decay.
+        config: Optimiser and rates.
+        l2: Weight of the L2 term, half the sum of the squared kernels, which SGD implements as
+            weight decay. Biases and normalisation do not decay.
 
     Raises:
-        ValueError: If the kind of optimiser can't do justice to `l2` or to its weight decay.
+        ValueError: If the optimiser does not support `l2` or `config.weight_decay`.
     """
     if config.kind == "sgd" and config.weight_decay:
         raise ValueError(
-            f"optim.weight_decay is {config.weight_decay}, but SGD's decay is a term of the loss; "
-            "expected --objective.weights.l2 instead"
+            f"optim.weight_decay is {config.weight_decay}, but SGD's decay is the L2 term of the loss; "
+            "set --objective.weights.l2 instead"
         )
     if config.kind == "adamw" and l2:
         raise ValueError(
-            f"objective.weights.l2 is {l2}, but AdamW's decay is no term of the loss; "
-            "expected 0, and --optim.weight-decay instead"
+            f"objective.weights.l2 is {l2}, but AdamW's decay is not a term of the loss; "
+            "expected 0; set --optim.weight-decay instead"
         )
     groups = _groups(network, config, l2 or config.weight_decay)
     if config.kind == "adamw":
@@ -114,7 +114,7 @@ def optimizer(network: nn.Module, config: OptimConfig, l2: float) -> torch.optim
 
 
 def _groups(network: nn.Module, config: OptimConfig, decay: float) -> list[dict[str, object]]:
-    """Part the parameters by learning rate and decay."""
+    """Group the parameters by learning rate and decay."""
     decaying = {id(parameter) for parameter in kernels(network)}
     pretrained = {id(parameter) for parameter in network.get_submodule("trunk.stages").parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -130,6 +130,6 @@ def _groups(network: nn.Module, config: OptimConfig, decay: float) -> list[dict[
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Multiply each group's first learning rate by a factor."""
+    """Set each group's learning rate to its initial one times a factor."""
     for group in optimizer.param_groups:
         group["lr"] = factor * group["initial_lr"]

@@ -11,7 +11,7 @@ from jsisnet.cli.console import display, progress, write_json
 from jsisnet.cli.options import Archive, File, Flag, Folder, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.reproduce.scenes import Network, Scenes
-from jsisnet.experiments.published import TABLE_4, DataName, validation_part
+from jsisnet.experiments.published import TABLE_4, DataName, validation_split
 from jsisnet.experiments.published import table1 as published_table1
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _places(photos: Photos, scenes: Scenes) -> tuple[Path, Path, Path | None, Da
         made = scenes.drawn()
         return made.photos, made.annotations, None, "coco-val"
     if photos.root is not None:
-        part = validation_part(photos.root)
+        part = validation_split(photos.root)
         return part.images, part.annotations, None, part.name
     if photos.images is None or photos.annotations is None:
         raise ValueError("expected --images and --annotations, --root, or --tiny")

@@ -147,10 +147,10 @@ def speed(
 
     settings = _settings(config, scenes, "tiny.yaml", json, overrides)
     categories, batch, photo = first_batch(settings)
-    work = experiment.Work(config=settings, categories=categories, batch=batch, photo=photo)
-    effort = experiment.Effort(rounds=rounds, processes=processes)
+    workload = experiment.Workload(config=settings, categories=categories, batch=batch, photo=photo)
+    repetitions = experiment.Repetitions(rounds=rounds, processes=processes)
     with progress("measurements") as advance:
-        costs = list(experiment.compare(work, effort, on_part=advance))
+        costs = list(experiment.compare(workload, repetitions, on_part=advance))
     size = "x".join(map(str, settings.augment.size))
     display(f"{settings.train.batch_size} photos of {size} in a step")
     display(tables.costs(costs))

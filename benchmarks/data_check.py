@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness import CATEGORIES, Promise, finish, time_in_turn, options, row, scene
+from harness import CATEGORIES, Promise, finish, options, row, scene, time_in_turn
 from PIL import Image
 
 from jsisnet.datatools.check.check import Files, check

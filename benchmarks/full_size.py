@@ -1,14 +1,13 @@
-"""A photo as large as Mapillary Vistas has them, through everything, each stage's memory measured.
+"""Peak memory of each stage for a photo of the size of Mapillary Vistas.
 
-The photo is a generated scene of 20 megapixels, in the data set's own folders: a JPEG, a PNG of 16
-bits, and a configuration of 65 classes that count, made up but as many as the data set's. What is
-measured is the most that a whole process needs, its imports included; each stage has a process of
-its own.
+The photo is a generated scene of 20 megapixels in the folders of that data set: a JPEG, a 16-bit
+PNG, and a configuration of 65 evaluated classes, as many as the data set has. Each stage runs in
+its own process, whose peak memory includes its imports.
 
-The network is the small one. It trains as the README says for one's own photos, its first stages as
-they are, and both photos of a step at once. It predicts at the size of the photo, from
-random weights, and is made to find 100 things and to change its mind from pixel to pixel, which is
-the hardest case for the merge. With --quick the photo has 1 megapixel, and the network sees less.
+The network is the lite one. Training freezes its first stages, as the README recommends for own
+data, and processes both photos of a step at once. Prediction is at full size from random weights,
+which are drawn so that 100 things are detected and the semantic class changes from pixel to pixel,
+the hardest case for the merge. With --quick the photo has 1 megapixel and the input is smaller.
 """
 
 import json
@@ -42,42 +41,42 @@ from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model.network import JSISNet
 from jsisnet.training.config import RunConfig, read_config
-from jsisnet.training.devices import Layout, fabric
+from jsisnet.training.devices import DeviceLayout, create_fabric
 from jsisnet.training.loop import steps
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
 
 SIZE, QUICK_SIZE = (4000, 5000), (1000, 1250)
 INPUT, QUICK_INPUT = (512, 1024), (256, 512)
-"""Height and width that the network sees; the first is the paper's."""
+"""Height and width of the network input; the first is that of the paper."""
 
 BATCH = 2
-"""Photos of a step, as in the paper."""
+"""Photos per step, as in the paper."""
 
 THINGS, STUFF = 37, 28
-"""Classes that count, as many as in Mapillary Vistas 1.2."""
+"""Numbers of evaluated classes in Mapillary Vistas 1.2."""
 
 SCENE_THINGS = 5
-"""Classes of generated scenes that are things; their labels come first."""
+"""Number of thing classes of a generated scene; their labels come first."""
 
 SPREAD = 4
-"""Distance of the labels of two classes of a scene among the 65."""
+"""Spacing of a scene's classes among the 65."""
 
 FOUND = 100
-"""Things that the network finds."""
+"""Number of detected things."""
 
 PHOTO = "scene"
 GOAL = 2
-"""Most gigabytes of a process."""
+"""Most gigabytes that a stage may need."""
 
 
 def label_of(label: int) -> int:
-    """Give the place of a scene's class in the configuration."""
+    """Return the index of a scene's class in the configuration."""
     return SPREAD * label + (THINGS - SPREAD * SCENE_THINGS if label >= SCENE_THINGS else 0)
 
 
-def write(folder: Path, size: tuple[int, int]) -> None:
-    """Write the part ``training`` of a data set with one photo, for version 1.2."""
+def write_data(folder: Path, size: tuple[int, int]) -> None:
+    """Write the split ``training`` of a data set of version 1.2 with one photo."""
     for name in ("images", "instances"):
         (folder / "training" / name).mkdir(parents=True)
     labels = [
@@ -100,7 +99,7 @@ def write(folder: Path, size: tuple[int, int]) -> None:
 
 
 def data(folder: Path) -> DataConfig:
-    """Give the data as a training names it."""
+    """Return the settings of the data."""
     return DataConfig(
         images=str(folder / "training/images"),
         annotations=str(folder / "training"),
@@ -109,15 +108,15 @@ def data(folder: Path) -> DataConfig:
 
 
 def settings(size: tuple[int, int]) -> RunConfig:
-    """Read the small network's settings, for a training that needs little memory."""
+    """Read the settings of the lite network, with frozen stages to save memory."""
     nowhere = ["--data.images=none", "--data.annotations=none"]
-    spared = ["--network.trunk.frozen-stages=3", "--network.trunk.freeze-norm"]
+    frozen = ["--network.trunk.frozen-stages=3", "--network.trunk.freeze-norm"]
     inputs = ["--augment.size", *map(str, size)]
-    return read_config(Path("lite.yaml"), [*nowhere, *spared, *inputs])
+    return read_config(Path("lite.yaml"), [*nowhere, *frozen, *inputs])
 
 
 def predictor(categories: Categories, size: tuple[int, int]) -> Predictor:
-    """Draw a network whose maps are as busy as they can be."""
+    """Create a network with random weights whose maps are as fragmented as possible."""
     network = settings(size).network
     detection = replace(network.detection, min_score=0.0, max_detections=FOUND)
     config = ModelConfig(
@@ -132,24 +131,24 @@ def predictor(categories: Categories, size: tuple[int, int]) -> Predictor:
     return Predictor(SavedModel(config, categories, drawn))
 
 
-def read(folder: Path, _: tuple[int, int]) -> None:
-    """Read photo and map as a training does."""
+def read_data(folder: Path, _: tuple[int, int]) -> None:
+    """Read photo and map, as a training does."""
     PanopticDataset(data(folder))[0]
 
 
-def converted(folder: Path, _: tuple[int, int]) -> None:
+def convert_data(folder: Path, _: tuple[int, int]) -> None:
     """Write the map in COCO's format."""
     source = vistas.source(folder, "training")
     convert(source, coco_target(folder / "converted", source.categories))
 
 
-def trained(folder: Path, size: tuple[int, int]) -> None:
-    """Take two training steps; the second one has all that an optimiser keeps."""
+def train_two_steps(folder: Path, size: tuple[int, int]) -> None:
+    """Run two training steps; the second one includes the optimiser's state."""
     config = settings(size)
     stream = Stream(Sources([data(folder)]), config.augment)
-    company = fabric(Layout.of(config.devices), config.train.precision)
-    network = JSISNet(config.network, stream.samples.categories).to(company.device)
-    objective, moves = company.setup(
+    fabric = create_fabric(DeviceLayout.detect(config.devices), config.train.precision)
+    network = JSISNet(config.network, stream.samples.categories).to(fabric.device)
+    objective, sgd = fabric.setup(
         Objective(network, config.objective),
         optimizer(network, config.optim, config.objective.weights.l2),
     )
@@ -157,42 +156,42 @@ def trained(folder: Path, size: tuple[int, int]) -> None:
         [collate([stream[position] for position in range(step * BATCH, (step + 1) * BATCH)])]
         for step in range(2)
     )
-    for _ in steps(company, objective, moves, batches, config.optim, first=0, length=2, seed=0):
+    for _ in steps(fabric, objective, sgd, batches, config.optim, first=0, length=2, seed=0):
         pass
 
 
-def predicted(folder: Path, size: tuple[int, int]) -> None:
-    """Segment the photo at its own size, and write the map."""
+def predict(folder: Path, size: tuple[int, int]) -> None:
+    """Segment the photo at full size and write the map."""
     categories = vistas.read_categories(vistas.Split(root=folder, name="training"))
     drawn = predictor(categories, size)(read_image(folder / f"training/images/{PHOTO}.jpg"))
     with coco.writing(folder / "predicted.json", categories) as writer:
         writer.add(drawn, image_id=PHOTO, image_name=f"{PHOTO}.jpg")
 
 
-def scored(folder: Path, _: tuple[int, int]) -> None:
-    """Compare the two files."""
+def score_files(folder: Path, _: tuple[int, int]) -> None:
+    """Score the predicted file."""
     score(ComparedFiles(folder / "converted/panoptic.json", folder / "predicted.json"))
 
 
-def evaluated(folder: Path, size: tuple[int, int]) -> None:
-    """Measure as a training does: predict, compare maps, labels and proposals."""
+def evaluate_data(folder: Path, size: tuple[int, int]) -> None:
+    """Evaluate as a training does: predict, and compare maps, labels and proposals."""
     dataset = PanopticDataset(data(folder))
     evaluate(predictor(dataset.categories, size), dataset)
 
 
 STAGES = {
-    "read": read,
-    "convert": converted,
-    "training step": trained,
-    "predict": predicted,
-    "score": scored,
-    "evaluate": evaluated,
+    "read": read_data,
+    "convert": convert_data,
+    "training step": train_two_steps,
+    "predict": predict,
+    "score": score_files,
+    "evaluate": evaluate_data,
 }
-"""In the order in which one needs the files of the other."""
+"""Stages in the order of their dependencies."""
 
 
-def measured(name: str, folder: Path, size: tuple[int, int]) -> tuple[Memory, float]:
-    """Run a stage; give its memory and its seconds, imports left out."""
+def measure(name: str, folder: Path, size: tuple[int, int]) -> tuple[Memory, float]:
+    """Run a stage and return its memory and its seconds, without imports."""
     torch.set_num_threads(2)
     began = time.perf_counter()
     memory = memory_of(partial(STAGES[name], folder, size))
@@ -200,19 +199,19 @@ def measured(name: str, folder: Path, size: tuple[int, int]) -> tuple[Memory, fl
 
 
 def main() -> None:
-    """Send a photo through all stages."""
+    """Measure all stages."""
     chosen = options(__doc__ or "")
     size, seen = (QUICK_SIZE, QUICK_INPUT) if chosen.quick else (SIZE, INPUT)
     promises, figures = [], {}
     with TemporaryDirectory() as name:
         folder = Path(name)
-        in_own_process(write, folder, size)
+        in_own_process(write_data, folder, size)
         print(
-            f"a photo of {size[0]}x{size[1]}, of which the network sees {seen[0]}x{seen[1]}; "
+            f"photo of {size[0]}x{size[1]}, network input of {seen[0]}x{seen[1]}, "
             f"{THINGS + STUFF} classes"
         )
         for stage in STAGES:
-            memory, seconds = in_own_process(measured, stage, folder, seen)
+            memory, seconds = in_own_process(measure, stage, folder, seen)
             print(
                 f"{stage:<16} {memory.whole:7.0f} MB, {memory.increase:7.0f} above imports, "
                 f"{seconds:6.1f} s"

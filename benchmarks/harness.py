@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from jsisnet.categories import Categories, Category
-from jsisnet.experiments.measuring import Memory, in_own_process, time_in_turn, memory_of
+from jsisnet.experiments.measuring import Memory, in_own_process, memory_of, time_in_turn
 from jsisnet.panoptic import PanopticMap, Segment
 
 __all__ = [
@@ -21,11 +21,11 @@ __all__ = [
     "Promise",
     "finish",
     "in_own_process",
-    "time_in_turn",
     "memory_of",
     "options",
     "row",
     "scene",
+    "time_in_turn",
 ]
 
 THINGS, STUFF = 80, 53

@@ -1,12 +1,11 @@
-"""Photos per second from files to batches, and how long each part of it takes.
+"""Throughput of the input pipeline, from files to batches, and time of each of its parts.
 
-The files are made up: JPEGs of 640x480 and their maps in COCO's panoptic format. One worker has one
-thread, as a `DataLoader` gives it.
+The files are generated: JPEGs of 640x480 and their maps in COCO's panoptic format. Each worker has
+one thread, as in a `DataLoader`.
 
-The peer is what torchvision offers for the same: its decoders, a mask of the whole photo for each
-object, and its transforms, version 2, on photo, masks, boxes and labels of pixels. Both vary
-photos in the same two ways: `plain` resizes and mirrors them; `varied` also scales them by 1/2 to
-2, cuts or pads them to the size, and changes their colours.
+The peer is an equivalent pipeline of torchvision: its decoders, a full-size mask per object, and
+its transforms v2 on photo, masks, boxes and pixel labels. Both apply the same two augmentations:
+`plain` resizes and flips; `varied` also scales by 1/2 to 2, crops or pads, and jitters colours.
 """
 
 import json
@@ -27,11 +26,11 @@ from harness import (
     Promise,
     finish,
     in_own_process,
-    time_in_turn,
     memory_of,
     options,
     row,
     scene,
+    time_in_turn,
 )
 from PIL import Image
 from torch import Tensor
@@ -49,11 +48,11 @@ from jsisnet.formats import coco
 from jsisnet.panoptic import IGNORE
 
 PHOTO, SIZE = (480, 640), (384, 384)
-"""Height and width of the files, and of the network's input."""
+"""Height and width of the files and of the network input."""
 
 BATCH = 8
 WORKERS = (0, 1, 2)
-WAYS = {
+AUGMENTS = {
     "plain": TransformConfig(size=SIZE),
     "varied": TransformConfig(
         size=SIZE,
@@ -66,7 +65,7 @@ WAYS = {
         hue=0.05,
     ),
 }
-PEER_WAYS = {
+PEER_AUGMENTS = {
     "plain": v2.Compose([v2.Resize(SIZE), v2.RandomHorizontalFlip()]),
     "varied": v2.Compose(
         [
@@ -77,14 +76,14 @@ PEER_WAYS = {
         ]
     ),
 }
-"""The scales are as likely as ours."""
+"""Scales have the same distribution as ours."""
 
 GOAL = 1.4
-"""How many times faster than the peer, in one thread."""
+"""Required speed relative to the peer in one thread."""
 
 
-def written(folder: Path, count: int) -> DataConfig:
-    """Write photos and their maps."""
+def write_data(folder: Path, count: int) -> DataConfig:
+    """Write generated photos and their maps."""
     images, annotations = folder / "photos", folder / "panoptic.json"
     images.mkdir()
     with coco.writing(annotations, CATEGORIES) as writer:
@@ -96,21 +95,21 @@ def written(folder: Path, count: int) -> DataConfig:
 
 
 class Peer:
-    """The same photos read by torchvision."""
+    """Data set that reads the same photos with torchvision."""
 
-    def __init__(self, config: DataConfig, ways: v2.Transform):
+    def __init__(self, config: DataConfig, augment: v2.Transform):
         path = Path(config.annotations)
         content = json.loads(path.read_text(encoding="utf-8"))
         self.names = {image["id"]: image["file_name"] for image in content["images"]}
         self.annotations = content["annotations"]
         self.images, self.pngs = Path(config.images), path.with_suffix("")
-        self.ways, self.drop_empty = ways, v2.SanitizeBoundingBoxes()
+        self.augment, self.drop_empty = augment, v2.SanitizeBoundingBoxes()
 
     def __len__(self) -> int:
         return len(self.annotations)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Give photo, labels of its pixels, and its objects."""
+        """Return photo, pixel labels and objects."""
         annotation = self.annotations[index]
         name = self.names[annotation["image_id"]]
         image = tv_tensors.Image(decode_image(str(self.images / name), ImageReadMode.RGB))
@@ -118,7 +117,7 @@ class Peer:
             str(self.pngs / annotation["file_name"]), ImageReadMode.RGB
         ).int()
         labels, objects = _truth(red + 256 * green + 65536 * blue, annotation["segments_info"])
-        image, labels, objects = self.ways(image, labels, objects)
+        image, labels, objects = self.augment(image, labels, objects)
         return image, labels, self.drop_empty(objects)
 
 
@@ -138,20 +137,20 @@ def _truth(ids: Tensor, infos: Sequence[dict[str, Any]]) -> tuple[Tensor, dict[s
 
 
 def read_all(photos: Stream | Peer, count: int) -> None:
-    """Read so many photos, one by one."""
+    """Read photos one by one."""
     for index in range(count):
         photos[index]
 
 
 def parts(config: DataConfig, runs: int) -> dict[str, list[float]]:
-    """Time what happens to a varied photo; give seconds per photo."""
-    way = WAYS["varied"]
+    """Time the parts of the `varied` pipeline and return seconds per photo."""
+    augment = AUGMENTS["varied"]
     file = coco.read_annotations(Path(config.annotations), images=Path(config.images))
     data = PanopticDataset(config)
     samples = [data[index] for index in range(len(data))]
     photos = [each.image for each in file.annotations if each.image is not None]
     generator = torch.Generator().manual_seed(0)
-    varied = [transform(sample, way, generator) for sample in samples]
+    varied = [transform(sample, augment, generator) for sample in samples]
     examples = [example(sample, CATEGORIES) for sample in varied]
     seconds = time_in_turn(
         runs,
@@ -160,7 +159,7 @@ def parts(config: DataConfig, runs: int) -> dict[str, list[float]]:
             "decode the map": lambda: [
                 coco.read_png(each, file.categories) for each in file.annotations
             ],
-            "vary": lambda: [transform(sample, way, generator) for sample in samples],
+            "vary": lambda: [transform(sample, augment, generator) for sample in samples],
             "targets": lambda: [example(sample, CATEGORIES) for sample in varied],
             "collate": lambda: [
                 collate(examples[start : start + BATCH]) for start in range(0, len(examples), BATCH)
@@ -171,13 +170,15 @@ def parts(config: DataConfig, runs: int) -> dict[str, list[float]]:
 
 
 def in_one_thread(config: DataConfig, runs: int) -> dict[str, list[float]]:
-    """Time both contestants; give seconds per photo."""
+    """Time both pipelines and return seconds per photo."""
     data = PanopticDataset(config)
-    contestants: dict[str, Stream | Peer] = {
-        f"{name}: ours": Stream(data, way) for name, way in WAYS.items()
+    pipelines: dict[str, Stream | Peer] = {
+        f"{name}: ours": Stream(data, augment) for name, augment in AUGMENTS.items()
     }
-    contestants |= {f"{name}: torchvision": Peer(config, way) for name, way in PEER_WAYS.items()}
-    runners = {name: partial(read_all, photos, len(data)) for name, photos in contestants.items()}
+    pipelines |= {
+        f"{name}: torchvision": Peer(config, augment) for name, augment in PEER_AUGMENTS.items()
+    }
+    runners = {name: partial(read_all, photos, len(data)) for name, photos in pipelines.items()}
     return _per_photo(time_in_turn(runs, **runners), len(data))
 
 
@@ -186,10 +187,10 @@ def _per_photo(seconds: dict[str, list[float]], count: int) -> dict[str, list[fl
 
 
 def rates(config: DataConfig, workers: int, runs: int) -> list[float]:
-    """Load batches without a pause; give the photos per second of each run through the photos."""
+    """Load batches continuously and return photos per second of each pass over the data."""
     samples = PanopticDataset(config)
     loader = DataLoader(
-        Stream(samples, WAYS["varied"]),
+        Stream(samples, AUGMENTS["varied"]),
         batch_size=BATCH,
         sampler=StreamSampler(),
         num_workers=workers,
@@ -197,7 +198,7 @@ def rates(config: DataConfig, workers: int, runs: int) -> list[float]:
     )
     length = len(samples) // BATCH
     batches = iter(loader)
-    # Each of two workers meets half of the photos in a run, so its cache takes some runs to fill.
+    # Each of two workers reads half of the photos in a pass, so its cache fills after some passes.
     _take(batches, length * (6 if config.cache and workers > 1 else 1))
     return [length * BATCH / _take(batches, length) for _ in range(runs)]
 
@@ -210,14 +211,14 @@ def _take(batches: Iterator[object], count: int) -> float:
 
 
 def memory_of_ours(config: DataConfig) -> Memory:
-    """Measure a process that reads the photos as a worker does."""
-    photos = Stream(PanopticDataset(config), WAYS["varied"])
+    """Measure a process that reads the photos, as a worker does."""
+    photos = Stream(PanopticDataset(config), AUGMENTS["varied"])
     return _memory_of_reading(photos, len(photos.samples))
 
 
 def memory_of_peer(config: DataConfig) -> Memory:
-    """Measure the same of the peer."""
-    photos = Peer(config, PEER_WAYS["varied"])
+    """Measure the same for the peer."""
+    photos = Peer(config, PEER_AUGMENTS["varied"])
     return _memory_of_reading(photos, len(photos))
 
 
@@ -227,7 +228,7 @@ def _memory_of_reading(photos: Stream | Peer, count: int) -> Memory:
 
 
 def loaders(config: DataConfig, runs: int) -> dict[str, list[float]]:
-    """Give the photos per second of each number of workers, without and with a cache."""
+    """Measure photos per second for each number of workers, without and with a cache."""
     loaded = {}
     for cache in (False, True):
         for workers in WORKERS:
@@ -239,7 +240,7 @@ def loaders(config: DataConfig, runs: int) -> dict[str, list[float]]:
 
 
 def memories(config: DataConfig) -> dict[str, Memory]:
-    """Give what processes that read photos need, each a process of its own."""
+    """Measure the memory of processes that read the photos."""
     memory = {
         "ours": in_own_process(memory_of_ours, config),
         "ours, cache": in_own_process(memory_of_ours, replace(config, cache=True)),
@@ -251,23 +252,25 @@ def memories(config: DataConfig) -> dict[str, Memory]:
 
 
 def main() -> None:
-    """Measure parts, contestants in one thread, loaders, and memory."""
+    """Measure parts, both pipelines in one thread, loaders and memory."""
     chosen = options(__doc__)
     torch.set_num_threads(1)
     runs = 3 if chosen.quick else 9
     with TemporaryDirectory() as folder:
-        config = written(Path(folder), 16 if chosen.quick else 64)
+        config = write_data(Path(folder), 16 if chosen.quick else 64)
         seconds = parts(config, runs) | in_one_thread(config, runs)
         for name, timings in seconds.items():
             print(row(name, timings))
         loaded = loaders(config, runs)
         memory = memories(config)
     promises = []
-    for way in WAYS:
+    for augment in AUGMENTS:
         ours, peer = (
-            statistics.median(seconds[f"{way}: {who}"]) for who in ("ours", "torchvision")
+            statistics.median(seconds[f"{augment}: {who}"]) for who in ("ours", "torchvision")
         )
-        promises.append(Promise(f"input, {way}, times faster than torchvision", peer / ours, GOAL))
+        promises.append(
+            Promise(f"input, {augment}, times faster than torchvision", peer / ours, GOAL)
+        )
     figures = {
         "seconds": seconds,
         "photos per second": loaded,

@@ -1,7 +1,7 @@
 """Cost of one joint network relative to that of two separate ones: the paper's claim.
 
-Runs `jsisnet reproduce speed` for `lite.yaml` and for `coco.yaml`, the paper's network, on generated
-photos with as many classes as COCO. See `jsisnet.experiments.speed` for the method.
+Runs `jsisnet reproduce speed` for `lite.yaml` and for `coco.yaml`, the paper's network, on
+generated photos with as many classes as COCO. See `jsisnet.experiments.speed` for the method.
 """
 
 from dataclasses import asdict, dataclass

@@ -10,7 +10,7 @@ import statistics
 
 import numpy as np
 import torch
-from harness import Promise, finish, time_in_turn, options, row
+from harness import Promise, finish, options, row, time_in_turn
 from torch import Tensor
 from torch.nn import functional
 from torchvision.models.detection.roi_heads import paste_masks_in_image

@@ -8,7 +8,7 @@ import statistics
 
 import numpy as np
 import torch
-from harness import Promise, finish, time_in_turn, options, row
+from harness import Promise, finish, options, row, time_in_turn
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 from torchvision.models.segmentation import deeplabv3_resnet50
 

@@ -1,12 +1,12 @@
-"""A training step of one joint network against those of the two networks that it stands for.
+"""Time of a training step of the joint network and of the two networks that it replaces.
 
-The peers are torchvision's Mask R-CNN and DeepLabV3, both with ResNet-50, trained apart with their
-own settings, for as many classes. All see the same photos at the same size, from random weights;
-every weight is trained, by SGD with momentum. The peers find their inputs ready on the device, as
-floats, with whole-photo masks; ours makes floats and the targets of masks within its step.
+The peers are torchvision's Mask R-CNN and DeepLabV3, both with ResNet-50, trained separately with
+their own settings for the same number of classes. All networks use the same photos at the same
+size, random weights, and SGD with momentum on every weight. The inputs of the peers are on the
+device beforehand, as floats with full-size masks; ours converts the photos and computes the mask
+targets within its step.
 
-`lite` is a small network, so its row says what training costs that stands for the two; `paper` is
-the row of equal trunks.
+`lite` is a small network that does the job of the two; `paper` has the same trunk as the peers.
 """
 
 import statistics
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from harness import CATEGORIES, Promise, finish, time_in_turn, options, row, scene
+from harness import CATEGORIES, Promise, finish, options, row, scene, time_in_turn
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection import maskrcnn_resnet50_fpn
@@ -27,32 +27,32 @@ from jsisnet.training.config import RunConfig, read_config
 from jsisnet.training.devices import Precision
 
 FILES = {"lite": "lite.yaml", "paper": "coco.yaml"}
-"""Our two networks."""
+"""Settings of our two networks."""
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 THREADS = 2
 SIZE, BATCH = (256, 256), 2
 RATE = 1e-4
-"""Learning rate of the peers, which random weights survive."""
+"""Learning rate of the peers, at which random weights do not diverge."""
 
 GOAL = 3.0
-"""How many times faster than the two networks `lite` should be."""
+"""Required speed of `lite` relative to that of the two networks."""
 
 
 def wait() -> None:
-    """Wait until the device is done."""
+    """Wait for the device."""
     if DEVICE == "cuda":
         torch.cuda.synchronize()
 
 
 def settings(preset: str, *overrides: str) -> RunConfig:
-    """Read a preset; there is no data."""
+    """Read a preset, without data."""
     nowhere = ["--data.images=none", "--data.annotations=none"]
     return read_config(Path(FILES[preset]), [*nowhere, *overrides])
 
 
 def photos(count: int, size: tuple[int, int]) -> Batch:
-    """Draw a batch of photos with their targets."""
+    """Generate a batch of photos with targets."""
     examples = []
     for number in range(count):
         image, panoptic = scene(number, size)
@@ -65,22 +65,22 @@ def photos(count: int, size: tuple[int, int]) -> Batch:
 def peer_step(
     network: nn.Module, loss: Callable[[nn.Module], Tensor], precision: Precision
 ) -> Callable[[], None]:
-    """Give a training step of a peer, whose loss a function of the network gives."""
+    """Return a training step of a peer, given a function that computes its loss."""
     network.to(DEVICE).train()
-    moves = torch.optim.SGD(network.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4)
+    sgd = torch.optim.SGD(network.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4)
 
     def step() -> None:
         with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bf16-mixed"):
             total = loss(network)
         total.backward()
-        moves.step()
-        moves.zero_grad()
+        sgd.step()
+        sgd.zero_grad()
 
     return step
 
 
 def detector(batch: Batch, precision: Precision) -> Callable[[], None]:
-    """Give a training step of Mask R-CNN."""
+    """Return a training step of Mask R-CNN."""
     images = list((batch.images.float() / 255).to(DEVICE))
     targets = []
     for objects, ids in zip(batch.objects, batch.instance_ids, strict=True):
@@ -100,7 +100,7 @@ def detector(batch: Batch, precision: Precision) -> Callable[[], None]:
 
 
 def segmenter(batch: Batch, precision: Precision) -> Callable[[], None]:
-    """Give a training step of DeepLabV3."""
+    """Return a training step of DeepLabV3."""
     images, labels = (batch.images.float() / 255).to(DEVICE), batch.semantic.long().to(DEVICE)
     network = deeplabv3_resnet50(
         weights=None, weights_backbone=None, num_classes=len(CATEGORIES), aux_loss=False
@@ -113,7 +113,7 @@ def segmenter(batch: Batch, precision: Precision) -> Callable[[], None]:
 
 
 def precisions() -> tuple[Precision, ...]:
-    """List the precisions for which the device has instructions."""
+    """Return the precisions that the device supports natively."""
     if DEVICE == "cuda":
         capable = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -126,16 +126,16 @@ def precisions() -> tuple[Precision, ...]:
 def compare(
     presets: list[str], batch: Batch, precision: Precision, runs: int
 ) -> dict[str, list[float]]:
-    """Time all contestants; give seconds per photo."""
-    contestants: dict[str, Callable[[], object]] = {
+    """Time all networks and return seconds per photo."""
+    networks: dict[str, Callable[[], object]] = {
         preset: training_steps(
             settings(preset, f"--train.precision={precision}"), CATEGORIES, batch
         ).__next__
         for preset in presets
     }
-    contestants["Mask R-CNN"] = detector(batch, precision)
-    contestants["DeepLabV3"] = segmenter(batch, precision)
-    seconds = time_in_turn(runs, wait, **contestants)
+    networks["Mask R-CNN"] = detector(batch, precision)
+    networks["DeepLabV3"] = segmenter(batch, precision)
+    seconds = time_in_turn(runs, wait, **networks)
     return {name: [each / len(batch) for each in timings] for name, timings in seconds.items()}
 
 

@@ -1,4 +1,4 @@
-"""Trainings of two processes, which talk through gloo."""
+"""Trainings of two processes with gloo."""
 
 import json
 import os
@@ -25,12 +25,12 @@ from jsisnet.training.config import read_config, to_yaml
 ALIKE = shlex.split(
     "--network.trunk.freeze-norm --network.trunk.norm group --network.semantic.norm group"
 )
-"""Without batch statistics, which are those of one process."""
+"""Options without batch normalisation, whose statistics differ between processes."""
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """Give settings on two photos; at each step one process has the one that shows no thing."""
+    """Return settings with two photos; in each step one process has the photo without things."""
     folder = tmp_path_factory.mktemp("distributed")
     data = factories.tiny_dataset(folder / "data", count=2)
     rows = np.repeat([1, 2], 32)[:, None] * np.ones((1, 96), int)
@@ -47,7 +47,7 @@ def config(tmp_path_factory):
 
 
 def trained(config, folder, *options):
-    """Train in processes of their own."""
+    """Train in new processes and return the lines of the metrics."""
     command = [sys.executable, "-m", "jsisnet", "train", str(config), "--out", str(folder)]
     done = subprocess.run(
         [*command, *ALIKE, *options],
@@ -62,7 +62,7 @@ def trained(config, folder, *options):
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_measure_as_one_does(config, tmp_path):
+def test_two_processes_train_and_evaluate_like_one(config, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
 
     alone = trained(config, one)
@@ -84,7 +84,7 @@ def test_two_processes_train_and_measure_as_one_does(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_photo_that_one_process_can_not_read_ends_both(config, tmp_path):
+def test_an_error_in_one_process_ends_both(config, tmp_path):
     shutil.copytree(config.parent / "data", tmp_path / "data")
     (tmp_path / "data" / "photos" / "street1.png").write_text("no photo")
     command = [sys.executable, "-m", "jsisnet", "train", str(config), "--devices.count", "2"]
@@ -105,7 +105,7 @@ def test_a_photo_that_one_process_can_not_read_ends_both(config, tmp_path):
 
 
 def assert_empty(group):
-    """See that no process of a group is left; the system may take a moment to forget dead ones."""
+    """Check that no process of a group is left; dead ones may need a moment to disappear."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
@@ -117,7 +117,7 @@ def assert_empty(group):
 
 
 @pytest.mark.slow
-def test_a_training_that_is_stopped_leaves_no_process_behind(config, tmp_path):
+def test_a_stopped_training_leaves_no_process(config, tmp_path):
     command = [sys.executable, "-m", "jsisnet", "train", str(config), "--devices.count", "2"]
     endless = ["--train.steps", "9999", "--train.evaluate-every", "0", "--train.workers", "1"]
     with subprocess.Popen(

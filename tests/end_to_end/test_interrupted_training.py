@@ -1,4 +1,4 @@
-"""Trainings that are ended by force, at moments that nobody chose."""
+"""Trainings that are killed or stopped at a random moment."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from jsisnet.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(main())
 """
-"""The command line, hearing SIGINT even if whoever runs the tests has it ignored."""
+"""The command line with SIGINT enabled, even if the test process ignores it."""
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def config(tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_its_end(config, tmp_path, capsys):
+def test_a_killed_training_can_be_resumed(config, tmp_path, capsys):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "jsisnet", "train", str(config), "--out", str(folder)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -58,7 +58,7 @@ def test_a_killed_training_goes_on_to_its_end(config, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_training_says_how_to_go_on(config, tmp_path, number):
+def test_a_stopped_training_says_how_to_resume(config, tmp_path, number):
     folder = tmp_path / "run"
     command = [sys.executable, "-c", INTERRUPTIBLE, "train", str(config), "--out", str(folder)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -85,7 +85,7 @@ def wait_for(path):
 
 
 def assert_whole(folder):
-    """Make sure that no file of a run is half-written; what a kill left of others is hidden."""
+    """Check that all files of a run are complete; temporary ones are hidden."""
     read_config(folder / "config.yaml")
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         json.loads(line)

@@ -28,8 +28,8 @@ def settings(tiny, tmp_path) -> RunConfig:
     return replace(config, validation=None, optim=average, train=pace)
 
 
-def go_on(settings: RunConfig, folder: Path) -> None:
-    torch.set_num_threads(1)  # of more than one, the order of sums may differ
+def train_or_resume(settings: RunConfig, folder: Path) -> None:
+    torch.set_num_threads(1)  # with several threads, the order of sums may differ
     train(settings, out=folder, resume=True)
 
 
@@ -40,14 +40,16 @@ def steps_of(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_training_that_is_killed_a_dozen_times_ends_as_if_it_never_was(settings, tmp_path):
+def test_a_training_killed_a_dozen_times_ends_bit_for_bit_like_an_uninterrupted_one(
+    settings, tmp_path
+):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["jsisnet.training.trainer"])
     dice = random.Random(0)
 
     for _ in range(KILLS):
-        process = context.Process(target=go_on, args=(settings, killed))
+        process = context.Process(target=train_or_resume, args=(settings, killed))
         goal = steps_of(killed) + dice.randrange(1, 4)
         process.start()
         while process.is_alive() and steps_of(killed) < goal:
@@ -55,8 +57,8 @@ def test_a_training_that_is_killed_a_dozen_times_ends_as_if_it_never_was(setting
         process.kill()
         process.join()
         assert process.exitcode == -9
-    go_on(settings, killed)
-    go_on(settings, whole)
+    train_or_resume(settings, killed)
+    train_or_resume(settings, whole)
 
     figures = [
         [entry | {"seconds": 0, "memory": 0} for entry in read_entries(folder / METRICS)]

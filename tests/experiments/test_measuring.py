@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from jsisnet.experiments.measuring import Memory, in_own_process, time_in_turn, memory_of
+from jsisnet.experiments.measuring import Memory, in_own_process, memory_of, time_in_turn
 
 
 def test_contestants_take_turns_and_the_first_round_does_not_count():

@@ -38,7 +38,7 @@ def test_a_read_checkpoint_is_the_written_one(tmp_path):
         assert torch.equal(momentum, state["momentum_buffer"])
 
 
-def test_a_checkpoint_takes_the_place_of_the_one_before_and_leaves_nothing_else(tmp_path):
+def test_a_checkpoint_replaces_the_one_before_and_leaves_no_other_file(tmp_path):
     path = tmp_path / "checkpoint.pt"
     for step in (3, 6):
         small(step).save(path)
@@ -63,7 +63,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, content):
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a checkpoint of a training"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a training checkpoint"):
         Checkpoint.load(path)
 
 
@@ -72,14 +72,14 @@ def test_a_truncated_checkpoint_is_refused(tmp_path):
     small().save(path)
     path.write_bytes(path.read_bytes()[:-200])
 
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match="not a training checkpoint"):
         Checkpoint.load(path)
 
 
-def test_a_state_dictionary_is_no_checkpoint(tmp_path):
+def test_a_state_dictionary_is_not_a_checkpoint(tmp_path):
     torch.save({"weight": torch.ones(2)}, tmp_path / "checkpoint.pt")
 
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match="not a training checkpoint"):
         Checkpoint.load(tmp_path / "checkpoint.pt")
 
 
@@ -97,13 +97,13 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
     path, victim = tmp_path / "checkpoint.pt", tmp_path / "victim"
     path.write_bytes(pickle.dumps({"step": Intruder(victim)}, protocol=2))
 
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match="not a training checkpoint"):
         Checkpoint.load(path)
 
     assert not victim.exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_told_as_it_is():
+def test_a_full_disk_is_reported_as_such():
     with pytest.raises(OSError, match="No space left on device"):
         small().save(Path("/dev/full"))

@@ -28,7 +28,7 @@ def written(tmp_path):
     return write
 
 
-def test_what_is_not_given_is_as_the_paper_has_it():
+def test_the_defaults_are_those_of_the_paper():
     assert made() == RunConfig(data=PHOTOS)
 
 
@@ -80,7 +80,7 @@ def test_a_list_replaces_that_of_the_base(written):
     assert config.optim.milestones == (4,)
 
 
-def test_a_file_may_take_back_a_value_of_its_base(written):
+def test_a_file_can_reset_a_value_of_its_base(written):
     written(f"data: {DATA}\nvalidation: {DATA}", "base.yaml")
 
     assert read_config(written("base: base.yaml\nvalidation:")).validation is None
@@ -89,7 +89,9 @@ def test_a_file_may_take_back_a_value_of_its_base(written):
 def test_bases_that_go_in_circles_are_refused(written):
     written("base: run.yaml", "other.yaml")
 
-    with pytest.raises(ValueError, match=r"run\.yaml: its bases lead back to .*run\.yaml"):
+    with pytest.raises(
+        ValueError, match=r"run\.yaml: the chain of bases contains .*run\.yaml twice"
+    ):
         read_config(written("base: other.yaml"))
 
 
@@ -103,9 +105,9 @@ def test_a_missing_base_is_named(written):
     [
         ("optim: {lr: 0.1", r"not YAML \("),
         ("a: b: c", r"not YAML \("),
-        ("- 1\n- 2", "expected settings by name, found list"),
-        ("", "expected settings by name, found NoneType"),
-        ("just words", "expected settings by name, found str"),
+        ("- 1\n- 2", "expected a mapping of settings, found list"),
+        ("", "expected a mapping of settings, found NoneType"),
+        ("just words", "expected a mapping of settings, found str"),
         ("optim: !!python/object/apply:os.getcwd []", r"not YAML \("),
     ],
 )
@@ -116,15 +118,15 @@ def test_a_file_of_something_else_is_refused_in_one_line(written, text, reason):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_a_binary_file_is_refused(tmp_path):
     (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00\xd8")
 
     with pytest.raises(ValueError, match=r"run\.yaml: not a text file"):
         read_config(tmp_path / "run.yaml")
 
 
-def test_a_missing_file_is_refused_with_those_inside_the_package():
-    with pytest.raises(ValueError, match=r"nowhere\.yaml: does not exist; inside .* lite\.yaml"):
+def test_a_missing_file_is_refused_with_the_built_in_names():
+    with pytest.raises(ValueError, match=r"nowhere\.yaml: does not exist; built-in: .* lite\.yaml"):
         read_config(Path("nowhere.yaml"))
 
 
@@ -133,14 +135,14 @@ def test_a_folder_is_refused(tmp_path):
         read_config(tmp_path)
 
 
-def test_files_inside_the_package_go_by_their_names(written):
+def test_built_in_files_are_found_by_name(written):
     small = read_config(Path("tiny.yaml")).network.trunk
 
     assert small.name == "resnet10t"
     assert read_config(written("base: tiny.yaml\nroot: here")).network.trunk == small
 
 
-def test_a_file_of_ones_own_wins_over_the_one_inside_the_package(written, monkeypatch, tmp_path):
+def test_an_own_file_hides_the_built_in_one(written, monkeypatch, tmp_path):
     written("data: {images: mine, annotations: mine.json}", "tiny.yaml")
     monkeypatch.chdir(tmp_path)
 
@@ -148,21 +150,21 @@ def test_a_file_of_ones_own_wins_over_the_one_inside_the_package(written, monkey
     assert read_config(written("base: tiny.yaml")).data.images == "mine"
 
 
-def test_files_inside_the_package_are_reached_by_name_alone(tmp_path):
-    expected = r"does not exist; expected tiny\.yaml alone, for the one inside the package"
+def test_built_in_files_are_found_by_name_without_a_folder_only(tmp_path):
+    expected = r"does not exist; for the built-in file, give tiny\.yaml without a folder"
     with pytest.raises(ValueError, match=expected):
         read_config(tmp_path / "tiny.yaml")
 
 
 @pytest.mark.parametrize("base", ["tiny.yaml", "./tiny.yaml"])
-def test_a_file_may_begin_with_the_one_inside_the_package_that_has_its_name(written, base):
+def test_a_file_can_override_the_built_in_one_of_its_name(written, base):
     config = read_config(written(f"base: {base}\noptim: {{lr: 0.25}}", "tiny.yaml"))
 
     assert config.optim.lr == 0.25
     assert config.network.trunk.name == "resnet10t"
 
 
-def test_a_folder_is_no_file_of_settings(tmp_path, monkeypatch):
+def test_a_folder_does_not_hide_a_built_in_file(tmp_path, monkeypatch):
     (tmp_path / "tiny.yaml").mkdir()
     monkeypatch.chdir(tmp_path)
 
@@ -175,7 +177,7 @@ def test_a_base_is_the_name_of_a_file(written, base):
         read_config(written(f"base: {base}"))
 
 
-def test_values_within_values_without_end_are_refused(written):
+def test_too_deeply_nested_values_are_refused(written):
     with pytest.raises(ValueError, match=r"run\.yaml: not YAML"):
         read_config(written("a: " + 3000 * "["))
 

@@ -19,14 +19,14 @@ from jsisnet.training.devices import (
 GPUS = torch.cuda.device_count()
 
 
-def test_by_default_one_device_trains():
+def test_the_default_is_one_device():
     layout = DeviceLayout.detect(DeviceConfig())
 
     assert layout == DeviceLayout(accelerator="cuda" if GPUS else "cpu", count=1, nodes=1)
     assert layout.devices == 1
 
 
-def test_processes_of_all_computers_are_counted():
+def test_devices_of_all_nodes_are_counted():
     config = DeviceConfig(accelerator="cpu", count=3, nodes=2)
 
     assert DeviceLayout.detect(config).devices == 6
@@ -38,7 +38,7 @@ def test_values_out_of_range_are_named(name):
         DeviceConfig(**{name: -1})
 
 
-def test_torchrun_decides_how_many_processes_there_are(monkeypatch):
+def test_torchrun_sets_the_number_of_processes(monkeypatch):
     for name, value in {
         "TORCHELASTIC_RUN_ID": "street",
         "LOCAL_WORLD_SIZE": "4",
@@ -51,7 +51,7 @@ def test_torchrun_decides_how_many_processes_there_are(monkeypatch):
     assert (layout.count, layout.nodes) == (4, 2)
 
 
-def test_slurm_decides_how_many_processes_there_are(monkeypatch):
+def test_slurm_sets_the_number_of_processes(monkeypatch):
     for name, value in {
         "SLURM_NTASKS": "8",
         "SLURM_NNODES": "2",
@@ -64,7 +64,7 @@ def test_slurm_decides_how_many_processes_there_are(monkeypatch):
     assert (layout.count, layout.nodes) == (4, 2)
 
 
-def test_gpus_that_are_not_there_are_refused():
+def test_more_gpus_than_exist_are_refused():
     config = DeviceConfig(accelerator="cuda", count=GPUS + 1)
 
     with pytest.raises(
@@ -80,13 +80,13 @@ def test_half_precision_with_scaling_needs_a_gpu():
         create_fabric(DeviceLayout(accelerator="cpu", count=1, nodes=1), "16-mixed")
 
 
-def test_alone_a_process_gathers_its_own_item():
+def test_a_single_process_gathers_its_own_item():
     alone = create_fabric(DeviceLayout(accelerator="cpu", count=1, nodes=1), "32-true")
 
     assert gather("mine", alone) == ["mine"]
 
 
-def test_a_process_needs_some_memory():
+def test_peak_memory_is_plausible():
     before = peak_memory(torch.device("cpu"))
     held = torch.ones(200 * 2**20 // 4)
 
@@ -95,7 +95,7 @@ def test_a_process_needs_some_memory():
     assert len(held) == 200 * 2**20 // 4
 
 
-def test_other_computers_need_an_address(monkeypatch):
+def test_several_nodes_need_an_address(monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
 
     with pytest.raises(
@@ -105,7 +105,7 @@ def test_other_computers_need_an_address(monkeypatch):
 
 
 @pytest.mark.parametrize("script", ["", "import signal; signal.signal(signal.SIGTERM, print);"])
-def test_no_process_is_left_after_an_error(monkeypatch, script):
+def test_an_error_terminates_the_other_processes(monkeypatch, script):
     monkeypatch.setattr(devices, "TERMINATION_TIMEOUT", 0.5)
     script += "print(flush=True); import time; time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
@@ -122,7 +122,7 @@ def test_no_process_is_left_after_an_error(monkeypatch, script):
         assert begun == []
 
 
-def test_the_loss_of_another_process_is_told_from_other_errors():
+def test_a_lost_process_is_distinguished_from_other_errors():
     alone = create_fabric(DeviceLayout(accelerator="cpu", count=1, nodes=1), "32-true")
 
     with pytest.raises(LostProcessError, match="another process"), process_group(alone):
@@ -132,7 +132,7 @@ def test_the_loss_of_another_process_is_told_from_other_errors():
 
 
 @pytest.mark.slow
-def test_what_prepares_photos_ends_with_a_process_that_is_killed():
+def test_data_loader_workers_exit_when_their_parent_is_killed():
     program = (
         "import multiprocessing, time\n"
         "from jsisnet.training.devices import exit_with_parent\n"

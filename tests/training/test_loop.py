@@ -97,7 +97,7 @@ def test_steps_lower_the_loss(config):
 
 
 @pytest.mark.slow
-def test_a_street_is_learnt_by_heart_and_its_things_are_found():
+def test_a_network_overfits_a_street_and_detects_its_things():
     config = replace(TINY, anchors=AnchorConfig(sizes=(16.0, 32.0), ratios=(0.5, 1.0, 2.0, 4.0)))
     made, reports = trained(
         90,
@@ -129,7 +129,7 @@ def test_the_rate_follows_the_schedule_from_the_first_step_on():
     ]
 
 
-def test_a_step_draws_the_same_whatever_was_drawn_before():
+def test_random_numbers_of_a_step_do_not_depend_on_earlier_draws():
     (_, first), (_, second), (_, other) = (
         trained(1, OptimConfig(lr=0.01), seed=seed) for seed in (1, 1, 2)
     )
@@ -142,7 +142,7 @@ def test_a_step_draws_the_same_whatever_was_drawn_before():
     assert once.terms["rpn_objectness"] != another.terms["rpn_objectness"]
 
 
-def test_a_step_in_two_parts_equals_one_in_one_piece():
+def test_two_micro_batches_equal_one_batch():
     """Batch normalisation is the exception, so it is frozen here."""
     config = replace(
         TINY,
@@ -164,7 +164,7 @@ def test_a_step_in_two_parts_equals_one_in_one_piece():
         torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-4, atol=1e-6)
 
 
-def test_long_gradients_are_shortened_and_reported_as_they_were():
+def test_gradients_are_clipped_and_their_norm_before_is_reported():
     before = network().state_dict()
     made, reports = trained(1, OptimConfig(lr=1.0, momentum=0.0, max_gradient=1e-3))
 
@@ -179,14 +179,14 @@ def test_long_gradients_are_shortened_and_reported_as_they_were():
     assert torch.cat(moved).norm() <= 1.001e-3
 
 
-def test_gradients_may_stay_as_long_as_they_are():
+def test_clipping_can_be_turned_off():
     _, reports = trained(1, OptimConfig(lr=0.01, max_gradient=0.0))
 
     assert next(reports).gradient == 0
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_with_what_to_try(value):
+def test_a_loss_that_is_not_finite_stops_with_advice(value):
     _, reports = trained(5, OptimConfig(lr=0.0125), wrap=lambda o: Poisoned(o, value))
 
     done = list(islice(reports, 2))
@@ -266,7 +266,7 @@ def test_the_moving_average_follows_statistics_and_copies_counts():
     assert average.state["num_batches_tracked"].item() == 7
 
 
-def test_a_saved_moving_average_goes_on():
+def test_a_saved_moving_average_can_be_loaded():
     layer = nn.Linear(2, 2)
     average = Average(layer, 0.9)
     saved = {name: value + 1 for name, value in average.state.items()}
@@ -277,7 +277,7 @@ def test_a_saved_moving_average_goes_on():
     assert average.state["weight"] is not saved["weight"]
 
 
-def test_the_moving_average_is_no_part_of_the_network():
+def test_the_moving_average_does_not_change_the_network():
     layer = nn.Linear(2, 2)
     average = Average(layer, 0.5)
 

@@ -41,7 +41,7 @@ def test_objectness_is_averaged_over_the_sampled_anchors():
     assert loss.item() == pytest.approx((LOG2 + LOG2 + math.log(4 / 3)) / 3)
 
 
-def test_boxes_cost_half_the_square_below_one_and_the_distance_less_a_half_beyond():
+def test_the_box_loss_is_quadratic_below_one_and_linear_above():
     deltas = torch.tensor([[0.5, -0.5, 2.0, 0.0], [0.0, 0.0, 0.0, -3.0]])
 
     loss = losses.box_loss(deltas, torch.zeros(2, 4))
@@ -54,7 +54,7 @@ def looked_for(regions: int) -> torch.Tensor:
     return torch.zeros(regions, 3, dtype=torch.bool)
 
 
-def test_classes_cost_their_cross_entropy():
+def test_the_class_loss_is_the_cross_entropy():
     logits, channels = torch.randn(5, 4), torch.tensor([0, 3, 3, 1, 2])
 
     loss = losses.class_loss(logits, channels, looked_for(5))
@@ -62,7 +62,7 @@ def test_classes_cost_their_cross_entropy():
     torch.testing.assert_close(loss, functional.cross_entropy(logits, channels, reduction="sum"))
 
 
-def test_background_may_be_a_thing_that_nobody_has_looked_for():
+def test_background_may_be_an_unannotated_thing():
     logits = torch.zeros(2, 4)
     unlabelled = torch.tensor([[False, True, True], [False, True, True]])
 
@@ -100,7 +100,7 @@ def test_soft_mask_targets_are_matched_by_their_own_probability():
     assert slope(0.0) > 0
 
 
-def test_without_samples_nothing_is_lost():
+def test_losses_without_samples_are_zero():
     assert losses.objectness_loss(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)) == 0
     assert losses.box_loss(torch.zeros(0, 4), torch.zeros(0, 4)) == 0
     assert (
@@ -109,7 +109,7 @@ def test_without_samples_nothing_is_lost():
     assert losses.mask_loss(torch.zeros(0, 2, 2), torch.zeros(0, 2, 2)) == 0
 
 
-def test_losses_of_half_precision_are_computed_in_single():
+def test_losses_of_half_precision_are_computed_in_single_precision():
     logits = torch.tensor([[0.0, 30.0]], dtype=torch.bfloat16)
 
     assert losses.objectness_loss(logits, torch.tensor([1])).dtype == torch.float32
@@ -170,7 +170,7 @@ def test_a_mask_target_is_the_share_of_the_object_in_each_cell():
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("size", [1, 7, 28])
-def test_mask_targets_are_what_roi_align_makes_of_the_masks(seed, size):
+def test_mask_targets_equal_roi_align_of_the_masks(seed, size):
     draw = torch.Generator().manual_seed(seed)
     height, width = 40, 56
     ids = torch.randint(0, 4, (5, 7), generator=draw, dtype=torch.int32)

@@ -52,7 +52,7 @@ def test_a_candidate_is_positive_from_one_half_and_negative_below_a_tenth():
     assert made == [0, 0, IGNORED, IGNORED, NEGATIVE, NEGATIVE]
 
 
-def test_a_candidate_stands_for_the_object_that_it_covers_best():
+def test_a_candidate_matches_the_object_that_it_overlaps_most():
     objects = [[0, 0, 10, 10], [0, 0, 10, 8], [0, 0, 10, 6]]
 
     assert matched([[0, 0, 10, 8.5]], objects) == [1]
@@ -72,7 +72,7 @@ def test_every_object_has_its_best_candidate():
     assert matched(candidates, objects, config=UNFORCED) == [IGNORED, IGNORED, NEGATIVE]
 
 
-def test_all_candidates_that_cover_an_object_equally_well_stand_for_it():
+def test_all_candidates_with_the_highest_overlap_match_the_object():
     candidates = [[0, 0, 10, 2], [0, 8, 10, 10], [0, 0, 10, 1]]
 
     assert matched(candidates, [[0, 0, 10, 10]], config=FORCED) == [0, 0, IGNORED]
@@ -107,7 +107,7 @@ def test_without_objects_every_candidate_is_background():
     assert matched([[0, 0, 10, 10], [5, 5, 9, 9]], [], config=FORCED) == [NEGATIVE, NEGATIVE]
 
 
-def test_no_candidates_are_ordinary_input():
+def test_no_candidates_give_no_matches():
     assert matched([], [[0, 0, 10, 10]], [[0, 0, 10, 10]], FORCED) == []
 
 
@@ -118,14 +118,14 @@ def test_up_to_half_of_the_samples_are_positive():
     assert sum(row < 20 for row in rows) == 5
 
 
-def test_negatives_take_the_places_that_positives_leave():
+def test_negatives_fill_the_sample_if_positives_are_few():
     rows = drawn(2, 50, samples=10, positives=0.5)
 
     assert sorted(rows)[:2] == [0, 1]
     assert len(rows) == 10
 
 
-def test_positives_do_not_take_the_places_that_negatives_leave():
+def test_positives_do_not_fill_the_sample_if_negatives_are_few():
     assert len(drawn(20, 1, samples=10, positives=0.5)) == 6
 
 
@@ -135,11 +135,11 @@ def test_positives_come_first():
     assert sorted(rows[:3]) == [0, 1, 2]
 
 
-def test_ignored_candidates_are_never_drawn():
+def test_ignored_candidates_are_never_sampled():
     assert sorted(drawn(1, 2, ignored=50)) == [0, 1, 2]
 
 
-def test_nothing_is_drawn_where_all_is_ignored():
+def test_nothing_is_sampled_if_all_candidates_are_ignored():
     assert drawn(0, 0, ignored=5) == []
     assert drawn(0, 0) == []
 
@@ -153,13 +153,13 @@ def test_impossible_limits_are_refused(change):
         replace(FORCED, **change)
 
 
-def test_no_candidate_is_drawn_twice():
+def test_no_candidate_is_sampled_twice():
     rows = drawn(30, 300, samples=256)
 
     assert len(set(rows)) == len(rows)
 
 
-def test_the_draw_depends_on_the_seed():
+def test_the_sample_depends_on_the_seed():
     draws = [drawn(50, 500, seed=seed) for seed in (0, 0, 1)]
 
     assert draws[0] == draws[1] != draws[2]
@@ -168,7 +168,7 @@ def test_the_draw_depends_on_the_seed():
 @pytest.mark.parametrize(
     ("config", "positives", "negatives"), [(FORCED, 128, 128), (REGIONS, 16, 48)]
 )
-def test_the_paper_reads_256_anchors_and_64_regions_of_an_image(config, positives, negatives):
+def test_the_paper_samples_256_anchors_and_64_regions_per_image(config, positives, negatives):
     matches = torch.tensor([0] * 500 + [NEGATIVE] * 500)
 
     rows = sample(matches, config, dice())

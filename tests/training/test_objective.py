@@ -108,7 +108,7 @@ def test_losses_and_all_gradients_are_finite(config, batch):
 
 
 @pytest.mark.parametrize("batch", [only_stuff, no_label, only_crowds])
-def test_without_things_boxes_and_masks_cost_nothing(batch):
+def test_without_things_box_and_mask_losses_are_zero(batch):
     losses = losses_of(network(), batch())
 
     assert losses.rpn_boxes == losses.boxes == losses.masks == 0
@@ -121,13 +121,13 @@ def test_without_things_anchors_and_regions_are_background():
     assert losses.classes > 0
 
 
-def test_crowds_are_no_background():
+def test_crowds_are_not_background():
     losses = losses_of(network(), only_crowds())
 
     assert losses.classes == 0
 
 
-def test_void_pixels_cost_nothing():
+def test_void_pixels_are_ignored():
     assert losses_of(network(), no_label()).semantic == 0
 
 
@@ -147,7 +147,7 @@ def test_each_term_is_multiplied_by_its_weight():
         assert term.item() == pytest.approx(weight * expected.item(), rel=1e-5)
 
 
-def test_of_the_same_image_twice_only_the_masks_cost_more():
+def test_duplicating_an_image_only_raises_the_mask_loss():
     once, twice = (losses_of(network(), streets(*numbers)) for numbers in ((0,), (0, 0)))
 
     for name, term in once._asdict().items():
@@ -155,7 +155,7 @@ def test_of_the_same_image_twice_only_the_masks_cost_more():
         assert getattr(twice, name).item() == pytest.approx(factor * term.item(), rel=1e-4), name
 
 
-def test_masks_may_be_averaged_over_images_instead():
+def test_the_mask_loss_can_be_averaged_over_images():
     weights = replace(UNWEIGHTED, mask_reduction="mean")
 
     once, twice = (losses_of(network(), streets(*n), weights=weights) for n in ((0,), (0, 0)))
@@ -164,7 +164,7 @@ def test_masks_may_be_averaged_over_images_instead():
 
 
 @pytest.mark.parametrize("branch", ["semantic", "instance"])
-def test_a_network_of_one_branch_loses_only_by_it(branch):
+def test_the_terms_of_a_missing_branch_are_zero(branch):
     made = network(replace(TINY, branches=branch)).train()
 
     losses = losses_of(made, streets(0, 1))
@@ -261,7 +261,7 @@ def test_the_region_terms_are_those_of_a_plain_loop():
     torch.testing.assert_close(losses.masks, masks, rtol=1e-4, atol=1e-6)
 
 
-def test_true_boxes_are_regions_unless_told_otherwise():
+def test_ground_truth_boxes_are_regions_unless_turned_off():
     hopeless = replace(TINY, proposals=replace(TINY.proposals, max_proposals=1))
     batch = streets(0)
 
@@ -293,7 +293,7 @@ def test_both_branches_train_the_shared_trunk():
     assert gradients[0] not in gradients[1:]
 
 
-def test_a_narrow_paper_network_loses_by_every_term():
+def test_all_terms_of_a_narrow_paper_network_are_positive():
     made = network(NARROW).train()
 
     losses = losses_of(made, streets(0, 1), ObjectiveConfig(), LossConfig())
@@ -312,7 +312,7 @@ def test_the_whole_step_runs_in_half_precision():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
 
 
-def test_photos_without_labelled_things_cost_nothing_of_the_instance_branch():
+def test_photos_without_annotated_things_do_not_train_the_instance_branch():
     """Their objects are none, and nothing in them is background."""
     nobody = [False, False, False]
     nothing = replace(only_stuff(), labelled=torch.tensor([nobody, nobody]))
@@ -327,7 +327,7 @@ def test_photos_without_labelled_things_cost_nothing_of_the_instance_branch():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
 
 
-def test_the_instance_terms_are_averaged_over_the_photos_whose_things_are_labelled():
+def test_the_instance_terms_are_averaged_over_the_photos_with_annotated_things():
     one = losses_of(network(), streets(0))
     batch = streets(0, 1)
     nothing = (batch.objects[0], objects_of([], []))
@@ -343,7 +343,7 @@ def test_the_instance_terms_are_averaged_over_the_photos_whose_things_are_labell
         assert getattr(both, name).item() == pytest.approx(getattr(one, name).item(), rel=1e-4)
 
 
-def test_where_some_things_are_not_labelled_no_anchor_is_background():
+def test_if_some_things_are_not_annotated_no_anchor_is_background():
     batch = only_stuff()
 
     full = losses_of(network(), batch)
@@ -354,7 +354,7 @@ def test_where_some_things_are_not_labelled_no_anchor_is_background():
     assert 0 < part.classes < full.classes
 
 
-def test_a_batch_in_two_parts_costs_what_it_costs_in_one():
+def test_the_loss_of_two_micro_batches_equals_that_of_one_batch():
     whole = streets(0, 1, 3, 4)
     parts = [streets(0, 1), streets(3, 4)]
     made = network()
@@ -368,7 +368,7 @@ def test_a_batch_in_two_parts_costs_what_it_costs_in_one():
         assert added == pytest.approx(value.item(), rel=1e-4), name
 
 
-def test_the_mean_over_devices_is_what_one_device_gives():
+def test_the_mean_over_devices_equals_the_loss_of_one_device():
     whole = streets(0, 1, 3, 4)
     parts = [streets(0, 1), streets(3, 4)]
     totals = replace(Totals.of([whole]), devices=2)

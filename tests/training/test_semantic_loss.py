@@ -31,7 +31,7 @@ def with_gradient(loss, logits, labels):
     return value.detach(), leaf.grad
 
 
-def test_semantics_are_added_over_the_labelled_pixels():
+def test_the_loss_is_summed_over_the_labelled_pixels():
     logits = torch.zeros(2, 2, 1, 2)
     logits[1, 1] = math.log(3)
     labels = torch.tensor([[[0, IGNORE]], [[0, 1]]], dtype=torch.uint8)
@@ -41,7 +41,7 @@ def test_semantics_are_added_over_the_labelled_pixels():
     assert loss.item() == pytest.approx(math.log(2) + math.log(4) + math.log(4 / 3))
 
 
-def test_semantics_are_compared_at_the_size_of_the_input():
+def test_logits_are_resized_to_the_labels():
     logits = torch.randn(1, 3, 4, 6)
     labels = torch.randint(3, (1, 16, 24), dtype=torch.uint8)
 
@@ -53,7 +53,7 @@ def test_semantics_are_compared_at_the_size_of_the_input():
     )
 
 
-def test_without_a_labelled_pixel_semantics_cost_nothing():
+def test_without_a_labelled_pixel_the_loss_is_zero():
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
 
     loss = semantic_loss(logits, torch.full((1, 8, 8), IGNORE, dtype=torch.uint8))
@@ -75,7 +75,7 @@ def test_without_a_labelled_pixel_semantics_cost_nothing():
         ((1, 3, 1, 4), (9, 16)),
     ],
 )
-def test_strips_give_the_loss_and_gradient_of_the_whole(strip, shape, size, monkeypatch):
+def test_strips_equal_the_loss_and_gradient_of_the_whole_image(strip, shape, size, monkeypatch):
     monkeypatch.setitem(module._STRIP, "cpu", strip)
     logits, labels = made(shape, size)
 
@@ -86,7 +86,7 @@ def test_strips_give_the_loss_and_gradient_of_the_whole(strip, shape, size, monk
     torch.testing.assert_close(gradient, slopes, rtol=1e-4, atol=1e-5)
 
 
-def test_sure_logits_overflow_neither_loss_nor_gradient():
+def test_extreme_logits_do_not_overflow():
     logits, labels = made((1, 3, 4, 4), (16, 16))
     logits *= 1e4
 
@@ -97,7 +97,7 @@ def test_sure_logits_overflow_neither_loss_nor_gradient():
     torch.testing.assert_close(gradient, slopes)
 
 
-def test_without_a_labelled_pixel_there_is_no_gradient():
+def test_without_a_labelled_pixel_the_gradient_is_zero():
     logits, labels = made((1, 3, 2, 2), (8, 8), void=1.1)
 
     loss, gradient = with_gradient(semantic_loss, logits, labels)
@@ -114,7 +114,7 @@ def test_a_loss_that_is_not_finite_stays_so():
 
 
 @pytest.mark.parametrize("label", [3, IGNORE - 1])
-def test_a_label_of_no_class_is_refused(label):
+def test_a_label_out_of_range_is_refused(label):
     logits, labels = made((1, 3, 4, 4), (16, 16))
     labels[0, 5, 5] = label
 
@@ -146,7 +146,7 @@ def test_the_order_in_memory_does_not_matter():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_left_before_the_loss_and_entered_behind_its_gradient(dtype):
+def test_the_loss_is_computed_in_single_precision_and_the_gradient_is_cast_back(dtype):
     logits, labels = made((1, 3, 4, 4), (16, 16))
     half = logits.to(dtype)
 
@@ -159,7 +159,7 @@ def test_half_precision_is_left_before_the_loss_and_entered_behind_its_gradient(
     torch.testing.assert_close(gradient.float(), slopes, rtol=1e-2, atol=1e-2)
 
 
-def test_without_need_of_a_gradient_there_is_none():
+def test_no_gradient_is_computed_if_none_is_needed():
     logits, labels = made((1, 3, 4, 4), (16, 16))
 
     with torch.no_grad():

@@ -86,20 +86,20 @@ def settings(tmp_path_factory) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def finished(settings, tmp_path_factory) -> Path:
-    """Give the folder of a run that nothing interrupted."""
+    """Return the folder of a run without interruptions."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     train(settings, out=folder, callbacks=[Log()])
     return folder
 
 
 def short(config: RunConfig, **changes) -> RunConfig:
-    """Give settings without evaluation, and with other pace or length."""
+    """Return settings without evaluation, and with other values in `train`."""
     pace = {"steps": 1} | changes
     return replace(config, validation=None, train=replace(config.train, **pace))
 
 
 def metrics_of(folder: Path) -> list[dict[str, Any]]:
-    """Give the lines of a run's metrics without the time and the memory that they took."""
+    """Return the lines of a metrics file without time and memory."""
     entries = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
     assert all(entry.pop("memory") > 0 for entry in entries if "terms" in entry)
     assert all(entry.pop("seconds") >= 0 for entry in entries)
@@ -115,7 +115,7 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def assert_same(ours: Path, theirs: Path) -> None:
-    """Make sure that two runs ended alike, bit for bit."""
+    """Check that two runs have equal checkpoints and models, bit for bit."""
     first, second = (Checkpoint.load(folder / CHECKPOINT) for folder in (ours, theirs))
     assert first.step == second.step
     for name in ("network", "average", "optimizer"):
@@ -124,7 +124,7 @@ def assert_same(ours: Path, theirs: Path) -> None:
     assert (ours / saved_model.WEIGHTS).read_bytes() == (theirs / saved_model.WEIGHTS).read_bytes()
 
 
-def test_a_run_leaves_its_settings_metrics_checkpoint_and_model(finished, settings):
+def test_a_run_folder_holds_settings_metrics_pictures_checkpoint_and_model(finished, settings):
     assert {path.name for path in finished.iterdir()} == {
         CONFIG,
         METRICS,
@@ -187,9 +187,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_not_interrupted(
     assert metrics_of(tmp_path) == metrics_of(finished)
 
 
-def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(
-    settings, finished, tmp_path
-):
+def test_a_run_without_a_checkpoint_is_resumed_from_the_start(settings, finished, tmp_path):
     with pytest.raises(PowerCutError):
         train(settings, out=tmp_path, callbacks=[Log(stop_after=1)])
 
@@ -199,7 +197,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(
     assert metrics_of(tmp_path) == metrics_of(finished)
 
 
-def test_to_resume_a_finished_run_changes_nothing(settings, finished):
+def test_resuming_a_finished_run_changes_nothing(settings, finished):
     files = [path for path in finished.iterdir() if path.is_file() and path.name != CONFIG]
     before = {path.name: path.read_bytes() for path in files}
     log = Log()
@@ -210,7 +208,7 @@ def test_to_resume_a_finished_run_changes_nothing(settings, finished):
     assert {name: (finished / name).read_bytes() for name in before} == before
 
 
-def test_an_evaluation_that_was_missed_is_made_up_for(settings, finished):
+def test_a_missed_evaluation_is_made_on_resuming(settings, finished):
     *lines, last = (finished / METRICS).read_text().splitlines(keepends=True)
     assert "validation" in last
     (finished / METRICS).write_text("".join(lines))
@@ -223,7 +221,7 @@ def test_an_evaluation_that_was_missed_is_made_up_for(settings, finished):
     assert entry["validation"] == json.loads(last)["validation"]
 
 
-def test_settings_that_no_training_wrote_are_not_replaced(settings, tmp_path):
+def test_settings_not_written_by_a_training_are_not_overwritten(settings, tmp_path):
     (tmp_path / CONFIG).write_text("base: lite.yaml  # mine\n")
 
     with pytest.raises(ValueError, match=r"config\.yaml was not written by a training"):
@@ -233,7 +231,7 @@ def test_settings_that_no_training_wrote_are_not_replaced(settings, tmp_path):
     assert (tmp_path / CONFIG).read_text() == "base: lite.yaml  # mine\n"
 
 
-def test_what_a_training_left_before_its_first_checkpoint_is_begun_anew(settings, tmp_path):
+def test_a_folder_without_a_checkpoint_can_be_used_again(settings, tmp_path):
     short_settings = short(settings)
     (tmp_path / CONFIG).write_text(to_yaml(short_settings))
     log = Log()
@@ -243,7 +241,7 @@ def test_what_a_training_left_before_its_first_checkpoint_is_begun_anew(settings
     assert log.steps
 
 
-def test_two_trainings_do_not_write_to_one_folder(settings, tmp_path):
+def test_two_trainings_can_not_write_to_one_folder(settings, tmp_path):
     class Second(Log):
         def on_train_start(self, step: int, steps: int) -> None:
             with pytest.raises(ValueError, match="another command is writing to it"):
@@ -256,7 +254,7 @@ def test_two_trainings_do_not_write_to_one_folder(settings, tmp_path):
     assert log.steps
 
 
-def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(settings, finished):
+def test_a_folder_with_a_run_is_refused_without_resume(settings, finished):
     with pytest.raises(ValueError, match="already holds a run; resume it"):
         train(settings, out=finished, callbacks=[Log()])
 
@@ -276,7 +274,7 @@ def test_a_run_with_other_settings_is_not_resumed(settings, finished, change):
     assert read_config(finished / CONFIG) == settings
 
 
-def test_a_run_that_never_reached_a_checkpoint_may_begin_anew(settings, tmp_path):
+def test_a_run_without_a_checkpoint_can_start_with_other_settings(settings, tmp_path):
     log = Log(stop_after=1)
     with pytest.raises(PowerCutError):
         train(settings, out=tmp_path, callbacks=[log])
@@ -295,7 +293,7 @@ def test_a_run_is_not_resumed_with_other_classes(settings, tmp_path):
         train(short(settings), out=tmp_path, resume=True)
 
 
-def test_a_resumed_run_may_have_another_pace(settings, tmp_path):
+def test_a_resumed_run_may_have_other_intervals(settings, tmp_path):
     train(short(settings), out=tmp_path)
     paced = short(settings, workers=1, log_every=7, checkpoint_every=9, evaluate_every=0)
 
@@ -308,11 +306,11 @@ def test_a_damaged_checkpoint_is_refused(settings, tmp_path):
     train(short(settings), out=tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b"half a checkp")
 
-    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a checkpoint"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a training checkpoint"):
         train(short(settings), out=tmp_path, resume=True)
 
 
-def test_a_line_that_was_being_written_is_dropped(tmp_path):
+def test_an_incomplete_line_is_dropped_on_resuming(tmp_path):
     path = tmp_path / METRICS
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
 
@@ -323,7 +321,7 @@ def test_a_line_that_was_being_written_is_dropped(tmp_path):
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
 
 
-def test_a_lone_photo_has_no_statistics(settings, tmp_path):
+def test_batch_normalisation_of_a_single_photo_is_refused(settings, tmp_path):
     with pytest.raises(ValueError, match=r"more than one photo.*--train\.batch-size 2"):
         train(short(settings, batch_size=1), out=tmp_path / "run")
 
@@ -339,7 +337,9 @@ def test_a_lone_photo_has_no_statistics(settings, tmp_path):
     ],
     ids=["group norm", "no 1x1 bin", "no semantic branch"],
 )
-def test_a_lone_photo_will_do_where_nothing_is_pooled_to_it(settings, tmp_path, network):
+def test_a_single_photo_is_accepted_without_batch_normalisation_of_one_bin(
+    settings, tmp_path, network
+):
     log = Log()
 
     train(replace(short(settings, batch_size=1), network=network), out=tmp_path, callbacks=[log])
@@ -347,7 +347,7 @@ def test_a_lone_photo_will_do_where_nothing_is_pooled_to_it(settings, tmp_path, 
     assert log.steps == [1]
 
 
-def test_a_run_may_compute_in_half_precision(settings, tmp_path):
+def test_a_run_with_half_precision_has_single_precision_weights(settings, tmp_path):
     train(short(settings, steps=2, precision="bf16-mixed"), out=tmp_path)
 
     state = Checkpoint.load(tmp_path / CHECKPOINT).network
@@ -355,7 +355,7 @@ def test_a_run_may_compute_in_half_precision(settings, tmp_path):
     assert all(value.dtype == torch.float32 and value.isfinite().all() for value in floats)
 
 
-def test_a_loss_that_explodes_stops_the_run_with_what_to_try(settings, tmp_path):
+def test_a_diverging_loss_stops_the_run_with_advice(settings, tmp_path):
     wild = replace(settings, optim=OptimConfig(lr=1e30, max_gradient=0.0))
 
     with pytest.raises(ValueError, match=r"step [2-5]: .* at learning rate 1e\+30; ") as caught:
@@ -369,7 +369,7 @@ def test_a_loss_that_explodes_stops_the_run_with_what_to_try(settings, tmp_path)
         assert part in str(caught.value)
 
 
-def test_a_run_begins_with_the_weights_of_a_classifier(settings, tmp_path):
+def test_a_run_starts_from_the_weights_of_a_classifier(settings, tmp_path):
     torch.manual_seed(7)
     weights = timm.create_model("test_resnet").state_dict()
     safetensors.torch.save_file(weights, tmp_path / "classifier.safetensors")
@@ -387,7 +387,7 @@ def test_a_run_begins_with_the_weights_of_a_classifier(settings, tmp_path):
     assert all(torch.equal(value, weights[name]) for name, value in stages.items())
 
 
-def test_weights_that_can_not_be_read_leave_no_run_behind(settings, tmp_path):
+def test_unreadable_weights_leave_no_run_folder(settings, tmp_path):
     trunk = replace(networks.TINY.trunk, weights=str(tmp_path / "nowhere.pth"))
 
     with pytest.raises(ValueError, match=r"nowhere\.pth: no such file"):
@@ -399,7 +399,7 @@ def test_weights_that_can_not_be_read_leave_no_run_behind(settings, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_data_that_are_not_there_leave_no_run_behind(settings, tmp_path):
+def test_missing_data_leaves_no_run_folder(settings, tmp_path):
     lost = replace(settings, data=replace(settings.data, annotations="nowhere.json"))
 
     with pytest.raises(ValueError, match=r"nowhere\.json"):
@@ -408,7 +408,7 @@ def test_data_that_are_not_there_leave_no_run_behind(settings, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_may_begin_with_another_model(settings, finished, tmp_path):
+def test_a_run_can_start_from_another_model(settings, finished, tmp_path):
     few = replace(networks.TINY.anchors, sizes=(16.0, 32.0, 64.0))
     other = replace(
         short(settings),
@@ -427,21 +427,21 @@ def test_a_run_may_begin_with_another_model(settings, finished, tmp_path):
 
 
 @pytest.mark.parametrize("start", ["nowhere", "coco"])
-def test_a_model_to_begin_with_that_does_not_fit_is_named(settings, tmp_path, start):
+def test_a_start_model_that_does_not_fit_is_named(settings, tmp_path, start):
     with pytest.raises(ValueError, match=f"^start: {start}: "):
         train(short(replace(settings, start=start)), out=tmp_path / "run")
 
     assert not (tmp_path / "run").exists()
 
 
-def test_parts_of_a_step_need_even_shares(settings, tmp_path):
+def test_a_batch_must_divide_evenly_into_micro_batches(settings, tmp_path):
     uneven = replace(short(settings, batch_size=5), devices=DeviceConfig(accumulate=2))
 
     with pytest.raises(ValueError, match=r"batch_size is 5; expected a multiple of 2, for 1 dev"):
         train(uneven, out=tmp_path / "run", callbacks=[Log()])
 
 
-def test_a_run_may_go_on_in_other_parts(settings, tmp_path):
+def test_a_run_can_resume_with_other_micro_batches(settings, tmp_path):
     smooth = replace(networks.TINY.semantic, norm="group")
     config = short(replace(settings, network=replace(networks.TINY, semantic=smooth)), steps=4)
     log = Log()
@@ -458,7 +458,7 @@ def test_a_run_may_go_on_in_other_parts(settings, tmp_path):
     assert log.steps == [3, 4]
 
 
-def test_shared_statistics_need_several_gpus_or_one_device(settings, tmp_path):
+def test_synchronised_normalisation_works_on_one_device(settings, tmp_path):
     shared = short(settings, sync_norm=True)
 
     train(shared, out=tmp_path / "one", callbacks=[Log()])
@@ -467,7 +467,7 @@ def test_shared_statistics_need_several_gpus_or_one_device(settings, tmp_path):
     assert all(value.isfinite().all() for value in weights.values())
 
 
-def test_shared_statistics_of_nothing_are_refused(settings, tmp_path):
+def test_synchronised_normalisation_without_batch_norm_is_refused(settings, tmp_path):
     trunk = replace(networks.TINY.trunk, freeze_norm=True, norm="group")
     network = replace(
         networks.TINY, trunk=trunk, semantic=replace(networks.TINY.semantic, norm="group")
@@ -481,7 +481,7 @@ def test_shared_statistics_of_nothing_are_refused(settings, tmp_path):
         )
 
 
-def test_adam_and_a_cosine_train(settings, tmp_path):
+def test_adamw_with_a_cosine_schedule(settings, tmp_path):
     optim = OptimConfig(kind="adamw", lr=1e-3, weight_decay=0.05, schedule="cosine", warmup=1)
     weights = replace(settings.objective.weights, l2=0.0)
     objective = replace(settings.objective, weights=weights)
@@ -522,7 +522,7 @@ def test_a_picture_that_can_not_be_written_does_not_stop_a_run(settings, tmp_pat
     assert "the training continues without it" in record.getMessage()
 
 
-def test_a_checkpoint_without_its_settings_is_neither_continued_nor_replaced(settings, tmp_path):
+def test_a_checkpoint_without_settings_is_neither_resumed_nor_overwritten(settings, tmp_path):
     train(short(settings), out=tmp_path)
     (tmp_path / CONFIG).unlink()
 
@@ -532,7 +532,7 @@ def test_a_checkpoint_without_its_settings_is_neither_continued_nor_replaced(set
         train(short(settings), out=tmp_path, resume=True)
 
 
-def test_a_checkpoint_of_something_else_is_refused(settings, tmp_path):
+def test_a_checkpoint_of_another_network_is_refused(settings, tmp_path):
     train(short(settings), out=tmp_path)
     written = Checkpoint.load(tmp_path / CHECKPOINT)
     replace(written, optimizer={"state": 3, "param_groups": 3}).save(tmp_path / CHECKPOINT)
@@ -541,7 +541,7 @@ def test_a_checkpoint_of_something_else_is_refused(settings, tmp_path):
         train(short(settings), out=tmp_path, resume=True)
 
 
-def test_settings_that_contradict_each_other_leave_no_run_behind(settings, tmp_path):
+def test_contradictory_settings_leave_no_run_folder(settings, tmp_path):
     adam = replace(short(settings), optim=OptimConfig(kind="adamw"))
 
     with pytest.raises(ValueError, match="expected 0, and --optim"):

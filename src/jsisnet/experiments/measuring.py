@@ -74,7 +74,7 @@ def in_own_process(
         process.join()
     except EOFError:
         process.join()
-        raise ValueError(f"its process ended with exit code {process.exitcode}") from None
+        raise ValueError(f"its process ended with code {process.exitcode}") from None
     finally:
         process.terminate()
         process.join(TERMINATION_TIMEOUT)

@@ -23,7 +23,7 @@ import torch
 from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
 from jsisnet.data.sample import Batch
-from jsisnet.experiments.measuring import Memory, in_own_process, time_in_turn, memory_of
+from jsisnet.experiments.measuring import Memory, in_own_process, memory_of, time_in_turn
 from jsisnet.experiments.table3 import BRANCHES, SEPARATE
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.saved_model import ModelConfig, SavedModel

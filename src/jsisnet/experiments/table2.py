@@ -14,7 +14,6 @@ from jsisnet.training import trainer
 from jsisnet.training.config import RunConfig
 from jsisnet.training.objective import Objective
 
-
 PAPER = {
     "rpn_objectness": 1.0,
     "rpn_boxes": 1.0,

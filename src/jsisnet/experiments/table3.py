@@ -98,9 +98,9 @@ def reproduce(
         Each seed with its rows by name.
 
     Raises:
-        ValueError: If there is no validation data, several devices are configured, too few steps are
-            logged to compute the time per step, the folder holds something else, another process
-            is writing to it, or a training fails.
+        ValueError: If there is no validation data, several devices are configured, too few steps
+            are logged to compute the time per step, the folder holds something else, another
+            process is writing to it, or a training fails.
     """
     if config.validation is None:
         raise ValueError("validation is missing; Table 3 is evaluated on it")

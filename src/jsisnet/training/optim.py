@@ -99,13 +99,13 @@ def optimizer(network: nn.Module, config: OptimConfig, l2: float) -> torch.optim
     """
     if config.kind == "sgd" and config.weight_decay:
         raise ValueError(
-            f"optim.weight_decay is {config.weight_decay}, but SGD's decay is the L2 term of the loss; "
+            f"optim.weight_decay is {config.weight_decay}, but SGD's decay is a term of the loss; "
             "set --objective.weights.l2 instead"
         )
     if config.kind == "adamw" and l2:
         raise ValueError(
             f"objective.weights.l2 is {l2}, but AdamW's decay is not a term of the loss; "
-            "expected 0; set --optim.weight-decay instead"
+            "expected 0, and --optim.weight-decay instead"
         )
     groups = _groups(network, config, l2 or config.weight_decay)
     if config.kind == "adamw":

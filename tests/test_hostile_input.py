@@ -1,4 +1,4 @@
-"""What users may do by mistake or with bad intent, one sentence each and nothing lost."""
+"""Input that is wrong by mistake or by bad intent: one sentence each, and nothing is lost."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def predict(trained, capsys):
-    """Segment files into a folder; gives the exit code and what was said on standard error."""
+    """Segment files into a folder; return the exit code and what was written to standard error."""
 
     def called(out, *tokens):
         capsys.readouterr()
@@ -51,7 +51,7 @@ def resume(trained, tmp_path, capsys):
     return called
 
 
-def test_a_photo_whose_results_cannot_be_written_does_not_stop_the_others(predict, tmp_path):
+def test_an_image_whose_results_cannot_be_written_does_not_stop_the_others(predict, tmp_path):
     for name in ("a.jpg", "b.jpg"):
         Image.new("RGB", (8, 8)).save(tmp_path / name)
     (tmp_path / "maps" / "a.png").mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_a_photo_whose_results_cannot_be_written_does_not_stop_the_others(predic
     assert [annotation["image_id"] for annotation in described["annotations"]] == ["b"]
 
 
-def test_a_photo_and_a_link_to_it_are_one_photo_with_the_first_name(predict, tmp_path):
+def test_an_image_and_a_link_to_it_are_one_image_with_the_first_name(predict, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     (tmp_path / "z.jpg").symlink_to("a.jpg")
 
@@ -76,7 +76,7 @@ def test_a_photo_and_a_link_to_it_are_one_photo_with_the_first_name(predict, tmp
 
 
 @pytest.mark.parametrize("target", ["loop.jpg", "nowhere.jpg"])
-def test_a_link_that_leads_nowhere_is_no_photo(predict, tmp_path, target):
+def test_a_broken_link_is_no_image(predict, tmp_path, target):
     (tmp_path / "loop.jpg").symlink_to(target)
 
     code, error = predict(tmp_path / "maps", tmp_path / "loop.jpg")
@@ -91,7 +91,7 @@ def test_an_empty_argument_is_not_the_current_folder(predict, tmp_path):
     assert "no photo found" in error
 
 
-def test_a_map_never_takes_the_place_of_a_picture_beside_the_photo(predict, tmp_path):
+def test_a_map_never_overwrites_a_file_beside_the_image(predict, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
@@ -103,7 +103,7 @@ def test_a_map_never_takes_the_place_of_a_picture_beside_the_photo(predict, tmp_
     assert (tmp_path / "a.png").read_bytes() == before
 
 
-def test_results_beside_the_photo_can_be_made_again(predict, tmp_path):
+def test_results_beside_the_image_can_be_overwritten(predict, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
 
     assert predict(tmp_path, tmp_path / "a.jpg") == (0, "")
@@ -119,7 +119,7 @@ def test_results_beside_the_photo_can_be_made_again(predict, tmp_path):
         ("--merge.min-score", "nan"),
     ],
 )
-def test_a_setting_that_no_model_can_have_is_named(predict, tmp_path, setting):
+def test_an_invalid_setting_is_named(predict, tmp_path, setting):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
 
     code, error = predict(tmp_path / "maps", tmp_path / "a.jpg", *setting)
@@ -129,7 +129,7 @@ def test_a_setting_that_no_model_can_have_is_named(predict, tmp_path, setting):
     assert "defect" not in error
 
 
-def test_a_description_that_is_nested_without_end_is_no_model(tmp_path, capsys):
+def test_a_deeply_nested_model_description_is_rejected(tmp_path, capsys):
     (tmp_path / "model.json").write_text("[" * 100_000)
 
     code = run(["describe", str(tmp_path)])
@@ -138,12 +138,12 @@ def test_a_description_that_is_nested_without_end_is_no_model(tmp_path, capsys):
     assert "not the description of a model" in capsys.readouterr().err
 
 
-def test_more_classes_than_there_can_be_are_not_made(trained, capsys):
+def test_too_many_classes_are_rejected(trained, capsys):
     assert run(["describe", str(trained.run), "--things", str(10**12)]) == 1
     assert "at most 255" in capsys.readouterr().err
 
 
-def test_a_score_beyond_all_numbers_is_refused(trained, tmp_path, capsys):
+def test_an_infinite_score_is_rejected(trained, tmp_path, capsys):
     content = json.loads(trained.data.annotations.read_text())
     content["annotations"][0]["segments_info"][0]["score"] = 10**400
     path = tmp_path / "huge.json"
@@ -160,7 +160,7 @@ def test_a_score_beyond_all_numbers_is_refused(trained, tmp_path, capsys):
     assert "'score' is 1000" in capsys.readouterr().err
 
 
-def test_an_evaluation_does_not_replace_the_truth_it_reads(trained, tmp_path, capsys):
+def test_an_evaluation_does_not_overwrite_the_ground_truth(trained, tmp_path, capsys):
     truth = tmp_path / "truth.json"
     shutil.copy(trained.data.annotations, truth)
     shutil.copytree(trained.data.pngs, tmp_path / "truth")
@@ -177,14 +177,14 @@ def test_an_evaluation_does_not_replace_the_truth_it_reads(trained, tmp_path, ca
     assert truth.read_bytes() == trained.data.annotations.read_bytes()
 
 
-def test_numbers_do_not_replace_the_predictions_they_are_of(trained, capsys):
+def test_numbers_do_not_overwrite_the_predictions(trained, capsys):
     truth = str(trained.data.annotations)
 
     assert run(["score", truth, truth, "--json", truth]) == 1
     assert truth in capsys.readouterr().err
 
 
-def test_a_drawing_does_not_replace_the_photo(trained, capsys):
+def test_a_drawing_does_not_overwrite_the_image(trained, capsys):
     photo, png = trained.data.images / "street0.jpg", trained.data.pngs / "map0.png"
     before = photo.read_bytes()
 
@@ -195,7 +195,7 @@ def test_a_drawing_does_not_replace_the_photo(trained, capsys):
     assert photo.read_bytes() == before
 
 
-def test_a_picture_format_without_writer_is_no_defect(trained, tmp_path, capsys):
+def test_an_image_format_that_cannot_be_written_is_rejected(trained, tmp_path, capsys):
     photo, png = trained.data.images / "street0.jpg", trained.data.pngs / "map0.png"
     out = str(tmp_path / "look.xbm")
 
@@ -206,7 +206,7 @@ def test_a_picture_format_without_writer_is_no_defect(trained, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("size", [(0, 8), (8, 0)])
-def test_a_photo_without_pixels_is_refused(trained, size):
+def test_an_image_without_pixels_is_rejected(trained, size):
     predictor = Predictor.load(trained.run)
 
     with pytest.raises(ValueError, match="expected uint8 of height x width x 3"):
@@ -214,7 +214,7 @@ def test_a_photo_without_pixels_is_refused(trained, size):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_photo_ends_a_training_in_one_sentence(tmp_path, capsys, workers):
+def test_a_damaged_image_stops_a_training_with_one_sentence(tmp_path, capsys, workers):
     data = factories.tiny_dataset(tmp_path / "tiny", count=2)
     (data.images / "street0.jpg").write_text("no photo")
     config = training_runs.write_config(tmp_path / "street.yaml", data, steps=2)
@@ -251,7 +251,7 @@ def test_a_run_is_not_resumed_with_other_classes(trained, tmp_path, capsys):
     assert "defect" not in error
 
 
-def test_weights_get_the_name_by_which_they_are_read_again(tmp_path, capsys):
+def test_weights_are_written_under_the_name_they_are_read_by(tmp_path, capsys):
     assert run(["imagenet", "--out", str(tmp_path / "weights.pt")]) == 1
     assert "expected a name that ends in .safetensors" in capsys.readouterr().err
 

@@ -72,7 +72,7 @@ def test_the_gallery_is_filtered_by_error_and_class(page):
     assert len(everything) == 5
 
     page.get_by_label("Error", exact=True).select_option("wrong class")
-    assert shown_cards(page) == {known_errors.SWAPPED}
+    assert shown_cards(page) == {known_errors.MISCLASSIFIED}
 
     page.get_by_label("Class", exact=True).select_option("person")
     assert shown_cards(page) == set()
@@ -88,7 +88,7 @@ def test_the_gallery_is_filtered_by_error_and_class(page):
 def test_a_class_leads_to_its_images(page):
     page.locator("#classes-table").get_by_role("button", name="bus").click()
 
-    assert shown_cards(page) == {known_errors.SWAPPED}
+    assert shown_cards(page) == {known_errors.MISCLASSIFIED}
     assert page.get_by_label("Class", exact=True).input_value() == str(BUS)
 
 

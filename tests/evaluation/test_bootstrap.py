@@ -6,22 +6,22 @@ from jsisnet.evaluation.compare import MIN_IMAGES, bootstrap
 from jsisnet.evaluation.panoptic_quality import class_means
 
 ONE = np.ones((1, 1), bool)
-"""The group of the only class."""
+"""One group with the only class."""
 
 
 def images(*rows):
-    """Give sums of images with one class: IoU, tp, fp, fn."""
+    """Return sums of images with one class: IoU, tp, fp, fn."""
     return np.array(rows, np.float64)[:, :, None]
 
 
 def found(random, share, number):
-    """Give images with one true segment, found with this probability and an IoU around 0.8."""
+    """Return images with one true segment, matched with this probability and an IoU around 0.8."""
     hits = random.random(number) < share
     iou = hits * random.uniform(0.7, 0.9, number)
     return np.stack([iou, hits, np.zeros(number), ~hits], axis=1)[:, :, None]
 
 
-def test_the_two_results_are_measured_on_all_images():
+def test_both_results_are_measured_on_all_images():
     first, second = images((1, 1, 0, 0), (0, 0, 0, 1)), images((1, 1, 0, 0), (0.5, 1, 0, 0))
 
     result = bootstrap(first, second, ONE)
@@ -31,7 +31,7 @@ def test_the_two_results_are_measured_on_all_images():
     assert result.images.tolist() == [2]
 
 
-def test_every_draw_measures_both_results_on_the_same_images():
+def test_every_sample_measures_both_results_on_the_same_images():
     random = np.random.default_rng(1)
     first, second = found(random, 0.4, 8), found(random, 0.6, 8)
 
@@ -48,7 +48,7 @@ def test_every_draw_measures_both_results_on_the_same_images():
     assert result.better[:, 0] == pytest.approx((np.array(drawn) > 0).mean(0))
 
 
-def test_equal_results_differ_by_0_for_sure():
+def test_equal_results_have_an_interval_of_zero_width():
     sums = found(np.random.default_rng(0), 0.5, 30)
 
     result = bootstrap(sums, sums.copy(), ONE)
@@ -56,7 +56,7 @@ def test_equal_results_differ_by_0_for_sure():
     assert result.low.tolist() == result.high.tolist() == result.better.tolist() == [[0.0]] * 3
 
 
-def test_a_result_that_is_better_on_each_image_is_better_in_every_draw():
+def test_a_result_that_is_better_on_each_image_is_better_in_every_sample():
     first, second = images(*[(0.6, 1, 0, 0)] * 9), images(*[(0.7, 1, 0, 0)] * 9)
 
     result = bootstrap(first, second, ONE)
@@ -79,7 +79,7 @@ def test_few_images_give_no_interval(number):
     assert np.isnan(result.low).all() == np.isnan(result.better).all() == (number < MIN_IMAGES)
 
 
-def test_draws_without_the_class_do_not_enter_its_interval():
+def test_samples_without_the_class_do_not_enter_its_interval():
     first, second = np.zeros((40, 4, 1)), np.zeros((40, 4, 1))
     first[:MIN_IMAGES], second[:MIN_IMAGES] = images((0.6, 1, 0, 0)), images((0.7, 1, 0, 0))
 
@@ -96,7 +96,7 @@ def test_classes_that_no_image_shows_have_no_values():
     assert result.images.tolist() == [0, 0]
 
 
-def test_the_memory_that_is_used_does_not_change_the_intervals(monkeypatch):
+def test_the_chunk_size_does_not_change_the_intervals(monkeypatch):
     random = np.random.default_rng(0)
     first, second = found(random, 0.5, 20), found(random, 0.5, 20)
 
@@ -108,7 +108,7 @@ def test_the_memory_that_is_used_does_not_change_the_intervals(monkeypatch):
     assert parts.high.tolist() == whole.high.tolist()
 
 
-def test_the_seed_decides_what_is_drawn():
+def test_the_seed_decides_the_samples():
     random = np.random.default_rng(0)
     first, second = found(random, 0.5, 20), found(random, 0.5, 20)
 
@@ -119,7 +119,7 @@ def test_the_seed_decides_what_is_drawn():
 
 def test_about_95_of_100_intervals_hold_the_true_difference():
     random = np.random.default_rng(0)
-    # With one true segment an image PQ is 0.8 p / (p + (1 - p) / 2) where p is the share found.
+    # With one true segment an image PQ is 0.8 p / (p + (1 - p) / 2) where p is the share matched.
     true = 0.8 * (0.7 / 0.85 - 0.5 / 0.75)
 
     held = 0

@@ -1,4 +1,4 @@
-"""Boundaries, and the quality that they are matched by, against plain loops."""
+"""Boundaries and boundary PQ against plain loops."""
 
 import math
 from itertools import product
@@ -14,11 +14,11 @@ from jsisnet.evaluation.panoptic_quality import quality_of
 SIZE = (20, 26)
 LABELS = 4
 WIDE, REACH = 0.03, 1
-"""Width of the boundaries of maps of this size, as a part of the diagonal and in pixels."""
+"""Width of the boundaries of maps of this size, as a fraction of the diagonal and in pixels."""
 
 
 def blobs(seed, segments, size=SIZE):
-    """Give a map of random regions, with ids from 0 on."""
+    """Return a map of random regions, with ids from 0 on."""
     random = np.random.default_rng(seed)
     points = random.uniform(0, 1, (segments, 2)) * size
     grid = np.stack(np.mgrid[: size[0], : size[1]], axis=-1)
@@ -26,14 +26,14 @@ def blobs(seed, segments, size=SIZE):
 
 
 def moved(ids, seed):
-    """Give a map that differs along some outlines."""
+    """Return a map that differs along some outlines."""
     random = np.random.default_rng(seed)
     shifted = np.roll(ids, random.integers(-2, 3, 2), (0, 1))
     return np.where(blobs(seed + 100, 5) < 2, ids, shifted)
 
 
 def edge(mask, reach):
-    """Give the pixels of a mask whose square leaves the mask or the image."""
+    """Return the pixels of a mask whose square leaves the mask or the image."""
     height, width = mask.shape
     found = set()
     for y, x in np.argwhere(mask).tolist():
@@ -43,7 +43,7 @@ def edge(mask, reach):
     return found
 
 
-def test_a_boundary_is_what_is_near_another_segment_or_the_edge():
+def test_boundary_pixels_are_near_another_segment_or_the_edge():
     ids = np.array([[1, 1, 1, 1, 2, 2, 2]] * 5, np.uint32)
 
     kept = boundaries(ids, 0.01)
@@ -58,11 +58,11 @@ def test_a_boundary_is_what_is_near_another_segment_or_the_edge():
     ]
 
 
-def test_void_has_no_inside():
+def test_void_has_no_interior():
     assert not boundaries(np.zeros((5, 5), np.uint32)).any()
 
 
-def test_a_boundary_is_a_part_of_the_diagonal_wide():
+def test_the_width_of_a_boundary_is_a_fraction_of_the_diagonal():
     kept = boundaries(np.ones((300, 400), np.uint32))
 
     # 2 % of 500 pixels.
@@ -94,7 +94,7 @@ def overlaps(truth, prediction, width):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_iou_of_boundaries_is_that_of_their_pixels(seed):
+def test_the_boundary_iou_is_that_of_the_boundary_pixels(seed):
     truth = blobs(seed, 5) + np.uint32(1)
     prediction = moved(truth, seed)
 
@@ -138,7 +138,7 @@ def plainly(truth, prediction, true_infos, infos, reach):
 
 
 def example(seed):
-    """Give a random pair of maps, the classes of their segments, and which are crowds."""
+    """Return a random pair of maps, the classes of their segments, and which are crowds."""
     random = np.random.default_rng(seed)
     truth = blobs(seed, 10)
     prediction = moved(truth, seed)
@@ -179,7 +179,7 @@ def test_the_sums_equal_those_of_plain_loops(seed):
     assert sums.tolist() == [pytest.approx(row) for row in expected.values()]
 
 
-def test_the_random_maps_hold_every_case():
+def test_the_random_maps_cover_every_case():
     by_boundary = [judged(seed) for seed in range(25)]
     by_area = [judged(seed, by_boundary=False) for seed in range(25)]
 

@@ -46,7 +46,7 @@ def test_differences_are_those_of_b_to_a(read):
     assert not summary["stuff"]["pq"]["clear"]
 
 
-def test_exchanged_results_have_the_opposite_difference(read):
+def test_swapped_results_have_the_opposite_difference(read):
     images = {number: quality(car=(number / 10, 1, number % 3, 0)) for number in range(10)}
     others = {number: quality(car=(0.7, 1, number % 2, 0)) for number in range(10)}
     first, second = read(images), read(others)
@@ -71,7 +71,7 @@ def test_the_most_different_class_comes_first_and_those_without_a_difference_las
     assert not rows[1]["pq"]["clear"]
 
 
-def test_an_interval_that_holds_0_is_not_clear(read):
+def test_a_difference_whose_interval_contains_0_is_not_clear(read):
     images = {number: quality(car=(0.5 + 0.1 * (number % 2), 1, 0, 0)) for number in range(8)}
     others = {number: quality(car=(0.6 - 0.1 * (number % 2), 1, 0, 0)) for number in range(8)}
 
@@ -122,7 +122,7 @@ def test_figures_that_both_have_are_compared(read):
     assert summary["figures"] == {"miou": {"a": 20.0, "b": 25.5, "difference": 5.5}}
 
 
-def test_common_images_alone_can_be_compared(read):
+def test_the_comparison_can_be_restricted_to_common_images(read):
     first = FIRST | {"a": quality(car=(0.0, 0, 9, 0))}
     second = SECOND | {"b": quality(car=(0.0, 0, 9, 0))}
 
@@ -133,19 +133,19 @@ def test_common_images_alone_can_be_compared(read):
     assert summary["figures"] == {}
 
 
-def test_other_images_are_refused(read):
+def test_results_on_other_images_are_rejected(read):
     first, second = read(FIRST | {10: quality()}), read(SECOND | {"b": quality()})
 
     with pytest.raises(ValueError, match=r"b\.json: .*\(in one file only: 2, such as 10 in .*a\."):
         compare_results(first, second)
 
 
-def test_results_without_a_common_image_are_refused(read):
+def test_results_without_a_common_image_are_rejected(read):
     with pytest.raises(ValueError, match=r"b\.json: has no image of .*a\.json"):
         compare_results(read(FIRST), read({"x": quality()}), common=True)
 
 
-def test_other_rules_are_refused(read):
+def test_results_of_another_mode_are_rejected(read):
     first = read(FIRST)
 
     assert compare_results(first, read(SECOND, mode="strict")).samples == 1000
@@ -153,7 +153,7 @@ def test_other_rules_are_refused(read):
         compare_results(first, read(SECOND, mode="all-crowds"))
 
 
-def test_other_classes_are_refused(read, tmp_path):
+def test_results_with_other_classes_are_rejected(read, tmp_path):
     values = factories.result(FIRST)
     values["classes"][5]["name"] = "bush"
     values["classes"][0]["isthing"] = False
@@ -168,7 +168,7 @@ def test_other_classes_are_refused(read, tmp_path):
         compare_results(second, first)
 
 
-def test_results_of_another_truth_are_refused(read):
+def test_results_on_other_ground_truth_are_rejected(read):
     other = FIRST | {3: quality(car=(0.6, 1, 0, 3), sky=(0.5, 1, 0, 0))}
 
     with pytest.raises(ValueError, match=r"b\.json: image 3: has 4 true segments of 'car', but 2"):

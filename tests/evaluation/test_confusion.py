@@ -8,7 +8,7 @@ NOTHING = len(CATEGORIES)
 
 
 def row(text, *labels, crowds=()):
-    """Give a map of one row: a digit is a segment, a dot is void."""
+    """Return a map of one row: a digit is a segment, a dot is void."""
     segments = [segment(label, iscrowd=i in crowds) for i, label in enumerate(labels)]
     return panoptic_map([[0 if sign == "." else int(sign) for sign in text]], *segments)
 

@@ -12,7 +12,7 @@ def errors(truth, prediction):
 
 
 def row(pixels, *labels):
-    """Give a map of one row, each digit a segment."""
+    """Return a map of one row, each digit a segment."""
     return panoptic_map([[int(pixel) for pixel in pixels]], *(segment(label) for label in labels))
 
 
@@ -24,18 +24,18 @@ def test_maps_without_segments_have_no_errors():
     assert errors(row("0000"), row("0000")) == ()
 
 
-def test_a_segment_of_another_class_is_swapped():
+def test_a_segment_of_another_class_is_misclassified():
     found = errors(row("11100000", CAR), row("11110000", PERSON))
 
-    assert found == (SegmentError(kind="swapped", true=(0,), predicted=(0,)),)
+    assert found == (SegmentError(kind="misclassified", true=(0,), predicted=(0,)),)
 
 
-def test_a_segment_without_anything_of_its_class_is_missed_and_a_prediction_invented():
+def test_a_segment_without_overlap_is_missed_and_its_prediction_spurious():
     found = errors(row("1112222222", CAR, SKY), row("0002222211", CAR, SKY))
 
     assert found == (
         SegmentError(kind="missed", true=(0,)),
-        SegmentError(kind="invented", predicted=(0,)),
+        SegmentError(kind="spurious", predicted=(0,)),
     )
 
 
@@ -45,7 +45,7 @@ def test_a_thing_in_two_parts_is_split():
     assert found == (SegmentError(kind="split", true=(0,), predicted=(0, 1)),)
 
 
-def test_a_thing_is_split_too_if_it_matches_its_largest_part():
+def test_a_thing_that_matches_its_largest_part_is_also_split():
     found = errors(row("11111111", CAR), row("11111222", CAR, CAR))
 
     assert found == (SegmentError(kind="split", true=(0,), predicted=(0, 1)),)
@@ -54,7 +54,7 @@ def test_a_thing_is_split_too_if_it_matches_its_largest_part():
 def test_a_part_that_covers_less_than_a_tenth_splits_nothing():
     found = errors(row("1" * 12, CAR), row("1" * 11 + "2", CAR, CAR))
 
-    assert found == (SegmentError(kind="invented", predicted=(1,)),)
+    assert found == (SegmentError(kind="spurious", predicted=(1,)),)
 
 
 def test_parts_that_cover_less_than_half_of_a_thing_do_not_split_it():
@@ -62,7 +62,7 @@ def test_parts_that_cover_less_than_half_of_a_thing_do_not_split_it():
 
     assert found == (
         SegmentError(kind="inexact", true=(0,), predicted=(0,)),
-        SegmentError(kind="invented", predicted=(1,)),
+        SegmentError(kind="spurious", predicted=(1,)),
     )
 
 
@@ -90,14 +90,14 @@ def test_a_prediction_of_the_class_with_a_low_iou_is_inexact():
     assert found == (SegmentError(kind="inexact", true=(0,), predicted=(0,)),)
 
 
-def test_of_several_inexact_predictions_the_best_one_counts():
+def test_the_best_of_several_inexact_predictions_counts():
     truth = row("1111111122222222", CAR, SKY)
 
     found = errors(truth, row("1110002222333333", CAR, CAR, SKY))
 
     assert found == (
         SegmentError(kind="inexact", true=(0,), predicted=(0,)),
-        SegmentError(kind="invented", predicted=(1,)),
+        SegmentError(kind="spurious", predicted=(1,)),
     )
 
 
@@ -124,7 +124,7 @@ def test_true_segments_of_an_unknown_class_are_no_error():
     assert segment_errors(matching) == ()
 
 
-def test_each_missed_and_invented_segment_belongs_to_one_error():
+def test_each_unmatched_segment_belongs_to_exactly_one_error():
     generator = np.random.default_rng(0)
     for _ in range(200):
         maps = [

@@ -18,12 +18,12 @@ THINGS, STUFFS = {3, 1, 900}, {92, 7}
 
 
 def pixels(*rows):
-    """Give a batch of one image: category and instance of each pixel."""
+    """Return a batch of one image: category and instance of each pixel."""
     return torch.tensor([rows])
 
 
 def blobs(random, categories, count=8, size=(24, 32)):
-    """Give an image of random regions."""
+    """Return an image of random regions."""
     points = random.uniform(0, 1, (count, 2)) * size
     grid = np.stack(np.mgrid[: size[0], : size[1]], axis=-1)
     nearest = np.linalg.norm(grid[:, :, None] - points, axis=-1).argmin(-1)
@@ -32,7 +32,7 @@ def blobs(random, categories, count=8, size=(24, 32)):
 
 
 def batch(seed, categories, images=6):
-    """Give a random truth, and predictions that are partly right."""
+    """Return a random truth, and predictions that are partly right."""
     random = np.random.default_rng(seed)
     target = torch.stack([blobs(random, categories) for _ in range(images)])
     preds = target.roll((1, 2), (1, 2))
@@ -97,7 +97,7 @@ def test_without_void_it_equals_the_metric_of_torchmetrics(seed):
     assert ours.fp.tolist() == theirs.false_positives.tolist()
 
 
-def test_predicted_void_is_no_excuse():
+def test_a_segment_that_is_predicted_void_is_a_false_negative():
     metric = PanopticQualityMetric({1}, {7}, allow_unknown_preds_category=True)
 
     metric.update(pixels([0, 0], [0, 0], [0, 0], [7, 0]), pixels([1, 0], [1, 0], [7, 0], [7, 0]))
@@ -106,7 +106,7 @@ def test_predicted_void_is_no_excuse():
     assert metric.fp.tolist() == [0, 1]
 
 
-def test_true_void_is_taken_out():
+def test_true_void_is_left_out():
     metric = PanopticQualityMetric({1}, {7})
 
     metric.update(pixels([1, 0], [1, 0], [1, 0], [7, 0]), pixels([1, 0], [5, 0], [5, 1], [6, 2]))
@@ -114,7 +114,7 @@ def test_true_void_is_taken_out():
     assert states(metric) == [[1, 0], [1, 0], [0, 0], [0, 0]]
 
 
-def test_a_crowd_is_not_missed_and_excuses():
+def test_a_crowd_is_no_false_negative_and_predictions_on_it_are_ignored():
     metric = PanopticQualityMetric({1}, {7})
     preds, target = pixels([1, 0], [1, 0], [1, 1]), pixels([1, 0], [1, 0], [1, 0])
 
@@ -123,16 +123,16 @@ def test_a_crowd_is_not_missed_and_excuses():
     assert states(metric) == [[1, 0], [1, 0], [0, 0], [0, 0]]
 
 
-@pytest.mark.parametrize(("all_crowds", "invented"), [(False, 1), (True, 0)])
-def test_of_several_crowds_the_last_one_excuses(all_crowds, invented):
+@pytest.mark.parametrize(("all_crowds", "spurious"), [(False, 1), (True, 0)])
+def test_only_predictions_on_the_last_of_several_crowds_are_ignored(all_crowds, spurious):
     metric = PanopticQualityMetric({1}, {7}, all_crowds=all_crowds)
 
     metric.update(pixels([1, 0], [1, 1]), pixels([1, 8], [1, 4]), torch.tensor([[True, True]]))
 
-    assert metric.fp.tolist() == [invented, 0]
+    assert metric.fp.tolist() == [spurious, 0]
 
 
-def test_maps_count_as_they_do_by_themselves():
+def test_maps_count_as_in_count_matches():
     truths = [tiny_map(index) for index in range(6)]
     predictions = [truths[0], *truths[:-1]]
     labels = CATEGORIES.thing_labels, CATEGORIES.stuff_labels
@@ -149,7 +149,7 @@ def test_maps_count_as_they_do_by_themselves():
     assert metric.fp.sum() > 0
 
 
-def test_pixels_count_as_the_same_maps():
+def test_tensors_count_as_the_same_maps():
     truths, predictions = [tiny_map(2), tiny_map(4)], [tiny_map(3), tiny_map(1)]
     of_maps, of_pixels = (
         PanopticQualityMetric(CATEGORIES.thing_labels, CATEGORIES.stuff_labels) for _ in range(2)
@@ -169,7 +169,7 @@ def test_pixels_count_as_the_same_maps():
     assert states(of_pixels) == states(of_maps)
 
 
-def test_maps_with_other_classes_are_void_there():
+def test_segments_of_other_classes_are_void():
     truth = panoptic_map([[1, 2, 2, 3]], segment(CAR), segment(ROAD), segment(SKY))
     prediction = panoptic_map([[1, 1, 1, 2]], segment(CAR), segment(SKY))
     metric = PanopticQualityMetric({CAR, PERSON}, {SKY})
@@ -191,7 +191,7 @@ def test_merged_states_are_those_of_all_images():
     assert states(first) == states(whole)
 
 
-def test_forward_gives_the_value_of_the_batch():
+def test_forward_returns_the_value_of_the_batch():
     metric = PanopticQualityMetric(THINGS, STUFFS)
     preds, target = batch(1, [1, 3, 900, 7, 92])
 
@@ -203,7 +203,7 @@ def test_forward_gives_the_value_of_the_batch():
     assert metric.tp.sum() == 0
 
 
-def test_a_pickled_metric_goes_on():
+def test_a_pickled_metric_continues():
     metric = PanopticQualityMetric(THINGS, STUFFS)
     metric.update(*batch(1, [1, 3, 900, 7, 92]))
 
@@ -221,12 +221,12 @@ def test_a_pickled_metric_goes_on():
         ((pixels([1, 0], [1, 0]), pixels([1, 0])), r"preds are \(1, 2, 2\) and target \(1, 1, 2\)"),
         ((torch.ones(3, 2), torch.ones(3, 2)), r"expected \(b, ..., 2\) both"),
         ((pixels([1.0, 0.0]), pixels([1.0, 0.0])), "torch.float32; expected integers"),
-        ((pixels([1, 0]), [tiny_map(0)]), "preds and target are of two kinds"),
+        ((pixels([1, 0]), [tiny_map(0)]), "preds and target differ in kind"),
         (([tiny_map(0)], []), "1 predictions for 0 images"),
         ((pixels([1, 0]), pixels([1, 0]), torch.zeros(3)), r"crowds are \(3,\); expected \(1, 1\)"),
     ],
 )
-def test_other_input_is_refused(arguments, message):
+def test_invalid_input_is_rejected(arguments, message):
     metric = PanopticQualityMetric({1}, {7})
 
     with pytest.raises(ValueError, match=message):
@@ -256,7 +256,7 @@ torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_values_of_one(tmp_path):
+def test_two_processes_compute_the_values_of_one(tmp_path):
     batches = [batch(seed, [1, 3, 900, 7, 92], images=2) for seed in range(3)]
     torch.save(batches, tmp_path / "batches")
     names = [str(tmp_path / name) for name in ("meeting", "batches", "out")]
@@ -275,8 +275,8 @@ def test_two_processes_give_the_values_of_one(tmp_path):
         torch.testing.assert_close(together, alone.compute(), rtol=0, atol=0, equal_nan=True)
 
 
-def test_what_is_neither_tensors_nor_maps_is_refused():
-    # In a process of its own, where nothing else looks at types.
+def test_input_that_is_neither_tensors_nor_maps_is_rejected():
+    # In its own process, without the checks of types.
     program = (
         "from jsisnet import PanopticQualityMetric\n"
         "try: PanopticQualityMetric({1}, {7}).update([1], [2])\n"

@@ -21,7 +21,7 @@ def ids(*rows):
     return np.array(rows, np.uint32)
 
 
-def test_pixels_are_counted_by_both_ids():
+def test_pixels_are_counted_by_true_and_predicted_id():
     truth = panoptic_map([[0, 1, 1, 2]], segment(CAR), segment(SKY))
     prediction = panoptic_map([[1, 1, 1, 0]], segment(CAR))
 
@@ -34,7 +34,7 @@ def test_pixels_are_counted_by_both_ids():
     assert shared.iou.tolist() == [[2 / (2 + 3 - 2 - 1)], [0]]
 
 
-def test_ids_keep_their_order_and_unlisted_ones_come_last():
+def test_ids_keep_their_order_and_unlisted_ids_come_last():
     shared = overlap_of_ids(
         [(ids([900, 7, 0, 5]), ids([3, 3, 4, 0]))], np.array([900, 7]), np.array([4, 3])
     )
@@ -51,7 +51,7 @@ def test_void_that_is_a_segment_itself_is_counted_once():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (7, 9), (40, 31)])
-def test_the_counts_are_those_of_a_plain_loop(shape):
+def test_the_counts_equal_those_of_a_plain_loop(shape):
     true_ids, listed = np.array([3, 2**24 - 1, 9]), np.array([5, 6])
     truth = RANDOM.choice([0, 3, 9, 2**24 - 1, 70], shape).astype(np.uint32)
     prediction = RANDOM.choice([0, 5, 6, 8], shape).astype(np.uint32)

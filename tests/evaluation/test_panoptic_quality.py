@@ -19,12 +19,12 @@ from jsisnet.panoptic import Segment
 
 
 def row(text, *segments):
-    """Give a map of one row: a digit is a segment, a dot is void."""
+    """Return a map of one row: a digit is a segment, a dot is void."""
     return panoptic_map([[0 if sign == "." else int(sign) for sign in text]], *segments)
 
 
 def outcome(truth, prediction, label=CAR, **options):
-    """Count one image, and give IoU, TP, FP and FN of one label."""
+    """Count one image, and return IoU, TP, FP and FN of one label."""
     quality = count_matches(truth, prediction, len(CATEGORIES), **options)
     return tuple(
         values[label].item() for values in (quality.iou, quality.tp, quality.fp, quality.fn)
@@ -42,7 +42,7 @@ def test_a_map_matches_itself():
     assert outcome(truth, truth, SKY) == (1.0, 1, 0, 0)
 
 
-def test_a_label_beyond_the_last_one_is_refused():
+def test_a_label_beyond_the_last_one_is_rejected():
     with pytest.raises(ValueError, match="a segment has label 99; expected one of 6 labels"):
         outcome(row("11", ONE_CAR), row("11", Segment(label=99, isthing=True)))
 
@@ -52,13 +52,13 @@ def test_only_segments_of_one_class_match():
     assert outcome(row("1111", ONE_CAR), row("1111", segment(BUS)), BUS) == (0, 0, 1, 0)
 
 
-def test_whether_a_class_is_countable_plays_no_role():
+def test_things_and_stuff_are_matched_alike():
     truth = row("1122", segment(SKY), segment(SKY))
 
     assert outcome(truth, truth, SKY) == (2.0, 2, 0, 0)
 
 
-def test_true_void_is_taken_out_of_the_union():
+def test_true_void_is_left_out_of_the_union():
     assert outcome(row("11..", ONE_CAR), row("1111", ONE_CAR)) == (1.0, 1, 0, 0)
 
 
@@ -83,15 +83,15 @@ def test_an_iou_just_above_one_half_is_a_match():
     assert counts == [1, 0, 0]
 
 
-def test_a_missed_segment_counts_even_where_nothing_is_predicted():
+def test_a_true_segment_that_is_predicted_void_is_a_false_negative():
     assert outcome(row("1122", ONE_CAR, ONE_CAR), row("11..", ONE_CAR)) == (1.0, 1, 0, 1)
 
 
-def test_a_true_segment_without_pixels_is_missed():
+def test_a_true_segment_without_pixels_is_a_false_negative():
     assert outcome(row("....", ONE_CAR), row("....")) == (0, 0, 0, 1)
 
 
-def test_a_crowd_is_neither_missed_nor_matched():
+def test_a_crowd_is_neither_matched_nor_a_false_negative():
     assert outcome(row("1111", CROWD), row("....")) == (0, 0, 0, 0)
     assert outcome(row("1111", CROWD), row("1111", ONE_CAR)) == (0, 0, 0, 0)
 
@@ -100,19 +100,19 @@ def test_a_crowd_is_neither_missed_nor_matched():
     ("truth", "fp"),
     [("....", 0), ("...2", 0), ("..22", 1), ("1112", 0), ("1122", 1), ("1..2", 0), ("1.22", 1)],
 )
-def test_a_prediction_mostly_on_void_and_crowd_does_not_count(truth, fp):
+def test_a_prediction_mostly_on_void_and_crowd_is_ignored(truth, fp):
     truth = row(truth, CROWD, segment(SKY))
 
     assert outcome(truth, row("1111", ONE_CAR)) == (0, 0, fp, 0)
 
 
-def test_a_crowd_of_another_class_excuses_nothing():
+def test_predictions_on_a_crowd_of_another_class_are_not_ignored():
     truth = row("1111", segment(PERSON, iscrowd=True))
 
     assert outcome(truth, row("1111", ONE_CAR)) == (0, 0, 1, 0)
 
 
-def test_of_several_crowds_of_a_class_the_last_one_counts():
+def test_only_the_last_of_several_crowds_of_a_class_counts():
     truth = row("111222", CROWD, CROWD)
 
     assert outcome(truth, row("1112..", ONE_CAR, ONE_CAR)) == (0, 0, 1, 0)
@@ -123,7 +123,7 @@ def test_the_last_crowd_counts_even_without_pixels():
     assert outcome(row("1111", CROWD, CROWD), row("1111", ONE_CAR)) == (0, 0, 1, 0)
 
 
-def test_all_crowds_of_a_class_can_count_together():
+def test_all_crowds_of_a_class_can_count():
     truth = row("1123", CROWD, CROWD, segment(SKY))
     prediction = row("1111", ONE_CAR)
 
@@ -131,7 +131,7 @@ def test_all_crowds_of_a_class_can_count_together():
     assert outcome(truth, prediction, all_crowds=True) == (0, 0, 0, 0)
 
 
-def test_segments_of_one_stuff_class_are_judged_one_by_one():
+def test_segments_of_one_stuff_class_are_matched_separately():
     truth = row("11111", segment(SKY))
     prediction = row("11123", segment(SKY), segment(SKY), segment(SKY))
 
@@ -148,7 +148,7 @@ def test_empty_maps_count_nothing():
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (3, 1), (4, 3), (1, 1)])
-def test_maps_of_different_sizes_are_refused(shape):
+def test_maps_of_different_sizes_are_rejected(shape):
     truth = panoptic_map(np.zeros((3, 4), int).tolist())
     prediction = panoptic_map(np.zeros(shape, int).tolist())
 
@@ -156,7 +156,7 @@ def test_maps_of_different_sizes_are_refused(shape):
         count_matches(truth, prediction, len(CATEGORIES))
 
 
-def test_no_order_of_the_images_changes_a_sum():
+def test_the_order_of_the_images_changes_no_sum():
     random = np.random.default_rng(0)
     qualities = []
     for _ in range(50):
@@ -172,7 +172,7 @@ def test_no_order_of_the_images_changes_a_sum():
 
 
 def quality_of(*sums):
-    """Give sums from (iou, tp, fp, fn) of each label."""
+    """Return sums from (iou, tp, fp, fn) of each label."""
     iou, tp, fp, fn = zip(*sums, strict=True)
     return PanopticQuality(np.array(iou, float), np.array(tp), np.array(fp), np.array(fn))
 
@@ -195,7 +195,7 @@ def test_a_class_without_a_match_has_quality_zero_and_one_never_seen_has_none():
     assert np.isnan([quality.pq[1], quality.sq[1], quality.rq[1]]).all()
 
 
-def test_sums_are_divided_once_over_all_images():
+def test_sums_are_added_over_images_before_they_are_divided():
     quality = quality_of((1.0, 1, 0, 0)) + quality_of((0.0, 0, 0, 2))
 
     assert quality.pq.tolist() == [0.5]
@@ -232,7 +232,7 @@ def test_each_class_is_listed():
     }
 
 
-def test_no_class_seen_gives_null_and_plain_json():
+def test_without_classes_the_summary_is_null_and_plain_json():
     result = summary(PanopticQuality.zero(len(CATEGORIES)), CATEGORIES)
 
     nothing = {"pq": None, "sq": None, "rq": None, "n": 0}
@@ -259,7 +259,7 @@ def test_the_paper_averages_over_its_classes(things, stuff, pq_things, pq_stuff,
 
 
 def test_segmentation_quality_counts_classes_without_a_match():
-    """Matches alone can't give a mean below 50; Table 1 of the paper has 47.6."""
+    """Matches alone have an IoU above 50; Table 1 of the paper has 47.6."""
     quality = quality_of((0.6, 1, 0, 0), (0.0, 0, 1, 1), *[NOTHING] * 4)
 
     assert summary(quality, CATEGORIES)["things"]["sq"] == pytest.approx(30)
@@ -269,7 +269,7 @@ TRUTH = panoptic_map([[1, 1, 1, 1, 2, 2]], segment(CAR), segment(SKY))
 PREDICTION = panoptic_map([[1, 1, 1, 0, 2, 2]], segment(CAR), segment(BUS))
 
 
-def test_an_image_is_a_data_set_of_its_own():
+def test_the_quality_of_an_image_is_that_of_a_data_set_of_this_image():
     quality = count_matches(TRUTH, PREDICTION, len(CATEGORIES))
 
     image = ImageQuality.of("a", quality)
@@ -280,7 +280,7 @@ def test_an_image_is_a_data_set_of_its_own():
     assert image.pq == image.mean.pq
 
 
-def test_its_sums_are_described_by_class():
+def test_the_sums_of_an_image_are_described_by_class():
     image = ImageQuality.of(7, count_matches(TRUTH, PREDICTION, len(CATEGORIES)))
 
     assert image.described(CATEGORIES) == {
@@ -307,7 +307,7 @@ def test_an_image_without_a_class_has_no_quality():
     assert image.described(CATEGORIES)["classes"] == []
 
 
-def test_means_are_over_the_classes_that_are_seen():
+def test_class_means_are_over_the_classes_seen():
     sums = np.array([[1.5, 0, 0], [2, 0, 0], [2, 1, 0], [0, 0, 0]])
     groups = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 1]], bool)
 
@@ -318,7 +318,7 @@ def test_means_are_over_the_classes_that_are_seen():
     assert rq == pytest.approx([1 / 3, 2 / 3, np.nan], nan_ok=True)
 
 
-def test_they_are_those_of_the_summary():
+def test_class_means_equal_those_of_the_summary():
     sums = quality(person=(0.75, 1, 2, 0), bus=(0.0, 0, 0, 3), sky=(2.5, 3, 0, 1))
     things = np.array([category.isthing for category in CATEGORIES])
     groups = np.stack([np.ones_like(things), things, ~things])
@@ -330,7 +330,7 @@ def test_they_are_those_of_the_summary():
         assert values.tolist() == pytest.approx([expected[name][key] for key in ("pq", "sq", "rq")])
 
 
-def test_many_sums_are_taken_at_once():
+def test_class_means_are_computed_for_many_sums_at_once():
     sums = np.random.default_rng(0).integers(0, 3, (5, 2, 4, 3)).astype(float)
     groups = np.array([[1, 1, 0], [0, 0, 1]], bool)
 

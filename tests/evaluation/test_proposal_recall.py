@@ -22,7 +22,7 @@ FAR = [9000, 9000, 9010, 9010]
 
 
 def outcome(objects, ranked=(), own=()):
-    """Measure boxes that are written out."""
+    """Measure the recall of lists of boxes."""
     return count(*(np.array(boxes, np.float64).reshape(-1, 4) for boxes in (objects, ranked, own)))
 
 
@@ -35,7 +35,7 @@ def test_recall_is_the_share_of_the_objects_that_a_proposal_covers():
 
 
 @pytest.mark.parametrize(("right", "recall"), [(5, 1), (4.999, 0), (20, 1), (20.001, 0)])
-def test_an_iou_of_one_half_is_enough(right, recall):
+def test_an_iou_of_one_half_covers_an_object(right, recall):
     assert outcome([[0, 0, 10, 10]], [[0, 0, right, 10]]).mean[0, ALL] == recall
 
 
@@ -53,7 +53,7 @@ def test_only_the_best_proposals_count(rank, recalls):
     assert outcome([[0, 0, 10, 10]], ranked).mean[:OWN, ALL].tolist() == recalls
 
 
-def test_the_networks_own_proposals_are_judged_by_themselves():
+def test_the_networks_own_proposals_are_measured_separately():
     objects = [[0, 0, 10, 10], [20, 0, 30, 10]]
 
     result = outcome(objects, [objects[0]] * 5, own=[FAR, *objects])
@@ -61,7 +61,7 @@ def test_the_networks_own_proposals_are_judged_by_themselves():
     assert result.mean[:, ALL].tolist() == [0.5, 0.5, 0.5, 1]
 
 
-def test_there_may_be_fewer_proposals_than_the_limit_and_their_number_is_told():
+def test_there_may_be_fewer_proposals_than_the_limit_and_their_number_is_counted():
     result = outcome([[0, 0, 10, 10]], [FAR] * 250, own=[FAR] * 7)
 
     assert result.proposals.tolist() == [100, 250, 250, 7]
@@ -87,7 +87,7 @@ def test_sizes_are_those_of_cocos_limits_by_the_area_of_the_box(width, height, s
     assert np.flatnonzero(result.images).tolist() == [ALL, size]
 
 
-def test_recall_by_size_looks_at_the_objects_of_this_size():
+def test_recall_by_size_is_over_the_objects_of_this_size():
     small, medium, large = [0, 0, 20, 20], [100, 0, 150, 50], [0, 100, 200, 300]
 
     result = outcome([small, [30, 0, 50, 20], medium, large], [large, small])
@@ -95,7 +95,7 @@ def test_recall_by_size_looks_at_the_objects_of_this_size():
     assert result.mean[0].tolist() == [0.5, 0.5, 0, 1]
 
 
-def test_the_mean_is_over_images_however_many_objects_they_have():
+def test_the_mean_is_over_images_regardless_of_their_number_of_objects():
     one = outcome([[0, 0, 10, 10]], [[0, 0, 10, 10]])
     three = outcome([[0, 0, 10, 10]] * 3)
 
@@ -122,7 +122,7 @@ def test_a_size_is_averaged_over_the_images_that_have_it():
     assert total.images.tolist() == [2, 1, 0, 2]
 
 
-def test_no_order_of_images_changes_a_sum():
+def test_the_order_of_images_changes_no_sum():
     objects = [[20 * i, 0, 20 * i + 10, 10] for i in range(7)]
     images = [outcome(objects[:number], objects[:1]) for number in (3, 5, 6, 7)]
 
@@ -132,7 +132,7 @@ def test_no_order_of_images_changes_a_sum():
     assert sums.pop() == pytest.approx(1 / 3 + 1 / 5 + 1 / 6 + 1 / 7, abs=1e-10)
 
 
-def test_true_boxes_are_those_of_things_that_are_no_crowd_and_own_a_pixel():
+def test_true_boxes_are_those_of_things_with_pixels_that_are_no_crowd():
     truth = panoptic_map(
         [[0, 1, 2, 2], [3, 1, 2, 2]],
         segment(SKY),
@@ -149,7 +149,7 @@ def test_a_map_without_segments_has_no_true_boxes():
     assert true_boxes(panoptic_map([[0, 0]])).shape == (0, 4)
 
 
-def test_a_summary_tells_percentages_and_numbers_as_plain_json():
+def test_a_summary_holds_percentages_and_numbers_as_plain_json():
     small = [0, 0, 10, 10]
 
     result = summary(outcome([small], [FAR] * 200 + [small], own=[small]) + outcome([small]))

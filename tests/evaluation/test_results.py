@@ -13,7 +13,7 @@ TWO = {
 
 
 def change(values, place, value):
-    """Replace what a file holds at a place, or take it out if the value is absent."""
+    """Replace one entry of a JSON file, or remove it if there is no value."""
     *path, last = place
     for key in path:
         values = values[key]
@@ -36,7 +36,7 @@ def test_the_sums_of_each_image_are_read_back(tmp_path):
     assert result.figures == {"miou": 12.5}
 
 
-def test_numbers_come_before_texts_and_both_ascend(tmp_path):
+def test_integer_ids_come_before_strings_and_both_ascend(tmp_path):
     images = dict.fromkeys(["b", 10, "a", 9], factories.quality())
     path = factories.write_result(tmp_path / "a.json", images)
 
@@ -44,7 +44,7 @@ def test_numbers_come_before_texts_and_both_ascend(tmp_path):
 
 
 @pytest.mark.parametrize(("pq", "figures"), [(3.5, {"boundary_pq": 3.5}), (None, {})])
-def test_the_quality_of_boundaries_is_a_figure(tmp_path, pq, figures):
+def test_boundary_pq_is_a_figure(tmp_path, pq, figures):
     path = factories.write_result(tmp_path / "a.json", TWO, boundary={"all": {"pq": pq}})
 
     assert read_result(path).figures == figures
@@ -62,12 +62,12 @@ def test_a_result_of_no_image_is_read(tmp_path):
         (["mode"], ..., "has no 'mode'"),
         (["images"], ..., "has no 'images'"),
         (["images"], {}, "'images' is {}, expected a list"),
-        (["classes"], [], "classes: there is none"),
+        (["classes"], [], "classes: the list is empty"),
         (["images", 0, "classes", 0, "name"], "tram", "classes[0]: the class 'tram' is unknown"),
-        (["classes", 0, "name"], "bus", "classes: a name occurs twice"),
+        (["classes", 0, "name"], "bus", "classes: duplicate name"),
         (["classes", 0, "isthing"], 3, "classes[0]: 'isthing' is 3, expected 0 or 1"),
-        (["classes", 1, "tp"], 3, "classes[1]: 'tp' is 3, but the images have 2"),
-        (["images", 1, "image_id"], 7, "images: an 'image_id' occurs twice"),
+        (["classes", 1, "tp"], 3, "classes[1]: 'tp' is 3, but the images add up to 2"),
+        (["images", 1, "image_id"], 7, "images: duplicate 'image_id'"),
         (["images", 1, "image_id"], None, "images[1]: 'image_id' is null, expected a whole number"),
         (["images", 0, "classes"], ..., "images[0]: image 7: has no 'classes'"),
         (["images", 0, "classes", 0, "iou"], 1.5, "'iou' is 1.5, expected 0 to 'tp', 1"),
@@ -75,19 +75,19 @@ def test_a_result_of_no_image_is_read(tmp_path):
         (["images", 0, "classes", 0, "iou"], float("nan"), "'iou' is NaN, expected a number"),
         (["images", 0, "classes", 0, "fn"], 0.5, "'fn' is 0.5, expected a whole number"),
         (["images", 0, "classes", 0, "fn"], 10**400, "'fn' is 1000"),
-        (["images", 0, "classes", 1, "name"], "car", "image 7: a class occurs twice"),
+        (["images", 0, "classes", 1, "name"], "car", "image 7: duplicate class"),
         (["miou"], "high", "'miou' is \"high\", expected a number"),
         (["boundary"], {"all": 3}, "found 3, expected an object"),
         (["boundary"], [], "found [], expected an object"),
     ],
 )
-def test_other_contents_are_refused_in_one_sentence(tmp_path, place, value, message):
+def test_invalid_content_is_rejected_in_one_sentence(tmp_path, place, value, message):
     values = factories.result(TWO)
     change(values, place, value)
     path = tmp_path / "a.json"
     path.write_text(json.dumps(values))
 
-    with pytest.raises(ValueError, match="is no result with numbers of each image: ") as error:
+    with pytest.raises(ValueError, match="not a result with numbers of each image: ") as error:
         read_result(path)
 
     assert str(error.value).startswith(f"{path}: ")
@@ -99,7 +99,7 @@ def test_other_contents_are_refused_in_one_sentence(tmp_path, place, value, mess
     ("content", "message"),
     [("{", "is not JSON"), ("[]", "found [], expected an object"), (None, "can't be read")],
 )
-def test_what_is_no_json_object_is_refused(tmp_path, content, message):
+def test_a_file_without_a_json_object_is_rejected(tmp_path, content, message):
     path = tmp_path / "a.json"
     if content is not None:
         path.write_text(content)

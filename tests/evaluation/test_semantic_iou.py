@@ -14,7 +14,7 @@ def outcome(truth, prediction):
     return count(*rows, len(CATEGORIES))
 
 
-def test_the_iou_of_a_class_is_what_both_have_over_what_either_has():
+def test_the_iou_of_a_class_is_intersection_over_union():
     result = outcome([SKY, SKY, SKY, ROAD], [SKY, SKY, ROAD, ROAD])
 
     assert result.iou[SKY] == pytest.approx(2 / 3)
@@ -35,7 +35,7 @@ def test_true_void_is_not_counted():
     assert not result.seen[ROAD]
 
 
-def test_things_count_as_one_region_whichever_object_they_are_and_crowds_too():
+def test_all_instances_and_crowds_of_a_class_count_as_one_region():
     truth = panoptic_map([[1, 2, 3]], segment(CAR), segment(CAR), segment(CAR, iscrowd=True))
 
     result = count(truth.labels(), np.full((1, 3), CAR, np.int32), len(CATEGORIES))
@@ -71,12 +71,12 @@ def test_no_image_gives_null_and_plain_json():
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_an_image_that_is_all_void_counts_nothing():
+def test_an_image_that_is_all_void_adds_nothing():
     assert outcome([IGNORE], [SKY]).confusion.sum() == 0
 
 
 @pytest.mark.parametrize("wrong", [-1, len(CATEGORIES)])
-def test_labels_that_do_not_exist_are_refused(wrong):
+def test_invalid_labels_are_rejected(wrong):
     with pytest.raises(ValueError, match=r"the predicted labels are .* expected 0 to 5"):
         outcome([SKY, SKY], [SKY, wrong])
     with pytest.raises(ValueError, match=r"the true labels are .* expected 0 to 5"):

@@ -117,9 +117,9 @@ def test_average_precision_is_measured_on_demand(streets):
 
     assert evaluate(predictor, streets).instances is None
     collected = evaluate(predictor, streets, ap=True).instances
-    assert [photo.number for photo in collected.photos] == list(range(6))
-    assert sum(len(photo.truth.labels) for photo in collected.photos) == 6 + 6 + 2 + 1
-    assert sum(photo.iscrowd.sum() for photo in collected.photos) == 1
+    assert [photo.number for photo in collected.images] == list(range(6))
+    assert sum(len(photo.truth.labels) for photo in collected.images) == 6 + 6 + 2 + 1
+    assert sum(photo.iscrowd.sum() for photo in collected.images) == 1
 
 
 def test_average_precision_ranks_more_detections_than_the_map_shows(streets):
@@ -127,10 +127,10 @@ def test_average_precision_ranks_more_detections_than_the_map_shows(streets):
 
     result = evaluate(predictor, streets, ap=True)
 
-    counts = [len(photo.scores) for photo in result.instances.photos]
+    counts = [len(photo.scores) for photo in result.instances.images]
     assert min(counts) > networks.TINY.detection.max_detections
     assert max(counts) <= RANKED.max_detections
-    assert all(photo.scores.min() >= RANKED.min_score for photo in result.instances.photos)
+    assert all(photo.scores.min() >= RANKED.min_score for photo in result.instances.images)
 
 
 def test_average_precision_leaves_the_other_numbers_as_they_are(streets):
@@ -148,13 +148,13 @@ def test_boxes_and_masks_are_those_of_the_photo_not_of_the_networks_input(tmp_pa
     data = DataConfig(images=str(tiny.images), annotations=str(tiny.annotations))
     predictor = predicting(factories.CATEGORIES)
 
-    (photo,) = evaluate(predictor, PanopticDataset(data), ap=True).instances.photos
+    (photo,) = evaluate(predictor, PanopticDataset(data), ap=True).instances.images
 
     image = PanopticDataset(data)[0].image.permute(1, 2, 0).numpy()
     found = predictor.instances(predictor.outputs(image), RANKED).boxes
     assert photo.size == (128, 144)
-    assert photo.found.boxes == pytest.approx(found * [1.5, 2, 1.5, 2])
-    for mask, (x0, y0, x1, y1) in zip(photo.found.masks, photo.found.boxes, strict=True):
+    assert photo.prediction.boxes == pytest.approx(found * [1.5, 2, 1.5, 2])
+    for mask, (x0, y0, x1, y1) in zip(photo.prediction.masks, photo.prediction.boxes, strict=True):
         rows, columns = run_lengths.decode({"size": photo.size, "counts": mask}).nonzero()
         inside = (rows + 0.5 > y0) & (rows + 0.5 < y1) & (columns + 0.5 > x0) & (columns + 0.5 < x1)
         assert inside.all()

@@ -11,18 +11,18 @@ from pycocotools.cocoeval import COCOeval
 
 from jsisnet.evaluation.average_precision import (
     Collected,
-    Photo,
+    ImageInstances,
     Things,
     average_precision,
     encode,
 )
 
 LABELS = 4
-"""The last of which no true thing has."""
+"""No true instance has the last one."""
 
 
 def drawn(random, size, count):
-    """Draw ellipses: their masks, and boxes that are a little off."""
+    """Draw ellipses: their masks, and slightly inaccurate boxes."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     masks, boxes = [], []
     for _ in range(count):
@@ -34,7 +34,7 @@ def drawn(random, size, count):
 
 
 def moved(random, masks, boxes):
-    """Shift things by a few pixels, forget some, and repeat one."""
+    """Shift instances by a few pixels, drop some, and repeat one."""
     kept = [i for i in range(len(masks)) if random.random() < 0.8]
     kept += kept[:1]
     shifts = random.integers(-2, 3, (len(kept), 2))
@@ -43,7 +43,7 @@ def moved(random, masks, boxes):
 
 
 def packed(masks, boxes, labels, size):
-    """Give things, each mask encoded from its tight window."""
+    """Return instances, each mask encoded from its tight window."""
     encoded = []
     for mask in masks:
         rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
@@ -55,7 +55,7 @@ def packed(masks, boxes, labels, size):
 
 
 def entries(masks, boxes, labels, image_id):
-    """Describe things for the oracle, each mask encoded by it."""
+    """Return the entries of instances, with masks encoded by the oracle."""
     return [
         {
             "image_id": image_id,
@@ -70,7 +70,7 @@ def entries(masks, boxes, labels, image_id):
 
 @pytest.fixture(scope="module")
 def scenes():
-    """Give photos, and the same for the oracle: its images, true things and things found."""
+    """Return images, and the same for the oracle: images, true and predicted entries."""
     random = np.random.default_rng(0)
     photos, images, true, found = [], [], [], []
     for number in range(60):
@@ -89,12 +89,12 @@ def scenes():
         ):
             found.append(entry | {"score": float(score)})
         photos.append(
-            Photo(
+            ImageInstances(
                 number=number,
                 size=size,
                 truth=packed(masks, boxes, labels, size),
                 iscrowd=crowd,
-                found=packed(others, other_boxes, other_labels, size),
+                prediction=packed(others, other_boxes, other_labels, size),
                 scores=scores,
             )
         )

@@ -18,7 +18,7 @@ ALL = [category.id for category in CATEGORIES]
 
 
 def blobs(random, count, size):
-    """Give each pixel the number of the nearest of some random points: 0 to count."""
+    """Return each pixel the number of the nearest of some random points: 0 to count."""
     points = random.uniform(0, 1, (count + 1, 2)) * size
     pixels = np.stack(np.mgrid[: size[0], : size[1]], axis=-1)
     return np.linalg.norm(pixels[:, :, None] - points, axis=-1).argmin(-1)
@@ -32,7 +32,7 @@ def true_segments(random, count):
 
 
 def disturbed(random, ids, segments):
-    """Move a map, change some classes, split one segment and leave another one out."""
+    """Shift a map, change some classes, split one segment and drop another one."""
     ids = np.roll(ids, random.integers(-2, 3, 2), (0, 1))
     described = {
         number: int(random.choice(ALL)) if random.random() < 0.2 else info["category_id"]

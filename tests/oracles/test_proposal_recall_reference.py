@@ -18,7 +18,7 @@ def iou(first, second):
 
 
 def plain_recall(objects, proposals):
-    """Divide the objects found by those found and those missed."""
+    """Divide the covered objects by all objects."""
     found = missed = 0
     for box in objects:
         if any(iou(box, proposal) >= 0.5 for proposal in proposals):
@@ -44,7 +44,7 @@ def random_boxes(random, count):
 
 @pytest.fixture(scope="module")
 def images():
-    """True boxes, ranked proposals and a network's own ones of images, some without any."""
+    """True boxes, ranked proposals and the network's own proposals of images, some empty."""
     random = np.random.default_rng(0)
     numbers = [(0, 9, 9), (3, 0, 0), *random.integers(1, (9, 1200, 99), (20, 3))]
     return [tuple(random_boxes(random, int(number)) for number in each) for each in numbers]

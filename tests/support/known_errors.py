@@ -13,7 +13,7 @@ from jsisnet.formats import coco
 from jsisnet.panoptic import PanopticMap
 from jsisnet.visualize.report.report_data import ReportData
 
-SWAPPED, MISSED, SPLIT, RIGHT, INVENTED, INEXACT = (100 + index for index in range(6))
+MISCLASSIFIED, MISSED, SPLIT, RIGHT, SPURIOUS, INEXACT = (100 + index for index in range(6))
 """Image ids by the kind of error in their predictions."""
 
 SCORE = 0.75
@@ -71,14 +71,14 @@ def prediction(index: int, size: tuple[int, int] = (64, 96)) -> PanopticMap:
     car, person = labels.index(CAR), labels.index(PERSON)
     columns = np.flatnonzero((ids == car + 1).any(0))
     half, most = (ids[:, columns[len(columns) // part] :] for part in (2, 3))
-    if number == SWAPPED:
+    if number == MISCLASSIFIED:
         segments[car] = replace(segments[car], label=BUS)
     elif number == MISSED:
         ids[ids == person + 1] = 0
     elif number == SPLIT:
         segments.append(segments[car])
         half[half == car + 1] = len(segments)
-    elif number == INVENTED:
+    elif number == SPURIOUS:
         segments.append(replace(segments[car], score=SCORE))
         ids[: size[0] // 6, : size[1] // 5] = len(segments)
     elif number == INEXACT:

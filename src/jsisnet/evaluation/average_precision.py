@@ -1,4 +1,4 @@
-"""Average precision: how well the instances that were found, ranked by score, match true ones."""
+"""Average precision (AP) of instances, by COCO's rules."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,86 +13,85 @@ from jsisnet.categories import Categories
 from jsisnet.panoptic import PanopticMap
 
 Kind = Literal["mask", "box"]
-"""What the IoU of two things is that of."""
+"""Region whose IoU is measured."""
 
-_HALF = 0
-"""Position of the IoU 0.5 among COCO's thresholds."""
+_IOU_50 = 0
+"""Position of the IoU threshold 0.5 in COCO's settings."""
 
-_ALL_SIZES, _MOST = 0, -1
-"""Positions of things of every size and of 100 detections per photo among COCO's settings."""
+_ALL_SIZES, _MAX_DETECTIONS = 0, -1
+"""Positions of all sizes and of 100 detections per image in COCO's settings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Things:
-    """Things of one photo, possibly none."""
+    """Instances of one image, possibly none."""
 
     labels: Int64[np.ndarray, " n"]
     """Labels of the data set."""
 
     boxes: Float64[np.ndarray, "n 4"]
-    """Corners in pixels of the photo."""
+    """Corners in pixels of the image."""
 
     masks: tuple[str, ...]
-    """Run lengths of the masks at the photo's size, as `encode` gives them."""
+    """Run-length codes of the masks at the image's size; see `encode`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Photo:
-    """What a photo shows, and what was found in it."""
+class ImageInstances:
+    """True and predicted instances of one image."""
 
     number: int
-    """Position in the data set, which decides the order of equal scores."""
+    """Position in the data set; breaks ties between equal scores."""
 
     size: tuple[int, int]
     """Height and width."""
 
     truth: Things
-    """What there is to find, crowds included."""
+    """True instances, crowd regions included."""
 
     iscrowd: Bool[np.ndarray, " g"]
-    """Which true things are crowds."""
+    """Which true instances are crowd regions."""
 
-    found: Things
-    """Predicted things."""
+    prediction: Things
+    """Predicted instances."""
 
     scores: Float64[np.ndarray, " n"]
-    """Confidence in each of `found`."""
+    """Confidence of each predicted instance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collected:
-    """Things of any number of photos; ``+`` joins the photos of two, in whichever order."""
+    """Instances of any number of images; ``+`` joins the images of two, in any order."""
 
-    photos: tuple[Photo, ...] = ()
-    """Each photo once."""
+    images: tuple[ImageInstances, ...] = ()
 
     def __add__(self, other: "Collected") -> "Collected":
-        return Collected(self.photos + other.photos)
+        return Collected(self.images + other.images)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AveragePrecision:
-    """Values from 0 to 1 of each label, NaN for labels that no true thing has."""
+    """AP of each label from 0 to 1, NaN for labels without a true instance."""
 
     ap: Float64[np.ndarray, " k"]
     """Mean over the IoU thresholds 0.5, 0.55, ... 0.95."""
 
     ap50: Float64[np.ndarray, " k"]
-    """At the IoU threshold 0.5."""
+    """AP at the IoU threshold 0.5."""
 
 
 def encode(
     mask: Bool[np.ndarray, "h w"], window: tuple[slice, slice], size: tuple[int, int]
 ) -> str:
-    """Pack a mask as COCO does, without drawing it onto the photo.
+    """Encode a mask in COCO's compressed run-length format, without drawing it at full size.
 
     Args:
         mask: Pixels of the window.
-        window: Rows and columns of the photo.
-        size: Height and width of the photo.
+        window: Rows and columns of the image that the mask covers.
+        size: Height and width of the image.
 
     Returns:
-        Lengths of the runs of equal pixels, column after column, as characters.
+        Lengths of the runs of equal pixels, column by column, as a string.
     """
     (rows, columns), (height, width) = window, size
     framed = np.pad(mask.T, ((0, 0), (1, 1)))
@@ -100,14 +99,14 @@ def encode(
     changes, times = np.unique(
         (columns.start + column) * height + rows.start + row, return_counts=True
     )
-    # A run that goes on from the foot of one column at the top of the next does not end there.
+    # A run that continues from the bottom of a column to the top of the next one does not end.
     changes = changes[times == 1]
     ends = np.append(changes[changes < height * width], height * width)
     return run_lengths.rle_to_string({"size": size, "counts": np.diff(ends, prepend=0).tolist()})
 
 
 def true_things(panoptic: PanopticMap) -> tuple[Things, Bool[np.ndarray, " g"]]:
-    """List the things of a true map, and which of them are crowds."""
+    """Return the things of a true map, and which of them are crowd regions."""
     numbers = [i for i, segment in enumerate(panoptic.segments) if segment.isthing]
     boxes = panoptic.boxes()[numbers]
     windows = [(slice(y0, y1), slice(x0, x1)) for x0, y0, x1, y1 in boxes.tolist()]
@@ -124,45 +123,45 @@ def true_things(panoptic: PanopticMap) -> tuple[Things, Bool[np.ndarray, " g"]]:
 
 
 def average_precision(collected: Collected, num_labels: int, kind: Kind) -> AveragePrecision:
-    """Rank all things found, and measure how precise they are at each recall.
+    """Compute the average precision of each label.
 
     Args:
-        collected: All photos.
+        collected: All images.
         num_labels: Number of labels, K.
-        kind: Whether masks or boxes are compared.
+        kind: Region whose IoU is measured.
 
     Reference:
-        COCO's detection evaluation: 101 recalls, at most 100 detections per photo, and crowds
-        that count neither way.
+        COCO's detection evaluation: 101 recall levels, at most 100 detections per image;
+        predictions on crowd regions are ignored.
     """
-    photos = sorted(collected.photos, key=lambda photo: photo.number)
-    numbered = list(enumerate(photos, 1))
+    images = sorted(collected.images, key=lambda image: image.number)
+    numbered = list(enumerate(images, 1))
     truth = hotcoco.COCO(
         {
             "images": [
-                {"id": i, "height": photo.size[0], "width": photo.size[1]} for i, photo in numbered
+                {"id": i, "height": image.size[0], "width": image.size[1]} for i, image in numbered
             ],
             "categories": [{"id": label, "name": str(label)} for label in range(num_labels)],
-            "annotations": _truth(numbered),
+            "annotations": _true_entries(numbered),
         }
     )
     evaluation = hotcoco.COCOeval(
-        truth, truth.load_res(_found(numbered)), {"mask": "segm", "box": "bbox"}[kind]
+        truth, truth.load_res(_predicted_entries(numbered)), {"mask": "segm", "box": "bbox"}[kind]
     )
     evaluation.evaluate()
     evaluation.accumulate()
     assert evaluation.eval is not None  # it was just filled
-    precision = evaluation.eval["precision"][..., _ALL_SIZES, _MOST]
+    precision = evaluation.eval["precision"][..., _ALL_SIZES, _MAX_DETECTIONS]
     precision = np.where(precision < 0, np.nan, precision).mean(axis=1)
-    return AveragePrecision(precision.mean(axis=0), precision[_HALF])
+    return AveragePrecision(precision.mean(axis=0), precision[_IOU_50])
 
 
 def summary(collected: Collected, categories: Categories) -> dict[str, object]:
-    """Describe all photos as plain values in percent, ready for a JSON file.
+    """Return the average precision as plain values in percent, ready for a JSON file.
 
     Returns:
-        ``mask_ap``, ``mask_ap50``, ``box_ap`` and ``box_ap50``, means over the classes that the
-        truth has, and ``instances``, the same four for each thing class. What has no value is
+        ``mask_ap``, ``mask_ap50``, ``box_ap`` and ``box_ap50``, means over the classes with a true
+        instance, and ``instances``, the same four for each thing class. Missing values are
         ``None``.
     """
     values: dict[str, Float64[np.ndarray, " k"]] = {}
@@ -179,29 +178,29 @@ def summary(collected: Collected, categories: Categories) -> dict[str, object]:
     }
 
 
-def _truth(photos: Iterable[tuple[int, Photo]]) -> list[dict[str, Any]]:
+def _true_entries(images: Iterable[tuple[int, ImageInstances]]) -> list[dict[str, Any]]:
     entries = [
         entry | {"iscrowd": int(iscrowd), "area": int(run_lengths.area(entry["segmentation"]))}
-        for image_id, photo in photos
+        for image_id, image in images
         for entry, iscrowd in zip(
-            _entries(photo.truth, image_id, photo.size), photo.iscrowd, strict=True
+            _entries(image.truth, image_id, image.size), image.iscrowd, strict=True
         )
     ]
     return [{"id": number} | entry for number, entry in enumerate(entries, 1)]
 
 
-def _found(photos: Iterable[tuple[int, Photo]]) -> list[dict[str, Any]]:
+def _predicted_entries(images: Iterable[tuple[int, ImageInstances]]) -> list[dict[str, Any]]:
     return [
         entry | {"score": score}
-        for image_id, photo in photos
+        for image_id, image in images
         for entry, score in zip(
-            _entries(photo.found, image_id, photo.size), photo.scores.tolist(), strict=True
+            _entries(image.prediction, image_id, image.size), image.scores.tolist(), strict=True
         )
     ]
 
 
 def _entries(things: Things, image_id: int, size: tuple[int, int]) -> list[dict[str, Any]]:
-    """Describe things as COCO's files do."""
+    """Return instances as entries of a COCO JSON file."""
     corners = things.boxes.tolist()
     return [
         {
@@ -217,5 +216,5 @@ def _entries(things: Things, image_id: int, size: tuple[int, int]) -> list[dict[
 
 
 def _percent(values: Float64[np.ndarray, " n"]) -> float | None:
-    """Average values; ``None`` without any, or if they hold NaN."""
+    """Return the mean of values in percent; ``None`` without any or if they hold NaN."""
     return None if not values.size or np.isnan(values).any() else float(100 * values.mean())

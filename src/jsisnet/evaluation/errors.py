@@ -10,12 +10,12 @@ from jsisnet.arrays import Bool, Int64
 from jsisnet.categories import UNKNOWN
 from jsisnet.evaluation.matching import UNMATCHED, Matching
 
-ErrorKind = Literal["swapped", "split", "merged", "inexact", "missed", "invented"]
+ErrorKind = Literal["misclassified", "split", "merged", "inexact", "missed", "spurious"]
 """Cause of an error: the segment has the wrong class; one true segment is predicted in several
 parts; several are predicted as one; class and place are right, but the IoU is too low; nothing of
 the class is predicted there; a prediction has no true segment of its class there."""
 
-KINDS: tuple[ErrorKind, ...] = ("swapped", "split", "merged", "inexact", "missed", "invented")
+KINDS: tuple[ErrorKind, ...] = ("misclassified", "split", "merged", "inexact", "missed", "spurious")
 """All kinds; if several could explain a segment, the first one does."""
 
 MIN_IOU = 0.1
@@ -47,13 +47,13 @@ def segment_errors(matching: Matching) -> tuple[SegmentError, ...]:
     """
     missed, false = _unmatched(matching)
     errors = []
-    for find in (_swapped, _split, _merged, _inexact):
+    for find in (_misclassified, _split, _merged, _inexact):
         for error in find(matching, missed, false):
             errors.append(error)
             missed[list(error.true)] = False
             false[list(error.predicted)] = False
     errors += [SegmentError(kind="missed", true=(i,)) for i in _positions(missed)]
-    errors += [SegmentError(kind="invented", predicted=(i,)) for i in _positions(false)]
+    errors += [SegmentError(kind="spurious", predicted=(i,)) for i in _positions(false)]
     return tuple(errors)
 
 
@@ -116,12 +116,12 @@ def _unmatched(matching: Matching) -> tuple[Bool[np.ndarray, " g"], Bool[np.ndar
     return matching.false_negatives & known, matching.false_positives
 
 
-def _swapped(
+def _misclassified(
     matching: Matching, missed: Bool[np.ndarray, " g"], false: Bool[np.ndarray, " p"]
 ) -> Iterator[SegmentError]:
     confused = class_confusions(matching) & missed[:, None] & false
     for i in _positions(confused.any(1)):
-        yield SegmentError(kind="swapped", true=(i,), predicted=(int(confused[i].argmax()),))
+        yield SegmentError(kind="misclassified", true=(i,), predicted=(int(confused[i].argmax()),))
 
 
 def _split(

@@ -1,4 +1,4 @@
-"""Panoptic quality as a metric of torchmetrics, for anybody's training loop."""
+"""Panoptic quality as a `torchmetrics.Metric`, for any training loop."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -15,18 +15,18 @@ from jsisnet.evaluation.panoptic_quality import PanopticQuality, class_means, co
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 Maps = Tensor | Sequence[PanopticMap]
-"""A batch: the category and the instance number of each pixel (b, ..., 2), or a map of each image,
-whose labels are the categories."""
+"""A batch: a tensor (b, ..., 2) with the category and the instance number of each pixel, or one map
+per image, whose labels are the categories."""
 
 _PAIR = 2
-"""Numbers of a pixel: category and instance."""
+"""Length of the last axis: category and instance."""
 
 
 class PanopticQualityMetric(Metric):
     """PQ, SQ and RQ by the rules of COCO's official script.
 
-    Takes what `torchmetrics.detection.PanopticQuality` takes, and differs from it in the rules:
-    true segments that the prediction leaves void are missed, and predicted void stays in the union.
+    Takes the same tensors as `torchmetrics.detection.PanopticQuality`. Unlike there, a true segment
+    that the prediction leaves void is a false negative, and predicted void stays in the union.
 
     Example:
         >>> metric = PanopticQualityMetric(things={1}, stuffs={7})
@@ -56,20 +56,20 @@ class PanopticQualityMetric(Metric):
         all_crowds: bool = False,
         **options: Any,  # noqa: ANN401 - torchmetrics' own
     ):
-        """Begin with no image.
+        """Create a metric of no images.
 
         Args:
             things: Categories of countable classes.
-            stuffs: Those of the others; the instance numbers of their pixels play no role.
-            allow_unknown_preds_category: Whether pixels that are predicted to be of another
-                category are void, and no error.
-            per_class: Whether `compute` also gives each class.
-            all_crowds: Whether every crowd region of a class excuses predictions; the official
-                script knows only the last one, here the one with the highest number.
-            options: Those of every metric of torchmetrics.
+            stuffs: Categories of amorphous classes; their instance numbers are ignored.
+            allow_unknown_preds_category: Whether predicted pixels of other categories are void
+                rather than an error.
+            per_class: Whether `compute` also returns the values of each class.
+            all_crowds: Whether predictions on any crowd region of their class are ignored; the
+                official script considers only the last one, here that of the highest number.
+            options: Options of `torchmetrics.Metric`.
 
         Raises:
-            ValueError: If a category is among both, or there is none.
+            ValueError: If a category is in both, or there is none.
         """
         super().__init__(**options)
         both = set(things) & set(stuffs)
@@ -92,17 +92,17 @@ class PanopticQualityMetric(Metric):
 
         Args:
             preds: Predictions.
-            target: Truth; pixels of another category are void.
-            crowds: Whether each pixel of the truth belongs to a crowd, which is a segment apart
-                from those of the same number. Maps know that themselves.
+            target: Ground truth; pixels of unknown categories are void.
+            crowds: For tensors, whether each pixel of the ground truth belongs to a crowd region;
+                pixels of one instance number are separate segments inside and outside of crowds.
 
         Raises:
             ValueError: If the shapes differ, or a predicted category is unknown.
         """
         if isinstance(preds, Tensor) or isinstance(target, Tensor):
-            _refuse_other_shapes(preds, target, crowds)
+            _check_batch(preds, target, crowds)
         elif not all(isinstance(each, PanopticMap) for each in (*preds, *target)):
-            raise ValueError("preds and target are neither tensors nor maps; expected one of both")
+            raise ValueError("preds and target are neither tensors nor maps; expected one of these")
         if len(preds) != len(target):
             raise ValueError(f"{len(preds)} predictions for {len(target)} images")
         total = self.quality
@@ -118,20 +118,19 @@ class PanopticQualityMetric(Metric):
         )
 
     def compute(self) -> dict[str, Tensor]:
-        """Give the quality of all images of all processes.
+        """Compute the quality of all images of all processes.
 
         Returns:
-            ``pq``, ``sq`` and ``rq``, means over the classes seen, from 0 to 1; likewise of
-            countable classes alone, ``pq_things``, and of the others, ``pq_stuff``, and so on; and
-            ``pq_per_class``, if wanted, in the order of `categories`. What has no value is NaN.
+            ``pq``, ``sq`` and ``rq``, means over the classes seen, from 0 to 1; the same means over
+            things, ``pq_things`` and so on, and over stuff, ``pq_stuff`` and so on; and, if
+            `per_class` is set, ``pq_per_class`` and so on, in the order of `categories`. Missing
+            values are NaN.
         """
         things = np.arange(len(self.categories)) < self.num_things
         each = np.eye(len(things), dtype=bool)
         total = self.quality
-        means = class_means(
-            np.stack([total.iou, total.tp, total.fp, total.fn]),
-            np.concatenate([[np.ones_like(things), things, ~things], each]),
-        )
+        groups = np.concatenate([[np.ones_like(things), things, ~things], each])
+        means = class_means(total.sums, groups)
         values: dict[str, Tensor] = {}
         lines = torch.from_numpy(means).to(self.device)
         for name, line in zip(("pq", "sq", "rq"), lines, strict=True):
@@ -142,20 +141,20 @@ class PanopticQualityMetric(Metric):
 
     @property
     def quality(self) -> PanopticQuality:
-        """Sums of the images so far, in the order of `categories`; of this process alone."""
+        """Sums of the images of this process so far, in the order of `categories`."""
         sums = (self.iou, self.tp, self.fp, self.fn)
         return PanopticQuality(*(each.cpu().numpy() for each in sums))
 
     def _map(
         self, image: Tensor | PanopticMap, crowds: Tensor | None = None, *, predicted: bool = False
     ) -> PanopticMap:
-        """Give the map of an image, with the classes numbered as here."""
+        """Return an image as a map whose labels are positions in `categories`."""
         if isinstance(image, PanopticMap):
-            return self._renumbered(image, predicted)
+            return self._relabelled(image, predicted)
         pixels = image.detach().cpu().numpy().reshape(-1, _PAIR).astype(np.int64)
         crowd = np.zeros(len(pixels), bool) if crowds is None else crowds.cpu().numpy().ravel()
         columns = np.stack([*pixels.T, crowd.astype(np.int64)])
-        # Neighbours mostly are of one segment, so runs of equal pixels are looked up, not pixels.
+        # Neighbouring pixels mostly belong to one segment: look up runs of equal pixels.
         changes = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
         starts = np.flatnonzero(np.append(True, changes)[: len(pixels)])
         categories, instances, crowd = columns[:, starts]
@@ -169,13 +168,13 @@ class PanopticQualityMetric(Metric):
         instances: Int64[np.ndarray, " n"],
         crowd: Int64[np.ndarray, " n"],
     ) -> tuple[Int32[np.ndarray, " n"], tuple[Segment, ...]]:
-        """Give numbers to segments by class, instance and crowd, and tell what they are."""
+        """Return the id of each pixel, and the segments: one for each class, instance and crowd."""
         _, numbers = np.unique(
             np.where(labels < self.num_things, instances, 0), return_inverse=True
         )
         span = len(numbers) + 1
         keys = np.where(labels == UNKNOWN, -1, (labels * span + numbers) * 2 + crowd)
-        found, places = np.unique(np.append(-1, keys), return_inverse=True)
+        found, ids = np.unique(np.append(-1, keys), return_inverse=True)
         segments = tuple(
             Segment(
                 label=key // 2 // span,
@@ -184,10 +183,10 @@ class PanopticQualityMetric(Metric):
             )
             for key in found[1:].tolist()
         )
-        return places[1:].astype(np.int32), segments
+        return ids[1:].astype(np.int32), segments
 
-    def _renumbered(self, panoptic: PanopticMap, predicted: bool) -> PanopticMap:
-        """Give the classes of a map their numbers here; other categories become void."""
+    def _relabelled(self, panoptic: PanopticMap, predicted: bool) -> PanopticMap:
+        """Replace the labels of a map by positions in `categories`; unknown ones become void."""
         listed = np.array([segment.label for segment in panoptic.segments], np.int64)
         labels = self._labels(listed, predicted)
         known = labels != UNKNOWN
@@ -201,27 +200,27 @@ class PanopticQualityMetric(Metric):
     def _labels(
         self, categories: Int64[np.ndarray, " n"], predicted: bool
     ) -> Int64[np.ndarray, " n"]:
-        """Give the positions of categories among those here, `UNKNOWN` for others."""
+        """Return the position of each category in `categories`, or `UNKNOWN`."""
         order = np.argsort(self.categories)
         keys = np.array(self.categories)[order]
-        places = np.searchsorted(keys, categories).clip(max=len(keys) - 1)
-        known = keys[places] == categories
+        positions = np.searchsorted(keys, categories).clip(max=len(keys) - 1)
+        known = keys[positions] == categories
         if predicted and not (known.all() or self.allow_unknown_preds_category):
             raise ValueError(
                 f"the predicted category {categories[~known][0]} is unknown; expected one of "
-                "things and stuffs"
+                "things or stuffs"
             )
-        return np.where(known, order[places], UNKNOWN)
+        return np.where(known, order[positions], UNKNOWN)
 
 
-def _refuse_other_shapes(preds: Maps, target: Maps, crowds: Tensor | None) -> None:
-    """Refuse a batch of tensors that don't fit.
+def _check_batch(preds: Maps, target: Maps, crowds: Tensor | None) -> None:
+    """Check that the tensors of a batch fit together.
 
     Raises:
-        ValueError: If they differ.
+        ValueError: If their kinds, shapes or types do not fit.
     """
     if not isinstance(preds, Tensor) or not isinstance(target, Tensor):
-        raise ValueError("preds and target are of two kinds; expected tensors or maps for both")
+        raise ValueError("preds and target differ in kind; expected tensors or maps for both")
     shapes = tuple(target.shape), tuple(preds.shape)
     if shapes[0] != shapes[1] or len(shapes[0]) <= _PAIR or shapes[0][-1] != _PAIR:
         raise ValueError(f"preds are {shapes[1]} and target {shapes[0]}; expected (b, ..., 2) both")

@@ -1,4 +1,4 @@
-"""Mean recall of the region proposals: what share of an image's objects they cover."""
+"""Mean recall of region proposals: the fraction of an image's objects that they cover."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,10 @@ from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.panoptic import MEDIUM, SMALL, PanopticMap
 
 LIMITS = (100, 300, 1000)
-"""Numbers of the best proposals that recall is measured at."""
+"""Numbers of best proposals at which recall is measured."""
 
 MIN_IOU = 0.5
 """A proposal covers an object if the IoU of their boxes is at least this."""
-
 
 _SETS = (*map(str, LIMITS), "own")
 """Names of the sets of proposals, in the order of the sums' rows."""
@@ -23,24 +22,24 @@ _SIZES = ("all", "small", "medium", "large")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProposalRecall:
-    """Sums of one or more images; ``+`` joins the images of two sums.
+    """Sums of one or more images; ``+`` adds the images of two sums.
 
-    The sets of proposals are the best ones up to each of `LIMITS`, and the network's own. The sizes
-    of objects are all, small, medium and large.
+    The sets of proposals are the best ones up to each of `LIMITS`, and those that the network
+    itself uses (``own``). The sizes of objects are all, small, medium and large.
     """
 
     recall: Float64[np.ndarray, "sets sizes"]
-    """Of each image from 0 to 1, summed."""
+    """Sum of the images' recalls, each from 0 to 1."""
 
     images: Int64[np.ndarray, " sizes"]
-    """Images that have an object of the size; only these enter a mean."""
+    """Number of images with an object of the size; only these enter a mean."""
 
     proposals: Int64[np.ndarray, " sets"]
-    """Proposals in each set, of the images that have an object."""
+    """Number of proposals in each set, over the images with an object."""
 
     @classmethod
     def zero(cls) -> "ProposalRecall":
-        """Give the sums of no image."""
+        """Return the sums of no image."""
         return cls(
             np.zeros((len(_SETS), len(_SIZES))),
             np.zeros(len(_SIZES), np.int64),
@@ -56,13 +55,13 @@ class ProposalRecall:
 
     @property
     def mean(self) -> Float64[np.ndarray, "sets sizes"]:
-        """Mean recall from 0 to 1, NaN for sizes that no image has."""
-        nothing = np.full_like(self.recall, np.nan)
-        return np.divide(self.recall, self.images, out=nothing, where=self.images > 0)
+        """Mean recall from 0 to 1, NaN for sizes without an object."""
+        unseen = np.full_like(self.recall, np.nan)
+        return np.divide(self.recall, self.images, out=unseen, where=self.images > 0)
 
 
 def true_boxes(panoptic: PanopticMap) -> Float64[np.ndarray, "g 4"]:
-    """List the boxes of a true map's things, without crowds and things that own no pixel."""
+    """Return the boxes of the things of a true map, without crowds and things without pixels."""
     boxes = panoptic.boxes().astype(np.float64)
     wanted = np.array([s.isthing and not s.iscrowd for s in panoptic.segments], bool)
     return boxes[wanted & (boxes[:, 2] > 0)]
@@ -73,20 +72,20 @@ def count(
     ranked: Float64[np.ndarray, "p 4"],
     own: Float64[np.ndarray, "q 4"],
 ) -> ProposalRecall:
-    """Measure the recall of one image's proposals.
+    """Measure the recall of the proposals of one image.
 
-    Two objects may be covered by one proposal: it is asked what can be found at all.
+    One proposal may cover several objects: recall is an upper bound on what can be detected.
 
     Args:
         objects: True boxes in pixels of the image, none of them empty.
-        ranked: Proposals in the same frame, best first, of which the first ones are judged.
-        own: Proposals that the network itself goes on with, all of which are judged.
+        ranked: Proposals in the same frame, best first; those up to each of `LIMITS` count.
+        own: Proposals that the network passes on to its RoI head; all of them count.
 
     Returns:
-        Sums of this image, which are 0 if it has no objects.
+        Sums of this image; all 0 if it has no objects.
 
     Reference:
-        de Geus et al., arXiv 1809.02110, section 4.2; it tells no number of proposals.
+        de Geus et al., arXiv 1809.02110, section 4.2, which does not state the number of proposals.
     """
     if not len(objects):
         return ProposalRecall.zero()
@@ -104,13 +103,13 @@ def count(
 
 
 def summary(result: ProposalRecall) -> dict[str, object]:
-    """Describe sums as plain values in percent, ready for a JSON file.
+    """Return sums as plain values in percent, ready for a JSON file.
 
     Returns:
         ``rpn_recall``, with ``all``, ``small``, ``medium`` and ``large``: the mean recalls at each
         limit and of the network's ``own`` proposals, and the number of ``images`` in these means;
-        and with ``proposals``, the mean number of proposals that there really were. What has no
-        value is ``None``.
+        and with ``proposals``, the mean number of proposals in each set. Missing values are
+        ``None``.
     """
     by_size = {
         size: {name: _plain(value) for name, value in zip(_SETS, values, strict=True)}
@@ -128,7 +127,7 @@ def summary(result: ProposalRecall) -> dict[str, object]:
 def _covered(
     objects: Float64[np.ndarray, "g 4"], proposals: Float64[np.ndarray, "p 4"]
 ) -> Bool[np.ndarray, " g"]:
-    """Tell which objects a proposal covers."""
+    """Return which objects are covered by a proposal."""
     rows, columns = objects[:, None], proposals[None]
     sides = np.minimum(rows[..., 2:], columns[..., 2:]) - np.maximum(
         rows[..., :2], columns[..., :2]
@@ -140,7 +139,7 @@ def _covered(
 
 
 def _sizes(objects: Float64[np.ndarray, "g 4"]) -> Bool[np.ndarray, "sizes g"]:
-    """Tell which objects are of each size, the first of which is all sizes."""
+    """Return which objects belong to each of `_SIZES`."""
     areas = _areas(objects)
     small, large = areas < SMALL, areas >= MEDIUM
     return np.stack([np.ones_like(small), small, ~small & ~large, large])

@@ -1,4 +1,4 @@
-"""Results of measuring panoptic maps, read back from JSON files."""
+"""Results of `jsisnet score` and `jsisnet evaluate`, read from their JSON files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,43 +11,47 @@ from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 
 COUNTS = ("tp", "fp", "fn")
-"""Numbers of segments, in the order of the sums, behind the IoU."""
+"""Keys of the numbers of segments, in the order of the sums after the IoU."""
 
 FIGURES = ("miou", "mask_ap", "mask_ap50", "box_ap", "box_ap50")
-"""What else a result may hold, in percent."""
+"""Optional figures of a result, in percent."""
 
-_MOST = 10**9
-"""Segments that an image may have."""
+_MAX_SEGMENTS = 10**9
+"""Highest number of segments of an image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Result:
-    """What was measured of some images."""
+    """A result with the sums of each image."""
 
     path: Path
-    """The file."""
+    """The JSON file."""
 
     mode: str
-    """Rules that it was judged by."""
+    """Rules of matching; see `Mode`."""
 
     classes: Mapping[str, bool]
-    """Names of the classes in order, and whether they are things."""
+    """Whether each class, by its name and in order, is a thing."""
 
     image_ids: tuple[int | str, ...]
-    """The images: numbers, then texts, both ascending."""
+    """Ids of the images: integers, then strings, both ascending."""
 
     sums: Float64[np.ndarray, "n 4 k"]
-    """Of each image and class: the IoU of the matches, and `COUNTS`."""
+    """For each image and class the summed IoU of the matches, and `COUNTS`."""
 
     figures: Mapping[str, float]
-    """Those of `FIGURES` that have a value, and of boundaries ``boundary_pq``."""
+    """Those of `FIGURES` that have a value, and ``boundary_pq``."""
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.image_ids)} images, {len(self.classes)} classes"
+        return f"Result({str(self.path)!r}, {sizes})"
 
 
 def read_result(path: Path) -> Result:
-    """Read what was measured, and of each image.
+    """Read the result in a JSON file.
 
     Raises:
-        ValueError: If the file is missing or holds anything else; the message names the place.
+        ValueError: If the file is missing or invalid; the message names the entry.
     """
     content = json_fields.load(path)
     try:
@@ -55,14 +59,14 @@ def read_result(path: Path) -> Result:
         listed = json_fields.each(content, "classes", _class)
         classes = dict(listed)
         if not classes:
-            raise ValueError("classes: there is none")
+            raise ValueError("classes: the list is empty; expected at least one class")
         if len(classes) < len(listed):
-            raise ValueError("classes: a name occurs twice")
+            raise ValueError("classes: duplicate name")
         labels = {name: label for label, name in enumerate(classes)}
         images = dict(json_fields.each(content, "images", lambda values: _image(values, labels)))
         ids = sorted(images, key=lambda image_id: (isinstance(image_id, str), image_id))
         if len(ids) < len(json_fields.items(content, "images")):
-            raise ValueError("images: an 'image_id' occurs twice")
+            raise ValueError("images: duplicate 'image_id'")
         sums = np.array([images[image_id] for image_id in ids]).reshape(-1, 4, len(classes))
         _check_totals(json_fields.items(content, "classes"), sums)
         return Result(
@@ -74,7 +78,7 @@ def read_result(path: Path) -> Result:
             figures=_figures(content),
         )
     except ValueError as error:
-        raise ValueError(f"{path}: is no result with numbers of each image: {error}") from None
+        raise ValueError(f"{path}: not a result with numbers of each image: {error}") from None
 
 
 def _class(values: Entry) -> tuple[str, bool]:
@@ -89,7 +93,7 @@ def _image(
     try:
         for label, *numbers in json_fields.each(values, "classes", lambda row: _sums(row, labels)):
             if sums[:, label].any():
-                raise ValueError("a class occurs twice")
+                raise ValueError("duplicate class")
             sums[:, label] = numbers
     except ValueError as error:
         raise ValueError(f"image {image_id!r}: {error}") from None
@@ -101,21 +105,21 @@ def _sums(values: Entry, labels: Mapping[str, int]) -> tuple[int, float, int, in
     if name not in labels:
         raise ValueError(f"the class {name!r} is unknown")
     iou = json_fields.number(values, "iou")
-    tp, fp, fn = (json_fields.integer(values, key, highest=_MOST) for key in COUNTS)
+    tp, fp, fn = (json_fields.integer(values, key, highest=_MAX_SEGMENTS) for key in COUNTS)
     if not 0 <= iou <= tp:
         raise ValueError(f"'iou' is {iou}, expected 0 to 'tp', {tp}")
     return labels[name], iou, tp, fp, fn
 
 
 def _check_totals(entries: Sequence[object], sums: Float64[np.ndarray, "n 4 k"]) -> None:
-    """Refuse classes whose numbers of segments aren't those of all images."""
+    """Check that the numbers of segments of each class add up over the images."""
     totals = sums[:, 1:].sum(axis=0).T.astype(np.int64).tolist()
     for position, (value, counted) in enumerate(zip(entries, totals, strict=True)):
         for key, expected in zip(COUNTS, counted, strict=True):
             found = json_fields.integer(json_fields.entry(value), key)
             if found != expected:
                 raise ValueError(
-                    f"classes[{position}]: {key!r} is {found}, but the images have {expected}"
+                    f"classes[{position}]: {key!r} is {found}, but the images add up to {expected}"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Mean IoU: how well each pixel's predicted class matches the true one."""
+"""Mean IoU of semantic segmentation."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from jsisnet.panoptic import IGNORE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SemanticIoU:
-    """Sums of one or more images; ``+`` joins the images of two sums."""
+    """Sums of one or more images; ``+`` adds the images of two sums."""
 
     confusion: Int64[np.ndarray, "k k"]
-    """Pixels by their true and their predicted label; those of true void are not counted."""
+    """Number of pixels by true (row) and predicted (column) label; true void is not counted."""
 
     @classmethod
     def zero(cls, num_labels: int) -> "SemanticIoU":
-        """Give the sums of no image."""
+        """Return the sums of no image."""
         return cls(np.zeros((num_labels, num_labels), np.int64))
 
     def __add__(self, other: "SemanticIoU") -> "SemanticIoU":
@@ -26,15 +26,15 @@ class SemanticIoU:
 
     @property
     def seen(self) -> Bool[np.ndarray, " k"]:
-        """Labels that the truth or the prediction has; only these enter the mean."""
+        """Labels of any true or predicted pixel; only these enter the mean."""
         return self._union > 0
 
     @property
     def iou(self) -> Float64[np.ndarray, " k"]:
         """Intersection over union from 0 to 1, over all images; NaN for labels not `seen`."""
         both = self.confusion.diagonal()
-        nothing = np.full(len(both), np.nan)
-        return np.divide(both, self._union, out=nothing, where=self.seen)
+        unseen = np.full(len(both), np.nan)
+        return np.divide(both, self._union, out=unseen, where=self.seen)
 
     @property
     def _union(self) -> Int64[np.ndarray, " k"]:
@@ -44,18 +44,18 @@ class SemanticIoU:
 def count(
     truth: Int32[np.ndarray, "h w"], prediction: Int32[np.ndarray, "h w"], num_labels: int
 ) -> SemanticIoU:
-    """Compare the labels of one image.
+    """Count the pixels of one image by true and predicted label.
 
     Args:
-        truth: True labels, `IGNORE` where it is void.
-        prediction: Predicted labels; a class for every pixel.
+        truth: True labels, `IGNORE` for void.
+        prediction: Predicted labels, none of them void.
         num_labels: Number of labels, K.
 
     Returns:
         Sums of this image.
 
     Raises:
-        ValueError: If a label is none of the K.
+        ValueError: If a label is negative or K or higher.
     """
     known = truth != IGNORE
     true, predicted = truth[known].astype(np.int64), prediction[known]
@@ -70,11 +70,11 @@ def count(
 
 
 def summary(result: SemanticIoU, categories: Categories) -> dict[str, object]:
-    """Describe sums as plain values in percent, ready for a JSON file.
+    """Return sums as plain values in percent, ready for a JSON file.
 
     Returns:
-        ``miou``, the mean over the classes seen, and ``semantic``, one entry for each class. What
-        has no value is ``None``.
+        ``miou``, the mean over the classes seen, and ``semantic``, one entry for each class.
+        Missing values are ``None``.
     """
     iou, seen = 100 * result.iou, result.seen
     return {

@@ -13,7 +13,7 @@ from jsisnet.categories import Categories
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Sample
 from jsisnet.evaluation import average_precision, panoptic_quality, proposal_recall, semantic_iou
-from jsisnet.evaluation.average_precision import Collected, Photo, Things
+from jsisnet.evaluation.average_precision import Collected, ImageInstances, Things
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality
 from jsisnet.evaluation.proposal_recall import ProposalRecall
 from jsisnet.evaluation.semantic_iou import SemanticIoU
@@ -164,15 +164,15 @@ def _measured(
         semantic = semantic_iou.count(truth.labels(), labels, num_labels)
     if ranked is not None:
         true_things, iscrowd = average_precision.true_things(truth)
-        photo = Photo(
+        image = ImageInstances(
             number=number,
             size=truth.size,
             truth=true_things,
             iscrowd=iscrowd,
-            found=_found(ranked, frame, truth.size),
+            prediction=_found(ranked, frame, truth.size),
             scores=ranked.scores.astype(np.float64),
         )
-        instances = Collected((photo,))
+        instances = Collected((image,))
     if outputs.proposals is not None and outputs.candidates is not None:
         proposals = proposal_recall.count(
             proposal_recall.true_boxes(truth),

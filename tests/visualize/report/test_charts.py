@@ -52,7 +52,7 @@ def test_the_highest_bar_over_sizes_fills_its_plot_area():
 
     assert heights(chart, "found")[0] == 25
     assert heights(chart, "missed")[0] == 75
-    assert heights(chart, "invented")[1] == 50
+    assert heights(chart, "spurious")[1] == 50
     assert chart.count("<circle") == 2 + 1
     assert "<title>20.0 %</title>" in chart
     assert "things of &lt; 0.1 % of the image: 3 false negatives" in chart

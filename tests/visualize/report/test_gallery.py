@@ -23,7 +23,7 @@ def opened(picture):
 @pytest.fixture
 def swapped(tmp_path):
     found = known_errors.compared(tmp_path)
-    return found.truth, found.data.candidates()["swapped"][0]
+    return found.truth, found.data.candidates()["misclassified"][0]
 
 
 def outcomes_of(truth, prediction):
@@ -45,7 +45,7 @@ def test_pixels_of_things_on_stuff_are_missed_or_invented_and_others_wrong():
     truth = panoptic_map([[1, 1, 2, 2, 3]], segment(CAR), segment(ROAD), segment(SKY))
     prediction = panoptic_map([[1, 2, 2, 1, 2]], segment(PERSON), segment(ROAD))
 
-    assert outcomes_of(truth, prediction) == ["wrong", "missed", "unmatched", "invented", "wrong"]
+    assert outcomes_of(truth, prediction) == ["wrong", "missed", "unmatched", "spurious", "wrong"]
 
 
 def test_pixels_without_prediction_are_missed():

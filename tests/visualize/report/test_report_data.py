@@ -40,24 +40,24 @@ def test_each_image_is_a_candidate_for_its_kind_of_error(data):
         reason: [image.image_id for image in images] for reason, images in data.candidates().items()
     }
 
-    assert kept.pop("lowest")[0] == known_errors.SWAPPED
+    assert kept.pop("lowest")[0] == known_errors.MISCLASSIFIED
     assert kept == {
-        "swapped": [known_errors.SWAPPED],
+        "misclassified": [known_errors.MISCLASSIFIED],
         "missed": [known_errors.MISSED],
         "split": [known_errors.SPLIT],
-        "invented": [known_errors.INVENTED],
+        "spurious": [known_errors.SPURIOUS],
         "inexact": [known_errors.INEXACT],
     }
 
 
 def test_an_error_group_has_its_classes_and_its_share_of_the_image(data):
-    image = data.candidates()["swapped"][0]
+    image = data.candidates()["misclassified"][0]
 
     street = tiny_map(0)
     car = 1 + [info.label for info in street.segments].index(CAR)
     area = float(np.mean(street.ids == car))
     assert image.errors == (
-        ErrorGroup(kind="swapped", label=CAR, predicted_label=BUS, count=1, share=area),
+        ErrorGroup(kind="misclassified", label=CAR, predicted_label=BUS, count=1, share=area),
     )
     assert image.errors[0].labels == (CAR, BUS)
 

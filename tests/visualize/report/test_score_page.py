@@ -86,7 +86,7 @@ def test_every_image_with_an_error_has_a_card_with_four_pictures(page):
 def test_a_card_lists_its_errors_with_the_names_of_the_classes(page):
     (swapped,) = (card for card in cards(page) if "<span>100<" in card)
 
-    assert 'data-kind="swapped" data-labels="1 2"><b>wrong class</b> car → bus' in swapped
+    assert 'data-kind="misclassified" data-labels="1 2"><b>wrong class</b> car → bus' in swapped
     assert 'alt="Ground truth of image 100: sky, road, bus, car, person"' in swapped
 
 

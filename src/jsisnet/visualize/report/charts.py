@@ -121,7 +121,7 @@ def size_chart(tally: SizeTally, name: str) -> Markup:
                 x + 0.4 * axis.step,
                 base - side,
                 (width, side),
-                "invented",
+                "spurious",
                 f"{where}: {fp} false positives",
             ),
             _text(axis.centre(place), base + 14, range_, class_="small"),

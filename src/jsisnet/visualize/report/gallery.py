@@ -25,7 +25,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "unmatched": (240, 228, 66),
     "wrong": (204, 121, 167),
     "missed": (0, 114, 178),
-    "invented": (213, 94, 0),
+    "spurious": (213, 94, 0),
     "uncounted": (90, 90, 90),
 }
 """Colours of the error map, from Okabe and Ito's colour-blind safe palette. A pixel is
@@ -34,7 +34,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
 - unmatched if its class is right, but its segments don't match,
 - wrong if its class is wrong, a thing for a thing or stuff for stuff,
 - missed if a thing is predicted as stuff, or nothing is predicted,
-- invented if stuff is predicted as a thing, and
+- spurious if stuff is predicted as a thing, and
 - uncounted if it is ignored.
 """
 

@@ -272,7 +272,7 @@ def _grouped(matching: Matching, errors: tuple[SegmentError, ...]) -> tuple[Erro
         true, predicted = list(error.true), list(error.predicted)
         covered = true_shares[true] if true else shares[predicted]
         labels = matching.true_labels[true] if true else matching.labels[predicted]
-        other = int(matching.labels[predicted[0]]) if error.kind == "swapped" else None
+        other = int(matching.labels[predicted[0]]) if error.kind == "misclassified" else None
         groups[error.kind, int(labels[0]), other].append(float(covered.sum()))
     found = (
         ErrorGroup(

@@ -19,7 +19,7 @@ _PIXELS = {
     "pixel unmatched": "right class, unmatched segment",
     "pixel wrong": "wrong class",
     "pixel missed": "missed",
-    "pixel invented": "spurious",
+    "pixel spurious": "spurious",
     "pixel uncounted": "ignored",
 }
 """Legend of the error maps by CSS class."""

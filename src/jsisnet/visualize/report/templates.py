@@ -22,22 +22,22 @@ from jsisnet.visualize.report.report_data import SIZES
 
 OUTCOME_NAMES = {
     "found": "matched",
-    "swapped": "wrong class",
+    "misclassified": "wrong class",
     "split": "split",
     "merged": "merged",
     "inexact": "low IoU",
     "missed": "missed",
-    "invented": "spurious",
+    "spurious": "spurious",
 }
 """Displayed name of each outcome of a segment: a match, or one of the kinds of errors."""
 
 OUTCOME_MEANINGS: dict[ErrorKind, str] = {
-    "swapped": "right place, but another class",
+    "misclassified": "right place, but another class",
     "split": "one object predicted as several segments",
     "merged": "several objects predicted as one segment",
     "inexact": "right class and place, but an IoU of at most 0.5",
     "missed": "no similar segment was predicted",
-    "invented": "predicted where there is no similar segment",
+    "spurious": "predicted where there is no similar segment",
 }
 """Explanation of each kind of error."""
 

@@ -2,19 +2,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test check docs coverage bench format clean
+.PHONY: help setup demo test maps check docs coverage bench format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-setup: $(STAMP) ## Install everything into .venv (PYTHON=python3.12 picks another interpreter)
+setup: $(STAMP) ## Install everything into .venv (PYTHON=python3.12 chooses the interpreter)
 
-demo: setup ## Segment three photos, or PHOTO=path, into demo/
+demo: setup ## Segment three sample photos, or PHOTO=path, into demo/
 	$(BIN)/jsisnet demo --out demo $(if $(PHOTO),"$(PHOTO)")
 
-# Workers have a thread each, and files stay whole, as their tests share what they have prepared.
-test: setup ## Run the tests, on up to four cores
+# One thread per worker; the tests of a file share prepared data, so they stay on one worker.
+test: setup ## Run the tests on up to four cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations=10
+
+maps: ## Check `pip install .` alone, without torch, in an environment of its own
+	@$(PYTHON) -m venv --clear build/maps
+	@build/maps/bin/python -m pip install -qq --constraint constraints.txt .
+	@build/maps/bin/python .ci/check_maps_wing.py
 
 check: setup docs ## Check format, lint, types, layers, spelling and documentation
 	$(BIN)/ruff format --check
@@ -26,29 +31,29 @@ check: setup docs ## Check format, lint, types, layers, spelling and documentati
 docs: setup ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-coverage: setup ## Run the tests and list the lines that none of them reaches
+coverage: setup ## Run the tests and list uncovered lines
 	$(BIN)/python -m pytest --cov
 
 bench: setup ## Run every benchmark
 	@status=0; for script in $(filter-out benchmarks/harness.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python "$$script" || status=1; done; exit $$status
 
-format: setup ## Rewrite the code in the project's format
+format: setup ## Format the code and fix what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean: ## Remove what the other targets made, .venv included
+clean: ## Remove everything that the other targets create, including .venv
 	rm -rf .venv demo build dist site .coverage .hypothesis .*_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# An interrupted installation leaves .installing behind, and the next one starts afresh.
+# An interrupted installation leaves .installing behind, and the next one starts from scratch.
 $(STAMP): pyproject.toml constraints.txt src/jsisnet/files/_pixels.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo "jsisnet needs Python 3.11 or newer, not $$($(PYTHON) --version);" \
-	"name one that you have: make PYTHON=python3.11" >&2; exit 1; }
+	"choose another interpreter: make PYTHON=python3.11" >&2; exit 1; }
 	@test ! -e .venv/.installing && $(BIN)/python -m pip --version >/dev/null 2>&1 \
 	|| $(PYTHON) -m venv --clear .venv
 	@touch .venv/.installing
-	@echo "Installing into .venv: some minutes, about 5 GB"
+	@echo "Installing into .venv (about 5 GB, takes a few minutes)"
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[dev]'
 	@mv .venv/.installing $@

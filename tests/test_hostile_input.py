@@ -81,14 +81,14 @@ def test_a_broken_link_is_no_image(predict, tmp_path, target):
 
     code, error = predict(tmp_path / "maps", tmp_path / "loop.jpg")
 
-    assert (code, error) == (1, f"jsisnet: no photo found: {tmp_path / 'loop.jpg'}\n")
+    assert (code, error) == (1, f"jsisnet: no image found: {tmp_path / 'loop.jpg'}\n")
 
 
 def test_an_empty_argument_is_not_the_current_folder(predict, tmp_path):
     code, error = predict(tmp_path / "maps", "")
 
     assert code == 1
-    assert "no photo found" in error
+    assert "no image found" in error
 
 
 def test_a_map_never_overwrites_a_file_beside_the_image(predict, tmp_path):
@@ -253,7 +253,7 @@ def test_a_run_is_not_resumed_with_other_classes(trained, tmp_path, capsys):
 
 def test_weights_are_written_under_the_name_they_are_read_by(tmp_path, capsys):
     assert run(["imagenet", "--out", str(tmp_path / "weights.pt")]) == 1
-    assert "expected a name that ends in .safetensors" in capsys.readouterr().err
+    assert "--out must end in .safetensors" in capsys.readouterr().err
 
 
 class _Bomb:

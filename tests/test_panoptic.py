@@ -49,7 +49,7 @@ def test_a_map_may_have_no_segment():
 
 @pytest.mark.parametrize("number", [-1, 2])
 def test_a_pixel_without_segment_is_refused(number):
-    with pytest.raises(ValueError, match=f"a map of 1 segments holds ids .*{number}"):
+    with pytest.raises(ValueError, match=f"ids of a map with 1 segments are .*{number}"):
         panoptic_map([[0, number]], segment(CAR))
 
 
@@ -64,7 +64,7 @@ def test_ids_of_another_kind_are_refused(ids):
 
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
 
-    assert said.endswith(b"expected int32, height by width\n")
+    assert said.endswith(b"expected int32 with shape (height, width)\n")
 
 
 def test_compact_drops_and_renumbers():

@@ -1,4 +1,4 @@
-"""The command line as ``python -m jsisnet``."""
+"""Run the command line as ``python -m jsisnet``."""
 
 import sys
 

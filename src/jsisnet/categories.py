@@ -1,4 +1,4 @@
-"""The classes of a data set, and how those of one data set become those of another."""
+"""The classes of a data set, and their correspondence to those of another."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,13 @@ from typing import Literal
 from jsisnet.panoptic import IGNORE
 
 CategoryId = int | str
-"""A data set's own number or name of a category; sparse."""
+"""Id of a category in the files of a data set; sparse."""
 
 UNKNOWN = -1
-"""Label of a category that a data set does not have."""
+"""Label that stands for a missing category."""
 
 _SIDE = re.compile(r"(?<![^\W\d_])(left|right)(?![^\W\d_])")
-"""A side as a word of its own, between anything but letters."""
+"""The word left or right, not as a part of another word."""
 _OTHER_SIDE = {"left": "right", "right": "left"}
 
 
@@ -24,7 +24,7 @@ class Category:
     """One class of a data set."""
 
     id: CategoryId
-    """The data set's own id."""
+    """Id in the files of the data set."""
 
     name: str
     """Unique within the data set."""
@@ -33,7 +33,7 @@ class Category:
     """Whether the class is countable."""
 
     color: tuple[int, int, int] | None = None
-    """RGB, 0 to 255, for drawing; two classes may share one."""
+    """RGB, 0 to 255, for drawing; not necessarily unique."""
 
     supercategory: str | None = None
     """Name of the group that the class belongs to."""
@@ -47,7 +47,7 @@ class Categories:
     """The classes of a data set; the position of a class is its label.
 
     Raises:
-        ValueError: If an id or a name occurs twice, or there are more than 255 classes.
+        ValueError: If an id or a name is not unique, or there are more than 255 classes.
     """
 
     items: tuple[Category, ...]
@@ -56,11 +56,11 @@ class Categories:
     def __post_init__(self) -> None:
         labels = {category.id: label for label, category in enumerate(self.items)}
         if len(labels) != len(self.items):
-            twice = _first_twice([category.id for category in self.items])
-            raise ValueError(f"category id {twice!r} occurs twice")
+            duplicate = _first_duplicate([category.id for category in self.items])
+            raise ValueError(f"duplicate category id {duplicate!r}")
         if len({category.name for category in self.items}) != len(self.items):
-            twice = _first_twice([category.name for category in self.items])
-            raise ValueError(f"category name {twice!r} occurs twice")
+            duplicate = _first_duplicate([category.name for category in self.items])
+            raise ValueError(f"duplicate category name {duplicate!r}")
         if len(self.items) > IGNORE:
             raise ValueError(f"{len(self.items)} categories; expected at most {IGNORE}")
         object.__setattr__(self, "_labels", labels)
@@ -82,7 +82,7 @@ class Categories:
         return category_id in self._labels
 
     def label(self, category_id: CategoryId) -> int:
-        """Give the label of a category id.
+        """Return the label of a category id.
 
         Raises:
             KeyError: If there is no such category.
@@ -91,21 +91,21 @@ class Categories:
 
     @property
     def thing_labels(self) -> tuple[int, ...]:
-        """Labels of the countable classes, ascending; their order is that of thing channels."""
+        """Labels of the things, ascending; position i belongs to thing channel i."""
         return tuple(label for label, category in enumerate(self.items) if category.isthing)
 
     @property
     def stuff_labels(self) -> tuple[int, ...]:
-        """Labels of the other classes, ascending; their order is that of stuff channels."""
+        """Labels of the stuff classes, ascending; position i belongs to stuff channel i."""
         return tuple(label for label, category in enumerate(self.items) if not category.isthing)
 
     @property
     def mirrored(self) -> tuple[int, ...]:
-        """The label that each class has in a mirror: its own, unless it has a partner.
+        """Label of each class in a horizontally flipped image.
 
-        Partners are two things, or two stuff classes, whose names are the same once the words left
-        and right are exchanged, such as ``Arrow (Left)`` and ``Arrow (Right)``; capitals don't
-        count. A class without partner stays what it is.
+        Two things, or two stuff classes, swap labels if exchanging the words left and right turns
+        one name into the other, ignoring case, such as ``Arrow (Left)`` and ``Arrow (Right)``. All
+        other classes keep their labels.
         """
         names = [(category.name.casefold(), category.isthing) for category in self.items]
         labels = {name: label for label, name in enumerate(names)}
@@ -113,27 +113,27 @@ class Categories:
             labels.get((_SIDE.sub(lambda side: _OTHER_SIDE[side[0]], name), isthing), label)
             for label, (name, isthing) in enumerate(names)
         ]
-        # Names that differ in capitals alone would share a partner.
+        # Names that differ only in case would share a partner.
         return tuple(
             partner if partners[partner] == label else label
             for label, partner in enumerate(partners)
         )
 
     def merged_by(self, key: Literal["supercategory"]) -> "Categories":
-        """Join the classes of each supercategory, things apart from stuff.
+        """Merge the classes of each supercategory, things and stuff separately.
 
-        A merged class has the supercategory's name, a new id from 1 on in order of first
-        appearance, the colour of its first member, and remembers its members.
+        A merged class has the name of the supercategory, the colour of its first member, the names
+        of its members, and a new id: 1, 2, ... in order of first appearance.
 
         Raises:
-            ValueError: If a class has no supercategory, or if things and stuff share the name of
-                one.
+            ValueError: If a class has no supercategory, or a supercategory has both things and
+                stuff.
         """
         groups: dict[tuple[str, bool], list[Category]] = {}
         for category in self.items:
             name = getattr(category, key)
             if name is None:
-                raise ValueError(f"category {category.name!r} has no {key}, so it can't be merged")
+                raise ValueError(f"category {category.name!r} has no {key}; cannot merge it")
             groups.setdefault((name, category.isthing), []).append(category)
         return Categories(
             tuple(
@@ -149,9 +149,9 @@ class Categories:
         )
 
     def labels_of(self, source: "Categories") -> tuple[int, ...]:
-        """Give, for each label of `source`, the label of the same class here.
+        """Return, for each label of `source`, the label of the same class here.
 
-        Classes are matched by name, also by the names of the members of merged classes.
+        Classes are matched by name, or by the name of a member of a merged class.
 
         Raises:
             ValueError: If a class of `source` has no counterpart; the message names it.
@@ -168,15 +168,14 @@ class Categories:
         return tuple(by_name[category.name] for category in source)
 
     def joined_with(self, other: "Categories") -> "Categories":
-        """Add the classes that another data set has besides, behind these.
+        """Append the classes of another data set that are missing here.
 
-        Classes are matched by name, also by the names of the members of merged classes; a class
-        that both have merged gets the members of both. A class of `other` keeps its id unless that
-        is taken.
+        Classes are matched by name, or by the name of a member of a merged class; a class that is
+        merged in both gets the members of both. An appended class keeps its id unless it is taken.
 
         Raises:
-            ValueError: If a class is a thing here and stuff there, or `other` has merged classes
-                that are kept apart or merged in another way here; the message names it.
+            ValueError: If a class is a thing in one data set and stuff in the other, or the two
+                merge classes in different ways; the message names the class.
         """
         items = list(self.items)
         names = {category.name: label for label, category in enumerate(items)}
@@ -189,7 +188,7 @@ class Categories:
             elif items[label].isthing != category.isthing:
                 kind, before = ("a thing", "stuff") if category.isthing else ("stuff", "a thing")
                 raise ValueError(
-                    f"category {category.name!r} is {kind} here, but {before} in the data before"
+                    f"category {category.name!r} is {kind}, but {before} in the data sets before"
                 )
             elif category.members:
                 members = dict.fromkeys((*items[label].members, *category.members))
@@ -197,16 +196,16 @@ class Categories:
             for name in category.members or (category.name,):
                 if owners.setdefault(name, label) != label:
                     raise ValueError(
-                        f"category {name!r} is part of {items[label].name!r} here, but of "
-                        f"{items[owners[name]].name!r} in the data before; expected the classes to "
-                        "be merged in the same way"
+                        f"category {name!r} is merged into {items[label].name!r}, but into "
+                        f"{items[owners[name]].name!r} in the data sets before; merge the classes "
+                        "in the same way"
                     )
         return Categories(tuple(items))
 
     def labelled_by(self, source: "Categories") -> tuple[bool, ...]:
-        """Tell for each label whether a data set with other classes labels all that it stands for.
+        """Return, for each label, whether `source` annotates the class completely.
 
-        It does if it has the class, and of a merged class every member.
+        A merged class needs all its members.
         """
         names = {name for c in source for name in (c.members or (c.name,))}
         return tuple(
@@ -224,5 +223,5 @@ def _free_id(wanted: CategoryId, taken: Sequence[Category]) -> CategoryId:
     return wanted if wanted not in ids else next(number for number in count(1) if number not in ids)
 
 
-def _first_twice(values: Sequence[CategoryId]) -> CategoryId:
+def _first_duplicate(values: Sequence[CategoryId]) -> CategoryId:
     return next(value for i, value in enumerate(values) if value in values[:i])

@@ -8,19 +8,19 @@ import numpy as np
 from jsisnet.arrays import Int, Int32, Int64
 
 ImageId = int | str
-"""Name or number by which truth and predictions are paired."""
+"""Id that ground truth and predictions of an image share."""
 
 SMALL, MEDIUM = 32**2, 96**2
-"""Areas in square pixels of the image below which a box is small, and below which it is medium."""
+"""Areas of a box, in square pixels, below which it counts as small or as medium."""
 
 VOID = 0
 """Id of the pixels that belong to no segment."""
 
 IGNORE = 255
-"""Value of void pixels in a map of labels; so a data set has at most 255 labels."""
+"""Value of void pixels in a map of labels, which limits data sets to 255 labels."""
 
 _STRIP = 1 << 18
-"""Pixels that are looked up together: NumPy makes 64-bit numbers of the pixels of a table."""
+"""Pixels per table look-up; NumPy converts the indices to 64 bits, which takes memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ class Segment:
     """Whether the class is countable."""
 
     iscrowd: bool = False
-    """Whether the region holds a group of things that nobody took apart; ground truth only."""
+    """Whether the region is a group of unseparated things; ground truth only."""
 
     score: float | None = None
     """Confidence in [0, 1] of a predicted thing; ``None`` for stuff and for ground truth."""
@@ -44,23 +44,23 @@ class Segment:
 class PanopticMap:
     """Non-overlapping segments of one image; pixel value i means ``segments[i - 1]``.
 
-    A segment may own no pixel: ground truth lists such segments and the metric counts them.
+    A segment may have no pixels: ground truth can list such segments, and the metric counts them.
     """
 
     ids: Int32[np.ndarray, "h w"]
-    """Segment number of each pixel, or `VOID`."""
+    """Number of each pixel's segment, from 1, or `VOID`."""
 
     segments: tuple[Segment, ...]
-    """What the numbers mean, in order."""
+    """Segments in the order of their numbers."""
 
     def __post_init__(self) -> None:
         if self.ids.dtype != np.int32 or self.ids.ndim != 2:  # noqa: PLR2004 - height and width
             found = f"{self.ids.dtype} {'x'.join(map(str, self.ids.shape))}"
-            raise ValueError(f"the ids of a map are {found}; expected int32, height by width")
+            raise ValueError(f"ids are {found}; expected int32 with shape (height, width)")
         lowest, highest = (int(self.ids.min()), int(self.ids.max())) if self.ids.size else (0, 0)
         if lowest < VOID or highest > len(self.segments):
             raise ValueError(
-                f"a map of {len(self.segments)} segments holds ids {lowest} to {highest}; "
+                f"ids of a map with {len(self.segments)} segments are {lowest} to {highest}; "
                 f"expected {VOID} to {len(self.segments)}"
             )
 
@@ -70,14 +70,14 @@ class PanopticMap:
 
     @classmethod
     def compact(cls, ids: Int[np.ndarray, "h w"], segments: Sequence[Segment]) -> "PanopticMap":
-        """Drop the segments that own no pixel and renumber the others in order."""
+        """Return a map without the segments that have no pixels, renumbered in order."""
         seen = np.zeros(len(segments) + 1, bool)
         for strip in _strips(ids):
             seen[strip] = True
         present = np.flatnonzero(seen[1:]) + 1
         renumber = np.zeros(len(segments) + 1, np.int32)
         renumber[present] = np.arange(1, len(present) + 1)
-        return cls(_looked_up(renumber, ids), tuple(segments[i - 1] for i in present.tolist()))
+        return cls(_look_up(renumber, ids), tuple(segments[i - 1] for i in present.tolist()))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -86,19 +86,19 @@ class PanopticMap:
         return height, width
 
     def areas(self) -> Int64[np.ndarray, " n"]:
-        """Count the pixels of each segment."""
+        """Count the pixels of each segment, in order."""
         areas = np.zeros(len(self.segments) + 1, np.int64)
         for strip in _strips(self.ids):
             areas += np.bincount(strip.ravel(), minlength=len(areas))
         return areas[1:]
 
     def boxes(self) -> Int64[np.ndarray, "n 4"]:
-        """Give the tight box of each segment: x0, y0, x1, y1, upper end exclusive.
+        """Return the tight box of each segment: x0, y0, x1, y1, upper end exclusive.
 
-        A segment without pixels gets the box 0, 0, 0, 0.
+        The box of a segment without pixels is 0, 0, 0, 0.
         """
         height, width = self.ids.shape
-        # A segment's box is that of its runs of equal pixels along rows, which are far fewer.
+        # Boxes follow from the runs of equal pixels along rows, which are far fewer than pixels.
         starts = np.ones((height, width), bool)
         np.not_equal(self.ids[:, 1:], self.ids[:, :-1], out=starts[:, 1:])
         rows, columns = np.nonzero(starts)
@@ -113,12 +113,12 @@ class PanopticMap:
         return boxes[1:]
 
     def labels(self) -> Int32[np.ndarray, "h w"]:
-        """Give the label of each pixel, `IGNORE` where it is void."""
+        """Return the label of each pixel; void pixels are `IGNORE`."""
         table = np.array([IGNORE, *(segment.label for segment in self.segments)], np.int32)
-        return _looked_up(table, self.ids)
+        return _look_up(table, self.ids)
 
 
-def _looked_up(
+def _look_up(
     table: Int32[np.ndarray, " n"], ids: Int[np.ndarray, "h w"]
 ) -> Int32[np.ndarray, "h w"]:
     result = np.empty(ids.shape, table.dtype)
@@ -139,7 +139,7 @@ def row_strips(size: tuple[int, int], pixels: int) -> Iterator[slice]:
 
 
 def resize_ids(ids: Int32[np.ndarray, "h w"], size: tuple[int, int]) -> Int32[np.ndarray, "H W"]:
-    """Resize a map of ids: each new pixel gets the id at its centre."""
+    """Resize a map of ids by nearest neighbour, sampled at pixel centres."""
     if ids.shape == size:
         return ids
     rows, columns = (

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jsisnet.cli.app import app, run
-from jsisnet.cli.errors import sentence
+from jsisnet.cli.errors import describe_error
 
 COMMANDS = (
     "predict",
@@ -115,11 +115,11 @@ def test_debugging_shows_where_an_error_comes_from(monkeypatch):
         (OSError("image file is truncated"), "image file is truncated"),
         (MemoryError(), "not enough memory"),
         (RuntimeError("can't allocate memory: 9 bytes"), "not enough memory"),
-        (KeyError("x"), "KeyError: 'x' (a defect of jsisnet"),
+        (KeyError("x"), "KeyError: 'x' (this is a bug in jsisnet"),
     ],
 )
 def test_an_error_becomes_a_sentence(error, text):
-    assert sentence(error).startswith(text)
+    assert describe_error(error).startswith(text)
 
 
 def test_scoring_starts_without_torch(tiny):
@@ -180,3 +180,15 @@ def test_a_thread_that_fails_at_the_end_is_silent():
 
     assert "OSError" not in done.stderr
     assert "KeyError: 'shown'" in done.stderr
+
+
+def test_a_missing_library_is_named_with_the_line_to_type(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "jsisnet.training.curves", raising=False)
+
+    assert run(["plot", "run"]) == 1
+
+    assert capsys.readouterr().err == (
+        "jsisnet: `jsisnet plot` needs Matplotlib, which is not installed: "
+        "pip install 'jsisnet[torch]'\n"
+    )

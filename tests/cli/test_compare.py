@@ -35,7 +35,7 @@ def test_the_differences_are_printed(capsys):
     assert lines(text, "mIoU ") == ["mIoU 10.00 12.00 +2.00"]
     assert lines(text, "All ") == ["All PQ 45.00 65.00 +20.00 +20.00 to +20.00 * 100"]
     assert len(lines(text, ("0 ", "1 ", "2 ", "3 "))) == 3
-    assert "8 images, 1000 draws" in text
+    assert "8 images with 1000 bootstrap samples" in text
 
 
 def test_files_receive_all_numbers(results, capsys):
@@ -60,14 +60,14 @@ def test_images_that_are_alike_are_not_listed(capsys):
 
     text = capsys.readouterr().out
     assert "image " not in text
-    assert "*" not in text.partition("draws;")[0]
+    assert "*" not in text.partition("samples;")[0]
 
 
 @pytest.mark.usefixtures("results")
 def test_the_seed_and_the_number_of_draws_are_options(capsys):
     assert run(["compare", "a.json", "b.json", "--samples", "200", "--seed", "7"]) == 0
 
-    assert "8 images, 200 draws" in capsys.readouterr().out
+    assert "8 images with 200 bootstrap samples" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("results")
@@ -84,7 +84,7 @@ def test_common_images_are_compared_on_demand(capsys):
     ("tokens", "message"),
     [
         (["a.json", "nowhere.json"], "nowhere.json: can't be read"),
-        (["a.json", "b.json", "--json", "a.json"], "a.json is read here"),
+        (["a.json", "b.json", "--json", "a.json"], "a.json is an input"),
         (["a.json", "b.json", "--samples", "5"], "--samples"),
         (["a.json"], "B"),
     ],

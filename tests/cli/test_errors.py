@@ -16,7 +16,7 @@ def interruptible():
 
 
 def test_an_interruption_that_was_swallowed_is_raised_again():
-    with errors.obeyed():
+    with errors.signals_raise():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
@@ -24,7 +24,7 @@ def test_an_interruption_that_was_swallowed_is_raised_again():
 
 
 def test_termination_exits_with_its_code():
-    with errors.obeyed(), pytest.raises(SystemExit) as raised:
+    with errors.signals_raise(), pytest.raises(SystemExit) as raised:
         os.kill(os.getpid(), signal.SIGTERM)
 
     assert raised.value.code == TERMINATED
@@ -32,7 +32,7 @@ def test_termination_exits_with_its_code():
 
 def test_nothing_is_insisted_on_without_a_signal_or_after_the_block():
     errors.insist()
-    with errors.obeyed(), pytest.raises(KeyboardInterrupt):
+    with errors.signals_raise(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     errors.insist()
 
@@ -42,7 +42,7 @@ def test_nothing_is_insisted_on_without_a_signal_or_after_the_block():
 def test_an_ignored_interruption_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    with errors.obeyed():
+    with errors.signals_raise():
         os.kill(os.getpid(), signal.SIGINT)
         errors.insist()
 

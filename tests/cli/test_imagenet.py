@@ -2,7 +2,7 @@ import pytest
 import safetensors.torch
 
 from jsisnet.cli.app import run
-from jsisnet.cli.inputs import packaged
+from jsisnet.cli.inputs import sample_photo
 from jsisnet.model.trunk import Trunk, TrunkConfig
 
 NAME = "tf_efficientnet_lite0"
@@ -11,7 +11,7 @@ NAME = "tf_efficientnet_lite0"
 def test_the_weights_recognise_an_espresso_and_start_a_trunk(tmp_path, capsys):
     out = tmp_path / "weights.safetensors"
 
-    assert run(["imagenet", "--out", str(out), "--photo", str(packaged("rocket.jpg"))]) == 0
+    assert run(["imagenet", "--out", str(out), "--photo", str(sample_photo("rocket.jpg"))]) == 0
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     firsts = {line[0]: line[1:-1] for line in reversed(lines) if line and "." in line[0]}

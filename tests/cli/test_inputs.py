@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from jsisnet.cli.inputs import find, packaged
+from jsisnet.cli.inputs import find_photos, sample_photo
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def names(*arguments):
-    return [photo.path.as_posix() for photo in find(arguments).photos]
+    return [photo.path.as_posix() for photo in find_photos(arguments).photos]
 
 
 @pytest.mark.usefixtures("folder")
@@ -66,40 +66,54 @@ def test_a_named_file_is_tried_whatever_its_name():
 
 @pytest.mark.usefixtures("folder")
 def test_arguments_without_photo_are_told_apart():
-    found = find(["a.jpg", "missing.jpg", "*.tiff"])
+    found = find_photos(["a.jpg", "missing.jpg", "*.tiff"])
 
     assert found.unmatched == ("missing.jpg", "*.tiff")
     assert len(found.photos) == 1
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("arguments", [[], ["missing.jpg"], ["*.tiff", "nowhere"]])
-def test_no_photo_at_all_is_refused(arguments):
-    with pytest.raises(ValueError, match="no photo found"):
-        find(arguments)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give at least one image, folder or pattern"),
+        (["missing.jpg"], "no image found: missing.jpg"),
+        (["*.tiff", "nowhere"], r"no image found: \*.tiff, nowhere"),
+    ],
+)
+def test_no_photo_at_all_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        find_photos(arguments)
 
 
 def test_an_empty_folder_is_refused(folder):
     (folder / "empty").mkdir()
 
-    with pytest.raises(ValueError, match="no photo found: empty"):
-        find(["empty"])
+    with pytest.raises(ValueError, match="no image found: empty"):
+        find_photos(["empty"])
 
 
 def test_photos_of_one_stem_get_different_names(folder):
     for name in ("A_2.png", "more/a.png"):
         Image.new("RGB", (2, 2)).save(folder / name)
 
-    found = find(["a.jpg", "more", "A_2.png"])
+    found = find_photos(["a.jpg", "more", "A_2.png"])
 
     assert [photo.name for photo in found.photos] == ["a", "a_3", "a_4", "A_2"]
 
 
 def test_the_demo_has_its_photos():
-    with Image.open(packaged("astronaut.png")) as photo:
+    with Image.open(sample_photo("astronaut.png")) as photo:
         assert photo.size == (512, 512)
 
 
 def test_a_photo_that_no_package_has_is_named():
-    with pytest.raises(ValueError, match=r"unicorn\.png is not here"):
-        packaged("unicorn.png")
+    with pytest.raises(ValueError, match=r"has no photo unicorn\.png"):
+        sample_photo("unicorn.png")
+
+
+def test_the_sample_photos_say_what_to_install(monkeypatch):
+    monkeypatch.setattr("jsisnet.cli.inputs.find_spec", lambda _: None)
+
+    with pytest.raises(ValueError, match=r"needs scikit-image, .*: pip install 'jsisnet\[demo\]'"):
+        sample_photo("astronaut.png")

@@ -40,7 +40,7 @@ def test_perfect_predictions_are_merged_to_a_perfect_result(rules, command, tmp_
     truth = str(tmp_path / "panoptic_tiny.json")
     assert run(["score", truth, str(tmp_path / "merged.json"), "--json", result]) == 0
 
-    assert told.startswith(f"{tmp_path / 'merged.json'} has the maps of 6 images with ")
+    assert told.startswith(f"Wrote {tmp_path / 'merged.json'}: 6 images with ")
     assert json.loads((tmp_path / "pq.json").read_text())["all"]["pq"] == 100.0
 
 
@@ -58,9 +58,9 @@ def test_a_prediction_that_does_not_fit_is_one_sentence(command, tmp_path, capsy
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("stuff.json", "is read here, so no PNGs are written to it"),
-        ("things.json", "is read here, so nothing is written to it"),
-        ("merged", "expected the name of a .json file"),
+        ("stuff.json", "is an input, so the PNGs can't be written to it"),
+        ("things.json", "is an input and would be overwritten"),
+        ("merged", "--out must be the name of a .json file"),
     ],
 )
 def test_nothing_is_written_over_the_predictions(out, message, command, tmp_path, capsys):

@@ -1,7 +1,7 @@
 import pytest
 from cyclopts import UnknownOptionError
 
-from jsisnet.cli.overrides import split
+from jsisnet.cli.overrides import split_settings
 
 
 @pytest.mark.parametrize(
@@ -40,16 +40,16 @@ from jsisnet.cli.overrides import split
     ],
 )
 def test_settings_are_taken_out_with_as_many_values_as_they_have(line, rest, overrides):
-    assert split(line.split()) == (rest.split(), tuple(overrides.split()))
+    assert split_settings(line.split()) == (rest.split(), tuple(overrides.split()))
 
 
 def test_a_misspelt_setting_names_the_nearest():
     with pytest.raises(UnknownOptionError) as caught:
-        split(["train", "c.yaml", "--optim.momentun", "0.5"])
+        split_settings(["train", "c.yaml", "--optim.momentun", "0.5"])
 
     assert str(caught.value) == "Unknown option: --optim.momentun. Did you mean --optim.momentum?"
 
 
 def test_settings_of_the_training_are_none_of_a_model():
     with pytest.raises(UnknownOptionError):
-        split(["predict", "a.jpg", "--optim.lr", "0.5"])
+        split_settings(["predict", "a.jpg", "--optim.lr", "0.5"])

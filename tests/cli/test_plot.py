@@ -23,7 +23,7 @@ def test_the_figures_of_runs_become_a_picture(runs, names, capsys):
 
     assert run(["plot", *(str(runs / name) for name in names), "--out", str(out)]) == 0
 
-    assert capsys.readouterr().out == f"look at {out}\n"
+    assert capsys.readouterr().out == f"Wrote {out}\n"
     with Image.open(out) as picture:
         assert picture.width == 1600
 
@@ -39,7 +39,7 @@ def test_without_a_name_the_picture_lies_here(runs, monkeypatch):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ([], "no RUN was given"),
+        ([], "give at least one run folder"),
         (["nowhere"], "nowhere/metrics.jsonl: can't be read (No such file or directory)"),
         (["new"], "new: no metrics yet"),
         (["a/metrics.jsonl"], "can't be read"),

@@ -63,7 +63,7 @@ def test_photos_that_are_nowhere_are_missed_before_anything_is_measured(files, t
     report = ["--report", str(tmp_path / "report"), "--images", str(tmp_path / "nowhere")]
 
     assert run(["score", str(truth.annotations), str(predictions), *report]) == 1
-    assert capsys.readouterr().err == f"jsisnet: {tmp_path / 'nowhere'}: is no folder of photos\n"
+    assert capsys.readouterr().err == f"jsisnet: {tmp_path / 'nowhere'}: no such folder\n"
     assert not (tmp_path / "report").exists()
 
 
@@ -72,7 +72,7 @@ def test_photos_without_a_report_are_refused(files, capsys):
     arguments = [str(truth.annotations), str(predictions), "--images", str(truth.images)]
 
     assert run(["score", *arguments]) == 1
-    assert "expected --report DIR too" in capsys.readouterr().err
+    assert "--images needs --report DIR" in capsys.readouterr().err
 
 
 def test_a_report_does_not_take_the_place_of_what_is_read(files, capsys):
@@ -83,7 +83,7 @@ def test_a_report_does_not_take_the_place_of_what_is_read(files, capsys):
     report = ("--report", str(annotations.parent))
 
     assert run(["score", str(annotations), str(predictions), *pngs, *report]) == 1
-    assert "is read here" in capsys.readouterr().err
+    assert "is an input" in capsys.readouterr().err
 
 
 def test_evaluate_writes_a_report_and_leaves_nothing_else(tmp_path, model, monkeypatch):

@@ -78,7 +78,7 @@ def test_table_1_stands_beside_the_papers(model, data, tmp_path, capsys):
     result = json.loads(out.read_text())
     assert set(result) == {"all", "things", "stuff"}
     assert f"{result['all']['pq']:.2f}" in shown
-    assert "measured on 6 photos" in shown
+    assert "measured on 6 images" in shown
     assert "the paper on vistas-val" in shown
     assert [line.split() for line in shown.splitlines()][-2] == ["Stuff", "27.50", "66.90", "35.80"]
 
@@ -126,7 +126,7 @@ def test_table_4_gives_recall_by_number_and_size(model, data, tmp_path, capsys):
     shown = capsys.readouterr().out
     result = json.loads(out.read_text())
     assert {"all", "small", "medium", "large", "proposals"} == set(result)
-    assert "the paper on coco-val: 82.7" in shown
+    assert "The paper on coco-val: 82.7" in shown
 
 
 def test_the_merge_is_taken_apart(model, data, tmp_path, capsys):
@@ -185,7 +185,7 @@ def test_a_figure_of_no_photo_is_refused(model, tmp_path, capsys):
     assert run(["reproduce", "figure1", "nowhere.jpg", "--out", out, "--model", model()]) == 1
     assert run(["reproduce", "figure3", "nowhere.jpg", "--out", out, "--model", model()]) == 1
 
-    assert capsys.readouterr().err.count("no photo found: nowhere.jpg") == 2
+    assert capsys.readouterr().err.count("no image found: nowhere.jpg") == 2
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_the_truth_is_not_replaced_by_figures(name, data, tiny, tmp_path, capsys
     assert run(["reproduce", name, *data, "--json", str(tmp_path)]) == 1
 
     first, second = capsys.readouterr().err.splitlines()
-    assert "is read here, so nothing is written to it" in first
+    assert "is an input and would be overwritten" in first
     assert "is a folder; expected the name of a file" in second
     assert tiny.annotations.read_bytes() == before
 
@@ -228,7 +228,7 @@ def test_settings_and_data_are_not_replaced_by_figures(name, config, tiny, tmp_p
     assert run([*command, "--json", str(tiny.annotations)]) == 1
     assert run([*command, "--json", str(config)]) == 1
 
-    assert capsys.readouterr().err.count("is read here, so nothing is written to it") == 2
+    assert capsys.readouterr().err.count("is an input and would be overwritten") == 2
     assert (tiny.annotations.read_bytes(), config.read_bytes()) == before
     assert not (tmp_path / "runs").exists()
 
@@ -272,7 +272,7 @@ def test_coco_is_found_as_it_unpacks(model, tiny, capsys):
     assert run(["reproduce", "table1", "--root", str(root), "--model", model()]) == 0
 
     shown = capsys.readouterr().out
-    assert "measured on 6 photos" in shown
+    assert "measured on 6 images" in shown
     assert "the paper on coco-val" in shown
 
 
@@ -289,7 +289,7 @@ def test_vistas_is_found_as_it_unpacks(inner, model, tmp_path, capsys):
     assert run(["reproduce", "table1", "--root", str(root), "--model", model()]) == 0
 
     shown = capsys.readouterr().out
-    assert "measured on 2 photos" in shown
+    assert "measured on 2 images" in shown
     assert "the paper on vistas-val" in shown
 
 

@@ -46,7 +46,7 @@ def test_all_numbers_are_shown_and_written(tiny, predictions, tmp_path, capsys):
     with (tmp_path / "images.csv").open() as file:
         images = list(csv.DictReader(file))
     assert shown.err == ""
-    assert "6 images, judged by the official rules" in shown.out
+    assert "Scored 6 images (official rules)" in shown.out
     assert f"{result['all']['pq']:.2f}" in shown.out
     assert [float(row["pq"] or "nan") for row in classes] == pytest.approx(
         [math.nan if row["pq"] is None else row["pq"] for row in result["classes"]], nan_ok=True
@@ -73,7 +73,7 @@ def test_boundaries_and_missing_images_are_shown(tiny, predictions, capsys):
 
     shown = capsys.readouterr().out
     assert "Boundary" in shown
-    assert "6 images, judged by the official rules; 1 of them have no prediction" in shown
+    assert "Scored 6 images (official rules); 1 without a prediction count as void" in shown
 
 
 def test_what_is_read_is_not_written_over(tiny, predictions, capsys):
@@ -82,12 +82,12 @@ def test_what_is_read_is_not_written_over(tiny, predictions, capsys):
     code = run(["score", str(tiny.annotations), str(predictions), "--csv", str(predictions)])
 
     assert code == 1
-    assert "nothing is written to it" in capsys.readouterr().err
+    assert "would be overwritten" in capsys.readouterr().err
     assert predictions.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("both.txt", "is to be written twice"), (".", "is a folder")]
+    ("name", "said"), [("both.txt", "is given for two outputs"), (".", "is a folder")]
 )
 def test_outputs_need_names_of_their_own(tiny, predictions, tmp_path, capsys, name, said):
     same = str(tmp_path / name)
@@ -313,7 +313,7 @@ def test_the_rest_is_still_scored_on_demand(tiny, predictions, spoilt, tmp_path,
     assert code == 1
     assert [image["image_id"] for image in result["images"]] == [100, 102, 103, 104, 105]
     assert any(expected in fault for fault in result["faults"])
-    assert "5 images, judged" in capsys.readouterr().out
+    assert "Scored 5 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -377,4 +377,4 @@ def test_the_categories_are_those_of_the_truth(tiny, predictions, capsys):
 
     assert run(["score", str(tiny.annotations), str(predictions)]) == 1
 
-    assert "panoptic_tiny.json: category id 3 occurs twice" in said(capsys)
+    assert "panoptic_tiny.json: duplicate category id 3" in said(capsys)

@@ -44,7 +44,7 @@ def test_a_map_that_the_file_does_not_describe_is_named(show, tiny, tmp_path, ca
     other.write_text(json.dumps(content))
 
     assert show("--out", str(tmp_path / "look.jpg"), json=other) == 1
-    assert "does not describe map0.png" in capsys.readouterr().err
+    assert "no annotation with file_name 'map0.png'" in capsys.readouterr().err
 
 
 def test_a_photo_of_another_size_is_refused(show, tmp_path, capsys):

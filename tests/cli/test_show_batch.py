@@ -23,7 +23,7 @@ def test_the_batch_of_a_step_is_drawn(show, tmp_path, capsys):
     assert show() == 0
     assert show("--step", "1") == 0
 
-    assert capsys.readouterr().out == "look at street_batch_0.png\nlook at street_batch_1.png\n"
+    assert capsys.readouterr().out == "Wrote street_batch_0.png\nWrote street_batch_1.png\n"
     first, second = (picture(tmp_path / f"street_batch_{step}.png") for step in range(2))
     assert first.shape == second.shape
     assert (first != second).any()
@@ -57,13 +57,13 @@ def test_settings_are_seen(show, tmp_path, options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--step", "-1"], "expected a --step of 0 or more and a --count of 1 or more"),
-        (["--count", "0"], "expected a --step of 0 or more and a --count of 1 or more"),
-        (["--count", "999999"], "999999 photos are too many for a picture; expected --count 4882"),
+        (["--step", "-1"], "--step must be at least 0 and --count at least 1"),
+        (["--count", "0"], "--step must be at least 0 and --count at least 1"),
+        (["--count", "999999"], "999999 images are too many for one picture; use --count 4882"),
         (["--out", "look.txt"], "look.txt: expected a name that ends in .jpg or .png"),
-        (["--out", "street.yaml"], "street.yaml is read here"),
-        (["--out", "tiny/photos/street0.jpg"], "lies in a folder of the data"),
-        (["--out", "tiny/panoptic_tiny/map0.png"], "lies in a folder of the data"),
+        (["--out", "street.yaml"], "street.yaml is an input"),
+        (["--out", "tiny/photos/street0.jpg"], "is a file of the data set"),
+        (["--out", "tiny/panoptic_tiny/map0.png"], "is a file of the data set"),
         (["--augment.hue", "3"], "hue is 3"),
         (["--root", "nowhere"], "nowhere"),
     ],

@@ -56,7 +56,9 @@ def test_a_model_gives_an_archive_that_passes_the_check(tiny, tmp_path, model, c
     assert run(with_model(tiny, tmp_path, model)) == 0
     assert run(["submit", "--image-info", str(tiny.annotations), "--check", str(archive)]) == 0
 
-    assert capsys.readouterr().out == 2 * f"{archive} holds the maps of 6 images, without fault\n"
+    assert capsys.readouterr().out == (
+        f"Wrote {archive}: maps of 6 images, all valid\n{archive} is valid: maps of 6 images\n"
+    )
     assert list(archive.parent.iterdir()) == [archive]
     annotations = content(archive)
     assert [annotation["image_id"] for annotation in annotations] == list(range(100, 106))
@@ -129,7 +131,7 @@ def test_a_photo_that_can_not_be_read_is_left_for_the_next_time(tiny, tmp_path, 
     assert run(with_model(tiny, tmp_path, model)) == 0
 
     assert errors[0].startswith(f"jsisnet: {photo}: can't be read as a picture")
-    assert errors[1].startswith("jsisnet: 1 of 6 photos is left; ")
+    assert errors[1].startswith("jsisnet: 1 of 6 images failed; ")
     assert len(errors) == 2
     ids = [annotation["image_id"] for annotation in content(tmp_path / "out" / f"{TITLE}.zip")]
     assert sorted(ids) == list(range(100, 106))
@@ -152,9 +154,7 @@ def test_who_stops_a_run_is_told_that_it_can_go_on(tiny, tmp_path, model, capsys
 
     assert run(with_model(tiny, tmp_path, model)) == STOPPED
 
-    assert capsys.readouterr().err == (
-        "jsisnet: stopped; the same command goes on with the photos that are left\n"
-    )
+    assert capsys.readouterr().err == ("jsisnet: interrupted; rerun the same command to resume\n")
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_predictions_that_exist_are_packed(tiny, tmp_path, capsys):
     assert run(options(tiny, tmp_path, *predictions)) == 0
 
     archive = tmp_path / "out" / f"{TITLE}.zip"
-    assert "6 images, without fault" in capsys.readouterr().out
+    assert "maps of 6 images, all valid" in capsys.readouterr().out
     with ZipFile(archive) as file:
         assert file.read(f"{TITLE}/map0.png") == (tiny.pngs / "map0.png").read_bytes()
 
@@ -250,8 +250,8 @@ def test_faults_of_an_archive_are_listed_with_some_examples(tiny, tmp_path, caps
     assert errors[:5] == [
         f"jsisnet: {archive}: image {number}: has no annotation" for number in range(100, 105)
     ]
-    assert errors[5].startswith(f"jsisnet: {archive}: 1 more against this rule: every image")
-    assert errors[6] == f"jsisnet: {archive}: it breaks rules of the challenge"
+    assert errors[5].startswith(f"jsisnet: {archive}: and 1 more: every image")
+    assert errors[6] == f"jsisnet: {archive}: the archive breaks rules of the challenge"
 
 
 def test_a_check_starts_without_torch(tiny, tmp_path):
@@ -269,10 +269,13 @@ def test_a_check_starts_without_torch(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ([], "expected one of --model, --predictions and --check"),
-        (["--model", "x", "--check", "y"], "expected one of --model, --predictions and --check"),
-        (["--predictions", "x"], "--split or --name is missing"),
-        (["--model", "x", "--split", "val", "--name", "me"], "--images is missing"),
+        ([], "give exactly one of --model, --predictions and --check"),
+        (
+            ["--model", "x", "--check", "y"],
+            "give exactly one of --model, --predictions and --check",
+        ),
+        (["--predictions", "x"], "--split and --name are required"),
+        (["--model", "x", "--split", "val", "--name", "me"], "--model needs --images DIR"),
         (["--model", "x", "--split", "a/b", "--name", "me"], "'a/b' becomes part of a name"),
         (["--check", "nowhere.zip"], "nowhere.zip: No such file or directory"),
     ],

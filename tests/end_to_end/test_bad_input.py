@@ -103,7 +103,7 @@ def test_a_photo_too_long_to_be_drawn_as_jpeg_is_reported(predict, tmp_path):
 def test_a_missing_photo_is_reported_and_the_others_go_on(predict, trained, tmp_path):
     code, error = predict(trained.data.images / "street0.jpg", tmp_path / "missing.jpg")
 
-    assert (code, error) == (1, f"jsisnet: {tmp_path / 'missing.jpg'}: no photo found\n")
+    assert (code, error) == (1, f"jsisnet: {tmp_path / 'missing.jpg'}: no image found\n")
     assert (tmp_path / "maps" / "street0.png").is_file()
 
 
@@ -119,7 +119,7 @@ def test_a_map_never_takes_the_place_of_a_photo(trained, tmp_path, capsys):
     )
 
     assert code == 1
-    assert "is a photo to segment" in capsys.readouterr().err
+    assert "is one of the photos to segment" in capsys.readouterr().err
     assert (tmp_path / "street.png").read_bytes() == before
 
 
@@ -139,7 +139,7 @@ def test_a_damaged_model_is_named(trained, tmp_path, capsys):
     code = run(["predict", "photo.jpg", "--model", str(tmp_path), "--out", str(tmp_path)])
 
     assert code == 1
-    assert "no photo found" in capsys.readouterr().err
+    assert "no image found" in capsys.readouterr().err
     photo = str(trained.data.images / "street0.jpg")
     assert run(["predict", photo, "--model", str(tmp_path), "--out", str(tmp_path)]) == 1
     assert "model.safetensors: not the weights" in capsys.readouterr().err

@@ -133,6 +133,6 @@ def test_a_stopped_training_leaves_no_process(config, tmp_path):
         _, said = first.communicate(timeout=60)
 
     assert first.returncode == 128 + signal.SIGTERM
-    assert said.startswith("jsisnet: stopped; to go on from the last checkpoint")
+    assert said.startswith("jsisnet: interrupted; to resume from the last checkpoint")
     assert said.count("\n") == 1
     assert_empty(first.pid)

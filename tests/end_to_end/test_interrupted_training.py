@@ -71,7 +71,7 @@ def test_a_stopped_training_says_how_to_resume(config, tmp_path, number):
 
     assert process.returncode == 128 + number
     assert said == (
-        "jsisnet: stopped; to go on from the last checkpoint: "
+        "jsisnet: interrupted; to resume from the last checkpoint: "
         f"jsisnet train {config} --out {folder} --resume\n"
     )
     assert_whole(folder)

@@ -6,7 +6,7 @@ from PIL import Image
 
 import factories
 from jsisnet.cli.app import run
-from jsisnet.cli.inputs import packaged
+from jsisnet.cli.inputs import sample_photo
 from jsisnet.formats import coco
 from jsisnet.training.config import read_config
 
@@ -124,9 +124,12 @@ def test_the_demo_segments_its_photos_and_says_where_to_look(trained, tmp_path, 
 
     assert run(["demo", "--model", str(trained.run), "--out", str(out)]) == 0
 
-    assert f"look at {out}/*_overlay.jpg" in capsys.readouterr().out
+    assert f"overlays in {out}/*_overlay.jpg" in capsys.readouterr().out
     for name in ("astronaut", "chelsea", "coffee"):
-        with Image.open(packaged(f"{name}.png")) as photo, Image.open(out / f"{name}.png") as map_:
+        with (
+            Image.open(sample_photo(f"{name}.png")) as photo,
+            Image.open(out / f"{name}.png") as map_,
+        ):
             assert map_.size == photo.size
         assert (out / f"{name}_overlay.jpg").is_file()
 

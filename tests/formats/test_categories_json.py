@@ -30,8 +30,8 @@ def test_only_id_name_and_isthing_are_needed():
         ({"color": [1, 2, 300]}, "category 1: 'blue' is 300, expected a whole number"),
         ({"supercategory": 3}, "category 1: 'supercategory' is 3, expected a text"),
         ({"members": "cat"}, "category 1: 'members' is \"cat\", expected a list"),
-        ({"id": 3}, "category id 3 occurs twice"),
-        ({"name": "car"}, "category name 'car' occurs twice"),
+        ({"id": 3}, "duplicate category id 3"),
+        ({"name": "car"}, "duplicate category name 'car'"),
     ],
 )
 def test_a_malformed_category_is_named(change, message):

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line, `jsisnet`."""
 
 from jsisnet.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The commands' names, and what becomes of their errors."""
+"""The `jsisnet` command: its commands, and how their errors are reported."""
 
 import logging
 import os
@@ -6,7 +6,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -14,133 +13,143 @@ from typing import TextIO
 from cyclopts import App, CycloptsError
 
 from jsisnet.cli import errors
-from jsisnet.cli.commands import Command, add
+from jsisnet.cli.commands import Command, register
 from jsisnet.cli.console import say
-from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, sentence
-from jsisnet.cli.overrides import split
+from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, describe_error
+from jsisnet.cli.overrides import split_settings
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("jsisnet")
+
 
 app = App(
     name="jsisnet",
-    help="Panoptic segmentation with one network: a class and an instance for every pixel.",
-    help_epilogue=f"With {DEBUG} an error shows where it comes from.",
+    help="Panoptic segmentation: a class and an instance for every pixel.",
+    help_epilogue=f"{DEBUG} shows the traceback of an error.",
     help_format="plaintext",
-    version=lambda: version("jsisnet"),
+    version=_version,
 )
 COMMANDS = (
     Command(
         "predict",
         "predict",
         "IMAGE... --out DIR",
-        "Segment photos: a class and an instance for every pixel.",
+        "Segment images: a class and an instance for every pixel.",
     ),
     Command(
         "demo",
         "predict",
         "[PHOTO...]",
-        "Segment three free photos, or your own, as `jsisnet predict` does.",
+        "Segment three sample photos, or your own.",
     ),
     Command(
         "evaluate",
         "evaluate",
         "--images DIR --annotations FILE",
-        "Measure a model on photos with panoptic annotations: PQ, mean IoU, AP, recall.",
+        "Evaluate a model on an annotated data set: PQ, mean IoU, AP and recall.",
     ),
     Command(
         "score",
         "score",
         "TRUTH PREDICTION",
-        "Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.",
+        "Score COCO panoptic predictions against the ground truth: PQ, SQ and RQ.",
     ),
     Command(
         "compare",
         "compare",
         "A B",
-        "Compare two results: what is better in B than in A, and how sure that is.",
+        "Compare two results: differences between A and B, with confidence intervals.",
     ),
     Command(
         "submit",
         "submit",
         "--image-info FILE",
-        "Pack predictions for COCO's panoptic challenge, with or without labels at hand.",
+        "Pack predictions for the COCO panoptic challenge, or check an archive.",
     ),
     Command(
         "merge",
         "merge",
         "--image-info FILE --instances FILE --semantic DIR",
-        "Merge instances and semantic predictions of other networks into panoptic files.",
+        "Merge instance and semantic predictions of other networks into panoptic maps.",
     ),
     Command(
         "train",
         "train",
         "CONFIG",
-        "Train a network on photos with COCO panoptic annotations.",
+        "Train a network.",
     ),
     Command(
         "show-batch",
         "show_batch",
         "CONFIG",
-        "Draw what the network sees at a step of a training, with the targets.",
+        "Draw the batch of a training step: augmented images and their targets.",
     ),
     Command(
         "plot",
         "plot",
         "RUN...",
-        "Draw losses, quality and pace of trainings over their steps.",
+        "Plot losses, quality and speed of training runs.",
     ),
     Command(
         "show",
         "show",
         "IMAGE PNG JSON --out FILE",
-        "Draw a panoptic PNG on its photo, in colours, with outlines and class names.",
+        "Draw a panoptic map on its image, with outlines and class names.",
     ),
     Command(
         "describe",
         "describe",
         "CONFIG|MODEL",
-        "List a network's stages: shapes, parameters and multiply-adds.",
+        "List the stages of a network: shapes, parameters and multiply-adds.",
     ),
     Command(
         "imagenet",
         "imagenet",
         "--out FILE",
-        "Convert packaged ImageNet weights into a file.",
+        "Write ImageNet weights of an installed package to a file.",
     ),
 )
-add(app, "jsisnet", "jsisnet.cli", COMMANDS)
+_GROUPS = ("data", "reproduce")
+"""Commands with commands of their own."""
+
+register(app, "jsisnet", "jsisnet.cli", COMMANDS)
 app.command(
     "jsisnet.cli.reproduce:app",
     name="reproduce",
-    help="Run an experiment of the paper on any data; what it found stands beside it.",
+    help="Reproduce a table or figure of the paper, on any data.",
 )
 app.command(
     "jsisnet.cli.data:data",
     name="data",
-    help="Data sets of many formats: open, change and describe them.",
+    help="Check, convert, split and describe data sets of many formats.",
 )
 
 
 def main() -> int:
-    """Run the command of this process and give its exit code."""
-    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
+    """Run the command line of this process and return its exit code."""
+    sys.stdout, sys.stderr = (stream or _null_stream() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     logging.basicConfig(format="%(message)s", handlers=[_MessageHandler()])
     if not _debugging(sys.argv):
-        # Lightning chooses the level of its own logger, whatever it was before.
+        # Lightning resets the level of its own logger, so the levels are no use here.
         logging.disable(logging.INFO)
         warnings.simplefilter("ignore")
         sys.unraisablehook = lambda _: None
-        sys.excepthook = _tell_of_main_thread
+        sys.excepthook = _report_main_thread
         threading.excepthook = lambda _: None
-    with errors.obeyed():
+    with errors.signals_raise():
         return run(sys.argv[1:])
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run a command and give its exit code; errors become one sentence each.
+    """Run a command and return its exit code; an error becomes a one-line message.
 
     Args:
-        tokens: What follows `jsisnet` on the command line.
+        tokens: Arguments of the command line, without the program's name.
     """
     try:
         code = _launch([token for token in tokens if token != DEBUG])
@@ -150,7 +159,7 @@ def run(tokens: Sequence[str]) -> int:
         say(f"{error}")
         return MISUSED
     except KeyboardInterrupt:
-        say("stopped")
+        say("interrupted")
         return STOPPED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -158,19 +167,24 @@ def run(tokens: Sequence[str]) -> int:
     except Exception as error:
         if _debugging(tokens):
             raise
-        say(sentence(error))
+        say(describe_error(error, _command_of(tokens)))
         return FAILED
 
 
 def _launch(tokens: Sequence[str]) -> int:
-    tokens, overrides = split(tokens)
+    tokens, overrides = split_settings(tokens)
     called = app.parse_commands([token for token in tokens if token not in app.help_flags])[1][-1]
     if called.default_command is not None:
-        called.help = None  # the sentence of the list; its docstring says more
+        called.help = None  # let the docstring, which says more, replace the one-line summary
     command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
     return command(*bound.args, **bound.kwargs) or 0
+
+
+def _command_of(tokens: Sequence[str]) -> str:
+    words = tokens[: 2 if tokens[0] in _GROUPS else 1]
+    return " ".join(("jsisnet", *words))
 
 
 class _MessageHandler(logging.Handler):
@@ -180,15 +194,15 @@ class _MessageHandler(logging.Handler):
         say(self.format(record))
 
 
-def _nowhere() -> TextIO:
-    """Give a stream to a process that was started without one."""
+def _null_stream() -> TextIO:
+    """Open a stream for a process that was started without standard output or error."""
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _tell_of_main_thread(
+def _report_main_thread(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Show an error that no command has caught; threads of libraries that end late are silent."""
+    """Report uncaught errors of the main thread only; libraries' threads may die at exit."""
     if threading.current_thread() is threading.main_thread():
         sys.__excepthook__(kind, error, traceback)
 

@@ -1,4 +1,4 @@
-"""How commands are listed and found."""
+"""Commands by import path, so that only the one that runs is imported."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,25 +7,26 @@ from cyclopts import App
 
 
 class Command(NamedTuple):
-    """A command, which is imported when it is called."""
+    """A command of the command line."""
 
     name: str
+    """Name as typed; the function has the same name, with underscores."""
     home: str
-    """Module with a function that is named like the command."""
+    """Module of the function, within the package that `register` is given."""
     usage: str
-    """What follows the name, but for the options."""
+    """Arguments and required options, for the usage line."""
     help: str
-    """What the list says: the first sentence of the function's docstring."""
+    """First sentence of the function's docstring, for the list of commands."""
 
 
-def add(app: App, prefix: str, package: str, commands: Iterable[Command]) -> None:
-    """Give an app commands by their paths, so that only the one that is called is imported.
+def register(app: App, prefix: str, package: str, commands: Iterable[Command]) -> None:
+    """Add commands to an app; their modules are imported when they are called.
 
     Args:
-        app: Gets the commands.
-        prefix: What is typed before their names.
-        package: Where their modules are.
-        commands: In any order.
+        app: App to extend.
+        prefix: What is typed before the names, such as ``jsisnet data``.
+        package: Package of the commands' modules.
+        commands: Commands, in any order.
     """
     for command in commands:
         app.command(

@@ -1,16 +1,18 @@
-"""The command that puts two results side by side."""
+"""`jsisnet compare`: compare two results image by image."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
-from rich.table import Table
 
 from jsisnet.cli.console import display, write_csv, write_json
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.tables import BRANCHES, NONE, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _GROUPS = ("all", "things", "stuff")
 _QUALITIES = ("pq", "sq", "rq")
@@ -20,13 +22,13 @@ _COLUMNS = (
     *("name", "kind", "images"),
     *(f"{quality}_{part}" for quality in _QUALITIES for part in _PARTS),
 )
-"""Columns of a CSV file."""
+"""Columns of the CSV file."""
 
 _FIGURES = BRANCHES | {"boundary_pq": "boundary PQ"}
-"""Figures of the whole, and what they are called."""
+"""Figures that are not per class, by key, and their titles."""
 
 
-def compare(  # noqa: PLR0913 - the parts of a command line
+def compare(  # noqa: PLR0913 - one parameter per option
     a: Annotated[Path, Parameter(name="A")],
     b: Annotated[Path, Parameter(name="B")],
     /,
@@ -38,42 +40,41 @@ def compare(  # noqa: PLR0913 - the parts of a command line
     json: File | None = None,
     csv: File | None = None,
 ) -> None:
-    """Compare two results: what is better in B than in A, and how sure that is.
+    """Compare two results: differences between A and B, with confidence intervals.
 
-    A and B are JSON files that `jsisnet score` or `jsisnet evaluate` has written,
-    of the same images.
+    A and B are JSON files that `jsisnet score` or `jsisnet evaluate` has written
+    for the same images.
 
-    Each difference is that of B to A, with the interval in which 95 % of the
-    differences lie when the same number of images is drawn from them again and
-    again, for both results alike. The share of these draws in which B is higher
-    stands beside it. A class that fewer than 6 images show has no interval.
+    Differences are B - A, with a 95 % bootstrap interval: images are resampled with
+    replacement, the same ones for both results. "B higher" is the share of samples
+    in which B is better. Classes in fewer than 6 images have no interval.
 
     For example
         jsisnet compare before.json after.json
         jsisnet compare before.json after.json --top 20 --csv differences.csv
 
     Args:
-        a: JSON file of a result.
-        b: JSON file of the other one, of the same classes, truth and rules.
-        samples: How often images are drawn.
-        seed: Of the drawing: the same one gives the same intervals.
-        common: Leave out images that only one result has, where such are an error otherwise.
-        top: Images to print, those that changed most.
-        json: File that receives all numbers, also of each image, as percentages.
-        csv: File that receives a line for all, for things, for stuff, and for each class.
+        a: JSON file of one result.
+        b: JSON file of the other result, with the same classes, ground truth and rules.
+        samples: Number of bootstrap samples.
+        seed: Bootstrap seed.
+        common: Compare the images that both results have; by default any other image is an error.
+        top: Number of images to print, those with the largest differences.
+        json: JSON file to write: all numbers, also for each image, as percentages.
+        csv: CSV file to write, with a row for all, things and stuff and for each class.
     """
     from jsisnet.evaluation.compare import compare_results
 
     refuse_to_replace([a, b], [file for file in (json, csv) if file is not None])
     result = compare_results(a, b, common=common, samples=samples, seed=seed).summary()
-    _show(result, top)
+    _print(result, top)
     if json is not None:
         write_json(result, json)
     if csv is not None:
-        write_csv(_lines(result), _COLUMNS, csv)
+        write_csv(_rows(result), _COLUMNS, csv)
 
 
-def _show(result: Mapping[str, Any], top: int) -> None:
+def _print(result: Mapping[str, Any], top: int) -> None:
     display(_classes(result))
     changed = [row for row in result["images"] if row["difference"]]
     if changed[:top]:
@@ -84,12 +85,12 @@ def _show(result: Mapping[str, Any], top: int) -> None:
     display(
         f"A: {result['a']}",
         f"B: {result['b']}",
-        f"{len(result['images'])} images, {result['samples']} draws; * where the interval excludes "
-        "0, which chance alone brings about in 1 of 20",
+        f"Compared {len(result['images'])} images with {result['samples']} bootstrap samples; "
+        "* marks intervals without 0 (expected by chance in 1 of 20)",
     )
 
 
-def _groups(result: Mapping[str, Any]) -> Table:
+def _groups(result: Mapping[str, Any]) -> "Table":
     made = table("", "", ">A", ">B", ">B - A", ">95 % interval", "", ">B higher, %")
     for group in _GROUPS:
         for quality in _QUALITIES:
@@ -98,7 +99,7 @@ def _groups(result: Mapping[str, Any]) -> Table:
     return made
 
 
-def _classes(result: Mapping[str, Any]) -> Table:
+def _classes(result: Mapping[str, Any]) -> "Table":
     made = table(
         "class",
         "kind",
@@ -115,14 +116,14 @@ def _classes(result: Mapping[str, Any]) -> Table:
     return made
 
 
-def _images(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _images(rows: Sequence[Mapping[str, Any]]) -> "Table":
     made = table("image", ">PQ of A", ">of B", ">B - A")
     for row in rows:
         made.add_row(str(row["image_id"]), *_values(row))
     return made
 
 
-def _figures(result: Mapping[str, Any]) -> Table:
+def _figures(result: Mapping[str, Any]) -> "Table":
     made = table("", ">A", ">B", ">B - A")
     for name, row in result["figures"].items():
         made.add_row(_FIGURES[name], *_values(row))
@@ -130,7 +131,7 @@ def _figures(result: Mapping[str, Any]) -> Table:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    """Show a figure of both, its difference and how sure that is."""
+    """Return the cells of a figure: A, B, difference, interval, mark and share of B higher."""
     if row["low"] is None:
         return [*_values(row), NONE, "", NONE]
     interval = f"{row['low']:+.2f} to {row['high']:+.2f}"
@@ -147,8 +148,8 @@ def _kind(row: Mapping[str, Any]) -> str:
     return "thing" if row["isthing"] else "stuff"
 
 
-def _lines(result: Mapping[str, Any]) -> Iterator[dict[str, object]]:
-    """Give the lines of a CSV file."""
+def _rows(result: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+    """Yield the rows of the CSV file."""
     named = [{"name": group, "kind": "mean"} | result[group] for group in _GROUPS]
     named += [row | {"kind": _kind(row)} for row in result["classes"]]
     for row in named:

@@ -1,7 +1,5 @@
-"""What the commands print: sentences, tables and progress."""
+"""Output of the commands: messages, tables, progress bars, JSON and CSV files."""
 
-import csv
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jsisnet.files.atomic import replacing
-
-_COMMANDS = {
+_ESCAPES = {
     code: ascii(chr(code))[1:-1]
     for code in (
         *range(10),
@@ -25,38 +21,38 @@ _COMMANDS = {
         *range(0x2066, 0x206A),
     )
 }
-"""Characters that a terminal obeys, also to turn the direction of a text, and how they are shown:
-names in anybody's files may hold them."""
+"""Escape sequences for control characters, including those that change the text direction; names in
+input files may contain them."""
 
 
-_MOST_NAMES = 10
+_MAX_NAMES = 10
 
 
-class _Visible(Console):
+class _EscapingConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - rich's own
-        """Show what a terminal would obey."""
-        return super().render_str(text.translate(_COMMANDS), **options)
+        """Render a string with its control characters escaped."""
+        return super().render_str(text.translate(_ESCAPES), **options)
 
 
-out = _Visible(markup=False, highlight=False, emoji=False)
+out = _EscapingConsole(markup=False, highlight=False, emoji=False)
 """Standard output, for results."""
 
-_err = _Visible(markup=False, highlight=False, emoji=False, stderr=True)
+_err = _EscapingConsole(markup=False, highlight=False, emoji=False, stderr=True)
 
 
-def say(sentence: str) -> None:
-    """Tell what went wrong, on standard error; a progress bar stays below."""
-    sys.stderr.write(f"jsisnet: {sentence.translate(_COMMANDS)}\n")
+def say(message: str) -> None:
+    """Print a message to standard error; a progress bar stays below it."""
+    sys.stderr.write(f"jsisnet: {message.translate(_ESCAPES)}\n")
     sys.stderr.flush()
 
 
 def display(*results: Table | str) -> None:
-    """Print results; an empty line follows each table."""
+    """Print results to standard output, with an empty line after each table."""
     for result in results:
         if out.is_terminal:
             out.print(result, soft_wrap=isinstance(result, str))
         elif isinstance(result, str):
-            sys.stdout.write(f"{result.translate(_COMMANDS)}\n")
+            sys.stdout.write(f"{result.translate(_ESCAPES)}\n")
         else:
             sys.stdout.write(_plain(result))
         if isinstance(result, Table):
@@ -64,26 +60,26 @@ def display(*results: Table | str) -> None:
             sys.stdout.flush()
 
 
-def listed(names: Sequence[str]) -> str:
-    """Join names, of many the first ones."""
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+def join_names(names: Sequence[str]) -> str:
+    """Join names with commas; of a long list only the first ones."""
+    more = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def live_console() -> Console:
-    """Give the console for what changes in place: standard output if it is a terminal."""
+    """Return the console for live displays: standard output if it is a terminal."""
     return out if out.is_terminal else _err
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with the time left, on a terminal only.
+    """Show a progress bar with the time left, if there is a terminal.
 
     Args:
         what: Title of the bar.
 
-    Returns:
-        A function to call with the numbers of things done and in total.
+    Yields:
+        Function that sets the number of finished items and their total.
     """
     console = live_console()
     if not console.is_terminal:
@@ -111,13 +107,21 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def write_json(values: Mapping[str, object], path: Path) -> None:
-    """Write a JSON file, which appears complete or not at all."""
+    """Write a JSON file atomically."""
+    import json
+
+    from jsisnet.files.atomic import replacing
+
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def write_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], path: Path) -> None:
-    """Write a table, which appears complete or not at all; what has no value is empty."""
+    """Write a CSV file atomically; missing values are empty."""
+    import csv
+
+    from jsisnet.files.atomic import replacing
+
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
@@ -125,10 +129,10 @@ def write_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], path
 
 
 def _plain(table: Table) -> str:
-    """Write a table as rich does for a wide terminal; large ones take a tenth of the time so."""
+    """Format a table as rich does for a wide terminal, in a tenth of the time."""
     columns = []
     for column in table.columns:
-        cells = [str(cell).translate(_COMMANDS) for cell in (column.header, *column.cells)]
+        cells = [str(cell).translate(_ESCAPES) for cell in (column.header, *column.cells)]
         width = max(map(cell_len, cells))
         spaces = [" " * (width - cell_len(cell)) for cell in cells]
         pairs = zip(cells, spaces, strict=True)

@@ -1,4 +1,4 @@
-"""Command that lists a network's stages."""
+"""`jsisnet describe`: list the stages of a network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,44 +21,44 @@ from jsisnet.settings import from_dict
 from jsisnet.training.config import RunConfig, read_values
 
 COCO, MERGED_COCO = (80, 53), (12, 15)
-"""Numbers of thing and stuff classes of COCO, as they are and merged by supercategory."""
+"""Numbers of thing and stuff classes of COCO: all, and merged by supercategory."""
 
-_NOWHERE = {"images": ".", "annotations": "."}
-"""Data of a configuration that leaves them to others."""
+_NO_DATA = {"images": ".", "annotations": "."}
+"""Data section of a configuration without one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sketch:
-    """A network without weights."""
+class Architecture:
+    """Configuration of a network and the number of its classes; no weights."""
 
     network: NetworkConfig
     size: tuple[int, int]
-    """Height and width of its input."""
+    """Height and width of the input, in pixels."""
 
     categories: Categories
-    """As many classes as it has; their names mean nothing."""
+    """Placeholder classes, as many as the network has."""
 
     source: str
-    """Where the number of classes comes from."""
+    """Origin of the number of classes, for the user."""
 
 
-def sketch(
+def read_architecture(
     name: str, overrides: tuple[str, ...], *, things: int | None, stuff: int | None
-) -> Sketch:
-    """Read what decides the shape of a network.
+) -> Architecture:
+    """Read the configuration of a network from a file or a model.
 
     Args:
-        name: YAML file of a training, name of an embedded model, or a model or run folder.
-        overrides: Settings that win over those of the file.
-        things: Number of thing classes, if it is not that of the data.
-        stuff: Number of stuff classes, likewise.
+        name: YAML file of a training, built-in model, or folder of a model or training run.
+        overrides: Settings that override those of the file.
+        things: Number of thing classes; ``None`` for that of the data.
+        stuff: Number of stuff classes; ``None`` for that of the data.
 
     Raises:
-        ValueError: If there is no such file or model, or it breaks a rule.
+        ValueError: If there is no such file or model, or it is invalid.
     """
     path = Path(name)
     if path.suffix.lower() in (".yaml", ".yml"):
-        values = {"data": _NOWHERE} | read_values(path)
+        values = {"data": _NO_DATA} | read_values(path)
         config = from_dict(RunConfig, values, overrides, source=name)
         network, size = config.network, config.augment.size
         counts, source = _classes(config.sources())
@@ -69,18 +69,20 @@ def sketch(
     if things is not None or stuff is not None:
         source = "the options"
     chosen = (counts[0] if things is None else things, counts[1] if stuff is None else stuff)
-    return Sketch(network=network, size=size, categories=_invented(*chosen), source=source)
+    return Architecture(
+        network=network, size=size, categories=_placeholders(*chosen), source=source
+    )
 
 
 def _classes(sources: Sequence[DataConfig]) -> tuple[tuple[int, int], str]:
     used = [data for data in sources if data.weight > 0]
-    if not all(map(_is_here, used)):
+    if not all(map(_exists, used)):
         counts = COCO if sources[0].merge is None else MERGED_COCO
-        return counts, "COCO, as the annotations are not here"
+        return counts, "COCO (no annotations found)"
     return _counts(common_categories(sources)), ", ".join(str(data.path) for data in used)
 
 
-def _is_here(data: DataConfig) -> bool:
+def _exists(data: DataConfig) -> bool:
     return data.path.is_file() if data.kind.startswith("coco") else data.path.exists()
 
 
@@ -88,7 +90,7 @@ def _counts(categories: Categories) -> tuple[int, int]:
     return len(categories.thing_labels), len(categories.stuff_labels)
 
 
-def _invented(things: int, stuff: int) -> Categories:
+def _placeholders(things: int, stuff: int) -> Categories:
     if things < 0 or stuff < 0:
         raise ValueError(f"{things} things and {stuff} stuff classes; expected 0 or more")
     if things + stuff > IGNORE:
@@ -102,7 +104,7 @@ def _invented(things: int, stuff: int) -> Categories:
 
 
 def table_of_stages(stages: Sequence[Stage]) -> Table:
-    """List stages in the order in which they run."""
+    """Return a table of stages, in the order in which they run."""
     made = table("branch", "stage", "output", ">parameters", ">mult-adds", ">regions")
     for stage in stages:
         made.add_row(
@@ -117,8 +119,8 @@ def table_of_stages(stages: Sequence[Stage]) -> Table:
 
 
 def table_of_branches(stages: Sequence[Stage]) -> Table:
-    """Add up the stages of each branch."""
-    made = table("branch", ">parameters", ">mult-adds of an image")
+    """Return a table with the sums of each branch."""
+    made = table("branch", ">parameters", ">mult-adds/image")
     branches = dict.fromkeys(stage.branch for stage in stages)
     groups = {name: [stage for stage in stages if stage.branch == name] for name in branches}
     for name, group in {**groups, "all": stages}.items():
@@ -149,11 +151,10 @@ def describe(
     stuff: int | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """List a network's stages: shapes, parameters and multiply-adds.
+    """List the stages of a network: shapes, parameters and multiply-adds.
 
-    Shapes leave out the number of images or regions. Multiply-adds are those of
-    convolutions and matrix products. Nothing is computed, so that any network is
-    described at once.
+    Shapes omit the batch dimension. Multiply-adds count convolutions and matrix
+    products. Nothing is computed, so even a large network takes a moment.
 
     The settings of CONFIG are options too, such as --augment.size 512 1024.
 
@@ -163,20 +164,21 @@ def describe(
         jsisnet describe coco
 
     Args:
-        network: YAML file of a training, name of an embedded model, or a model or run folder.
-        things: Number of thing classes. Default: those of the model or of the annotations of
-            CONFIG, and where these are not there, those of COCO.
-        stuff: Number of stuff classes. Default: likewise.
-        overrides: Settings that win over those of CONFIG.
+        network: YAML file of a training, built-in model (coco, street), or folder of a model or
+            training run.
+        things: Number of thing classes. Default: that of the model or of CONFIG's annotations, or
+            that of COCO if these are missing.
+        stuff: Number of stuff classes. Default: that of the model or of CONFIG's annotations, or
+            that of COCO if these are missing.
+        overrides: Settings that override those of CONFIG.
     """
-    pass
     from jsisnet.model.costs import stages
 
-    drawn = sketch(network, overrides, things=things, stuff=stuff)
-    found = stages(drawn.network, drawn.categories, drawn.size)
-    height, width = drawn.size
+    architecture = read_architecture(network, overrides, things=things, stuff=stuff)
+    listed = stages(architecture.network, architecture.categories, architecture.size)
+    height, width = architecture.size
     display(
-        f"{network}, input {height} x {width}", table_of_stages(found), table_of_branches(found)
+        f"{network}, input {height} x {width}", table_of_stages(listed), table_of_branches(listed)
     )
-    counts = (len(drawn.categories.thing_labels), len(drawn.categories.stuff_labels))
-    display(f"classes: {counts[0]} things and {counts[1]} stuff, from {drawn.source}")
+    counts = (len(architecture.categories.thing_labels), len(architecture.categories.stuff_labels))
+    display(f"classes: {counts[0]} things and {counts[1]} stuff, from {architecture.source}")

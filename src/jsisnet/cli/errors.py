@@ -1,4 +1,4 @@
-"""Errors as sentences and exit codes."""
+"""Errors as one-line messages and exit codes; signals as exceptions."""
 
 import signal
 import sys
@@ -7,19 +7,30 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from jsisnet.extras import install_hint
+
 FAILED, MISUSED, STOPPED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM
-"""Exit codes: something went wrong, unknown options, interrupted, and terminated."""
+"""Exit codes: an error, wrong usage, interrupted (SIGINT) and terminated (SIGTERM)."""
 
 DEBUG = "--debug"
-"""Option of every command: let an error show where it comes from, as JSISNET_DEBUG=1 does."""
+"""Option of every command that shows the traceback of an error, as JSISNET_DEBUG=1 does."""
 
 
-def sentence(error: Exception) -> str:
-    """Tell in one sentence what went wrong."""
+def describe_error(error: Exception, command: str = "jsisnet") -> str:
+    """Return the one-line message for an error.
+
+    Args:
+        error: Any exception; one that no bad input explains is reported as a bug.
+        command: What the user ran, such as ``jsisnet train``; named if a dependency is missing.
+    """
     text = " ".join(str(error).split())
     match error:
+        case ImportError():
+            hint = install_hint(f"`{command}`", _missing_module(error))
+            if hint is not None:
+                return hint
         case OSError(strerror=str(reason)):
-            # Of a file that could not be renamed, its new name is the one that the user knows.
+            # After a failed rename, the user knows the new name, not the temporary one.
             name = error.filename2 or error.filename
             return f"{name}: {reason}" if name else reason
         case ValueError() | OSError():
@@ -28,19 +39,27 @@ def sentence(error: Exception) -> str:
             return "not enough memory"
         case RuntimeError() if "memory" in text:
             return f"not enough memory ({text})"
-    return f"{type(error).__name__}: {text} (a defect of jsisnet; {DEBUG} shows where)"
+    return f"{type(error).__name__}: {text} (this is a bug in jsisnet; {DEBUG} shows the traceback)"
+
+
+def _missing_module(error: BaseException | None) -> str:
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError):
+            return error.name or ""
+        error = error.__cause__
+    return ""
 
 
 _received: list[int] = []
-"""Signals since `obeyed` began."""
+"""Signals received since `signals_raise` was entered."""
 
 
 @contextmanager
-def obeyed() -> Iterator[None]:
-    """Let SIGINT raise `KeyboardInterrupt` and SIGTERM `SystemExit`, as long as the block lasts.
+def signals_raise() -> Iterator[None]:
+    """Make SIGINT raise `KeyboardInterrupt` and SIGTERM `SystemExit` inside the block.
 
-    Exceptions, so that what is half-written is removed. Who started the process with SIGINT
-    ignored, as a shell does in the background, has it ignored.
+    Exceptions let half-written files be removed. SIGINT stays ignored if the process was started
+    with it ignored, as shells do for background jobs.
     """
     numbers = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -55,7 +74,7 @@ def obeyed() -> Iterator[None]:
 
 
 def insist() -> None:
-    """Raise what a received signal raises, if Python has swallowed it; some callbacks do that."""
+    """Raise the exception of a received signal again; some libraries' callbacks swallow it."""
     if _received:
         _raise(_received[-1])
 

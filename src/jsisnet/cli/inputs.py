@@ -1,4 +1,4 @@
-"""Models, and data to measure them on, as the commands open them."""
+"""Photos, models and data sets that arguments of commands name."""
 
 import glob
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from PIL import Image
+from jsisnet.extras import install_hint
 
-from jsisnet.data.dataset import DataConfig, PanopticDataset
-from jsisnet.files.photos import FORMATS
-from jsisnet.inference.predictor import Predictor
+if TYPE_CHECKING:
+    from jsisnet.data.dataset import PanopticDataset
+    from jsisnet.inference.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,50 +20,52 @@ class Photo:
     """A photo to segment."""
 
     path: Path
-    """The file."""
+    """Path of the file."""
 
     name: str
-    """Stem of the files that are made of it."""
+    """Stem of the files that are written for it; unique."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What some arguments stand for."""
+class FoundPhotos:
+    """Photos that arguments of the command line stand for."""
 
     photos: tuple[Photo, ...]
-    """Each photo once, in the order of the arguments and sorted within a folder or a pattern."""
+    """Unique photos in the order of the arguments, sorted within a folder or pattern."""
 
     unmatched: tuple[str, ...]
-    """Arguments that stand for no photo."""
+    """Arguments without any photo."""
 
 
-def find(arguments: Sequence[str]) -> Found:
+def find_photos(arguments: Sequence[str]) -> FoundPhotos:
     """Find the photos that arguments stand for.
 
     Args:
-        arguments: Files; folders, which stand for the pictures directly in them; and patterns in
-            the manner of the shell, where ``**`` matches folders in folders.
+        arguments: Files; folders, for the images directly in them; and glob patterns, in which
+            ``**`` matches nested folders.
 
     Raises:
-        ValueError: If there is no photo at all.
+        ValueError: If no argument stands for a photo.
     """
     matches = {argument: list(_matches(argument)) for argument in arguments}
     if not any(matches.values()):
-        raise ValueError(f"no photo found: {', '.join(arguments) or 'no IMAGE was given'}")
+        if not arguments:
+            raise ValueError("give at least one image, folder or pattern")
+        raise ValueError(f"no image found: {', '.join(arguments)}")
     photos: dict[Path, Path] = {}
     for path in chain.from_iterable(matches.values()):
         photos.setdefault(path.resolve(), path)
-    return Found(
+    return FoundPhotos(
         photos=tuple(_named(photos.values())),
         unmatched=tuple(argument for argument, paths in matches.items() if not paths),
     )
 
 
-def packaged(name: str) -> Path:
-    """Give one of scikit-image's photos.
+def sample_photo(name: str) -> Path:
+    """Return the path of one of scikit-image's photos.
 
     Raises:
-        ValueError: If scikit-image is not installed or lacks the photo.
+        ValueError: If scikit-image is not installed or has no such photo.
     """
     package = find_spec("skimage")
     folders = [] if package is None else package.submodule_search_locations or []
@@ -71,13 +73,14 @@ def packaged(name: str) -> Path:
         path = Path(folder, "data", name)
         if path.is_file():
             return path
-    raise ValueError(
-        f"the photo {name} is not here; expected one of your own, or jsisnet[demo] installed"
-    )
+    if package is None:
+        hint = install_hint(f"the sample photo {name}", "skimage")
+        raise ValueError(f"{hint}; or give images of your own")
+    raise ValueError(f"scikit-image has no photo {name}; give images of your own")
 
 
 def _matches(argument: str) -> Iterator[Path]:
-    # A file may have the name of a pattern, so the name comes first.
+    # The name of a file may look like a pattern, so existing files are looked up first.
     exists = argument != "" and Path(argument).exists()
     names = [argument] if exists else sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - patterns may be absolute
     for path in map(Path, names):
@@ -88,18 +91,22 @@ def _matches(argument: str) -> Iterator[Path]:
 
 
 def _ispicture(path: Path) -> bool:
+    from PIL import Image
+
+    from jsisnet.files.photos import FORMATS
+
     kind = Image.registered_extensions().get(path.suffix.lower())
     return kind in FORMATS and not path.name.startswith(".") and path.is_file()
 
 
 def _named(paths: Iterable[Path]) -> Iterator[Photo]:
-    """Name photos by their stems; further ones of a stem get ``_2``, ``_3`` and so on."""
+    """Name photos by their stems; repeated stems get the suffixes ``_2``, ``_3`` and so on."""
     paths = list(paths)
     stems = {path.stem.casefold() for path in paths}
     taken: set[str] = set()
     for path in paths:
         name, count = path.stem, 1
-        # Some systems don't tell capitals apart.
+        # Some file systems ignore case.
         while name.casefold() in taken or (count > 1 and name.casefold() in stems):
             count += 1
             name = f"{path.stem}_{count}"
@@ -107,40 +114,46 @@ def _named(paths: Iterable[Path]) -> Iterator[Photo]:
         yield Photo(path, name)
 
 
-def load(
+def load_model(
     model: str,
     overrides: tuple[str, ...],
     device: str | None,
     *,
     instances_from: str | None = None,
-) -> Predictor:
-    """Read a model, or two as `Predictor` does, onto a device, by default a GPU if there is one.
+) -> "Predictor":
+    """Load a model, or two for one predictor, onto a device; by default a GPU if there is one.
 
     Raises:
-        ValueError: If there is no such model or device, or two models don't fit together.
+        ValueError: If there is no such model or device, or the two models don't fit together.
     """
+    import torch
+
+    from jsisnet.inference.predictor import Predictor
+
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"the device {device!r} can't be used here; expected cpu") from error
+        raise ValueError(f"device {device!r} is not available; use cpu") from error
     return Predictor.load(model, instances_from=instances_from, device=device, overrides=overrides)
 
 
-def measured_on(
-    predictor: Predictor,
+def open_for_model(
+    predictor: "Predictor",
     images: Path,
     annotations: Path,
     pngs: Path | None,
     *,
     recount_areas: bool,
-) -> PanopticDataset:
-    """Open a data set in the classes of a model: COCO's, or a folder of Mapillary Vistas.
+) -> "PanopticDataset":
+    """Open a data set, COCO panoptic or a folder of Mapillary Vistas, in the classes of a model.
 
     Raises:
-        ValueError: If a file is missing or damaged, or the model lacks a class of it.
+        ValueError: If a file is missing or damaged, or the model lacks a class of the data set.
     """
+    from jsisnet.data.dataset import DataConfig, PanopticDataset
+
     data = DataConfig(
         images=str(images),
         annotations=str(annotations),

@@ -1,4 +1,4 @@
-"""The command that merges other networks' predictions."""
+"""`jsisnet merge`: merge predictions of other networks into panoptic maps."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ from jsisnet.inference.merge_files import Predictions
 from jsisnet.inference.rules import MergeConfig
 
 
-def merge(  # noqa: PLR0913 - the parts of a command line
+def merge(  # noqa: PLR0913 - one parameter per option
     *,
     image_info: File,
     instances: Annotated[Path, Parameter(metavar="FILE|DIR")],
@@ -29,13 +29,14 @@ def merge(  # noqa: PLR0913 - the parts of a command line
     array_values: ArrayValues = "logits",
     void: Annotated[tuple[int, ...] | None, Parameter(metavar="VALUE", negative=())] = None,
     merge: MergeConfig = MergeConfig(),  # noqa: B008 - frozen
-    kirillov: KirillovConfig = KirillovConfig(),  # noqa: B008 - likewise
+    kirillov: KirillovConfig = KirillovConfig(),  # noqa: B008 - frozen
     processes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
 ) -> None:
-    """Merge instances and semantic predictions of other networks into panoptic files.
+    """Merge instance and semantic predictions of other networks into panoptic maps.
 
-    By the rules of JSIS-Net, where the likeliest mask owns a pixel, or by those of
-    Kirillov et al., where the better score does; docs/merging.md compares them.
+    With the rules of JSIS-Net, the instance with the highest mask probability gets
+    a pixel; with those of Kirillov et al., the one with the highest score.
+    docs/merging.md compares them.
 
     For example
         jsisnet merge --image-info image_info_test-dev2017.json
@@ -48,26 +49,29 @@ def merge(  # noqa: PLR0913 - the parts of a command line
     Args:
         image_info: COCO file that lists the images, such as panoptic_val2017.json.
         instances: COCO results JSON file of instance segmentation, or a folder with an .npz file
-            for each image: boxes (n, 4), category_ids (n), scores (n), masks (n, m, m).
-        semantic: Folder with a file for each image, a PNG of classes or an .npy or .npz array of
+            per image: boxes (n, 4), category_ids (n), scores (n), masks (n, m, m).
+        semantic: Folder with a file per image, a PNG of classes or an .npy or .npz array of
             scores (classes, rows, columns); or a COCO results JSON file of stuff regions.
-        out: COCO panoptic JSON file to write, with the folder of its PNGs beside it.
-        rules: Whose rules; each has its own settings, --merge.* and --kirillov.*.
-        categories: COCO file with the categories, if not those of --image-info are meant.
-        png_values: Whether PNGs hold ids of categories, or positions in their list from 0 on.
+        out: COCO panoptic JSON file to write; a folder of PNGs goes beside it.
+        rules: Rules of the merge; their settings are --merge.* and --kirillov.*.
+        categories: COCO file with the categories. Default: those of --image-info.
+        png_values: Whether pixels of PNGs are category ids or positions in the list of categories,
+            from 0.
         array_values: Whether arrays hold logits or probabilities.
-        void: Values of PNGs without a class. Default: 255, and 0 in place of an id.
-        merge: Settings of JSIS-Net's rules; those of the canvas don't count.
-        kirillov: Settings of Kirillov's rules.
-        processes: How many share the work. Default: one per core.
+        void: Pixel values that mean void. Default: 255, and 0 among ids.
+        merge: Settings of the rules of JSIS-Net; the canvas has no effect here.
+        kirillov: Settings of the rules of Kirillov et al.
+        processes: Number of worker processes. Default: one per core.
     """
     pngs = out.with_suffix("")
     if not out.suffix:
-        raise ValueError(f"{out}: expected the name of a .json file")
+        raise ValueError(f"{out}: --out must be the name of a .json file")
     inputs = [path for path in (image_info, categories, instances, semantic) if path is not None]
     refuse_to_replace(inputs, [out])
     if pngs.exists() and any(path.exists() and pngs.samefile(path) for path in inputs):
-        raise ValueError(f"{pngs} is read here, so no PNGs are written to it; expected another out")
+        raise ValueError(
+            f"{pngs} is an input, so the PNGs can't be written to it; choose another --out"
+        )
     config = merge if rules == "jsisnet" else kirillov
     wanted = image_list.read(image_info, categories)
     predictions = Predictions(
@@ -85,8 +89,8 @@ def merge(  # noqa: PLR0913 - the parts of a command line
         if semantic.is_dir()
         else coco_results.read_stuff(semantic, wanted),
     )
-    with progress("images") as advance:
+    with progress("merging") as advance:
         segments = merge_files.merge_files(
             predictions, config, out, processes=processes or os.cpu_count() or 1, on_image=advance
         )
-    display(f"{out} has the maps of {len(wanted.images):,} images with {segments:,} segments")
+    display(f"Wrote {out}: {len(wanted.images):,} images with {segments:,} segments")

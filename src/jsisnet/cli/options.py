@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Types of options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,22 +9,22 @@ Folder = Annotated[Path, Parameter(metavar="DIR")]
 """Path of a folder."""
 
 Archive = Annotated[Path, Parameter(metavar="DIR|ZIP")]
-"""Path of a folder or of a zip, which is not unpacked."""
+"""Path of a folder or of a zip, which is read in place."""
 
 File = Annotated[Path, Parameter(metavar="FILE")]
 """Path of a file."""
 
 Flag = Annotated[bool, Parameter(negative=())]
-"""Whether an option is given."""
+"""Option without a value."""
 
 Model = Annotated[str, Parameter(metavar="NAME|DIR")]
-"""Name or folder of a model."""
+"""Built-in model, or the folder of a model or training run."""
 
 InstancesFrom = Annotated[str | None, Parameter(metavar="NAME|DIR")]
-"""Name or folder of a model that finds the instances in place of the first one."""
+"""Model that detects the instances in place of the first one."""
 
 Device = Annotated[str | None, Parameter(metavar="NAME")]
-"""Name of a device; ``None`` for the best one."""
+"""Name of a torch device; ``None`` for a GPU if there is one."""
 
 Overrides = Annotated[tuple[str, ...], Parameter(parse=False)]
-"""Settings among the options, which `split` has taken out of the command line."""
+"""Settings among the options, which `split_settings` takes out of the command line."""

@@ -1,4 +1,4 @@
-"""Where commands may write."""
+"""Checks of output paths, before any work is done."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from jsisnet.formats.open import DatasetLocation
 
 
-def expect_picture(path: Path) -> None:
-    """Make sure that a picture can have a name, before it is drawn.
+def require_image_suffix(path: Path) -> None:
+    """Check that the suffix of a path is that of an image format.
 
     Raises:
-        ValueError: If the name ends in no format of pictures.
+        ValueError: If it is not.
     """
     from jsisnet.files.photos import format_of
 
@@ -20,55 +20,57 @@ def expect_picture(path: Path) -> None:
 
 
 def refuse_to_replace(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
-    """Refuse to write over a file that is read, or over one that is just written.
+    """Check that outputs are distinct files and that none of them is an input.
 
     Raises:
-        ValueError: If an output is an input, another output, a folder or below a file; the message
-            names it.
+        ValueError: If an output is an input, another output, a folder, or below a file; the
+            message names it.
     """
     read = [path for path in inputs if path.exists()]
     written: set[Path] = set()
     for output in outputs:
         if output.is_dir():
-            raise ValueError(f"{output} is a folder; expected the name of a file")
+            raise ValueError(f"{output} is a folder; give the name of a file")
         if not _nearest(output).is_dir():
-            raise ValueError(f"{_nearest(output)} is a file; expected a folder for {output.name}")
+            raise ValueError(
+                f"{_nearest(output)} is a file, so {output.name} can't be written below it"
+            )
         if output.resolve() in written:
-            raise ValueError(f"{output} is to be written twice; expected two names")
+            raise ValueError(f"{output} is given for two outputs; use different names")
         written.add(output.resolve())
         if output.exists() and any(output.samefile(path) for path in read):
-            raise ValueError(
-                f"{output} is read here, so nothing is written to it; expected another"
-            )
+            raise ValueError(f"{output} is an input and would be overwritten; choose another name")
 
 
 def _nearest(path: Path) -> Path:
-    """Give the nearest of the folders above a file that is there, or what is in its place."""
+    """Return the nearest parent of a path that exists."""
     return next(above for above in path.absolute().parents if above.exists())
 
 
 def refuse_file_in(folder: Path, path: Path) -> None:
-    """Refuse to write over a file in a folder of the data."""
+    """Raise a `ValueError` if a path would overwrite a file in a folder of the data."""
     if path.exists() and path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{path} lies in a folder of the data; expected another")
+        raise ValueError(
+            f"{path} is a file of the data set and would be overwritten; choose another name"
+        )
 
 
 def refuse_folder_in_maps(location: "DatasetLocation", folder: Path) -> None:
-    """Refuse to write maps into a folder whose maps are read, all of which are one data set.
+    """Check that maps are not written into a folder whose maps are read.
 
     Raises:
-        ValueError: If the folder lies there.
+        ValueError: If the folder lies in one of those of the data set.
     """
     for maps in filter(None, (location.pngs, location.semantic, location.instances)):
         if maps.is_dir() and folder.resolve().is_relative_to(maps.resolve()):
-            raise ValueError(f"{folder} lies in {maps}, which is read; expected another folder")
+            raise ValueError(f"{folder} lies in {maps}, which is an input; choose another folder")
 
 
 def refuse_to_replace_data(location: "DatasetLocation", outputs: Sequence[Path]) -> None:
-    """Refuse to write over a file of a data set.
+    """Check outputs as `refuse_to_replace` does, with all files of a data set as inputs.
 
     Raises:
-        ValueError: Also if an output is another output or a folder; the message names it.
+        ValueError: See `refuse_to_replace`.
     """
     refuse_to_replace(location.paths, outputs)
     for folder in filter(Path.is_dir, location.paths):

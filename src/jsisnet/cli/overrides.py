@@ -24,30 +24,28 @@ SETTINGS = {
     "reproduce table4": "jsisnet.inference.saved_model:ModelConfig",
     "submit": "jsisnet.inference.saved_model:ModelConfig",
 }
-"""Commands with settings that options override, and where these settings are defined."""
+"""Settings dataclass of each command whose options include settings."""
 
-ALONE = {"--help", "-h", "--check", "--predictions"}
-"""Options with which no command has settings; to find out what settings there are takes seconds."""
+WITHOUT_SETTINGS = {"--help", "-h", "--check", "--predictions"}
+"""Options that make settings meaningless, which saves importing their dataclasses."""
 
 
-def split(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Tell the settings from the other tokens of a command line.
-
-    How many values follow a setting depends on its type.
+def split_settings(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Separate the settings from the other tokens of a command line.
 
     Args:
-        tokens: The command and what follows it.
+        tokens: Command and its arguments.
 
     Returns:
-        The tokens that remain, and the settings with their values.
+        The remaining tokens, and the settings with their values.
 
     Raises:
-        UnknownOptionError: If an option with a dot is no setting; the message names the nearest.
+        UnknownOptionError: If an option with a dot is not a setting; the message suggests one.
     """
     names = (" ".join(tokens[:count]) for count in (1, 2))
     command = next((name for name in names if name in SETTINGS), "")
     options = {token for token in tokens if token.startswith("-")}
-    if command not in SETTINGS or not options or options & ALONE:
+    if command not in SETTINGS or not options or options & WITHOUT_SETTINGS:
         return list(tokens), ()
     settings = _arguments(SETTINGS[command], tokens)
     queue = deque(tokens)
@@ -66,7 +64,7 @@ def split(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _values(token: str, settings: ArgumentCollection) -> int | None:
-    """Count the values that follow a setting; ``None`` if the token is none."""
+    """Return how many values follow a setting; ``None`` if the token is not a setting."""
     name, equals, _ = token.partition("=")
     if not name.startswith("--"):
         return None
@@ -84,7 +82,7 @@ def _values(token: str, settings: ArgumentCollection) -> int | None:
 
 
 def _arguments(path: str, tokens: Sequence[str]) -> ArgumentCollection:
-    """List the options of settings, also those whose names the tokens alone choose."""
+    """Return the options of a settings dataclass, including sections that the tokens name."""
     from jsisnet.settings import with_names
 
     module, _, name = path.partition(":")
@@ -93,6 +91,6 @@ def _arguments(path: str, tokens: Sequence[str]) -> ArgumentCollection:
 
     @app.default
     def settings(*, settings: Annotated[kind, Parameter(name="*")]) -> None:  # type: ignore[valid-type]
-        """Only the signature counts."""
+        """Only declare the signature."""
 
     return app.assemble_argument_collection()

@@ -1,4 +1,4 @@
-"""Command that draws the figures of trainings."""
+"""`jsisnet plot`: plot the curves of training runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,10 @@ def plot(
     *runs: Annotated[Path, Parameter(name="RUN")],
     out: File = Path("plot.png"),
 ) -> None:
-    """Draw losses, quality and pace of trainings over their steps.
+    """Plot losses, quality and speed of training runs.
 
-    Several runs lie over each other, each in a colour of its own. A training that
-    still goes on is drawn as far as it is.
+    Several runs share the axes, each in its own colour. A run that is still
+    training is plotted up to its last step.
 
     For example
         jsisnet plot runs/overfit
@@ -24,12 +24,12 @@ def plot(
 
     Args:
         runs: Run folders of `jsisnet train`.
-        out: Picture to write, .png.
+        out: Image to write, .png.
     """
-    from jsisnet.training.curves import plot as figure_of
+    from jsisnet.training.curves import plot as plot_runs
     from jsisnet.training.curves import write
 
     if not runs:
-        raise ValueError("no RUN was given; expected a run folder at least")
-    write(figure_of(runs), out)
-    display(f"look at {out}")
+        raise ValueError("give at least one run folder")
+    write(plot_runs(runs), out)
+    display(f"Wrote {out}")

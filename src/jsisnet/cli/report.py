@@ -1,4 +1,4 @@
-"""The report of `score` and `evaluate`; its parts are loaded only if one is wanted."""
+"""HTML reports of `score` and `evaluate`; imported modules load only if one is requested."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from jsisnet.visualize.report.report_data import ReportData
 
 PAGE = "index.html"
-"""Name of the page in the folder of a report."""
+"""File name of the page in the folder of a report."""
 
 _FIGURES = {"miou": "mIoU", "mask_ap": "mask AP", "box_ap": "box AP"}
-"""Figures of an evaluation that a report shows besides, and what they are called."""
+"""Further figures of an evaluation, by key, and their titles in the report."""
 
 
-def noting(files: "ComparedFiles", report: Path | None) -> "ReportData | None":
-    """Begin to take notes for a report, if one is wanted."""
+def findings_for(files: "ComparedFiles", report: Path | None) -> "ReportData | None":
+    """Return an empty collection of errors for a report, or ``None`` if none is requested."""
     if report is None:
         return None
     from jsisnet.visualize.report.report_data import ReportData
@@ -37,26 +37,26 @@ def write_report(
     *,
     images: Path | None,
 ) -> None:
-    """Write the report of a comparison of files into a folder.
+    """Write the report of scored files into a folder.
 
     Args:
-        report: The folder; made if it is missing.
-        files: What was compared.
-        total: What was measured.
-        findings: What was found in the same images.
-        images: Folder of the photos, if they are to be shown.
+        report: Folder of the report; created if it does not exist.
+        files: Files that were scored.
+        total: Their score.
+        findings: Errors of the same images.
+        images: Folder of the images, to show them.
     """
     from jsisnet.visualize.report.score_page import Sources, write
 
     truth, title = files.truth.path, files.prediction.path.name
     sources = Sources(truth=truth, images=images, title=title, against=truth.name)
     write(report / PAGE, sources, total, findings)
-    display(f"what goes wrong: look at {report / PAGE}")
+    display(f"Wrote {report / PAGE}")
 
 
 @contextmanager
 def folder_for(out: Path | None, report: Path | None) -> Iterator[Path | None]:
-    """Give a folder for the files of an evaluation: a passing one if only its report needs them."""
+    """Return the folder for an evaluation's files: a temporary one if only the report needs it."""
     if out is not None or report is None:
         yield out
         return
@@ -76,12 +76,12 @@ def report_evaluation(
     """Write the report of an evaluation into a folder.
 
     Args:
-        report: The folder; made if it is missing.
-        folder: Where the evaluation has written its files.
-        summary: What it measured.
-        images: Folder of the photos.
-        title: What was measured.
-        against: On what.
+        report: Folder of the report; created if it does not exist.
+        folder: Folder of the evaluation's truth and predictions.
+        summary: Results of the evaluation.
+        images: Folder of the images.
+        title: Name of the model.
+        against: Name of the data set.
     """
     from jsisnet.evaluation.compared_files import ComparedFiles
     from jsisnet.evaluation.score import score
@@ -97,4 +97,4 @@ def report_evaluation(
         truth=files.truth.path, images=images, title=title, against=against, figures=figures
     )
     write(report / PAGE, sources, total, findings)
-    display(f"what goes wrong: look at {report / PAGE}")
+    display(f"Wrote {report / PAGE}")

@@ -1,36 +1,34 @@
-"""The command that measures predictions which lie in files."""
+"""`jsisnet score`: score prediction files against the ground truth."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, say, write_csv, write_json
 from jsisnet.cli.errors import FAILED
 from jsisnet.cli.options import Archive, File, Flag, Folder
 from jsisnet.cli.outputs import refuse_to_replace
-from jsisnet.cli.report import PAGE, noting, write_report
-from jsisnet.evaluation.compared_files import Mode
+from jsisnet.cli.report import PAGE, findings_for, write_report
 
-_MOST_NOTES = 10
-"""Sentences of one kind that are printed; a JSON file has them all."""
+_MAX_MESSAGES = 10
+"""Messages of one kind that are printed; the JSON file has all of them."""
 
-_OF_CLASSES = ("name", "isthing", "pq", "sq", "rq", "tp", "fp", "fn")
-_OF_IMAGES = ("image_id", "pq", "sq", "rq", "tp", "fp", "fn")
-"""Columns of CSV files."""
+_CLASS_COLUMNS = ("name", "isthing", "pq", "sq", "rq", "tp", "fp", "fn")
+_IMAGE_COLUMNS = ("image_id", "pq", "sq", "rq", "tp", "fp", "fn")
+"""Columns of the CSV files."""
 
 
-def score(  # noqa: PLR0913 - two sets of files, each with its folder, and options
+def score(  # noqa: PLR0913 - one parameter per option
     truth: Annotated[Path, Parameter(name="TRUTH")],
     prediction: Annotated[Path, Parameter(name="PREDICTION")],
     /,
     *,
     truth_pngs: Archive | None = None,
     prediction_pngs: Archive | None = None,
-    mode: Mode = "official",
+    mode: Literal["official", "strict", "all-crowds"] = "official",
     missing_as_void: Flag = False,
     recount_areas: Flag = False,
     keep_going: Flag = False,
@@ -42,10 +40,10 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
     images: Folder | None = None,
     processes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
 ) -> int:
-    """Measure predictions against a truth, both COCO panoptic files: PQ, SQ and RQ.
+    """Score COCO panoptic predictions against the ground truth: PQ, SQ and RQ.
 
-    The numbers are those of the official script. Anybody's predictions will do:
-    of COCO, Mapillary Vistas, Cityscapes or your own classes. No network is needed.
+    The numbers equal those of the official script (panopticapi). Predictions of
+    any network and any classes can be scored.
 
     For example
         jsisnet score panoptic_val2017.json predictions.json
@@ -54,32 +52,34 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
         jsisnet score truth.json mine.json --report report --images val2017
 
     Args:
-        truth: COCO panoptic JSON file of the truth.
-        prediction: COCO panoptic JSON file of the predictions, with the category ids of the truth.
-        truth_pngs: The true PNGs. Default: named like the JSON file, beside it.
-        prediction_pngs: The predicted PNGs. Default: likewise.
-        mode: official gives the official script's numbers; strict refuses what that overlooks, such
-            as segments listed twice; in all-crowds every crowd region of a class excuses
-            predictions, where the official script knows only the last one.
-        missing_as_void: Take images without a prediction for void, which misses all they show.
-        recount_areas: Accept a truth whose areas differ from its PNGs.
-        keep_going: Leave out images with errors, list them, and exit with 1 at the end.
-        boundary: Measure also with the IoU of the segments' boundaries (boundary PQ), which takes
-            several times as long.
-        json: File that receives all numbers, also of each image, as percentages.
-        csv: File that receives a line for each class.
-        images_csv: File that receives a line for each image.
-        report: Folder that receives index.html, a page that shows what goes wrong, and where.
-        images: Folder of the photos, for the report.
-        processes: How many share the work. Default: one per core.
+        truth: COCO panoptic JSON file of the ground truth.
+        prediction: COCO panoptic JSON file of the predictions, with the same category ids.
+        truth_pngs: PNGs of the ground truth. Default: the folder named like the JSON file,
+            beside it.
+        prediction_pngs: PNGs of the predictions. Default: the folder named like the JSON file,
+            beside it.
+        mode: official follows panopticapi; strict also rejects what it overlooks, such as
+            duplicate segments; all-crowds ignores predictions inside any crowd region of their
+            class, where panopticapi considers only the last one.
+        missing_as_void: Treat images without a prediction as all void; every true segment counts
+            as missed.
+        recount_areas: Accept ground truth whose areas differ from its PNGs.
+        keep_going: Skip images with errors, list them, and exit with 1.
+        boundary: Also compute boundary PQ, which takes several times as long.
+        json: JSON file to write: all numbers, also for each image, as percentages.
+        csv: CSV file to write, with a row per class.
+        images_csv: CSV file to write, with a row per image.
+        report: Folder for an HTML report (index.html) of the errors.
+        images: Folder of the images, to show them in the report.
+        processes: Number of worker processes. Default: one per core.
     """
     from jsisnet.evaluation import score as scoring
     from jsisnet.evaluation.compared_files import ComparedFiles, Rules
 
     if images is not None and report is None:
-        raise ValueError("--images shows the photos in a report; expected --report DIR too")
+        raise ValueError("--images needs --report DIR: it shows the images in the report")
     if images is not None and not images.is_dir():
-        raise ValueError(f"{images}: is no folder of photos")
+        raise ValueError(f"{images}: no such folder")
     page = None if report is None else report / PAGE
     outputs = [file for file in (json, csv, images_csv, page) if file is not None]
     refuse_to_replace([truth, prediction], outputs)
@@ -93,8 +93,8 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
     files = ComparedFiles(
         truth, prediction, truth_pngs=truth_pngs, prediction_pngs=prediction_pngs, rules=rules
     )
-    with progress("images") as advance:
-        findings = noting(files, report)
+    with progress("scoring") as advance:
+        findings = findings_for(files, report)
         total = scoring.score(
             files,
             processes=processes or os.cpu_count() or 1,
@@ -102,47 +102,49 @@ def score(  # noqa: PLR0913 - two sets of files, each with its folder, and optio
             on_progress=advance,
         )
     result = total.summary()
-    _show(result)
+    _print(result)
     if json is not None:
         write_json(result, json)
     if csv is not None:
-        write_csv(result["classes"], _OF_CLASSES, csv)
+        write_csv(result["classes"], _CLASS_COLUMNS, csv)
     if images_csv is not None:
-        write_csv(result["images"], _OF_IMAGES, images_csv)
+        write_csv(result["images"], _IMAGE_COLUMNS, images_csv)
     if report is not None and findings is not None:
         write_report(report, files, total, findings, images=images)
-    _tell(result["oddities"])
-    _tell(result["faults"])
+    _say_first(result["oddities"])
+    _say_first(result["faults"])
     return FAILED if result["faults"] else 0
 
 
-def _show(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any]) -> None:
+    from jsisnet.cli import tables
+
     display(tables.quality_of_classes(result), tables.quality(result))
     if "boundary" in result:
         display(tables.quality(result["boundary"], "Boundary"))
     if any(None not in (pair["truth"], pair["prediction"]) for pair in result["confusion"]):
         display(tables.confusion(result["confusion"]))
-    display(_count(result))
+    display(_verdict(result))
 
 
-def _count(result: dict[str, Any]) -> str:
-    """Say how many images were measured, and how."""
+def _verdict(result: dict[str, Any]) -> str:
+    """Return a line with the number of images and the rules."""
     rules = {
-        "official": "by the official rules",
-        "strict": "by the official rules, strictly checked",
-        "all-crowds": "with every crowd as an excuse, not by the official rules",
+        "official": "official rules",
+        "strict": "official rules, strict checks",
+        "all-crowds": "unofficial rules: all crowd regions count",
     }[result["mode"]]
     images, missing, left_out = (len(result["images"]), result["missing"], len(result["faults"]))
-    text = f"{images} images, judged {rules}"
+    text = f"Scored {images} images ({rules})"
     if missing:
-        text += f"; {missing} of them have no prediction and are taken for void"
+        text += f"; {missing} without a prediction count as void"
     if left_out:
-        text += f"; {left_out} with errors left out"
+        text += f"; skipped {left_out} with errors"
     return text
 
 
-def _tell(sentences: Sequence[str]) -> None:
-    for sentence in sentences[:_MOST_NOTES]:
-        say(sentence)
-    if len(sentences) > _MOST_NOTES:
-        say(f"{len(sentences) - _MOST_NOTES} more such sentences (--json FILE keeps them all)")
+def _say_first(messages: Sequence[str]) -> None:
+    for message in messages[:_MAX_MESSAGES]:
+        say(message)
+    if len(messages) > _MAX_MESSAGES:
+        say(f"{len(messages) - _MAX_MESSAGES} more like this (--json FILE lists all)")

@@ -1,4 +1,4 @@
-"""Command that draws a map."""
+"""`jsisnet show`: draw a panoptic map on its image."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,25 +28,25 @@ def show(
     categories: File | None = None,
     upright: Flag = False,
 ) -> None:
-    """Draw a panoptic PNG on its photo, in colours, with outlines and class names.
+    """Draw a panoptic map on its image, with outlines and class names.
 
     For example
         jsisnet show photo.jpg maps/photo.png maps/predictions.json --out look.jpg
 
     Args:
-        image: Photo.
-        png: Map whose colours are segment ids.
-        json: COCO panoptic JSON file that describes the map.
-        out: Picture to write, .jpg or .png.
-        categories: JSON file that lists the categories. Default: JSON does.
-        upright: Turn the photo as its camera says, which `jsisnet predict` does too.
+        image: Image file.
+        png: Panoptic PNG, whose colours are segment ids.
+        json: COCO panoptic JSON file that describes the PNG.
+        out: Image to write, .jpg or .png.
+        categories: JSON file with the categories. Default: those of JSON.
+        upright: Rotate the image by its EXIF orientation, as `jsisnet predict` does.
     """
     refuse_to_replace([image, png, json], [out])
     known = read_categories(json if categories is None else categories)
     panoptic = _read(png, json, known)
-    drawn = overlay.draw(read_image(image, upright=upright), panoptic, known)
-    write_picture(drawn, out)
-    display(tables.segments(panoptic, known), f"look at {out}")
+    picture = overlay.draw(read_image(image, upright=upright), panoptic, known)
+    write_picture(picture, out)
+    display(tables.segments(panoptic, known), f"Wrote {out}")
 
 
 def _read(png: Path, json: Path, categories: Categories) -> PanopticMap:
@@ -55,4 +55,4 @@ def _read(png: Path, json: Path, categories: Categories) -> PanopticMap:
         if annotation.png.name == png.name:
             found = replace(annotation, png=png)
             return coco.read_png(found, categories, recount_areas=True)
-    raise ValueError(f"{json}: does not describe {png.name}")
+    raise ValueError(f"{json}: no annotation with file_name {png.name!r}")

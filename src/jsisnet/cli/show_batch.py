@@ -1,4 +1,4 @@
-"""Command that draws what a training step sees."""
+"""`jsisnet show-batch`: draw the batch of a training step."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +7,10 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.options import File, Overrides
-from jsisnet.cli.outputs import expect_picture, refuse_file_in, refuse_to_replace
+from jsisnet.cli.outputs import refuse_file_in, refuse_to_replace, require_image_suffix
 
 _MAX_PIXELS = 30_000_000
-"""Of the inputs on one page."""
+"""Limit for all inputs in one picture together."""
 
 
 def show_batch(
@@ -22,15 +22,15 @@ def show_batch(
     out: File | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """Draw what the network sees at a step of a training, with the targets.
+    """Draw the batch of a training step: augmented images and their targets.
 
-    Each photo is shown as the network gets it, after augmentation. Beside it are
-    the classes of its pixels, void hatched, and its objects: masks, boxes, names,
-    and dashed boxes around crowds. Below stands the photo's id, its position in
-    the stream of all photos, and what its data set does not label.
+    Each image is shown after augmentation, beside the classes of its pixels (void
+    is hatched) and its objects: masks, boxes, names, and dashed boxes around
+    crowds. The caption gives the image's id, its position in the stream of training
+    images, and the classes that its data set does not label.
 
-    The settings of CONFIG are options too: --train.seed 1 shows another order,
-    --augment.min-scale 0.3 --augment.max-scale 3 what stronger augmentation does.
+    The settings of CONFIG are options too: --train.seed 1 for another order,
+    --augment.min-scale 0.3 --augment.max-scale 3 for stronger augmentation.
 
     For example
         jsisnet show-batch overfit.yaml --root coco
@@ -39,10 +39,10 @@ def show_batch(
 
     Args:
         config: YAML file with the settings of a training.
-        step: Number of steps done before.
-        count: Number of photos. Default: those of the step.
-        out: Picture to write, .png or .jpg. Default: the stem of CONFIG, _batch_ and step, .png.
-        overrides: Settings that win over those of CONFIG.
+        step: Step to show, from 0.
+        count: Number of images. Default: the batch size.
+        out: Image to write, .png or .jpg. Default: CONFIG_batch_STEP.png.
+        overrides: Settings that override those of CONFIG.
     """
     from jsisnet.data.dataset import Sources
     from jsisnet.data.stream import Stream
@@ -60,19 +60,19 @@ def show_batch(
             for folder in (read, read.with_suffix("")):
                 refuse_file_in(folder, path)
     refuse_to_replace([config], [path])
-    expect_picture(path)
+    require_image_suffix(path)
     stream = Stream(Sources(sources), settings.augment, seed=settings.train.seed)
-    with progress("photos") as advance:
+    with progress("drawing") as advance:
         picture = page(stream, positions, on_photo=advance)
     write_picture(picture, path)
-    display(f"look at {path}")
+    display(f"Wrote {path}")
 
 
 def _check(positions: range, size: tuple[int, int]) -> None:
     if positions.start < 0 or not positions:
-        raise ValueError("expected a --step of 0 or more and a --count of 1 or more")
+        raise ValueError("--step must be at least 0 and --count at least 1")
     most = max(1, _MAX_PIXELS // (size[0] * size[1]))
     if len(positions) > most:
         raise ValueError(
-            f"{len(positions)} photos are too many for a picture; expected --count {most} or less"
+            f"{len(positions)} images are too many for one picture; use --count {most} or less"
         )

@@ -1,4 +1,4 @@
-"""Command that packs predictions for the challenge."""
+"""`jsisnet submit`: pack predictions for the COCO panoptic challenge."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,17 +19,17 @@ from jsisnet.formats.image_list import ImageList
 if TYPE_CHECKING:
     from jsisnet.inference.predictor import Predictor
 
-Word = Annotated[str | None, Parameter(metavar="NAME")]
-"""Part of the names in an archive."""
+NamePart = Annotated[str | None, Parameter(metavar="NAME")]
+"""Part of the file names in an archive."""
 
 
-def submit(  # noqa: PLR0913 - the parts of a command line
+def submit(  # noqa: PLR0913 - one parameter per option
     *,
     image_info: File,
     categories: File | None = None,
     images: Folder | None = None,
-    split: Word = None,
-    name: Word = None,
+    split: NamePart = None,
+    name: NamePart = None,
     model: Annotated[str | None, Parameter(metavar="NAME|DIR")] = None,
     instances_from: InstancesFrom = None,
     predictions: File | None = None,
@@ -40,16 +40,16 @@ def submit(  # noqa: PLR0913 - the parts of a command line
     device: Device = None,
     overrides: Overrides = (),
 ) -> int:
-    """Pack predictions for COCO's panoptic challenge, with or without labels at hand.
+    """Pack predictions for the COCO panoptic challenge, or check an archive.
 
-    The archive panoptic_SPLIT_NAME_results.zip holds one JSON file and the folder
-    of its PNGs. It is read back before it appears: every image exactly once, its
-    size, its ids, its categories. With --check, so is anybody's archive.
+    The archive panoptic_SPLIT_NAME_results.zip holds one JSON file and a folder of
+    PNGs. Before it appears under its name it is read back and checked: each image
+    exactly once, with the right size, known ids and known categories. --check
+    checks an existing archive in the same way.
 
-    A model segments the photos, those that FILE lists, in the order of FILE. The
-    maps that are done lie in a folder beside the archive until that is complete;
-    if the command is stopped or killed, the same command goes on. Or predictions
-    that exist already are packed, which may be anybody's.
+    --model segments the images that --image-info lists, in its order. Finished maps
+    are kept in a folder beside the archive until it is complete; rerun the same
+    command to resume. --predictions packs existing predictions of any network.
 
     For example
         jsisnet submit --image-info panoptic_val2017.json --images val2017
@@ -62,99 +62,98 @@ def submit(  # noqa: PLR0913 - the parts of a command line
     Args:
         image_info: COCO file that lists the images, such as image_info_test-dev2017.json or
             panoptic_val2017.json.
-        categories: COCO file with the categories, if not those of --image-info are meant.
-        images: Folder of the photos.
-        split: Part of the data set, for the names in the archive: test-dev2017.
-        name: Of the method, for the names in the archive.
-        model: Model or run folder whose classes are those of the data set.
-        instances_from: Model that finds the instances in place of the first one.
-        predictions: COCO panoptic JSON file of predictions to pack; of images that --image-info
-            does not list, they are left out.
-        prediction_pngs: Their PNGs. Default: named like the JSON file, beside it.
-        check: Archive to check; nothing is written then.
-        out: Folder that receives the archive; made if it is missing.
-        keep_maps: Keep the folder of the maps that are done.
-        device: Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one.
-        overrides: Settings that win over the model's own.
+        categories: COCO file with the categories. Default: those of --image-info.
+        images: Folder of the images, for --model.
+        split: Split of the data set, such as test-dev2017; part of the archive's name.
+        name: Name of the method; part of the archive's name.
+        model: Built-in model, or the folder of a model or training run, with the classes of the
+            data set.
+        instances_from: Model that detects the instances in place of --model.
+        predictions: COCO panoptic JSON file of predictions to pack; images that --image-info does
+            not list are left out.
+        prediction_pngs: PNGs of --predictions. Default: the folder named like the JSON file,
+            beside it.
+        check: Archive to check; nothing is written.
+        out: Folder for the archive; created if it does not exist.
+        keep_maps: Keep the folder of finished maps.
+        device: Device of the network: cpu, cuda, cuda:1. Default: a GPU if there is one.
+        overrides: Settings that override those of the model.
     """
-    if [check, predictions, model].count(None) != 2:  # noqa: PLR2004 - of three
-        raise ValueError("expected one of --model, --predictions and --check")
+    if [check, predictions, model].count(None) != 2:  # noqa: PLR2004 - three options
+        raise ValueError("give exactly one of --model, --predictions and --check")
     wanted = image_list.read(image_info, categories)
     if check is not None:
-        return _checked(check, wanted)
+        return _check(check, wanted)
     if split is None or name is None:
-        raise ValueError("--split or --name is missing; both become part of the archive's name")
+        raise ValueError("--split and --name are required: the archive is named after them")
     archive = out / f"{submission.title(split, name)}.zip"
     refuse_to_replace(filter(None, (image_info, categories, predictions)), [archive])
     if predictions is not None:
-        return _packed(archive, wanted, predictions, prediction_pngs)
+        return _pack(archive, wanted, predictions, prediction_pngs)
     if images is None:
-        raise ValueError("--images is missing; expected the folder of the photos")
-    from jsisnet.cli.inputs import load
+        raise ValueError("--model needs --images DIR, the folder of the images")
+    from jsisnet.cli.inputs import load_model
 
-    predictor = load(model or "", overrides, device, instances_from=instances_from)
+    predictor = load_model(model or "", overrides, device, instances_from=instances_from)
     try:
-        return _segmented(archive, wanted, images, predictor, keep_maps=keep_maps)
+        return _segment(archive, wanted, images, predictor, keep_maps=keep_maps)
     except (KeyboardInterrupt, SystemExit) as error:
-        say("stopped; the same command goes on with the photos that are left")
+        say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
 
 
-def _segmented(
+def _segment(
     archive: Path, wanted: ImageList, photos: Path, predictor: "Predictor", *, keep_maps: bool
 ) -> int:
     from jsisnet.inference import submitter
 
     folder = archive.with_suffix(".maps")
     with submission.open_map_folder(folder, submitter.purpose(predictor, wanted)) as maps:
-        with progress("photos") as advance:
+        with progress("segmenting") as advance:
             submitter.segment(predictor, wanted, photos, maps, on_image=advance, on_failure=say)
         left = len(wanted.images) - len(maps.done)
         if left:
-            verb = "is" if left == 1 else "are"
-            say(f"{left:,} of {len(wanted.images):,} photos {verb} left; {folder} has the others")
+            say(f"{left:,} of {len(wanted.images):,} images failed; {folder} keeps the other maps")
             return FAILED
-        code = _written(archive, wanted, maps, maps.pngs)
+        code = _write(archive, wanted, maps, maps.pngs)
     if code == 0 and not keep_maps:
         maps.remove()
     return code
 
 
-def _packed(archive: Path, wanted: ImageList, predictions: Path, pngs: Path | None) -> int:
+def _pack(archive: Path, wanted: ImageList, predictions: Path, pngs: Path | None) -> int:
     file = coco.read_annotations(
         predictions, pngs=pngs, categories=wanted.categories, predicted=True
     )
-    meant = tuple(a for a in file.annotations if a.image_id in wanted.images)
-    return _written(archive, wanted, meant, pngs or predictions.with_suffix(""))
+    listed = tuple(a for a in file.annotations if a.image_id in wanted.images)
+    return _write(archive, wanted, listed, pngs or predictions.with_suffix(""))
 
 
-def _written(
-    archive: Path, wanted: ImageList, annotations: Iterable[Annotation], pngs: Path
-) -> int:
+def _write(archive: Path, wanted: ImageList, annotations: Iterable[Annotation], pngs: Path) -> int:
     try:
-        with progress("reading back") as advance:
+        with progress("checking") as advance:
             submission.write(archive, annotations, pngs, wanted, on_image=advance)
     except submission.FaultyArchiveError as error:
-        return _refused(archive, error.faults, f"{error}")
-    display(f"{archive} holds the maps of {len(wanted.images):,} images, without fault")
+        return _report_faults(archive, error.faults, f"{error}")
+    display(f"Wrote {archive}: maps of {len(wanted.images):,} images, all valid")
     return 0
 
 
-def _checked(archive: Path, wanted: ImageList) -> int:
+def _check(archive: Path, wanted: ImageList) -> int:
     with progress("images") as advance:
         faults = submission_check.check(archive, wanted, on_image=advance)
     if faults:
-        return _refused(archive, faults, "it breaks rules of the challenge")
-    display(f"{archive} holds the maps of {len(wanted.images):,} images, without fault")
+        return _report_faults(archive, faults, "the archive breaks rules of the challenge")
+    display(f"{archive} is valid: maps of {len(wanted.images):,} images")
     return 0
 
 
-def _refused(archive: Path, faults: Iterable[Fault], verdict: str) -> int:
+def _report_faults(archive: Path, faults: Iterable[Fault], verdict: str) -> int:
     for fault in faults:
         for example in fault.examples:
             say(f"{archive}: {example}")
         more = fault.count - len(fault.examples)
         if more:
-            say(f"{archive}: {more:,} more against this rule: {fault.rule}")
+            say(f"{archive}: and {more:,} more: {fault.rule}")
     say(f"{archive}: {verdict}")
     return FAILED

@@ -1,4 +1,4 @@
-"""Results as tables."""
+"""Tables of results, for the terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from jsisnet.experiments.table3 import Spread
 
 NONE = "-"
-"""What stands for a number that does not exist."""
+"""Cell of an undefined number."""
 
-_OF_CLASSES = {">IoU": ("semantic", "iou"), ">mask AP": ("instances", "mask_ap")}
-"""Headings of further figures of each class: the part of a summary, and what it is called there."""
+_CLASS_FIGURES = {">IoU": ("semantic", "iou"), ">mask AP": ("instances", "mask_ap")}
+"""Further figures per class, by heading: section of the summary and key in its rows."""
 
 BRANCHES = {
     "miou": "mIoU",
@@ -27,24 +27,24 @@ BRANCHES = {
     "box_ap": "box AP",
     "box_ap50": "box AP50",
 }
-"""Figures of a summary, and what they are called."""
+"""Figures of the branches, by key of the summary, and their titles."""
 
-_MOST_MISTAKEN = 5
-"""Pairs of classes in a table of confusions."""
+_MAX_CONFUSIONS = 5
+"""Rows of the confusion table."""
 
-_OF_EXPERIMENTS = {
+_EXPERIMENT_FIGURES = {
     "miou": "mIoU",
     "mask_ap50": "mask AP50",
     "pq": "PQ",
     "training_seconds": "training, s",
     "training_megabytes": "memory, MB",
-    "prediction_milliseconds": "photo to map, ms",
+    "prediction_milliseconds": "image to map, ms",
 }
-"""Figures of an experiment, and what they are called."""
+"""Figures of an experiment, by key, and their titles."""
 
 
 def table(*columns: str) -> Table:
-    """Give an empty table; columns whose name begins with ``>`` hold numbers."""
+    """Return an empty table; columns whose name begins with ``>`` hold numbers."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         isnumber = column.startswith(">")
@@ -58,7 +58,7 @@ def table(*columns: str) -> Table:
 
 
 def segments(panoptic: PanopticMap, categories: Categories) -> Table:
-    """List the segments of a map."""
+    """Return a table of the segments of a map."""
     made = table(">id", "class", "kind", ">score", ">area %", ">x0", ">y0", ">x1", ">y1")
     described = zip(panoptic.segments, panoptic.areas(), panoptic.boxes().tolist(), strict=True)
     for number, (segment, area, corners) in enumerate(described, 1):
@@ -74,7 +74,7 @@ def segments(panoptic: PanopticMap, categories: Categories) -> Table:
 
 
 def quality(summary: Mapping[str, Any], title: str = "") -> Table:
-    """Show PQ, SQ and RQ for all classes, things and stuff, as papers do."""
+    """Return a table of PQ, SQ and RQ for all classes, things and stuff."""
     made = table(title, ">PQ", ">SQ", ">RQ", ">classes")
     for name in ("all", "things", "stuff"):
         row = summary[name]
@@ -83,7 +83,7 @@ def quality(summary: Mapping[str, Any], title: str = "") -> Table:
 
 
 def ablation(results: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Show PQ of variants, and by how much each differs from the first one."""
+    """Return a table of the PQ of variants and their differences from the first one."""
     made = table("", ">PQ", ">difference", ">things", ">stuff")
     first = next(iter(results.values()))["all"]["pq"]
     for name, result in results.items():
@@ -94,8 +94,8 @@ def ablation(results: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def loss_terms(terms: "Sequence[Term]", published: Mapping[str, float]) -> Table:
-    """Show the weights of the terms beside published ones, and what the terms add up to."""
-    made = table("term", ">weight", ">the paper's", ">weighted term")
+    """Return a table of loss terms: weights, published weights and weighted values."""
+    made = table("term", ">weight", ">paper's weight", ">weighted term")
     for term in terms:
         weights = (f"{term.weight:g}", f"{published[term.name]:g}")
         made.add_row(term.name, *weights, f"{term.value:.4f}")
@@ -104,10 +104,10 @@ def loss_terms(terms: "Sequence[Term]", published: Mapping[str, float]) -> Table
 
 
 def quality_of_classes(summary: Mapping[str, Any]) -> Table:
-    """Show all that was measured of each class, and its numbers of segments."""
+    """Return a table of each class's PQ, SQ, RQ, matches and further figures."""
     more = {
         heading: {row["name"]: row[figure] for row in summary[part]}
-        for heading, (part, figure) in _OF_CLASSES.items()
+        for heading, (part, figure) in _CLASS_FIGURES.items()
         if part in summary
     }
     made = table("class", "kind", ">PQ", ">SQ", ">RQ", ">TP", ">FP", ">FN", *more)
@@ -119,16 +119,16 @@ def quality_of_classes(summary: Mapping[str, Any]) -> Table:
 
 
 def confusion(pairs: Sequence[Mapping[str, Any]]) -> Table:
-    """Show which classes are mistaken most often, the most frequent first."""
+    """Return a table of the most frequent confusions, most frequent first."""
     swapped = [pair for pair in pairs if None not in (pair["truth"], pair["prediction"])]
-    made = table("most mistaken", "for", ">segments")
-    for pair in swapped[:_MOST_MISTAKEN]:
+    made = table("class", "predicted as", ">segments")
+    for pair in swapped[:_MAX_CONFUSIONS]:
         made.add_row(pair["truth"], pair["prediction"], str(pair["count"]))
     return made
 
 
 def branches(summary: Mapping[str, Any]) -> Table:
-    """Show what was measured of the branches by themselves."""
+    """Return a table of the figures of the semantic and the instance branch."""
     made = table("", ">%")
     for name, title in BRANCHES.items():
         if name in summary:
@@ -137,16 +137,16 @@ def branches(summary: Mapping[str, Any]) -> Table:
 
 
 def proposal_recall(summary: Mapping[str, Any]) -> Table:
-    """Show the mean recall of the region proposals, by the number of proposals and by size."""
+    """Return a table of the mean recall of proposals, by their number and object size."""
     recall = summary["rpn_recall"]
     sets = list(recall["proposals"])
-    made = table("RPN mean recall, %", *(f">{name}" for name in sets), ">photos")
+    made = table("RPN mean recall, %", *(f">{name}" for name in sets), ">images")
     for size in ("all", "small", "medium", "large"):
         row = recall[size]
         made.add_row(size, *(_percentage(row[name]) for name in sets), str(row["images"]))
     numbers = [recall["proposals"][name] for name in sets]
     given = [NONE if number is None else f"{number:.1f}" for number in numbers]
-    made.add_row("proposals a photo", *given, "")
+    made.add_row("proposals per image", *given, "")
     return made
 
 
@@ -163,25 +163,25 @@ def _kind(isthing: bool) -> str:
 
 
 def experiment_table(rows: Mapping[str, Mapping[str, "Spread | None"]]) -> Table:
-    """Show figures over seeds, as mean and standard deviation."""
+    """Return a table of figures over seeds, as mean and standard deviation."""
     figures = list(next(iter(rows.values())))
-    made = table("", *(f">{_OF_EXPERIMENTS[figure]}" for figure in figures))
+    made = table("", *(f">{_EXPERIMENT_FIGURES[figure]}" for figure in figures))
     for name, row in rows.items():
         made.add_row(name, *(_spread(row[figure]) for figure in figures))
     return made
 
 
 def published_experiment(rows: Mapping[str, Mapping[str, float | None]]) -> Table:
-    """Show figures of one run, as the paper has them."""
+    """Return a table of published figures of one run."""
     figures = list(next(iter(rows.values())))
-    made = table("", *(f">{_OF_EXPERIMENTS[figure]}" for figure in figures))
+    made = table("", *(f">{_EXPERIMENT_FIGURES[figure]}" for figure in figures))
     for name, row in rows.items():
         made.add_row(name, *(NONE if row[f] is None else f"{row[f]:.1f}" for f in figures))
     return made
 
 
 def costs(rows: Iterable["Cost"]) -> Table:
-    """Show what one network and two cost, and the ratio."""
+    """Return a table of the costs of one network, of two, and their ratio."""
     made = table("", ">joint", ">semantic", ">instance", ">both", ">joint / both")
     for cost in rows:
         each = (cost.joint, cost.semantic, cost.instance, cost.both)

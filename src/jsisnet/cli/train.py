@@ -1,4 +1,4 @@
-"""Command that trains a network."""
+"""`jsisnet train`: train a network."""
 
 import shlex
 from pathlib import Path
@@ -23,15 +23,15 @@ def train(
     ] = (),
     overrides: Overrides = (),
 ) -> int:
-    """Train a network on photos with COCO panoptic annotations.
+    """Train a network.
 
-    The run folder holds config.yaml, metrics.jsonl, checkpoint.pt and the model,
-    model.json and model.safetensors, which `jsisnet predict --model RUN` takes. A
-    training that was stopped, in whatever way, goes on from its last checkpoint
-    with --resume, as if nothing had happened.
+    The run folder receives config.yaml, metrics.jsonl, checkpoint.pt and the model
+    (model.json and model.safetensors), which `jsisnet predict --model RUN` loads.
+    --resume continues an interrupted training from its last checkpoint, with the
+    same result as an uninterrupted one.
 
     All settings of CONFIG are options too, such as --optim.lr 0.01, --train.steps
-    500 or --root DIR, the folder in which the paths of the data begin.
+    500, or --root DIR for the folder that the paths of the data are relative to.
 
     For example
         jsisnet train overfit.yaml --root coco
@@ -41,10 +41,10 @@ def train(
 
     Args:
         config: YAML file with the settings.
-        out: Run folder. Default: runs/ and the stem of CONFIG.
-        resume: Go on with the training in the run folder, or begin if there is none.
-        track: Also record the training with this library; may be given several times.
-        overrides: Settings that win over those of CONFIG.
+        out: Run folder. Default: runs/CONFIG.
+        resume: Resume the training of the run folder; start one if there is none.
+        track: Experiment tracker to log to as well; can be given several times.
+        overrides: Settings that override those of CONFIG.
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
@@ -56,43 +56,43 @@ def train(
     settings = read_config(config, overrides)
     tracked = [token for name in track for token in ("--track", name)]
     again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, *tracked, "--resume"]
-    hint = f"to go on from the last checkpoint: {shlex.join(again)}"
+    hint = f"to resume from the last checkpoint: {shlex.join(again)}"
     try:
         progress = progress_callback(settings.train)
         trainer.train(settings, out=run, resume=resume, track=track, callbacks=[progress])
     except (KeyboardInterrupt, SystemExit, RuntimeError, ValueError) as error:
         return _ended(error, hint)
     if not rank_zero_only.rank:  # type: ignore[attr-defined]
-        display(f"the model is in {run}: jsisnet predict IMAGE --model {run} --out DIR")
+        display(f"Wrote the model to {run}; try: jsisnet predict IMAGE --model {run} --out DIR")
     return 0
 
 
 def _ended(error: BaseException, hint: str) -> int:
-    """Tell why a training ended and how to go on, and give the exit code.
+    """Report why a training ended and how to resume it, and return the exit code.
 
-    Of what every process hears, the first one tells.
+    Only the first process of a group reports what all of them notice.
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     from jsisnet.training.devices import LostProcessError
     from jsisnet.training.loop import NonFiniteLossError
 
-    speaks = not rank_zero_only.rank  # type: ignore[attr-defined]
+    reports = not rank_zero_only.rank  # type: ignore[attr-defined]
     match error:
         case KeyboardInterrupt():
-            reason, code = "stopped", STOPPED
+            reason, code = "interrupted", STOPPED
         case SystemExit():
-            reason, code = "stopped", TERMINATED
+            reason, code = "interrupted", TERMINATED
         case LostProcessError():
             reason, code = str(error), FAILED
-        case NonFiniteLossError() if not speaks:
+        case NonFiniteLossError() if not reports:
             return FAILED
         case RuntimeError() if "DataLoader worker" in str(error):
-            # A signal to all processes may end a worker before its parent hears of it.
-            reason, speaks = "a process that prepares photos was killed", True
+            # A signal to the process group may end a worker before the parent receives it.
+            reason, reports = "a data-loading process was killed", True
             code = TERMINATED if "Terminated" in str(error) else FAILED
         case _:
             raise error
-    if speaks:
+    if reports:
         say(f"{reason}; {hint}")
     return code

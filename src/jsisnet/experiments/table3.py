@@ -152,13 +152,13 @@ def _train(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
 def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
     """Evaluate a row, or read its results if they exist for the same validation data."""
     kept = folders["joint"].parent / f"{folders['joint'].name}.{name.replace(' + ', '_')}.json"
-    measured_on = plain(config.validation)
+    open_for_model = plain(config.validation)
     with suppress(OSError, ValueError, KeyError, TypeError):
         held = json.loads(kept.read_text(encoding="utf-8"))
-        if held.pop("validation") == measured_on:
+        if held.pop("validation") == open_for_model:
             return Row(**held)
     row = _row(name, folders, config)
-    values = {"validation": measured_on, **asdict(row)}
+    values = {"validation": open_for_model, **asdict(row)}
     with replacing(kept) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return row

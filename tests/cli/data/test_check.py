@@ -76,7 +76,7 @@ def test_a_repaired_copy_passes_the_check(streets, tmp_path, capsys):
     again = ["--images", str(streets.photos), "--annotations", str(copy / streets.json.name)]
     assert run(["data", "check", *again]) == 0
 
-    assert "is the repaired copy" in capsys.readouterr().out
+    assert "Wrote" in capsys.readouterr().out
     changes = (copy / "changes.txt").read_text().splitlines()
     assert "stuff-twice: image 102: 'sky' is 2 segments: the segments are joined" in changes
 
@@ -98,7 +98,7 @@ def test_a_copy_with_errors_left_exits_with_1(streets, tmp_path, capsys):
 
     assert run(command(streets, "--fix", str(tmp_path / "copy"))) == 1
 
-    assert "still has the errors that nobody can repair" in capsys.readouterr().err
+    assert "some errors cannot be repaired automatically" in capsys.readouterr().err
 
 
 def test_nothing_is_written_of_a_broken_file(streets, tmp_path, capsys):
@@ -106,7 +106,7 @@ def test_nothing_is_written_of_a_broken_file(streets, tmp_path, capsys):
 
     assert run(command(streets, "--fix", str(tmp_path / "copy"))) == 1
 
-    assert "is not written, as nothing can be used" in capsys.readouterr().err
+    assert "was not written: no image is usable" in capsys.readouterr().err
 
 
 def test_a_stopped_check_says_how_it_goes_on(streets, tmp_path, capsys, monkeypatch):
@@ -117,15 +117,15 @@ def test_a_stopped_check_says_how_it_goes_on(streets, tmp_path, capsys, monkeypa
 
     assert run(command(streets, "--json", str(tmp_path / "found.json"))) == STOPPED
 
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "rerun the same command to resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (("--other-images", "."), "expected both --other and --other-images, or neither"),
+        (("--other-images", "."), "--other and --other-images must be given together"),
         (("--fix", "{streets}"), "the copy would replace"),
-        (("--json", "{json}"), "is read here"),
+        (("--json", "{json}"), "is an input"),
         (("--pngs", "nowhere"), "the folder of its PNGs, nowhere, does not exist"),
     ],
 )
@@ -155,17 +155,17 @@ def test_other_formats_are_checked(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("tokens", "reason"),
     [
-        (("--annotations", "x"), "--images is missing; the format coco is checked with its photos"),
+        (("--annotations", "x"), "--images DIR is required to check the format coco"),
         (("--images", "x"), "--annotations is required"),
         (("--images", "x", "--annotations", "y", "--root", "z"), "--root is not used by the"),
         (("--format", "vistas", "--root", "x"), "--split is required by the format vistas"),
         (
             ("--format", "vistas", "--root", "x", "--split", "y", "--fix", "z"),
-            "--fix repairs the format coco alone; `jsisnet data convert --from vistas` writes it",
+            "--fix repairs only the format coco; convert with `jsisnet data convert --from vistas`",
         ),
         (
             ("--format", "coco-instances", "--other", "x", "--other-images", "y"),
-            "--other means nothing to the format coco-instances",
+            "--other applies only to the format coco",
         ),
     ],
 )

@@ -51,15 +51,15 @@ def test_a_data_set_goes_through_every_format_and_comes_back(tiny, tmp_path, cap
     ):
         assert (ours[:2], sorted(ours[2])) == (theirs[:2], sorted(theirs[2]))
     out, told = capsys.readouterr()
-    assert out.splitlines()[0] == f"{first}/index.json lists 6 maps of 6 classes"
-    assert told == "jsisnet: the ids of the classes don't fit; they became 1 to 6\n"
+    assert out.splitlines()[0] == f"Wrote {first}/index.json: 6 maps, 6 classes"
+    assert told == "jsisnet: the class ids don't fit the format; renumbered them 1 to 6\n"
 
 
 def test_what_a_format_can_not_hold_is_counted_in_a_sentence(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out", "--to", "two-channel") == 0
 
     told = capsys.readouterr().err
-    assert told == "jsisnet: not carried over: crowd regions, which became void (1)\n"
+    assert told == "jsisnet: not converted: crowd regions, which became void (1)\n"
     index = json.loads((tmp_path / "out/index.json").read_text())
     assert [c["id"] for c in index["categories"]] == [1, 3, 6, 92, 100, 150]
     assert [image["id"] for image in index["images"]] == list(range(100, 106))
@@ -89,7 +89,7 @@ def test_a_data_set_becomes_outlines_over_classes_and_comes_back(tiny, tmp_path,
     assert converted(*outlines, *classes, "--out", back) == 0
     assert converted(*outlines, "--out", plain) == 0
 
-    assert told[1] == f"{tool}/instances.json lists their things"
+    assert told[1] == f"Wrote {tool}/instances.json: the things"
     truth = coco.source(tiny.annotations)
     for folder, thingness in ((back, {True, False}), (plain, {True})):
         found = coco.source(folder / "panoptic.json")
@@ -206,7 +206,7 @@ def test_maps_are_not_written_among_those_that_are_read(tiny, tmp_path, capsys):
     assert converted(*read, "--out", maps / "new") == 1
 
     assert capsys.readouterr().err == (
-        f"jsisnet: {maps / 'new'} lies in {maps}, which is read; expected another folder\n"
+        f"jsisnet: {maps / 'new'} lies in {maps}, which is an input; choose another folder\n"
     )
     assert sorted(maps.rglob("*")) == before
 

@@ -11,7 +11,7 @@ def test_generated_truth_scores_perfectly_against_itself(tmp_path, capsys):
     options = ["--train", "2", "--val", "6", "--size", "48x64"]
 
     assert run(["data", "generate", "--out", str(folder), *options]) == 0
-    assert "2 scenes to train on and 6 to validate on are in" in capsys.readouterr().out
+    assert "2 training and 6 validation scenes to" in capsys.readouterr().out
 
     truth = str(folder / "panoptic_val.json")
     assert run(["score", truth, truth]) == 0
@@ -22,7 +22,7 @@ def test_generated_truth_scores_perfectly_against_itself(tmp_path, capsys):
     ("options", "message"),
     [
         (["--size", "1x1"], "expected sides of 32 to 10000"),
-        (["--size", "128"], "expected a height and a width, such as 128x192"),
+        (["--size", "128"], "expected HEIGHTxWIDTH, such as 128x192"),
         (["--size", "99999999x64"], "expected sides of 32 to 10000"),
         (["--train", "-1"], "expected 0 or more"),
     ],

@@ -40,7 +40,7 @@ def test_a_mapping_makes_a_sound_data_set(merge, tiny, tmp_path, capsys):
         "vehicle (things): car, bus",
         "above (stuff): sky, tree",
         "void: person",
-        f"{tmp_path}/out/panoptic.json lists 6 maps of 3 classes",
+        f"Wrote {tmp_path}/out/panoptic.json: 6 maps, 3 classes",
     ]
     made = tmp_path / "out/panoptic.json"
     assert check(Files(images=tiny.images, annotations=made)).sound
@@ -65,7 +65,7 @@ def test_supercategories_are_joined(merge, tmp_path, capsys):
         *((1, "person"), (2, "vehicle"), (3, "outdoor"), (4, "ground"))
     ]
     assert [entry["supercategory"] for entry in entries] == [entry["name"] for entry in entries]
-    assert "lists 6 maps of 4 classes" in capsys.readouterr().out
+    assert ": 6 maps, 4 classes" in capsys.readouterr().out
 
 
 def test_only_drops_what_is_not_named(merge, tmp_path, capsys):
@@ -91,23 +91,23 @@ def test_other_formats_are_joined_too(tmp_path):
 @pytest.mark.parametrize(
     ("mapping", "more", "reason"),
     [
-        (None, (), "expected either --by supercategory or --mapping FILE"),
-        (MAPPING, ("--by", "supercategory"), "expected either --by supercategory or --mapping"),
-        (None, ("--by", "supercategory", "--only"), "--only means nothing without --mapping"),
+        (None, (), "give either --by supercategory or --mapping FILE"),
+        (MAPPING, ("--by", "supercategory"), "give either --by supercategory or --mapping"),
+        (None, ("--by", "supercategory", "--only"), "--only requires --mapping FILE"),
         (None, ("--mapping", "nowhere.yaml"), "nowhere.yaml: can't be read"),
-        ("a: [car", (), "classes.yaml: is not YAML"),
-        ("a: [car]\na: [bus]", (), "classes.yaml: 'a' is there twice"),
-        ("a: {members: [car], members: [bus]}", (), "classes.yaml: 'members' is there twice"),
+        ("a: [car", (), "classes.yaml: invalid YAML"),
+        ("a: [car]\na: [bus]", (), "classes.yaml: duplicate key 'a'"),
+        ("a: {members: [car], members: [bus]}", (), "classes.yaml: duplicate key 'members'"),
         ("a: &a [*a]", (), "classes.yaml: 'a': 'members' is [[["),
         ("a: [" + BOMB + "]", (), "classes.yaml: 'a': 'members' is "),
         ("a: 2001-01-01", (), "classes.yaml: 'a': 'members' is \"2001-01-01\", expected a list"),
-        ("a: {car: !!bool x}", (), "classes.yaml: is not YAML: a value does not fit its tag"),
-        ("a: !!timestamp x", (), "classes.yaml: is not YAML: a value does not fit its tag"),
-        ("? [a, b]\n: [car]", (), "classes.yaml: is not YAML"),
-        ("!!python/name:os.system {}", (), "classes.yaml: is not YAML"),
-        ("[car]", (), "expected the members of each new class, by its name"),
-        ("", (), "expected the members of each new class, by its name"),
-        ("a: " + "[" * 5000, (), "classes.yaml: is not YAML: nested too deeply"),
+        ("a: {car: !!bool x}", (), "classes.yaml: invalid YAML: a value does not match its tag"),
+        ("a: !!timestamp x", (), "classes.yaml: invalid YAML: a value does not match its tag"),
+        ("? [a, b]\n: [car]", (), "classes.yaml: invalid YAML"),
+        ("!!python/name:os.system {}", (), "classes.yaml: invalid YAML"),
+        ("[car]", (), "expected names of new classes with their members"),
+        ("", (), "expected names of new classes with their members"),
+        ("a: " + "[" * 5000, (), "classes.yaml: invalid YAML: nested too deeply"),
         ("a: [carr]", (), "the nearest is 'car'"),
         (MAPPING, ("--root", "x"), "--root is not used by the format coco"),
     ],
@@ -135,7 +135,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_mapping(merge, tmp_path, c
 
     monkeypatch.setattr(convert, "convert", stopped)
     assert merge(MAPPING) == STOPPED
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "rerun the same command to resume" in capsys.readouterr().err
     monkeypatch.undo()
 
     assert merge("vehicle: [car, bus]") == 1

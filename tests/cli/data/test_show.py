@@ -88,14 +88,14 @@ def test_without_photos_the_maps_are_drawn_alone(show):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--count", "61"), "a picture of more than 60 images is too large; expected fewer"),
-        (("--first", "--random", "1"), "expected one of --first, --random and --image"),
-        (("--image", "100", "--class", "bus"), "and no --class with that"),
+        (("--count", "61"), "at most 60 images fit into one picture"),
+        (("--first", "--random", "1"), "--first, --random and --image exclude each other"),
+        (("--image", "100", "--class", "bus"), "exclude each other; so do --image and --class"),
         (("--image", "99"), "no image has the id or name '99'"),
-        (("--class", "buss"), "the data set has no class 'buss'; the nearest is 'bus'"),
+        (("--class", "buss"), "the data set has no class 'buss'; did you mean 'bus'?"),
         (("--class", "xyz"), "the data set has no class 'xyz'"),
-        (("--images", "nowhere"), "6 of 6 photos are missing, such as nowhere/street0.jpg"),
-        (("--image", "101", "--images", "."), "1 of 1 photo is missing, such as street1.png"),
+        (("--images", "nowhere"), "6 of 6 images are missing, such as nowhere/street0.jpg"),
+        (("--image", "101", "--images", "."), "1 of 1 image is missing, such as street1.png"),
         (("--out", "look.txt"), "look.txt: expected a name that ends in .jpg or .png"),
         (("--root", "x"), "--root is not used by the format coco"),
     ],
@@ -112,8 +112,8 @@ def test_no_file_of_the_data_is_replaced(refused, tiny):
     photo = tiny.images / "street0.jpg"
     before = photo.read_bytes(), tiny.annotations.read_bytes()
 
-    assert "is read here" in refused("--out", str(tiny.annotations))
-    assert "lies in a folder" in refused("--images", str(tiny.images), "--out", str(photo))
+    assert "is an input" in refused("--out", str(tiny.annotations))
+    assert "is a file of the data set" in refused("--images", str(tiny.images), "--out", str(photo))
     assert before == (photo.read_bytes(), tiny.annotations.read_bytes())
 
 

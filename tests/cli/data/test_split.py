@@ -31,7 +31,7 @@ def test_the_parts_are_told_with_the_classes_they_lack(split, capsys):
     assert head.split() == ["part", "images", "share", "annotations", "classes", "missing"]
     assert train.split() == ["train", "5", "83.3%", "5", "0"]
     assert val.split()[:4] == ["val", "1", "16.7%", "1"]
-    assert [line.split(" has no ")[0] for line in lacking] == ["val"]
+    assert [line.split(" lacks ")[0] for line in lacking] == ["val"]
 
 
 def test_a_class_that_nobody_has_is_told_once(split, tiny, capsys):
@@ -41,7 +41,7 @@ def test_a_class_that_nobody_has_is_told_once(split, tiny, capsys):
 
     assert split("--parts", "all=rest") == 0
 
-    assert capsys.readouterr().out.splitlines()[-1] == "no image has dog"
+    assert capsys.readouterr().out.splitlines()[-1] == "no image shows dog"
 
 
 def test_instances_are_split_too(tmp_path, capsys):
@@ -65,7 +65,7 @@ def test_instances_are_split_too(tmp_path, capsys):
         (("--parts", "all=rest", "--pngs", "nowhere"), "the folder of its PNGs, nowhere, does not"),
         (
             ("--parts", "all=rest", "--pngs", ".", "--format", "coco-instances"),
-            "--pngs means nothing to the format coco-instances",
+            "--pngs applies only to the format coco",
         ),
     ],
 )
@@ -86,7 +86,7 @@ def test_a_run_that_is_stopped_says_how_it_goes_on(split, capsys, monkeypatch):
 
     assert split("--parts", "all=rest") == STOPPED
 
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "rerun the same command to resume" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_classes_that_are_never_seen_are_named(tiny, capsys):
 
     assert stats("--annotations", tiny.annotations) == 0
 
-    assert capsys.readouterr().out.endswith("never seen: 1 of 7 classes: unicorn\n")
+    assert capsys.readouterr().out.endswith("unused classes: 1 of 7: unicorn\n")
 
 
 def test_all_numbers_go_to_a_json_file(tiny, tmp_path):
@@ -56,7 +56,7 @@ def test_a_page_is_written_with_examples(tiny, tmp_path, capsys):
     page = (out / "index.html").read_text()
     assert "<h1>panoptic_tiny.json</h1>" in page
     assert "<img src" in page
-    assert capsys.readouterr().out.endswith(f"look at {out / 'index.html'}\n")
+    assert capsys.readouterr().out.endswith(f"Wrote {out / 'index.html'}\n")
 
 
 def test_photos_that_can_not_be_shown_are_one_sentence(tiny, tmp_path, capsys):
@@ -67,7 +67,7 @@ def test_photos_that_can_not_be_shown_are_one_sentence(tiny, tmp_path, capsys):
     assert stats("--annotations", tiny.annotations, "--images", tiny.images, "--out", out) == 0
 
     error = capsys.readouterr().err
-    assert error.startswith("jsisnet: 6 photos can't be shown, such as this one: ")
+    assert error.startswith("jsisnet: 6 images can't be shown, such as: ")
     assert error.count("\n") == 1
 
 
@@ -91,10 +91,10 @@ def test_any_format_is_counted_alike(tiny, tmp_path, capsys):
     ("options", "message"),
     [
         ((), "--annotations is required by the format coco"),
-        (("--annotations", "{json}", "--json", "{json}"), "is read here"),
-        (("--annotations", "{json}", "--json", "{png}"), "lies in a folder of the data"),
+        (("--annotations", "{json}", "--json", "{json}"), "is an input"),
+        (("--annotations", "{json}", "--json", "{png}"), "is a file of the data set"),
         (("--annotations", "{json}", "--out", "{json}"), "{json}"),
-        (("--annotations", "{json}", "--out", "{other}"), "{other} is a file; expected a folder"),
+        (("--annotations", "{json}", "--out", "{other}"), "{other} is a file, so"),
         (("--annotations", "{json}", "--split", "val"), "--split is not used by the format"),
         (("--annotations", "nowhere.json"), "nowhere.json"),
     ],

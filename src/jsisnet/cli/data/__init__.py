@@ -1,8 +1,8 @@
-"""The commands about data sets."""
+"""`jsisnet data`: check, convert, split, describe and draw data sets."""
 
 from cyclopts import App
 
-from jsisnet.cli.commands import Command, add
+from jsisnet.cli.commands import Command, register
 
 data = App(
     name="data",
@@ -13,43 +13,43 @@ COMMANDS = (
         "check",
         "check",
         "--images DIR --annotations FILE",
-        "Check a data set, and repair one in COCO panoptic format on demand.",
+        "Check a data set for errors; --fix repairs one in COCO panoptic format.",
     ),
     Command(
         "convert",
         "convert",
         "--from FORMAT --to FORMAT --out DIR",
-        "Write a data set in another format; photos stay where they are.",
+        "Convert a data set to another format; images stay in place.",
     ),
     Command(
         "generate",
         "generate",
         "--out DIR",
-        "Draw scenes with their panoptic maps, to train on and to try things with.",
+        "Generate a synthetic data set of simple scenes with panoptic maps.",
     ),
     Command(
         "merge-classes",
         "merge_classes",
         "--out DIR --by supercategory|--mapping FILE",
-        "Write a data set with classes joined, in COCO panoptic format.",
+        "Merge classes of a data set, and write it in COCO panoptic format.",
     ),
     Command(
         "show",
         "show",
         "[--format FORMAT] --out FILE",
-        "Draw some images of a data set, each beside its truth.",
+        "Draw images of a data set beside their ground truth.",
     ),
     Command(
         "split",
         "split",
         "--annotations FILE --out DIR --parts NAME=SHARE...",
-        "Split a COCO data set into parts that have their share of every class.",
+        "Split a COCO data set, stratified by class.",
     ),
     Command(
         "stats",
         "stats",
         "[--format FORMAT]",
-        "Count what a data set holds, in all and of each class.",
+        "Print statistics of a data set and of each of its classes.",
     ),
 )
-add(data, "jsisnet data", "jsisnet.cli.data", COMMANDS)
+register(data, "jsisnet data", "jsisnet.cli.data", COMMANDS)

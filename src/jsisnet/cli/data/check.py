@@ -1,4 +1,4 @@
-"""The command that validates data sets."""
+"""`jsisnet data check`: check a data set for errors."""
 
 import os
 from collections.abc import Callable
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from jsisnet.datatools.check.rules import Report
 
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
-"""A positive number."""
+"""Positive integer."""
 
 
-def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
+def check(  # noqa: PLR0913 - one parameter per option
     *,
     kind: Annotated[Format, Parameter(name="--format")] = "coco",
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
@@ -34,14 +34,13 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
     fix: Folder | None = None,
     processes: Processes = None,
 ) -> int:
-    """Check a data set, and repair one in COCO panoptic format on demand.
+    """Check a data set for errors; --fix repairs one in COCO panoptic format.
 
-    An error stops a training or a scoring, or spoils it; a warning is most likely
-    a mistake; a note is worth knowing. Exits with 1 if there are errors, and after
-    --fix only if there are some that can't be repaired.
+    An error breaks or falsifies training or scoring; a warning is most likely a
+    mistake; a note is worth knowing. The exit code is 1 if there are errors, with
+    --fix only if some could not be repaired.
 
-    With --json or --fix, a check that was stopped or killed goes on with the same
-    command.
+    With --json or --fix, rerun an interrupted command to resume it.
 
     For example
         jsisnet data check --images train2017 --annotations panoptic_train2017.json
@@ -53,24 +52,24 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
 
     Args:
         kind: Format of the data set.
-        location: Where the data set is.
-        other: COCO file of another part of the data, to find photos that are in both.
-        other_images: Folder of its photos.
-        examples: How many cases of each rule to tell.
-        json: File that receives the findings.
-        fix: New folder that receives a repaired JSON file, its PNGs and changes.txt, the list of
-            what was changed; the photos are not copied.
-        processes: How many share the work. Default: one per core.
+        location: Paths of the data set.
+        other: COCO file of another split, to find images that are in both.
+        other_images: Folder of the images of the other split.
+        examples: Maximum number of cases to print per rule.
+        json: JSON file to write: all findings.
+        fix: New folder for a repaired JSON file, its PNGs, and changes.txt, the list of changes;
+            images are not copied.
+        processes: Number of worker processes. Default: one per core.
     """
     if (other_images is None) != (other is None):
-        raise ValueError("expected both --other and --other-images, or neither")
+        raise ValueError("--other and --other-images must be given together")
     paths = location.paths
     if json is not None:
         refuse_to_replace(filter(None, (*paths, other)), [json])
-    work = _work(kind, location, other, other_images, fix)
+    run_check = _check_of(kind, location, other, other_images, fix)
     try:
-        with progress("images") as advance:
-            report = work(
+        with progress("checking") as advance:
+            report = run_check(
                 kept=None if json is None else json.with_name(f".{json.name}.check"),
                 examples=examples,
                 processes=processes or os.cpu_count() or 1,
@@ -79,34 +78,34 @@ def check(  # noqa: PLR0913 - two data sets, each with its folders, and options
     except (KeyboardInterrupt, SystemExit) as error:
         if json is None and fix is None:
             raise
-        say("stopped; the same command goes on with the images that are left")
+        say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
     if json is not None:
         write_json(report.summary(), json)
-    _show(report, paths[0])
+    _print(report, paths[0])
     if fix is None:
         return 0 if report.sound else FAILED
-    return _tell_of_copy(report, fix / paths[0].name)
+    return _report_copy(report, fix / paths[0].name)
 
 
-def _work(
+def _check_of(
     kind: Format,
     location: LocationOptions,
     other: Path | None,
     other_images: Path | None,
     fix: Path | None,
 ) -> Callable[..., "Report"]:
-    """Give the check of a format, which takes what is the same for all of them."""
+    """Return the check of a format, as a function of the options that all formats share."""
     from jsisnet.datatools.check import check as checking
 
     if kind == "coco":
         return partial(checking.check, _files(location, other, other_images), copy=fix)
     if fix is not None:
         raise ValueError(
-            f"--fix repairs the format coco alone; `jsisnet data convert --from {kind}` writes it"
+            f"--fix repairs only the format coco; convert with `jsisnet data convert --from {kind}`"
         )
     if other is not None:
-        raise ValueError(f"--other means nothing to the format {kind}")
+        raise ValueError(f"--other applies only to the format coco, not to {kind}")
     return partial(checking.check_source, open_source(kind, location))
 
 
@@ -116,7 +115,7 @@ def _files(location: LocationOptions, other: Path | None, other_images: Path | N
     check_location("coco", location, prefix="--")
     assert location.annotations is not None  # it was asked for
     if location.images is None:
-        raise ValueError("--images is missing; the format coco is checked with its photos")
+        raise ValueError("--images DIR is required to check the format coco")
     return Files(
         images=location.images,
         annotations=location.annotations,
@@ -126,34 +125,34 @@ def _files(location: LocationOptions, other: Path | None, other_images: Path | N
     )
 
 
-def _show(report: "Report", annotations: Path) -> None:
+def _print(report: "Report", annotations: Path) -> None:
     from jsisnet.datatools.check.rules import Severity
 
     for fault in report.faults:
         rule = fault.rule
-        display(f"{rule.severity} {rule.title}: {rule.sentence} ({_times(fault.count, 'case')})")
+        display(f"{rule.severity} {rule.title}: {rule.sentence} ({_count(fault.count, 'case')})")
         for example in fault.examples:
             display(f"    {example}")
         more = fault.count - len(fault.examples)
         if more:
             display(f"    and {more:,} more")
-    counts = ", ".join(_times(report.count(each), each) for each in Severity)
-    sizes = f"{_times(report.images, 'image')}, {_times(report.segments, 'segment')}"
+    counts = ", ".join(_count(report.count(each), each) for each in Severity)
+    sizes = f"{_count(report.images, 'image')}, {_count(report.segments, 'segment')}"
     display(f"{annotations}: {sizes}: {counts}")
 
 
-def _tell_of_copy(report: "Report", copy: Path) -> int:
+def _report_copy(report: "Report", copy: Path) -> int:
     from jsisnet.datatools.check.check import CHANGES
 
     if not report.images:
-        say(f"{copy} is not written, as nothing can be used")
+        say(f"{copy} was not written: no image is usable")
         return FAILED
-    display(f"{copy} is the repaired copy; {copy.with_name(CHANGES)} lists what was changed")
+    display(f"Wrote {copy}; {copy.with_name(CHANGES)} lists the changes")
     if report.repairable:
         return 0
-    say(f"{copy}: still has the errors that nobody can repair without asking")
+    say(f"{copy}: some errors cannot be repaired automatically and remain")
     return FAILED
 
 
-def _times(count: int, what: str) -> str:
+def _count(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

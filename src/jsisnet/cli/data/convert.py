@@ -1,4 +1,4 @@
-"""The command that brings data sets from one format to another."""
+"""`jsisnet data convert`: convert a data set to another format."""
 
 import os
 from typing import Annotated
@@ -21,11 +21,11 @@ def convert(
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     processes: Processes = None,
 ) -> int:
-    """Write a data set in another format; photos stay where they are.
+    """Convert a data set to another format; images stay in place.
 
-    Every map is kept as soon as it is done: if the command is stopped or killed,
-    the same command goes on. What a format can't hold is counted at the end.
-    Where DIR|ZIP is expected, a zip is read as it is.
+    Maps are written one by one; rerun an interrupted command to resume it. At the
+    end, the command counts what the target format can't represent. Options that
+    take DIR|ZIP read a zip without unpacking it.
 
     For example
         jsisnet data convert --from vistas --root vistas --split training
@@ -46,10 +46,10 @@ def convert(
     Args:
         source: Format to read.
         target: Format to write.
-        out: New folder that receives the maps, and a JSON file with images and classes;
-            of coco-instances, a second one with images, things and their classes.
-        location: Where the data set is.
-        processes: How many share the work; each holds a few maps. Default: one per core.
+        out: New folder for the maps and a JSON file of images and classes; for coco-instances,
+            also a JSON file of the things.
+        location: Paths of the data set.
+        processes: Number of worker processes; each holds a few maps. Default: one per core.
     """
     from jsisnet.datatools import convert
 
@@ -57,21 +57,21 @@ def convert(
     refuse_folder_in_maps(location, out)
     writer = create_dataset(target, out, opened_source.categories)
     try:
-        with progress("maps") as advance:
+        with progress("converting") as advance:
             lost = convert.convert(
                 opened_source, writer, processes=processes or os.cpu_count() or 1, on_image=advance
             )
     except (KeyboardInterrupt, SystemExit) as error:
-        say("stopped; the same command goes on with the maps that are left")
+        say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
     if writer.categories != opened_source.categories:
-        say(f"the ids of the classes don't fit; they became 1 to {len(writer.categories)}")
+        say(f"the class ids don't fit the format; renumbered them 1 to {len(writer.categories)}")
     for what, count in lost.items():
-        say(f"not carried over: {what} ({count:,})")
+        say(f"not converted: {what} ({count:,})")
     display(
-        f"{out / writer.index} lists {len(opened_source.records):,} maps of "
+        f"Wrote {out / writer.index}: {len(opened_source.records):,} maps, "
         f"{len(writer.categories)} classes"
     )
     if writer.instances is not None:
-        display(f"{out / writer.instances} lists their things")
+        display(f"Wrote {out / writer.instances}: the things")
     return 0

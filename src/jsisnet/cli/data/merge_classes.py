@@ -1,4 +1,4 @@
-"""The command that joins classes of data sets."""
+"""`jsisnet data merge-classes`: merge classes of a data set."""
 
 import os
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from jsisnet.categories import UNKNOWN, Categories
-from jsisnet.cli.console import display, listed, progress, say
+from jsisnet.cli.console import display, join_names, progress, say
 from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import File, Flag, Folder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jsisnet.datatools.join_classes import Joining
 
 
-def merge_classes(  # noqa: PLR0913 - the parts of a command line
+def merge_classes(  # noqa: PLR0913 - one parameter per option
     *,
     source: Annotated[Format, Parameter(name=("--from", "--format"))] = "coco",
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
@@ -30,18 +30,18 @@ def merge_classes(  # noqa: PLR0913 - the parts of a command line
     only: Flag = False,
     processes: Processes = None,
 ) -> int:
-    """Write a data set with classes joined, in COCO panoptic format.
+    """Merge classes of a data set, and write it in COCO panoptic format.
 
-    A mapping is a YAML file with the members of each new class; those of "void"
-    become void, and classes that it does not name stay as they are:
+    --mapping is a YAML file with the members of each new class; members of "void"
+    become void, and classes that it does not name stay unchanged:
 
         vehicle: [car, truck, bus]
         nature: {members: [tree, grass, animal], isthing: false}
         void: [building]
 
-    Stuff of one class becomes one segment of an image, things stay apart, and
-    things that become stuff are one segment as well. If the command is stopped or
-    killed, the same command goes on. Photos stay where they are.
+    Stuff segments of one merged class become one segment per image, as do things
+    that become stuff; other things stay separate. Rerun an interrupted command to
+    resume it. Images stay in place.
 
     For example
         jsisnet data merge-classes --annotations panoptic_val2017.json
@@ -53,27 +53,27 @@ def merge_classes(  # noqa: PLR0913 - the parts of a command line
 
     Args:
         source: Format to read.
-        location: Where the data set is.
-        out: New folder that receives panoptic.json and the folder of its maps.
-        by: Join the classes of each supercategory, things apart from stuff.
+        location: Paths of the data set.
+        out: New folder for panoptic.json and the folder of its maps.
+        by: Merge the classes of each supercategory, things and stuff separately.
         mapping: YAML file with the members of each new class.
-        only: Let the classes that --mapping does not name become void.
-        processes: How many share the work; each holds a few maps. Default: one per core.
+        only: Turn classes that --mapping does not name into void.
+        processes: Number of worker processes; each holds a few maps. Default: one per core.
     """
     from jsisnet.datatools import convert
     from jsisnet.datatools.join_classes import joined
     from jsisnet.formats.coco import coco_target
 
     if (by is None) == (mapping is None):
-        raise ValueError("expected either --by supercategory or --mapping FILE")
+        raise ValueError("give either --by supercategory or --mapping FILE")
     if only and mapping is None:
-        raise ValueError("--only means nothing without --mapping")
+        raise ValueError("--only requires --mapping FILE")
     opened_source = open_source(source, location)
     refuse_folder_in_maps(location, out)
     joining = _joining(opened_source.categories, mapping, only=only)
     target = coco_target(out, joining.categories)
     try:
-        with progress("maps") as advance:
+        with progress("merging") as advance:
             convert.convert(
                 joined(opened_source, joining),
                 target,
@@ -81,11 +81,11 @@ def merge_classes(  # noqa: PLR0913 - the parts of a command line
                 on_image=advance,
             )
     except (KeyboardInterrupt, SystemExit) as error:
-        say("stopped; the same command goes on with the maps that are left")
+        say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
-    _show(opened_source.categories, joining)
+    _print(opened_source.categories, joining)
     display(
-        f"{out / target.index} lists {len(opened_source.records):,} maps of "
+        f"Wrote {out / target.index}: {len(opened_source.records):,} maps, "
         f"{len(joining.categories)} classes"
     )
     return 0
@@ -108,37 +108,37 @@ def _read_yaml(path: Path) -> Mapping[object, object]:
 
     try:
         text = path.read_text(encoding="utf-8")
-        _refuse_names_twice(yaml.compose(text, yaml.SafeLoader))
+        _refuse_duplicate_keys(yaml.compose(text, yaml.SafeLoader))
         values = yaml.safe_load(text)
     except OSError as error:
         raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
     except RecursionError:
-        raise ValueError(f"{path}: is not YAML: nested too deeply") from None
+        raise ValueError(f"{path}: invalid YAML: nested too deeply") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path}: invalid YAML: {' '.join(str(error).split())}") from None
     except (AttributeError, KeyError):
-        raise ValueError(f"{path}: is not YAML: a value does not fit its tag") from None
+        raise ValueError(f"{path}: invalid YAML: a value does not match its tag") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected the members of each new class, by its name")
+        raise ValueError(f"{path}: expected names of new classes with their members")
     return values
 
 
-def _refuse_names_twice(content: Any) -> None:  # noqa: ANN401 - what YAML consists of
-    """Notice names of which YAML would silently keep the last, of classes and in their groups."""
+def _refuse_duplicate_keys(content: Any) -> None:  # noqa: ANN401 - what YAML consists of
+    """Raise a `ValueError` for duplicate keys, of which YAML would silently keep the last."""
     import yaml
 
     if isinstance(content, yaml.MappingNode):
         for mapping in (content, *(value for _, value in content.value)):
             if isinstance(mapping, yaml.MappingNode):
                 keys = [key.value for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)]
-                twice = next((key for key, times in Counter(keys).items() if times > 1), None)
-                if twice is not None:
-                    raise ValueError(f"{twice!r} is there twice")
+                duplicate = next((key for key, times in Counter(keys).items() if times > 1), None)
+                if duplicate is not None:
+                    raise ValueError(f"duplicate key {duplicate!r}")
 
 
-def _show(before: Categories, joining: "Joining") -> None:
+def _print(before: Categories, joining: "Joining") -> None:
     for category in joining.categories:
         if category.members:
             kind = "things" if category.isthing else "stuff"
@@ -149,4 +149,4 @@ def _show(before: Categories, joining: "Joining") -> None:
         if label == UNKNOWN
     ]
     if dropped:
-        display(f"void: {listed(dropped)}")
+        display(f"void: {join_names(dropped)}")

@@ -1,4 +1,4 @@
-"""Command that draws some images of a data set with their truth."""
+"""`jsisnet data show`: draw images of a data set beside their ground truth."""
 
 import os
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from cyclopts import Parameter, validators
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.location import LocationOptions, open_source
 from jsisnet.cli.options import File, Flag
-from jsisnet.cli.outputs import expect_picture, refuse_to_replace_data
+from jsisnet.cli.outputs import refuse_to_replace_data, require_image_suffix
 from jsisnet.formats.open import Format
 from jsisnet.formats.records import Record, Source
 
-_MOST = 60
-"""Images on one page."""
+_MAX_IMAGES = 60
+"""Limit for one picture."""
 
 
-def show(  # noqa: PLR0913 - each is an option
+def show(  # noqa: PLR0913 - one parameter per option
     *,
     kind: Annotated[Format, Parameter(name="--format")] = "coco",
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
@@ -34,10 +34,10 @@ def show(  # noqa: PLR0913 - each is an option
     overlay: Flag = False,
     out: File,
 ) -> None:
-    """Draw some images of a data set, each beside its truth.
+    """Draw images of a data set beside their ground truth.
 
-    Void is hatched. Below stand an image's id, its name and its largest classes.
-    Without --images, the maps are drawn alone.
+    Void is hatched. The caption gives the image's id, its file name and its largest
+    classes. Without --images, only the maps are drawn.
 
     For example
         jsisnet data show --annotations panoptic_val2017.json --images val2017
@@ -49,27 +49,29 @@ def show(  # noqa: PLR0913 - each is an option
 
     Args:
         kind: Format of the data set.
-        location: Where the data set is.
-        count: Number of images, spread evenly over the data set if nothing else is said.
-        first: Take the first ones.
-        seed: Take those that this number chooses.
-        image: Take the image of this id or name; can be given several times.
-        with_class: Take only images that have this class, the first ones unless --random is given.
-        overlay: Draw the truth over the photos, without those beside it.
-        out: Picture to write, .png or .jpg.
+        location: Paths of the data set.
+        count: Number of images, by default spread evenly over the data set.
+        first: Draw the first images.
+        seed: Draw random images, with this seed.
+        image: Draw the image with this id or file name; can be given several times.
+        with_class: Draw images with this class: the first ones, or random ones with --random.
+        overlay: Draw the ground truth on the images instead of beside them.
+        out: Image to write, .png or .jpg.
     """
     from jsisnet.files.photos import write_picture
     from jsisnet.visualize.truth import page
 
     if sum((first, seed is not None, bool(image))) > 1 or (image and with_class is not None):
-        raise ValueError("expected one of --first, --random and --image, and no --class with that")
-    if max(count, len(image)) > _MOST:
-        raise ValueError(f"a picture of more than {_MOST} images is too large; expected fewer")
+        raise ValueError(
+            "--first, --random and --image exclude each other; so do --image and --class"
+        )
+    if max(count, len(image)) > _MAX_IMAGES:
+        raise ValueError(f"at most {_MAX_IMAGES} images fit into one picture")
     source = open_source(kind, location)
     refuse_to_replace_data(location, [out])
-    expect_picture(out)
+    require_image_suffix(out)
     if not source.records:
-        raise ValueError("the data set has no image")
+        raise ValueError("the data set has no images")
     if image:
         records = [_found(source, name) for name in image]
     elif with_class is not None:
@@ -82,10 +84,10 @@ def show(  # noqa: PLR0913 - each is an option
     else:
         records = _spread(source.records, count)
     _refuse_missing_photos(records)
-    with progress("images") as advance:
+    with progress("drawing") as advance:
         picture = page(records, source.categories, overlay=overlay, on_image=advance)
     write_picture(picture, out)
-    display(f"look at {out}")
+    display(f"Wrote {out}")
 
 
 def _found(source: Source, name: str) -> Record:
@@ -100,7 +102,7 @@ def _label(source: Source, name: str) -> int:
     if name in names:
         return names.index(name)
     alike = get_close_matches(name, names, 1)
-    hint = f"; the nearest is {alike[0]!r}" if alike else ""
+    hint = f"; did you mean {alike[0]!r}?" if alike else ""
     raise ValueError(f"the data set has no class {name!r}{hint}")
 
 
@@ -109,19 +111,19 @@ def _shuffled(records: Sequence[Record], seed: int | None) -> Sequence[Record]:
 
 
 def _spread(records: Sequence[Record], count: int) -> list[Record]:
-    """Choose images that lie equally far apart."""
+    """Return evenly spaced records."""
     few, many = min(count, len(records)), len(records)
     return [records[i * many // few] for i in range(few)]
 
 
 def _having(label: int, records: Sequence[Record], count: int) -> list[Record]:
-    """Choose the first images that have a class."""
+    """Return the first records whose maps have a class."""
     from jsisnet.datatools.statistics import contents
 
     found: list[Record] = []
     read = contents(records, processes=os.cpu_count() or 1)
-    # Closed at once, so that nobody goes on with what is not needed.
-    with closing(read), progress("maps") as advance:
+    # Closing the generator stops the workers as soon as enough images are found.
+    with closing(read), progress("searching") as advance:
         for done, (record, held) in enumerate(zip(records, read, strict=True), 1):
             if label in held.labels:
                 found.append(record)
@@ -135,8 +137,8 @@ def _refuse_missing_photos(records: Sequence[Record]) -> None:
     named = [record.image for record in records if record.image is not None]
     missing = [path for path in named if not path.is_file()]
     if missing:
-        what = "photo is" if len(missing) == 1 else "photos are"
+        what = "image is" if len(missing) == 1 else "images are"
         raise ValueError(
-            f"{len(missing)} of {len(named)} {what} missing, such as {missing[0]}; expected "
-            "another --images, or none to draw the maps alone"
+            f"{len(missing)} of {len(named)} {what} missing, such as {missing[0]}; check "
+            "--images, or omit it to draw only the maps"
         )

@@ -1,10 +1,10 @@
-"""The command that splits data sets."""
+"""`jsisnet data split`: split a COCO data set."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from jsisnet.cli.console import display, listed, progress, say
+from jsisnet.cli.console import display, join_names, progress, say
 from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.options import File, Folder
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jsisnet.datatools.split import Split
 
 
-def split(  # noqa: PLR0913 - the parts of a command line
+def split(  # noqa: PLR0913 - one parameter per option
     *,
     annotations: File,
     pngs: Folder | None = None,
@@ -24,12 +24,12 @@ def split(  # noqa: PLR0913 - the parts of a command line
     group: Annotated[str | None, Parameter(metavar="REGEX")] = None,
     kind: Annotated[Literal["coco", "coco-instances"], Parameter(name="--format")] = "coco",
 ) -> int:
-    r"""Split a COCO data set into parts that have their share of every class.
+    r"""Split a COCO data set, stratified by class.
 
-    Every image goes into one part; DIR/NAME.json and DIR/NAME, with the maps,
-    are a data set of their own. Photos stay where they are, and maps are linked
-    where the system can do that. Rare classes are dealt out first. If the command
-    is stopped or killed, the same command goes on.
+    Each part gets its share of every class, rare classes first, and each image goes
+    into exactly one part. DIR/NAME.json and the maps in DIR/NAME are a complete data
+    set. Images stay in place, and maps are hard-linked where possible. Rerun an
+    interrupted command to resume it.
 
     For example
         jsisnet data split --annotations all.json --out parts
@@ -43,33 +43,32 @@ def split(  # noqa: PLR0913 - the parts of a command line
 
     Args:
         annotations: COCO JSON file.
-        pngs: Folder of its PNGs. Default: named like the JSON file, beside it.
-        out: New folder that receives the parts.
-        parts: Names and shares: fractions that add up to 1, such as 0.8 or 1/3, or numbers of
+        pngs: PNGs of the annotations. Default: the folder named like the JSON file, beside it.
+        out: New folder for the parts.
+        parts: Names and sizes: fractions that add up to 1, such as 0.8 or 1/3, or numbers of
             images; one may be "rest".
-        seed: Other seeds give other parts, the same one always the same.
-        group: Regular expression for the whole name of a photo. Photos with the same text in its
-            brackets stay together, such as the frames of a video.
-        kind: Whether the file is one of panoptic maps or of instances.
+        seed: Seed of the split.
+        group: Regular expression for the whole file name of an image. Images whose capture groups
+            match the same string stay together, such as the frames of a video.
+        kind: Whether the annotations are panoptic or instances.
     """
-    from jsisnet.datatools import split
     from jsisnet.datatools import split as splitting
 
     if pngs is not None and kind == "coco-instances":
-        raise ValueError("--pngs means nothing to the format coco-instances")
+        raise ValueError("--pngs applies only to the format coco, not to coco-instances")
     files = splitting.Files(annotations=annotations, pngs=pngs, kind=kind)
-    way = splitting.Way(shares=split.parsed(parts), seed=seed, group=group)
+    way = splitting.Way(shares=splitting.parsed(parts), seed=seed, group=group)
     try:
-        with progress("maps") as advance:
+        with progress("splitting") as advance:
             result = splitting.split(files, out, way, on_map=advance)
     except (KeyboardInterrupt, SystemExit) as error:
-        say("stopped; the same command goes on")
+        say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
-    _show(result)
+    _print(result)
     return 0
 
 
-def _show(result: "Split") -> None:
+def _print(result: "Split") -> None:
     from jsisnet.cli.tables import table
 
     total = sum(part.images for part in result.parts)
@@ -80,6 +79,6 @@ def _show(result: "Split") -> None:
     display(made)
     for part in result.parts:
         if part.missing:
-            display(f"{part.name} has no {listed(part.missing)}")
+            display(f"{part.name} lacks {join_names(part.missing)}")
     if result.unseen:
-        display(f"no image has {listed(result.unseen)}")
+        display(f"no image shows {join_names(result.unseen)}")

@@ -1,4 +1,4 @@
-"""Command that tells what a data set holds."""
+"""`jsisnet data stats`: statistics of a data set."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from jsisnet.cli.tables import NONE, table
 from jsisnet.formats.open import Format
 
 _PAGE = "index.html"
-"""Name of the page in its folder."""
+"""File name of the page in its folder."""
 
 
 def stats(
@@ -26,13 +26,13 @@ def stats(
     json: File | None = None,
     processes: Processes = None,
 ) -> None:
-    """Count what a data set holds, in all and of each class.
+    """Print statistics of a data set and of each of its classes.
 
-    Things are small below 32² pixels and large from 96² on, as COCO has it. Crowds
-    are counted apart: they are no segments, but their pixels have their class.
+    As in COCO, things are small below 32² pixels and large from 96² pixels on. Crowd
+    regions are counted separately from segments; their pixels count for their class.
 
-    With --out, a page shows all of it in diagrams and a table that can be sorted
-    and, with --images, examples of every class.
+    --out writes an HTML page with charts, a sortable table and, with --images,
+    examples of every class.
 
     For example
         jsisnet data stats --annotations panoptic_val2017.json
@@ -43,10 +43,10 @@ def stats(
 
     Args:
         kind: Format of the data set.
-        location: Where the data set is.
-        out: Folder that receives the page, index.html.
-        json: File that receives all numbers.
-        processes: How many share the work; each holds a map. Default: one per core.
+        location: Paths of the data set.
+        out: Folder for the page, index.html.
+        json: JSON file to write: all numbers.
+        processes: Number of worker processes; each holds a map. Default: one per core.
     """
     from jsisnet.datatools.statistics import statistics
 
@@ -54,17 +54,17 @@ def stats(
     source = open_source(kind, location)
     refuse_to_replace_data(location, [path for path in (page, json) if path is not None])
     shared = processes or os.cpu_count() or 1
-    with progress("maps") as advance:
+    with progress("reading") as advance:
         found = statistics(source, processes=shared, on_image=advance)
     summary = found.summary()
     if json is not None:
         write_json(summary, json)
-    _show(summary)
+    _print(summary)
     if page is not None:
         from jsisnet.visualize.report.data_page import write
 
         with progress("examples") as advance:
-            faults = write(
+            errors = write(
                 page,
                 found,
                 source,
@@ -72,10 +72,10 @@ def stats(
                 processes=shared,
                 on_image=advance,
             )
-        if faults:
-            what = "photo" if len(faults) == 1 else "photos"
-            say(f"{len(faults):,} {what} can't be shown, such as this one: {faults[0]}")
-        display(f"look at {page}")
+        if errors:
+            what = "image" if len(errors) == 1 else "images"
+            say(f"{len(errors):,} {what} can't be shown, such as: {errors[0]}")
+        display(f"Wrote {page}")
 
 
 def _title(location: LocationOptions) -> str:
@@ -84,7 +84,7 @@ def _title(location: LocationOptions) -> str:
     return " ".join(filter(None, (name, location.split)))
 
 
-def _show(summary: Mapping[str, Any]) -> None:
+def _print(summary: Mapping[str, Any]) -> None:
     classes = summary["classes"]
     seen = [row for row in classes if row["images"]]
     things = sorted((row for row in seen if row["isthing"]), key=_commonest_first)
@@ -96,7 +96,7 @@ def _show(summary: Mapping[str, Any]) -> None:
         display(_of_stuff(stuff))
     if summary["never_seen"]:
         names = ", ".join(summary["never_seen"])
-        display(f"never seen: {len(summary['never_seen'])} of {len(classes)} classes: {names}")
+        display(f"unused classes: {len(summary['never_seen'])} of {len(classes)}: {names}")
 
 
 def _commonest_first(row: Mapping[str, Any]) -> tuple[int, int]:
@@ -108,8 +108,8 @@ def _whole(summary: Mapping[str, Any]) -> Table:
     for name, title in (
         ("height", "height"),
         ("width", "width"),
-        ("segments_per_image", "segments in an image"),
-        ("things_per_image", "things in an image"),
+        ("segments_per_image", "segments per image"),
+        ("things_per_image", "things per image"),
     ):
         spread = summary[name]
         figures = (_number(spread[each]) for each in ("lowest", "median", "mean", "highest"))
@@ -140,7 +140,7 @@ def _of_things(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _of_stuff(rows: Sequence[Mapping[str, Any]]) -> Table:
-    made = table("stuff", ">images", ">pixels %", ">median area", ">% of an image")
+    made = table("stuff", ">images", ">pixels %", ">median area", ">% of image")
     for row in rows:
         made.add_row(
             row["name"],

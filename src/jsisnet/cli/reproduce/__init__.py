@@ -1,8 +1,8 @@
-"""The paper's tables and figures as commands."""
+"""`jsisnet reproduce`: tables and figures of the paper."""
 
 from cyclopts import App
 
-from jsisnet.cli.commands import Command, add
+from jsisnet.cli.commands import Command, register
 
 app = App(
     name="reproduce",
@@ -13,49 +13,49 @@ COMMANDS = (
         "table1",
         "measured",
         "--tiny|--root DIR",
-        "Measure PQ, SQ and RQ for all, things and stuff, as the paper's Table 1.",
+        "Reproduce Table 1: PQ, SQ and RQ for all classes, things and stuff.",
     ),
     Command(
         "table2",
         "trained",
         "--tiny|CONFIG",
-        "Show the weights of the loss terms, and the terms of the first step: Table 2.",
+        "Reproduce Table 2: weights of the loss terms, and their values at the first step.",
     ),
     Command(
         "table3",
         "trained",
         "--tiny|CONFIG",
-        "Compare one joint network with a semantic and an instance network: Table 3.",
+        "Reproduce Table 3: one joint network against a semantic and an instance network.",
     ),
     Command(
         "table4",
         "measured",
         "--tiny|--root DIR",
-        "Measure the mean recall of the region proposals, as the paper's Table 4.",
+        "Reproduce Table 4: mean recall of the region proposals.",
     ),
     Command(
         "figure1",
         "figures",
         "--tiny|IMAGE --out FILE",
-        "Draw a photo, its panoptic map, and what each branch says by itself: Figure 1.",
+        "Reproduce Figure 1: an image, its panoptic map, and the output of each branch.",
     ),
     Command(
         "figure3",
         "figures",
         "--tiny|IMAGE... --out FILE",
-        "Draw photos with their panoptic maps beside them: Figure 3.",
+        "Reproduce Figure 3: images beside their panoptic maps.",
     ),
     Command(
         "speed",
         "trained",
         "--tiny|CONFIG",
-        "Compare what one network costs with what two cost: the paper's claim.",
+        "Compare time and memory of one joint network and of two single ones.",
     ),
     Command(
         "merge-ablation",
         "measured",
         "--tiny|--root DIR",
-        "Measure what each heuristic of the merge (section 2.2) is worth.",
+        "Measure the effect of each heuristic of the merge (section 2.2).",
     ),
 )
-add(app, "jsisnet reproduce", "jsisnet.cli.reproduce", COMMANDS)
+register(app, "jsisnet reproduce", "jsisnet.cli.reproduce", COMMANDS)

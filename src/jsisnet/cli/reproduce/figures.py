@@ -1,4 +1,4 @@
-"""The paper's figures."""
+"""Figures 1 and 3 of the paper."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
-from jsisnet.cli.inputs import Photo, find
+from jsisnet.cli.inputs import Photo, find_photos
 from jsisnet.cli.options import File, Overrides
-from jsisnet.cli.outputs import expect_picture, refuse_to_replace
+from jsisnet.cli.outputs import refuse_to_replace, require_image_suffix
 from jsisnet.cli.reproduce.scenes import Network, Scenes
 
 _ROWS = 4
@@ -24,29 +24,29 @@ def figure1(
     network: Network = Network(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> None:
-    """Draw a photo, its panoptic map, and what each branch says by itself: Figure 1.
+    """Reproduce Figure 1: an image, its panoptic map, and the output of each branch.
 
     For example
         jsisnet reproduce figure1 photo.jpg --out figure1.png
         jsisnet reproduce figure1 --tiny --out figure1.png
 
     Args:
-        image: The photo; with --tiny, a generated scene.
-        out: Picture to write, .png or .jpg.
-        network: The network, and whether a generated scene takes the place of the photo.
-        overrides: Settings that win over the model's own.
+        image: Image file; with --tiny, a generated scene.
+        out: Image to write, .png or .jpg.
+        network: Model, or generated scenes.
+        overrides: Settings that override those of the model.
     """
-    from jsisnet.experiments.figures import figure1 as drawn
+    from jsisnet.experiments.figures import figure1 as draw_figure
     from jsisnet.files.photos import read_image, write_picture
 
     given = () if image is None else (image,)
-    photos = _found(given, network, 1, out)
+    photos = _photos(given, network, 1, out)
     if len(photos) != 1:
-        raise ValueError(f"{image} stands for {len(photos)} photos; expected one")
-    predictor = network.ready(overrides)
+        raise ValueError(f"{image} stands for {len(photos)} images; expected one")
+    predictor = network.load(overrides)
     photo = read_image(photos[0].path, upright=True)
-    write_picture(drawn(photo, predictor), out)
-    display(f"look at {out}")
+    write_picture(draw_figure(photo, predictor), out)
+    display(f"Wrote {out}")
 
 
 def figure3(
@@ -55,7 +55,7 @@ def figure3(
     network: Network = Network(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> None:
-    """Draw photos with their panoptic maps beside them: Figure 3.
+    """Reproduce Figure 3: images beside their panoptic maps.
 
     For example
         jsisnet reproduce figure3 photos --out figure3.jpg
@@ -63,37 +63,37 @@ def figure3(
         jsisnet reproduce figure3 --tiny --out figure3.png
 
     Args:
-        images: Photos, folders of photos, or patterns; with --tiny, generated scenes.
-        out: Picture to write, .png or .jpg.
-        network: The network, and whether generated scenes take the place of the photos.
-        overrides: Settings that win over the model's own.
+        images: Images, folders of images, or patterns; with --tiny, generated scenes.
+        out: Image to write, .png or .jpg.
+        network: Model, or generated scenes.
+        overrides: Settings that override those of the model.
     """
-    from jsisnet.experiments.figures import figure3 as drawn
+    from jsisnet.experiments.figures import figure3 as draw_figure
     from jsisnet.files.photos import read_image, write_picture
 
-    photos = _found(images, network, _ROWS, out)
-    predictor = network.ready(overrides)
-    with progress("photos") as advance:
+    photos = _photos(images, network, _ROWS, out)
+    predictor = network.load(overrides)
+    with progress("reading") as advance:
         rows = []
         for done, photo in enumerate(photos, 1):
             rows.append((photo.name, read_image(photo.path, upright=True)))
             advance(done, len(photos))
-        picture = drawn(rows, predictor)
+        picture = draw_figure(rows, predictor)
     write_picture(picture, out)
-    display(f"look at {out}")
+    display(f"Wrote {out}")
 
 
-def _found(images: Sequence[str], scenes: Scenes, count: int, out: Path) -> Sequence[Photo]:
-    """Find the photos to draw, or so many generated scenes."""
-    expect_picture(out)
+def _photos(images: Sequence[str], scenes: Scenes, count: int, out: Path) -> Sequence[Photo]:
+    """Return the photos to draw, or the first `count` generated scenes."""
+    require_image_suffix(out)
     if scenes.tiny:
         if images:
             raise ValueError(f"{images[0]} and --tiny exclude each other")
-        photos = find([str(scenes.drawn().photos)]).photos[:count]
+        photos = find_photos([str(scenes.generated().photos)]).photos[:count]
     else:
-        found = find(images)
+        found = find_photos(images)
         if found.unmatched:
-            raise ValueError(f"{found.unmatched[0]}: no photo found")
+            raise ValueError(f"{found.unmatched[0]}: no image found")
         photos = found.photos
     refuse_to_replace([photo.path for photo in photos], [out])
     return photos

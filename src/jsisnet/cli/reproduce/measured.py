@@ -1,4 +1,4 @@
-"""Experiments that measure a model."""
+"""Tables 1 and 4 of the paper and the ablation of the merge: experiments that evaluate a model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """Where photos and their truth are."""
+    """Options for an annotated data set."""
 
     images: Folder | None = None
-    """Folder of the photos."""
+    """Folder of the images."""
 
     annotations: File | None = None
-    """COCO panoptic JSON file, or folder of annotations of Mapillary Vistas."""
+    """COCO panoptic JSON file, or folder of Mapillary Vistas annotations."""
 
     pngs: Archive | None = None
-    """The annotations' PNGs. Default: named like the JSON file, beside it."""
+    """PNGs of the annotations. Default: the folder named like the JSON file, beside it."""
 
     root: Folder | None = None
-    """COCO or Vistas as it unpacks, in place of the options above; its validation part is used."""
+    """Folder of COCO or Vistas as unpacked; its validation split replaces the options above."""
 
     recount_areas: Flag = False
     """Accept annotations whose areas differ from their PNGs."""
 
 
 Beside = Annotated[DataName | None, Parameter(name="--beside")]
-"""Whose figures of the paper stand beside those that were measured."""
+"""Data set of the paper's figures to print."""
 
 
 def table1(
@@ -52,10 +52,10 @@ def table1(
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """Measure PQ, SQ and RQ for all, things and stuff, as the paper's Table 1.
+    """Reproduce Table 1: PQ, SQ and RQ for all classes, things and stuff.
 
-    The paper's own figures stand beside them. They were measured on other data
-    or with another network unless yours are the same.
+    The paper's figures are printed below; compare them only if data and network are
+    the same.
 
     For example
         jsisnet reproduce table1 --tiny
@@ -63,16 +63,17 @@ def table1(
         jsisnet reproduce table1 --images photos --annotations truth.json
 
     Args:
-        photos: The data.
-        network: The network, and whether generated scenes take the place of the data.
-        beside: Data of the paper. Default: vistas-val for Mapillary Vistas, or else coco-val.
-        json: File that receives the numbers, as percentages.
-        overrides: Settings that win over the model's own.
+        photos: Data set to evaluate on.
+        network: Model, or generated scenes.
+        beside: Data set of the paper's figures to print. Default: vistas-val for Mapillary
+            Vistas, otherwise coco-val.
+        json: JSON file to write: all numbers, as percentages.
+        overrides: Settings that override those of the model.
     """
-    predictor, dataset, data = _opened(photos, network, json, overrides)
-    result = _evaluated(predictor, dataset)
+    predictor, dataset, data = _open(photos, network, json, overrides)
+    result = _evaluate(predictor, dataset)
     published = beside or data
-    display(tables.quality(result, f"measured on {len(dataset)} photos"))
+    display(tables.quality(result, f"measured on {len(dataset)} images"))
     display(tables.quality(published_table1(published), f"the paper on {published}"))
     if json is not None:
         write_json({name: result[name] for name in ("all", "things", "stuff")}, json)
@@ -86,10 +87,10 @@ def table4(
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """Measure the mean recall of the region proposals, as the paper's Table 4.
+    """Reproduce Table 4: mean recall of the region proposals.
 
-    By the number of proposals, of which the paper says nothing, and by the size
-    of the objects, which its section 4.2 speaks about.
+    Recall is listed by the number of proposals, which the paper does not state, and
+    by object size, which its section 4.2 discusses.
 
     For example
         jsisnet reproduce table4 --tiny
@@ -97,21 +98,22 @@ def table4(
         jsisnet reproduce table4 --images photos --annotations truth.json
 
     Args:
-        photos: The data.
-        network: The network, and whether generated scenes take the place of the data.
-        beside: Data of the paper. Default: vistas-val for Mapillary Vistas, or else coco-val.
-        json: File that receives the numbers, as percentages.
-        overrides: Settings that win over the model's own.
+        photos: Data set to evaluate on.
+        network: Model, or generated scenes.
+        beside: Data set of the paper's figures to print. Default: vistas-val for Mapillary
+            Vistas, otherwise coco-val.
+        json: JSON file to write: all numbers, as percentages.
+        overrides: Settings that override those of the model.
     """
     if beside is not None and beside not in TABLE_4:
-        raise ValueError(f"Table 4 has no {beside}; expected {' or '.join(TABLE_4)}")
-    predictor, dataset, data = _opened(photos, network, json, overrides)
-    result = _evaluated(predictor, dataset)
+        raise ValueError(f"Table 4 has no figures for {beside}; choose {' or '.join(TABLE_4)}")
+    predictor, dataset, data = _open(photos, network, json, overrides)
+    result = _evaluate(predictor, dataset)
     if "rpn_recall" not in result:
-        raise ValueError("the model has no instance branch; expected one that proposes regions")
+        raise ValueError("the model has no instance branch, so it proposes no regions")
     published = beside or data
     display(tables.proposal_recall(result))
-    display(f"the paper on {published}: {TABLE_4[published]:.1f}, of how many it does not say")
+    display(f"The paper on {published}: {TABLE_4[published]:.1f} (number of proposals not stated)")
     if json is not None:
         write_json(result["rpn_recall"], json)
 
@@ -123,10 +125,10 @@ def merge_ablation(
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """Measure what each heuristic of the merge (section 2.2) is worth.
+    """Measure the effect of each heuristic of the merge (section 2.2).
 
-    The network sees each photo once; its outputs are merged by the model's rules
-    and by these with one of them changed.
+    The network runs once per image; its outputs are merged with the model's
+    settings and with variants that change one of them.
 
     For example
         jsisnet reproduce merge-ablation --tiny
@@ -134,16 +136,16 @@ def merge_ablation(
         jsisnet reproduce merge-ablation --images photos --annotations truth.json
 
     Args:
-        photos: The data.
-        network: The network, and whether generated scenes take the place of the data.
-        json: File that receives the numbers, as percentages.
-        overrides: Settings that win over the model's own.
+        photos: Data set to evaluate on.
+        network: Model, or generated scenes.
+        json: JSON file to write: all numbers, as percentages.
+        overrides: Settings that override those of the model.
     """
     from jsisnet.evaluation.panoptic_quality import summary
     from jsisnet.experiments.merge_ablation import ablate
 
-    predictor, dataset, _ = _opened(photos, network, json, overrides)
-    with progress("photos") as advance:
+    predictor, dataset, _ = _open(photos, network, json, overrides)
+    with progress("evaluating") as advance:
         found = ablate(predictor, dataset, on_image=advance)
     result = {name: summary(quality, predictor.categories) for name, quality in found.items()}
     display(tables.ablation(result))
@@ -152,38 +154,40 @@ def merge_ablation(
         write_json({n: {group: r[group] for group in groups} for n, r in result.items()}, json)
 
 
-def _opened(
+def _open(
     photos: Photos, network: Network, json: Path | None, overrides: tuple[str, ...]
 ) -> "tuple[Predictor, PanopticDataset, DataName]":
-    """Open network and data, and tell which data of the paper these are most like."""
-    from jsisnet.cli.inputs import measured_on
+    """Load model and data set; return them with the name of the closest data set in the paper."""
+    from jsisnet.cli.inputs import open_for_model
 
-    images, annotations, pngs, published = _places(photos, network)
+    images, annotations, pngs, published = _paths(photos, network)
     refuse_to_replace([annotations], [json] if json else [])
-    predictor = network.ready(overrides)
-    dataset = measured_on(predictor, images, annotations, pngs, recount_areas=photos.recount_areas)
+    predictor = network.load(overrides)
+    dataset = open_for_model(
+        predictor, images, annotations, pngs, recount_areas=photos.recount_areas
+    )
     return predictor, dataset, published
 
 
-def _places(photos: Photos, scenes: Scenes) -> tuple[Path, Path, Path | None, DataName]:
+def _paths(photos: Photos, scenes: Scenes) -> tuple[Path, Path, Path | None, DataName]:
     own = [f"--{name}" for name in ("images", "annotations", "pngs") if getattr(photos, name)]
     chosen = [*own[:1], *["--root"] * (photos.root is not None), *["--tiny"] * scenes.tiny]
     if len(chosen) > 1:
         raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other")
     if scenes.tiny:
-        made = scenes.drawn()
+        made = scenes.generated()
         return made.photos, made.annotations, None, "coco-val"
     if photos.root is not None:
         part = validation_split(photos.root)
         return part.images, part.annotations, None, part.name
     if photos.images is None or photos.annotations is None:
-        raise ValueError("expected --images and --annotations, --root, or --tiny")
+        raise ValueError("give --images and --annotations, --root, or --tiny")
     return photos.images, photos.annotations, photos.pngs, "coco-val"
 
 
-def _evaluated(predictor: "Predictor", dataset: "PanopticDataset") -> dict[str, Any]:
+def _evaluate(predictor: "Predictor", dataset: "PanopticDataset") -> dict[str, Any]:
     from jsisnet.inference import evaluator
 
-    with progress("photos") as advance:
+    with progress("evaluating") as advance:
         result = evaluator.evaluate(predictor, dataset, on_image=advance)
     return result.summary(predictor.categories)

@@ -1,4 +1,4 @@
-"""Options to run an experiment on generated scenes."""
+"""Options of the experiments: generated scenes, and the model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,55 +17,56 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Scenes:
-    """Whether to use generated scenes, and where they are kept."""
+    """Options for generated scenes."""
 
     tiny: Flag = False
-    """Use generated scenes and a small network."""
+    """Use generated scenes and a small network instead of real data."""
 
     runs: Folder = Path("runs/reproduce")
-    """Folder of what --tiny makes, once for all experiments."""
+    """Folder for the scenes and models of --tiny, shared by all experiments."""
 
-    def drawn(self) -> "Tiny":
-        """Draw the scenes, unless they are there."""
+    def generated(self) -> "Tiny":
+        """Return the scenes; generate them unless they exist."""
         from jsisnet.experiments.tiny import Tiny
 
-        made = Tiny(self.runs)
-        with progress("scenes") as advance:
-            made.draw(advance)
-        return made
+        tiny = Tiny(self.runs)
+        with progress("generating") as advance:
+            tiny.draw(advance)
+        return tiny
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Network(Scenes):
-    """A trained network; with generated scenes, one that has learnt them."""
+    """Options for a trained model, or generated scenes and a model trained on them."""
 
     model: Model | None = None
-    """Embedded model, or a model or run folder. Default: coco; with --tiny one trained on these."""
+    """Built-in model, or the folder of a model or training run. Default: coco; with --tiny, a model
+    that is trained on the generated scenes."""
 
     steps: Annotated[
         int | None, Parameter(metavar="NUMBER", validator=validators.Number(gte=1))
     ] = None
-    """Length of that training. Default: 600, which take 5 minutes on two cores."""
+    """Training steps of --tiny. Default: 600, about 5 minutes on two cores."""
 
     device: Device = None
-    """Where the network runs: cpu, cuda, cuda:1. Default: a GPU if there is one."""
+    """Device of the network: cpu, cuda, cuda:1. Default: a GPU if there is one."""
 
     def __post_init__(self) -> None:
         if self.steps is not None and not self._trains:
-            raise ValueError("--steps is the length of the training of --tiny; there is none here")
+            raise ValueError("--steps applies only to the training of --tiny without --model")
 
     @property
     def _trains(self) -> bool:
         return self.tiny and self.model is None
 
-    def ready(self, overrides: tuple[str, ...]) -> "Predictor":
-        """Open the network, which is trained first if need be."""
-        from jsisnet.cli.inputs import load
+    def load(self, overrides: tuple[str, ...]) -> "Predictor":
+        """Load the model; with --tiny and no model, train it first."""
+        from jsisnet.cli.inputs import load_model
         from jsisnet.cli.training_view import progress_callback
 
         if self._trains:
-            return load(
-                str(self.drawn().train(self.steps, progress_callback)), overrides, self.device
+            return load_model(
+                str(self.generated().train(self.steps, progress_callback)), overrides, self.device
             )
-        return load(self.model or "coco", overrides, self.device)
+        return load_model(self.model or "coco", overrides, self.device)

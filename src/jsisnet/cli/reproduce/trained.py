@@ -1,4 +1,4 @@
-"""Experiments with the settings of a training."""
+"""Tables 2 and 3 of the paper and its claim about speed: experiments that train."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ Config = Annotated[Path | None, Parameter(name="CONFIG", show_default=False)]
 """YAML file with the settings of a training."""
 
 Count = Annotated[int, Parameter(metavar="NUMBER", validator=validators.Number(gte=1))]
-"""A number of things, at least one."""
+"""Positive integer."""
 
 
 def table2(
@@ -30,9 +30,9 @@ def table2(
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """Show the weights of the loss terms, and the terms of the first step: Table 2.
+    """Reproduce Table 2: weights of the loss terms, and their values at the first step.
 
-    The weights of CONFIG stand beside the paper's; the seven weighted terms add
+    The weights of CONFIG are listed beside the paper's; the seven weighted terms add
     up to the loss.
 
     For example
@@ -42,9 +42,9 @@ def table2(
 
     Args:
         config: YAML file with the settings of a training.
-        scenes: Whether to train on generated scenes, with tiny.yaml.
-        json: File that receives the numbers.
-        overrides: Settings that win over those of CONFIG.
+        scenes: Generated scenes, with tiny.yaml, instead of CONFIG.
+        json: JSON file to write: all numbers.
+        overrides: Settings that override those of CONFIG.
     """
     from jsisnet.experiments import table2 as experiment
 
@@ -65,13 +65,13 @@ def table3(
     json: File | None = None,
     overrides: Overrides = (),
 ) -> int:
-    """Compare one joint network with a semantic and an instance network: Table 3.
+    """Reproduce Table 3: one joint network against a semantic and an instance network.
 
-    All three are trained with the settings of CONFIG, once for each seed; measured
-    are mean IoU, mask AP at IoU 0.5, the panoptic quality of the joint network and
-    of the two single ones merged, and what training and prediction cost; the
-    paper's figures stand below. It may be stopped and begun again: what is done is
-    not done twice.
+    All three are trained with the settings of CONFIG, once per seed, and evaluated:
+    mean IoU, mask AP at IoU 0.5, panoptic quality of the joint network and of the
+    two single ones merged, and the costs of training and prediction. The paper's
+    figures are printed below. Rerun an interrupted command to resume it; finished
+    trainings are not repeated.
 
     For example
         jsisnet reproduce table3 --tiny
@@ -80,11 +80,11 @@ def table3(
 
     Args:
         config: YAML file with the settings of the joint network.
-        scenes: Whether to train on generated scenes, with table3_tiny.yaml.
-        out: Folder of all runs. Default: runs/ and the stem of CONFIG; with --tiny, in --runs.
-        seeds: Trainings of each network, with the seeds 0, 1, and so on.
-        json: Also write the figures of each seed and of all to this file.
-        overrides: Settings that win over those of CONFIG.
+        scenes: Generated scenes, with table3_tiny.yaml, instead of CONFIG.
+        out: Folder for all runs. Default: runs/CONFIG; with --tiny, a folder in --runs.
+        seeds: Number of trainings of each network, with seeds 0, 1, ...
+        json: JSON file to write: figures of each seed and over all seeds.
+        overrides: Settings that override those of CONFIG.
     """
     from jsisnet.cli.training_view import progress_callback
     from jsisnet.experiments import table3 as experiment
@@ -96,9 +96,9 @@ def table3(
     for seed, rows in experiment.reproduce(settings, folder, range(seeds), progress_callback):
         done[str(seed)] = rows
         table = experiment.over_seeds(list(done.values()))
-        display(f"table3 after {len(done)} of {seeds} seeds")
+        display(f"Table 3 after {len(done)} of {seeds} seeds")
         display(tables.experiment_table(table))
-    display("the paper on vistas-val, after 153,000 steps")
+    display("The paper, on vistas-val after 153,000 steps")
     display(tables.published_experiment(TABLE_3))
     if json is not None:
         each = {
@@ -122,11 +122,11 @@ def speed(
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """Compare what one network costs with what two cost: the paper's claim.
+    """Compare time and memory of one joint network and of two single ones.
 
-    A training step on the first photos, and the prediction of the first one, in
-    time and memory, from random weights. The paper says "faster and more memory
-    efficient", without a figure.
+    Measures a training step on the first images and the prediction of the first one,
+    with random weights. The paper claims "faster and more memory efficient", without
+    figures.
 
     For example
         jsisnet reproduce speed --tiny
@@ -136,11 +136,11 @@ def speed(
 
     Args:
         config: YAML file with the settings of the joint network.
-        scenes: Whether to use generated scenes, with tiny.yaml.
-        rounds: How often each network takes its turn; the median counts.
-        processes: How often memory is measured, each time in processes of its own; 0 for never.
-        json: File that receives the figures.
-        overrides: Settings that win over those of CONFIG.
+        scenes: Generated scenes, with tiny.yaml, instead of CONFIG.
+        rounds: Number of timed rounds, of which the median counts.
+        processes: Number of memory measurements, each in new processes; 0 for none.
+        json: JSON file to write: all figures.
+        overrides: Settings that override those of CONFIG.
     """
     from jsisnet.experiments import speed as experiment
     from jsisnet.experiments.table2 import first_batch
@@ -149,10 +149,10 @@ def speed(
     categories, batch, photo = first_batch(settings)
     workload = experiment.Workload(config=settings, categories=categories, batch=batch, photo=photo)
     repetitions = experiment.Repetitions(rounds=rounds, processes=processes)
-    with progress("measurements") as advance:
+    with progress("measuring") as advance:
         costs = list(experiment.compare(workload, repetitions, on_part=advance))
     size = "x".join(map(str, settings.augment.size))
-    display(f"{settings.train.batch_size} photos of {size} in a step")
+    display(f"{settings.train.batch_size} images of {size} per step")
     display(tables.costs(costs))
     if json is not None:
         rows = [asdict(cost) | {"ratio": cost.ratio} for cost in costs]
@@ -166,9 +166,9 @@ def _settings(
     json: Path | None,
     overrides: tuple[str, ...],
 ) -> "RunConfig":
-    """Read the settings, of which there are those of CONFIG or those for generated scenes.
+    """Read the settings: those of CONFIG, or those for generated scenes.
 
-    The figures come last, so their place is looked at first.
+    The JSON file is written last, so its path is checked first.
     """
     from jsisnet.training.config import read_config
 
@@ -177,9 +177,9 @@ def _settings(
     if config is not None:
         settings = read_config(config, overrides)
     elif scenes.tiny:
-        settings = scenes.drawn().config(tiny, overrides)
+        settings = scenes.generated().config(tiny, overrides)
     else:
-        raise ValueError("expected CONFIG, a YAML file with the settings of a training, or --tiny")
+        raise ValueError("give CONFIG, a YAML file with the settings of a training, or --tiny")
     data = [*settings.sources()]
     if settings.validation is not None:
         data.append(settings.validation.under(settings.root))

@@ -10,6 +10,7 @@ import jsisnet
 from factories import CATEGORIES, quality
 from jsisnet.cli.app import run
 from jsisnet.formats import coco
+from jsisnet.inference.evaluator import Evaluation
 
 
 def command(*args, out):
@@ -105,6 +106,9 @@ def test_values_are_shown_in_short():
 
     assert repr(panoptic) == "PanopticMap(480x640, 0 segments)"
     assert repr(CATEGORIES) == "Categories(6: 3 things, 3 stuff)"
+    assert (
+        repr(Evaluation(panoptic=quality(car=(0.5, 1, 0, 0)))) == "Evaluation(PQ 50.00, 0 images)"
+    )
     assert repr(quality(car=(0.5, 1, 0, 0))) == "PanopticQuality(pq=0.5000, 1 of 6 classes)"
 
 

@@ -64,6 +64,9 @@ class Evaluation:
     images: tuple[ImageQuality, ...] = ()
     """Each photo's part of `panoptic`."""
 
+    def __repr__(self) -> str:
+        return f"Evaluation(PQ {100 * self.panoptic.mean().pq:.2f}, {len(self.images)} images)"
+
     def __add__(self, other: "Evaluation") -> "Evaluation":
         return Evaluation(
             panoptic=self.panoptic + other.panoptic,

@@ -1,4 +1,4 @@
-"""Every experiment on generated scenes, in small."""
+"""All experiments at small scale on generated scenes."""
 
 import json
 
@@ -16,7 +16,7 @@ def few_scenes(monkeypatch):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Where all experiments find the scenes and the network."""
+    """Folder with the scenes and the network of all experiments."""
     return tmp_path_factory.mktemp("reproduce")
 
 
@@ -30,7 +30,7 @@ def experiment(runs, tmp_path, monkeypatch):
     return call
 
 
-def test_the_network_for_scenes_is_the_one_inside_the_package(tmp_path, monkeypatch):
+def test_the_network_for_scenes_is_the_built_in_one(tmp_path, monkeypatch):
     (tmp_path / "tiny.yaml").write_text("mine")
     monkeypatch.chdir(tmp_path)
 
@@ -114,7 +114,7 @@ def test_figures_show_scenes(experiment, name, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_merge_is_taken_apart_on_scenes(experiment, capsys):
+def test_the_merge_ablation_runs_on_scenes(experiment, capsys):
     assert experiment("merge-ablation", "--steps", "2") == 0
 
     assert "small stuff stays" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from jsisnet.inference import saved_model
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """Write a training on streets, and on other photos of which the things alone are annotated."""
+    """Write settings with streets, and with further photos that have annotated things only."""
     folder = tmp_path_factory.mktemp("sources")
     streets = factories.tiny_dataset(folder / "streets")
     things = factories.tiny_instances(folder / "things")
@@ -47,7 +47,7 @@ def test_a_network_learns_from_complete_and_partial_ground_truth(config, tmp_pat
     assert "things" in (tmp_path / "run" / "config.yaml").read_text()
 
 
-def test_things_alone_teach_no_classes_of_pixels(config, tmp_path):
+def test_annotated_things_do_not_train_the_semantic_branch(config, tmp_path):
     weights = ("--data.weight", "0.001", "--more-data.things.weight", "1000")
 
     found = terms(trained(config, tmp_path / "run", *weights))
@@ -56,7 +56,7 @@ def test_things_alone_teach_no_classes_of_pixels(config, tmp_path):
     assert found["rpn_objectness"] > 0
 
 
-def test_classes_of_pixels_alone_teach_no_things(config, tmp_path):
+def test_annotated_pixel_classes_do_not_train_the_instance_branch(config, tmp_path):
     without = ("--data.trusted", "semantic", "--more-data.things.weight", "0")
 
     found = terms(trained(config, tmp_path / "run", *without))
@@ -66,7 +66,7 @@ def test_classes_of_pixels_alone_teach_no_things(config, tmp_path):
     assert [found[name] for name in instance] == [0] * 5
 
 
-def test_contradicting_classes_end_in_one_sentence(config, tmp_path, capsys):
+def test_contradictory_classes_give_one_error_message(config, tmp_path, capsys):
     merged = ("--more-data.things.merge", "supercategory")
 
     code = run(["train", str(config), "--out", str(tmp_path / "run"), *merged])

@@ -13,7 +13,7 @@ from jsisnet.training.config import read_config
 
 @pytest.fixture(scope="module")
 def measured(trained, tmp_path_factory):
-    """What `evaluate` prints and writes."""
+    """Output and files of `evaluate`."""
     folder = tmp_path_factory.mktemp("measured")
     code = run(
         [
@@ -50,7 +50,7 @@ def test_the_printed_terms_add_up(trained):
     assert sum(line["terms"].values()) == pytest.approx(line["total"], rel=1e-5)
 
 
-def test_the_training_measures_as_evaluate_does(trained, measured):
+def test_the_training_evaluates_like_the_evaluate_command(trained, measured):
     last = json.loads((trained.run / "metrics.jsonl").read_text().splitlines()[-1])
 
     result = json.loads((measured / "quality.json").read_text())
@@ -77,7 +77,7 @@ def test_score_gives_the_panoptic_quality_of_evaluate_for_the_files_it_wrote(mea
     assert "All" in capsys.readouterr().out
 
 
-def test_the_quality_is_that_of_a_network_that_sees_something(measured):
+def test_the_quality_is_above_that_of_an_untrained_network(measured):
     quality = json.loads((measured / "quality.json").read_text())
 
     assert quality["all"]["n"] == len(factories.CATEGORIES)
@@ -134,7 +134,7 @@ def test_the_demo_segments_its_photos_and_says_where_to_look(trained, tmp_path, 
         assert (out / f"{name}_overlay.jpg").is_file()
 
 
-def test_the_demo_takes_photos(trained, tmp_path):
+def test_the_demo_accepts_own_photos(trained, tmp_path):
     photo = str(trained.data.images / "street0.jpg")
 
     assert run(["demo", photo, "--model", str(trained.run), "--out", str(tmp_path)]) == 0
@@ -179,7 +179,7 @@ def test_a_trained_model_can_be_described(trained, capsys):
     assert "3 things and 3 stuff, from the model" in capsys.readouterr().out
 
 
-def test_a_run_folder_is_not_taken_for_another_training(trained, capsys):
+def test_a_run_folder_is_not_overwritten_by_another_training(trained, capsys):
     code = run(["train", str(trained.config), "--out", str(trained.run)])
 
     assert code == 1

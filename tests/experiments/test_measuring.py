@@ -7,7 +7,7 @@ import pytest
 from jsisnet.experiments.measuring import Memory, in_own_process, memory_of, time_in_turn
 
 
-def test_contestants_take_turns_and_the_first_round_does_not_count():
+def test_functions_take_turns_after_a_warm_up_round():
     calls = []
 
     seconds = time_in_turn(2, a=lambda: calls.append("a"), b=lambda: calls.append("b"))
@@ -16,7 +16,7 @@ def test_contestants_take_turns_and_the_first_round_does_not_count():
     assert [len(each) for each in seconds.values()] == [2, 2]
 
 
-def test_a_run_ends_when_its_device_is_done():
+def test_a_timing_includes_the_wait_for_the_device():
     seconds = time_in_turn(1, lambda: time.sleep(0.02), quick=lambda: None)
 
     assert seconds["quick"][0] >= 0.02
@@ -26,7 +26,7 @@ def need(megabytes: int) -> Memory:
     return memory_of(lambda: bytearray(megabytes * 2**20))
 
 
-def test_memory_is_that_of_a_process_of_its_own():
+def test_memory_is_measured_in_a_new_process():
     less, more = (in_own_process(need, megabytes) for megabytes in (50, 150))
 
     assert 45 < less.increase < 75
@@ -38,7 +38,7 @@ def refuse(what: str) -> None:
     raise ValueError(f"no {what}")
 
 
-def test_what_another_process_raises_is_raised_here():
+def test_an_exception_of_the_process_is_raised():
     with pytest.raises(ValueError, match=r"^no bread$"):
         in_own_process(refuse, "bread")
 
@@ -47,7 +47,7 @@ def kill_itself() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_is_killed_is_told():
+def test_a_killed_process_is_reported():
     with pytest.raises(ValueError, match="its process ended with code -9"):
         in_own_process(kill_itself)
 
@@ -57,7 +57,7 @@ def interrupt_itself() -> str:
     return "still here"
 
 
-def test_another_process_leaves_interrupts_to_the_one_that_waits():
+def test_the_process_ignores_interrupts():
     before = signal.getsignal(signal.SIGINT)
 
     assert in_own_process(interrupt_itself) == "still here"

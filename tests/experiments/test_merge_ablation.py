@@ -12,7 +12,7 @@ from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
 
 RULES = MergeConfig(min_stuff_area=7000.0, min_score=0.1)
-"""No stuff covers as much as that in maps of 64x96."""
+"""Area that no stuff class reaches in maps of 64x96."""
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_variants_are_measured_as_if_each_were_the_models_rules(predictor, datas
     assert found["small stuff stays"].fp.sum() > found[UNCHANGED].fp.sum()
 
 
-def test_progress_is_told_after_each_photo(predictor, dataset):
+def test_progress_is_reported_after_each_photo(predictor, dataset):
     told = []
 
     ablate(predictor, dataset, on_image=lambda done, total: told.append((done, total)))

@@ -9,7 +9,7 @@ def test_a_spread_is_the_mean_and_the_deviation_of_a_sample():
     assert spread == Spread(mean=2.0, deviation=1.0)
 
 
-def test_what_was_not_measured_is_left_out():
+def test_missing_values_are_left_out():
     assert Spread.of([None, 4.0]) == Spread(mean=4.0, deviation=0.0)
 
 

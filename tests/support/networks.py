@@ -1,4 +1,4 @@
-"""Small networks and batches that the tests make up."""
+"""Small networks and batches for the tests."""
 
 from dataclasses import replace
 
@@ -34,18 +34,18 @@ TINY = NetworkConfig(
     ),
     detection=DetectionConfig(max_detections=5),
 )
-"""The shape of the lite network in a few hundred thousand parameters."""
+"""Architecture of the lite network with a few hundred thousand parameters."""
 
 NARROW = replace(
     TINY,
     trunk=TrunkConfig(name="test_resnet", channels=16),
     roi=RoIConfig(width=8, mask_channels=8, mask_size=14),
 )
-"""The shape of the paper's network: dilated stages, last stage as region head, batch norm."""
+"""Architecture of the paper's network: dilated stages, last stage as region head, batch norm."""
 
 
 def numbered(things: int, stuff: int) -> Categories:
-    """Give so many thing classes and then stuff classes."""
+    """Return categories of numbered thing classes, followed by stuff classes."""
     return Categories(
         tuple(
             Category(id=number, name=f"class {number}", isthing=number <= things)
@@ -57,24 +57,24 @@ def numbered(things: int, stuff: int) -> Categories:
 def network(
     config: NetworkConfig = TINY, categories: Categories = factories.CATEGORIES, *, seed: int = 0
 ) -> JSISNet:
-    """Draw a network."""
+    """Create a network with random weights."""
     torch.manual_seed(seed)
     return JSISNet(config, categories).eval()
 
 
 def shapes_only(config: NetworkConfig, categories: Categories) -> JSISNet:
-    """Give a network whose tensors take no memory."""
+    """Create a network on the meta device, without memory."""
     with torch.device("meta"):
         return JSISNet(config, categories)
 
 
 def photos(count: int, size: tuple[int, int] = (64, 96)) -> torch.Tensor:
-    """Draw pictures of noise."""
+    """Return pictures of random noise."""
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
 def streets(*numbers: int, size: tuple[int, int] = (64, 96)) -> Batch:
-    """Give a batch of the made-up streets."""
+    """Return a batch of the generated streets."""
     examples = []
     for number in numbers:
         panoptic = factories.tiny_map(number, size)
@@ -87,7 +87,7 @@ def streets(*numbers: int, size: tuple[int, int] = (64, 96)) -> Batch:
 def objects_of(
     boxes: list[list[float]], channels: list[int], crowds: list[list[float]] | None = None
 ) -> Objects:
-    """Give the objects of an image, written out."""
+    """Return the objects of an image from lists."""
     return Objects(
         boxes=torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
         channels=torch.tensor(channels, dtype=torch.int64),

@@ -1,4 +1,4 @@
-"""Trainings of a second or two."""
+"""Settings of trainings that take seconds."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from jsisnet.training.optim import OptimConfig
 
 @dataclass(frozen=True)
 class Trained:
-    """A small network that the command line has trained, and what it was trained on."""
+    """Run folder of a small network, with its settings and data."""
 
     data: factories.TinyDataset
     config: Path
@@ -22,7 +22,7 @@ class Trained:
 
 
 def write_config(path: Path, data: factories.TinyDataset, *, steps: int) -> Path:
-    """Write the settings of a training on the streets."""
+    """Write the settings of a training on the generated streets."""
     photos = DataConfig(images=data.images.name, annotations=data.annotations.name)
     config = RunConfig(
         root=str(data.images.parent),

@@ -62,7 +62,7 @@ def drawing(parts: list[Batch], length: int, seed: int) -> Iterator[list[Batch]]
 def trained(
     length: int, optim: OptimConfig, *, config=TINY, numbers=(0, 1), wrap=None, parts=None, **start
 ):
-    """Give the reports of some steps and the network behind them."""
+    """Return the reports of some steps and the trained network."""
     made = network(config)
     objective = Objective(made, ObjectiveConfig())
     fabric = Fabric(accelerator="cpu", devices=1)

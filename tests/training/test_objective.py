@@ -49,7 +49,7 @@ def losses_of(
 
 
 def only_stuff() -> Batch:
-    """Give two streets of which everything that could be counted is gone."""
+    """Return two streets that show the sky alone."""
     batch = streets(0, 1)
     nothing = objects_of([], [])
     return replace(
@@ -66,7 +66,7 @@ def no_label() -> Batch:
 
 
 def only_crowds() -> Batch:
-    """Give two streets that a crowd of persons fills, so that no region is background either."""
+    """Return two streets filled by a crowd of persons, so that no region is background."""
     batch = only_stuff()
     crowd = objects_of([], [], [[0, 0, 96, 64]])
     return replace(batch, objects=(crowd, crowd), semantic=torch.full_like(batch.semantic, PERSON))
@@ -80,7 +80,7 @@ def one_empty() -> Batch:
 
 
 def one_pixel() -> Batch:
-    """Give two streets with an object of a single pixel."""
+    """Return two streets with an object of a single pixel."""
     batch = only_stuff()
     ids = torch.zeros_like(batch.instance_ids)
     ids[:, 5, 7] = 1
@@ -193,14 +193,14 @@ def test_the_l2_term_leaves_out_a_missing_branch():
 
 
 def proposals_in(made: JSISNet, features: Tensor) -> list[Tensor]:
-    """Give the proposals of each image."""
+    """Return the proposals of each image."""
     anchors = made.instance.anchors(features)
     found = propose(*made.instance.rpn(features), anchors, (64, 96), made.config.proposals)
     return [found.boxes[image][found.valid[image]] for image in range(len(features))]
 
 
 def owners_of(candidates: Tensor, objects: Tensor, positive: float) -> Tensor:
-    """Give the object of each candidate, -1 for none."""
+    """Return the object index of each candidate, -1 for none."""
     if not len(objects):
         return torch.full((len(candidates),), -1)
     best, owner = box_iou(candidates, objects).max(dim=1)
@@ -314,8 +314,8 @@ def test_the_whole_step_runs_in_half_precision():
 
 def test_photos_without_annotated_things_do_not_train_the_instance_branch():
     """Their objects are none, and nothing in them is background."""
-    nobody = [False, False, False]
-    nothing = replace(only_stuff(), labelled=torch.tensor([nobody, nobody]))
+    none = [False, False, False]
+    nothing = replace(only_stuff(), labelled=torch.tensor([none, none]))
     made = network().train()
 
     losses = losses_of(made, nothing)

@@ -316,7 +316,7 @@ def test_table_3_needs_validation_data(config, tmp_path, capsys):
     ("options", "message"),
     [
         (["--devices.count", "2"], "measured on one device"),
-        (["--train.log-every", "4"], "a training of 4 steps has a single line"),
+        (["--train.log-every", "4"], "train.log_every is 4, which logs only one of 4 steps"),
     ],
 )
 def test_what_can_not_be_measured_is_refused_before_any_training(

@@ -49,7 +49,7 @@ def test_the_box_loss_is_quadratic_below_one_and_linear_above():
     assert loss.item() == pytest.approx(0.125 + 0.125 + 1.5 + 2.5)
 
 
-def all_annotated(regions: int) -> torch.Tensor:
+def annotated(regions: int) -> torch.Tensor:
     """Return a mask of unlabelled classes in which all three things are annotated."""
     return torch.zeros(regions, 3, dtype=torch.bool)
 
@@ -57,7 +57,7 @@ def all_annotated(regions: int) -> torch.Tensor:
 def test_the_class_loss_is_the_cross_entropy():
     logits, channels = torch.randn(5, 4), torch.tensor([0, 3, 3, 1, 2])
 
-    loss = losses.class_loss(logits, channels, all_annotated(5))
+    loss = losses.class_loss(logits, channels, annotated(5))
 
     torch.testing.assert_close(loss, functional.cross_entropy(logits, channels, reduction="sum"))
 
@@ -104,7 +104,7 @@ def test_losses_without_samples_are_zero():
     assert losses.objectness_loss(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)) == 0
     assert losses.box_loss(torch.zeros(0, 4), torch.zeros(0, 4)) == 0
     assert (
-        losses.class_loss(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), all_annotated(0)) == 0
+        losses.class_loss(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), annotated(0)) == 0
     )
     assert losses.mask_loss(torch.zeros(0, 2, 2), torch.zeros(0, 2, 2)) == 0
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, made-up photos, fair measurements, and what held."""
+"""Shared parts of the benchmarks: options, generated photos, timings and goals."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 THINGS, STUFF = 80, 53
-"""Classes, as many as COCO has."""
+"""Numbers of classes, as in COCO."""
 
 CATEGORIES = Categories(
     tuple(
@@ -37,15 +37,15 @@ CATEGORIES = Categories(
         for number in range(1, THINGS + STUFF + 1)
     )
 )
-"""Classes of the made-up photos."""
+"""Classes of the generated photos."""
 
 OBJECTS, REGIONS = 8, 4
-"""Things, and regions of stuff behind them, in a photo."""
+"""Numbers of things, and of stuff regions behind them, in a photo."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """A figure and its goal: the least it should be, or the most."""
+    """A figure and its goal, which is a lower or an upper limit."""
 
     name: str
     figure: float
@@ -54,7 +54,7 @@ class Promise:
 
     @property
     def holds(self) -> bool:
-        """Whether the goal is reached."""
+        """Whether the figure meets its goal."""
         return self.figure <= self.goal if self.lower_is_better else self.figure >= self.goal
 
     def __str__(self) -> str:
@@ -64,15 +64,17 @@ class Promise:
 
 
 def options(description: str) -> argparse.Namespace:
-    """Read the options that every benchmark has."""
+    """Parse the options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures to this file, too"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer runs, under a minute")
     return parser.parse_args()
 
 
 def scene(number: int, size: tuple[int, int]) -> tuple[np.ndarray, PanopticMap]:
-    """Draw a photo of a height and width, and its map: things of all sizes before wavy stuff."""
+    """Draw a photo of a given height and width and its map: things of many sizes on wavy stuff."""
     generator = np.random.default_rng(number)
     height, width = size
     rows, columns = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
@@ -99,13 +101,13 @@ def scene(number: int, size: tuple[int, int]) -> tuple[np.ndarray, PanopticMap]:
 
 
 def row(name: str, seconds: list[float]) -> str:
-    """Describe timings in milliseconds: median, lowest and highest."""
+    """Format timings in milliseconds: median, minimum and maximum."""
     middle, low, high = statistics.median(seconds), min(seconds), max(seconds)
     return f"{name:<44} {middle * 1e3:9.1f} ms ({low * 1e3:.1f}-{high * 1e3:.1f})"
 
 
 def finish(promises: list[Promise], figures: dict[str, object], file: Path | None) -> None:
-    """Write the figures, print a line for each promise, and exit with 1 if one falls short."""
+    """Write the figures, print a line for each promise, and exit with 1 if a goal is missed."""
     machine = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     if file is not None:
         content = {**machine, **figures, "promises": [asdict(promise) for promise in promises]}

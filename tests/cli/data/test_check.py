@@ -21,7 +21,7 @@ def command(streets, *more):
 
 def spoil(streets, *names):
     for name in names:
-        faulty_datasets.PLANTS[name][1](streets)
+        faulty_datasets.DEFECTS[name][1](streets)
     streets.write()
 
 
@@ -48,10 +48,10 @@ def test_errors_are_told_with_examples_and_exit_with_1(streets, capsys):
     assert run(command(streets, "--examples", "1")) == 1
 
     assert capsys.readouterr().out.splitlines() == [
-        "error area: the area of a segment is its number of pixels (5 cases)",
+        "error area: area is not the number of pixels (5 cases)",
         "    image 102: segment 70002: has 2807 pixels, but the JSON file says 2808",
         "    and 4 more",
-        "warning color-shared: a category has a color of its own (1 case)",
+        "warning color-shared: two categories have the same color (1 case)",
         "    category 3: has the color of 'person'",
         f"{streets.json}: 3 images, 15 segments: 5 errors, 1 warning, 0 notes",
     ]
@@ -78,7 +78,7 @@ def test_a_repaired_copy_passes_the_check(streets, tmp_path, capsys):
 
     assert "Wrote" in capsys.readouterr().out
     changes = (copy / "changes.txt").read_text().splitlines()
-    assert "stuff-twice: image 102: 'sky' is 2 segments: the segments are joined" in changes
+    assert "stuff-twice: image 102: 'sky' has 2 segments: segments merged" in changes
 
 
 def test_a_copy_replaces_no_other_data_set(streets, tmp_path, capsys):
@@ -88,7 +88,7 @@ def test_a_copy_replaces_no_other_data_set(streets, tmp_path, capsys):
 
     assert run(command(streets, "--fix", str(other.parent))) == 1
 
-    assert f"{other} is there already; expected a new folder" in capsys.readouterr().err
+    assert f"{other} already exists; expected a new folder" in capsys.readouterr().err
     assert [path.name for path in other.parent.iterdir()] == [other.name]
     assert other.read_text() == "precious"
 
@@ -124,7 +124,7 @@ def test_a_stopped_check_says_how_it_goes_on(streets, tmp_path, capsys, monkeypa
     ("more", "reason"),
     [
         (("--other-images", "."), "--other and --other-images must be given together"),
-        (("--fix", "{streets}"), "the copy would replace"),
+        (("--fix", "{streets}"), "the copy would overwrite"),
         (("--json", "{json}"), "is an input"),
         (("--pngs", "nowhere"), "the folder of its PNGs, nowhere, does not exist"),
     ],
@@ -146,7 +146,7 @@ def test_other_formats_are_checked(tmp_path, capsys):
 
     out = capsys.readouterr().out.splitlines()
     assert code == 1
-    assert out[0] == "error photo-missing: every photo is there (1 case)"
+    assert out[0] == "error photo-missing: photo file not found (1 case)"
     assert out[-1].startswith(f"{things.annotations}: 4 images, ")
     found = json.loads((tmp_path / "f").read_text())
     assert found["faults"][0]["rule"] == "photo-missing"

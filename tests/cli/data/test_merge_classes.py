@@ -6,7 +6,7 @@ import factories
 from jsisnet.cli.app import run
 from jsisnet.cli.errors import STOPPED
 from jsisnet.datatools import convert
-from jsisnet.datatools.check.check import Files, check
+from jsisnet.datatools.check.check import DatasetPaths, check
 from jsisnet.formats import coco
 
 MAPPING = """
@@ -43,7 +43,7 @@ def test_a_mapping_makes_a_sound_data_set(merge, tiny, tmp_path, capsys):
         f"Wrote {tmp_path}/out/panoptic.json: 6 maps, 3 classes",
     ]
     made = tmp_path / "out/panoptic.json"
-    assert check(Files(images=tiny.images, annotations=made)).sound
+    assert check(DatasetPaths(images=tiny.images, annotations=made)).valid
     assert [c.name for c in coco.source(made).categories] == ["vehicle", "above", "road"]
 
 

@@ -16,7 +16,7 @@ from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.formats.open import Format, check_location
 
 if TYPE_CHECKING:
-    from jsisnet.datatools.check.check import Files
+    from jsisnet.datatools.check.check import DatasetPaths
     from jsisnet.datatools.check.rules import Report
 
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
@@ -70,7 +70,7 @@ def check(  # noqa: PLR0913 - one parameter per option
     try:
         with progress("checking") as advance:
             report = run_check(
-                kept=None if json is None else json.with_name(f".{json.name}.check"),
+                journal_path=None if json is None else json.with_name(f".{json.name}.check"),
                 examples=examples,
                 processes=processes or os.cpu_count() or 1,
                 on_image=advance,
@@ -84,7 +84,7 @@ def check(  # noqa: PLR0913 - one parameter per option
         write_json(report.summary(), json)
     _print(report, paths[0])
     if fix is None:
-        return 0 if report.sound else FAILED
+        return 0 if report.valid else FAILED
     return _report_copy(report, fix / paths[0].name)
 
 
@@ -109,14 +109,16 @@ def _check_of(
     return partial(checking.check_source, open_source(kind, location))
 
 
-def _files(location: LocationOptions, other: Path | None, other_images: Path | None) -> "Files":
-    from jsisnet.datatools.check.check import Files
+def _files(
+    location: LocationOptions, other: Path | None, other_images: Path | None
+) -> "DatasetPaths":
+    from jsisnet.datatools.check.check import DatasetPaths
 
     check_location("coco", location, prefix="--")
     assert location.annotations is not None  # it was asked for
     if location.images is None:
         raise ValueError("--images DIR is required to check the format coco")
-    return Files(
+    return DatasetPaths(
         images=location.images,
         annotations=location.annotations,
         pngs=location.pngs,
@@ -128,12 +130,12 @@ def _files(location: LocationOptions, other: Path | None, other_images: Path | N
 def _print(report: "Report", annotations: Path) -> None:
     from jsisnet.datatools.check.rules import Severity
 
-    for fault in report.faults:
-        rule = fault.rule
-        display(f"{rule.severity} {rule.title}: {rule.sentence} ({_count(fault.count, 'case')})")
-        for example in fault.examples:
+    for violated in report.violations:
+        rule = violated.rule
+        display(f"{rule.severity} {rule.id}: {rule.problem} ({_count(violated.count, 'case')})")
+        for example in violated.examples:
             display(f"    {example}")
-        more = fault.count - len(fault.examples)
+        more = violated.count - len(violated.examples)
         if more:
             display(f"    and {more:,} more")
     counts = ", ".join(_count(report.count(each), each) for each in Severity)

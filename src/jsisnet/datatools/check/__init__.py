@@ -1,7 +1,7 @@
-"""Checks of a data set: its JSON file, maps and photos, by the rules in `rules`.
+"""Checks of a data set: JSON file, maps and photos, by the rules in `rules`.
 
 May import `formats` and what lies below it.
-Begin with `check_dataset`; `image` and `segments` hold the rules of one image.
+Start with `check_dataset`; `image` and `segments` check one image.
 """
 
 from jsisnet._lazy import attach as _attach

@@ -1,4 +1,4 @@
-"""All that is wrong with one image: its photo, its map and its segments."""
+"""Check of one image of a COCO panoptic data set: its photo, its map and its segments."""
 
 import hashlib
 import warnings
@@ -12,9 +12,9 @@ from PIL import Image
 
 from jsisnet.arrays import UInt32
 from jsisnet.categories import CategoryId
-from jsisnet.datatools.check.listing import ListedCategory, ListedImage, Listing
-from jsisnet.datatools.check.rules import Case, Rule
-from jsisnet.datatools.check.segments import Segments, by_id, regions, repaired
+from jsisnet.datatools.check.listing import CocoListing, ListedCategory, ListedImage
+from jsisnet.datatools.check.rules import Rule, Violation
+from jsisnet.datatools.check.segments import SegmentCheck, find_regions, repair
 from jsisnet.files import json_fields
 from jsisnet.files.archives import holds, stored
 from jsisnet.files.atomic import replacing
@@ -22,6 +22,7 @@ from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Objects
 from jsisnet.files.photos import read_image
 from jsisnet.files.png import read_ids, write_ids
+from jsisnet.formats.records import size_text
 from jsisnet.panoptic import ImageId
 
 _ORIENTATION = 0x112
@@ -30,121 +31,64 @@ _UPRIGHT = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Photo:
-    """A photo that can be read."""
+    """A decoded photo."""
 
     size: tuple[int, int]
-    """Height and width in pixels, as they are stored."""
+    """Height and width in pixels, before any EXIF rotation."""
 
     digest: str
-    """Differs for other pixels."""
+    """Hash of the size and the pixels."""
 
-    cases: tuple[Case, ...]
-    """What is odd about it, in sentences that do not name it."""
+    violations: tuple[Violation, ...]
+    """Warnings and notes; the messages do not name the photo."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """What lies where a photo should be."""
+class FoundPhoto:
+    """Result of looking for a photo."""
 
     path: Path
-    """The photo, whose name may have another case than the one that was looked for."""
+    """Path of the photo; its name may differ in case from the one that was looked for."""
 
     photo: Photo | None
-    """``None`` if it can't be read."""
+    """``None`` if it is missing or cannot be decoded."""
 
-    cases: tuple[Case, ...]
-    """What is wrong or odd, in sentences that name the photo."""
-
-
-def look_for(path: Path) -> Found:
-    """Look for a photo and read it."""
-    cases = []
-    if not path.is_file():
-        name = other_case(path)
-        if name is None:
-            missing = Case(Rule.PHOTO_MISSING, f"{path} does not exist")
-            return Found(path=path, photo=None, cases=(missing,))
-        cases.append(Case(Rule.PHOTO_CASE, f"{path} does not exist, but {name} does"))
-        path = path.with_name(name)
-    try:
-        photo = read_photo(path)
-    except ValueError as error:
-        return Found(path=path, photo=None, cases=(*cases, Case(Rule.PHOTO, str(error))))
-    cases += [Case(case.rule, f"{path}: {case.sentence}") for case in photo.cases]
-    return Found(path=path, photo=photo, cases=tuple(cases))
-
-
-def read_photo(path: Path) -> Photo:
-    """Read a photo as a training would.
-
-    Raises:
-        ValueError: If it can't be read; the message names it.
-    """
-    pixels = read_image(path)
-    height, width, _ = pixels.shape
-    # Faster than those without weaknesses, and nobody gains by two photos that seem the same.
-    digest = hashlib.sha1(pixels.data, usedforsecurity=False)
-    digest.update(f"{height}x{width}".encode())
-    return Photo(size=(height, width), digest=digest.hexdigest(), cases=tuple(_oddities(path)))
-
-
-def other_case(path: Path) -> str | None:
-    """Give the name of a file that differs from a missing one in upper and lower case alone."""
-    if not path.parent.is_dir():
-        return None
-    names = (found.name for found in path.parent.iterdir())
-    return next((name for name in names if name.casefold() == path.name.casefold()), None)
-
-
-def _oddities(path: Path) -> list[Case]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those about its size, which is right
-        try:
-            with Image.open(path) as image:
-                mode = image.mode
-                turned = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
-        except Exception:  # damaged EXIF data raises anything, and turns nothing
-            return []
-    cases = []
-    if turned:
-        cases.append(Case(Rule.PHOTO_TURNED, "EXIF says to turn it, but the map isn't turned"))
-    if mode != "RGB":
-        cases.append(Case(Rule.PHOTO_MODE, f"its pixels are {mode}"))
-    return cases
+    violations: tuple[Violation, ...]
+    """What is wrong; the messages name the photo."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Examined:
-    """What was found out about an image."""
+class ImageResult:
+    """Result of checking one image."""
 
     name: str
-    """Of the photo."""
+    """File name of the photo."""
 
-    cases: tuple[Case, ...] = ()
-    """What is wrong, in sentences that name the image."""
+    violations: tuple[Violation, ...] = ()
+    """What is wrong; the messages name the image."""
 
     digest: str | None = None
-    """Differs for photos with other pixels; ``None`` for one that can't be read."""
+    """Hash of the photo's pixels; ``None`` if it cannot be decoded."""
 
     segments: int = 0
-    """Segments that can be used, photo and all."""
+    """Number of usable segments; 0 without a readable photo."""
 
-    seen: tuple[CategoryId, ...] = ()
-    """Their categories."""
+    category_ids: tuple[CategoryId, ...] = ()
+    """Categories of the usable segments."""
 
     image: Entry | None = None
-    """Its entry in a repaired copy; ``None`` if it is dropped, or there is no copy."""
+    """Image entry in a repaired copy; ``None`` if it is dropped or there is no copy."""
 
     annotation: Entry | None = None
-    """Its annotation in a repaired copy, likewise."""
+    """Annotation entry in a repaired copy; ``None`` if it is dropped or there is no copy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Examination:
-    """Images of a file, examined one by one."""
+class CocoChecker:
+    """Checks the images of a COCO panoptic file one by one."""
 
-    listing: Listing
-    """What the file lists."""
+    listing: CocoListing
+    """The lists of the file."""
 
     photos: Path
     """Folder of the photos."""
@@ -152,38 +96,38 @@ class Examination:
     pngs: Path
     """Folder of the maps."""
 
-    copies: Path | None = None
-    """Folder that receives the maps of a repaired copy; ``None`` if none is wanted."""
+    copied_pngs: Path | None = None
+    """Folder that receives the maps of a repaired copy; ``None`` for no copy."""
 
-    other: Listing | None = None
-    """What the file of another data set lists, of which the photos alone are read."""
+    other: CocoListing | None = None
+    """The lists of another data set, of which only the photos are read."""
 
     other_photos: Path = Path()
     """Folder of the other photos."""
 
     @property
-    def own(self) -> int:
-        """Count the images of the file itself."""
+    def num_images(self) -> int:
+        """Number of images in the file, without those of the other data set."""
         return len(self.listing.images)
 
     @property
     def categories(self) -> Mapping[CategoryId, ListedCategory]:
-        """Classes of the file."""
+        """Categories of the file by id."""
         return self.listing.categories
 
     @property
-    def cases(self) -> tuple[Case, ...]:
-        """What is wrong with the file as a whole."""
-        return self.listing.cases
+    def violations(self) -> tuple[Violation, ...]:
+        """What is wrong with the lists of the file."""
+        return self.listing.violations
 
     def __len__(self) -> int:
-        """Count the images, the others too, which come last; without own ones there is nothing."""
-        if self.other is None or not self.own:
-            return self.own
-        return self.own + len(self.other.images)
+        """Count the images, followed by those of the other data set; 0 if the file has none."""
+        if self.other is None or not self.num_images:
+            return self.num_images
+        return self.num_images + len(self.other.images)
 
-    def share(self, begin: int, first: int, step: int) -> Iterator[Examined]:
-        """Examine the images in the positions ``begin + first``, ``begin + first + step``, ..."""
+    def check_every(self, begin: int, first: int, step: int) -> Iterator[ImageResult]:
+        """Check the images at ``begin + first``, ``begin + first + step``, ..."""
         if not len(self):
             return  # and there may be no file
         with ExitStack() as files:
@@ -192,64 +136,64 @@ class Examination:
             if self.other is not None:
                 others = files.enter_context(Objects(self.other.path))
             for position in range(begin + first, len(self), step):
-                if position < self.own:
-                    yield self._examined(self.listing.images[position], objects)
+                if position < self.num_images:
+                    yield self._check(self.listing.images[position], objects)
                 elif others is not None and self.other is not None:
-                    listed = self.other.images[position - self.own]
-                    yield _seen_elsewhere(self.other_photos, others.read(listed.image))
+                    listed = self.other.images[position - self.num_images]
+                    yield _check_other_photo(self.other_photos, others.read(listed.image))
 
-    def _examined(self, listed: ListedImage, objects: Objects) -> Examined:
+    def _check(self, listed: ListedImage, objects: Objects) -> ImageResult:
         image = objects.read(listed.image)
         annotation = None if listed.annotation is None else objects.read(listed.annotation)
-        return _Image(self, listed.image_id, image, annotation).examined()
+        return _ImageChecker(self, listed.image_id, image, annotation).check()
 
 
 @dataclass
-class _Image:
-    """An image under examination."""
+class _ImageChecker:
+    """Checks one image and prepares its entries in a repaired copy."""
 
-    whole: Examination
+    dataset: CocoChecker
     image_id: ImageId
     image: Entry
     annotation: Entry | None
-    cases: list[Case] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     changes: dict[str, object] = field(default_factory=dict)
-    """Fields of the image with other values in a repaired copy."""
+    """Fields of the image entry that change in a repaired copy."""
 
-    def examined(self) -> Examined:
-        photo = self._photo()
-        ids = None if self.annotation is None else self._map(self.annotation, photo)
-        segments = None if ids is None else self._segments(ids)
+    def check(self) -> ImageResult:
+        photo = self._check_photo()
+        ids = None if self.annotation is None else self._read_map(self.annotation, photo)
+        segments = None if ids is None else self._check_segments(ids)
         usable = {} if segments is None or photo is None else segments.usable()
         complete = photo is not None and (self.annotation is None or segments is not None)
-        kept = complete and self.whole.copies is not None
+        copied = complete and self.dataset.copied_pngs is not None
         annotation = None
-        if kept and segments is not None and ids is not None:
-            annotation = self._copied(segments, ids)
-        return Examined(
+        if copied and segments is not None and ids is not None:
+            annotation = self._copy_annotation(segments, ids)
+        return ImageResult(
             name=json_fields.text(self.image, "file_name"),
-            cases=tuple(self.cases),
+            violations=tuple(self.violations),
             digest=None if photo is None else photo.digest,
             segments=len(usable),
-            seen=tuple(dict.fromkeys(segment.category_id for segment in usable.values())),
-            image={**self.image, **self.changes} if kept else None,
+            category_ids=tuple(dict.fromkeys(segment.category_id for segment in usable.values())),
+            image={**self.image, **self.changes} if copied else None,
             annotation=annotation,
         )
 
-    def _add(self, rule: Rule, what: str) -> None:
-        self.cases.append(Case(rule, f"image {self.image_id!r}: {what}"))
+    def _add(self, rule: Rule, message: str) -> None:
+        self.violations.append(Violation(rule, f"image {self.image_id!r}: {message}"))
 
-    def _photo(self) -> Photo | None:
+    def _check_photo(self) -> Photo | None:
         if self.annotation is None:
             self._add(Rule.UNANNOTATED, "has no annotation")
-        path = self._path(self.whole.photos, self.image)
+        path = self._path(self.dataset.photos, self.image)
         if path is None:
             return None
-        found = look_for(path)
-        for case in found.cases:
-            self._add(case.rule, case.sentence)
+        found = find_photo(path)
+        for violation in found.violations:
+            self._add(violation.rule, violation.message)
         if found.path != path:
-            self.changes["file_name"] = found.path.relative_to(self.whole.photos).as_posix()
+            self.changes["file_name"] = found.path.relative_to(self.dataset.photos).as_posix()
         if found.photo is not None:
             self._check_size(found.path, found.photo.size)
         return found.photo
@@ -257,15 +201,15 @@ class _Image:
     def _check_size(self, path: Path, size: tuple[int, int]) -> None:
         names = ("height", "width")
         if not all(json_fields.has(self.image, name) for name in names):
-            self._add(Rule.IMAGE_SIZE, "states no height or no width")
+            self._add(Rule.IMAGE_SIZE, "has no 'height' or 'width'")
         elif tuple(self.image[name] for name in names) != size:
-            stated = " x ".join(str(self.image[name]) for name in names)
-            text = f"{path} has {_by(size)} pixels, but the JSON file says {stated}"
+            listed = "x".join(str(self.image[name]) for name in names)
+            text = f"{path} is {size_text(size)} pixels, but the JSON file says {listed}"
             self._add(Rule.PHOTO_SIZE, text)
         self.changes |= zip(names, size, strict=True)
 
-    def _map(self, annotation: Entry, photo: Photo | None) -> UInt32[np.ndarray, "h w"] | None:
-        path = self._path(self.whole.pngs, annotation)
+    def _read_map(self, annotation: Entry, photo: Photo | None) -> UInt32[np.ndarray, "h w"] | None:
+        path = self._path(self.dataset.pngs, annotation)
         if path is None:
             return None
         if not holds(path):
@@ -278,35 +222,35 @@ class _Image:
             return None
         size = (ids.shape[0], ids.shape[1])
         if photo is not None and photo.size != size:
-            text = f"{path} has {_by(size)} pixels, but its photo {_by(photo.size)}"
+            text = f"{path} is {size_text(size)} pixels, but its photo is {size_text(photo.size)}"
             self._add(Rule.PNG_SIZE, text)
             return None
         return ids
 
-    def _segments(self, ids: UInt32[np.ndarray, "h w"]) -> Segments | None:
+    def _check_segments(self, ids: UInt32[np.ndarray, "h w"]) -> SegmentCheck | None:
         assert self.annotation is not None  # there is a map
         try:
             values = json_fields.items(self.annotation, "segments_info")
         except ValueError as error:
             self._add(Rule.ENTRY, str(error))
             return None
-        segments = Segments(values, by_id(regions(ids)), self.whole.listing.categories)
-        for case in segments.cases:
-            self._add(case.rule, case.sentence)
+        segments = SegmentCheck(values, find_regions(ids), self.dataset.listing.categories)
+        for violation in segments.violations:
+            self._add(violation.rule, violation.message)
         return segments
 
-    def _copied(self, segments: Segments, ids: UInt32[np.ndarray, "h w"]) -> Entry:
+    def _copy_annotation(self, segments: SegmentCheck, ids: UInt32[np.ndarray, "h w"]) -> Entry:
         assert self.annotation is not None  # there are segments
-        assert self.whole.copies is not None  # a copy is wanted
-        made = repaired(segments, ids)
-        png = json_fields.path_in(self.whole.copies, self.annotation, "file_name")
-        if made.ids is not None:
-            write_ids(made.ids, png)
+        assert self.dataset.copied_pngs is not None  # a copy is wanted
+        repaired = repair(segments, ids)
+        png = json_fields.path_in(self.dataset.copied_pngs, self.annotation, "file_name")
+        if repaired.ids is not None:
+            write_ids(repaired.ids, png)
         else:
-            original = json_fields.path_in(self.whole.pngs, self.annotation, "file_name")
+            original = json_fields.path_in(self.dataset.pngs, self.annotation, "file_name")
             with replacing(png) as temporary:
                 temporary.write_bytes(stored(original).read_bytes())
-        return {**self.annotation, "segments_info": made.segments_info}
+        return {**self.annotation, "segments_info": repaired.segments_info}
 
     def _path(self, folder: Path, entry: Entry) -> Path | None:
         try:
@@ -316,16 +260,74 @@ class _Image:
             return None
 
 
-def _seen_elsewhere(folder: Path, image: Entry) -> Examined:
-    """Read a photo of another data set; one that can't be read is that one's fault."""
+def find_photo(path: Path) -> FoundPhoto:
+    """Find a photo, ignoring upper and lower case if necessary, and decode it."""
+    violations = []
+    if not path.is_file():
+        name = _find_other_case(path)
+        if name is None:
+            missing = Violation(Rule.PHOTO_MISSING, f"{path} does not exist")
+            return FoundPhoto(path=path, photo=None, violations=(missing,))
+        text = f"{path} does not exist, but {name} does"
+        violations.append(Violation(Rule.PHOTO_CASE, text))
+        path = path.with_name(name)
+    try:
+        photo = _read_photo(path)
+    except ValueError as error:
+        damaged = Violation(Rule.PHOTO, str(error))
+        return FoundPhoto(path=path, photo=None, violations=(*violations, damaged))
+    violations += [Violation(each.rule, f"{path}: {each.message}") for each in photo.violations]
+    return FoundPhoto(path=path, photo=photo, violations=tuple(violations))
+
+
+def _read_photo(path: Path) -> Photo:
+    """Decode a photo as a training would.
+
+    Raises:
+        ValueError: If it cannot be decoded; the message names it.
+    """
+    pixels = read_image(path)
+    height, width, _ = pixels.shape
+    # SHA-1 is fast, and collisions on purpose are no concern here.
+    digest = hashlib.sha1(pixels.data, usedforsecurity=False)
+    digest.update(f"{height}x{width}".encode())
+    return Photo(
+        size=(height, width), digest=digest.hexdigest(), violations=tuple(_check_metadata(path))
+    )
+
+
+def _find_other_case(path: Path) -> str | None:
+    """Return the name of a file that differs from a missing one only in upper and lower case."""
+    if not path.parent.is_dir():
+        return None
+    names = (found.name for found in path.parent.iterdir())
+    return next((name for name in names if name.casefold() == path.name.casefold()), None)
+
+
+def _check_metadata(path: Path) -> list[Violation]:
+    """Check the orientation and the mode of a photo."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's about large photos
+        try:
+            with Image.open(path) as image:
+                mode = image.mode
+                turned = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
+        except Exception:  # damaged EXIF data raises all kinds of errors and rotates nothing
+            return []
+    violations = []
+    if turned:
+        text = "EXIF says to rotate it, but its annotation is not rotated"
+        violations.append(Violation(Rule.PHOTO_TURNED, text))
+    if mode != "RGB":
+        violations.append(Violation(Rule.PHOTO_MODE, f"its mode is {mode}"))
+    return violations
+
+
+def _check_other_photo(folder: Path, image: Entry) -> ImageResult:
+    """Hash a photo of the other data set; one that cannot be decoded is ignored."""
     name = json_fields.text(image, "file_name")
     try:
-        return Examined(
-            name=name, digest=read_photo(json_fields.path_in(folder, image, "file_name")).digest
-        )
+        photo = _read_photo(json_fields.path_in(folder, image, "file_name"))
     except ValueError:
-        return Examined(name=name)
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
+        return ImageResult(name=name)
+    return ImageResult(name=name, digest=photo.digest)

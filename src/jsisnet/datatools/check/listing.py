@@ -1,11 +1,11 @@
-"""What a COCO panoptic file lists, and all that is wrong with its lists."""
+"""Lenient reader of the lists in a COCO panoptic file, which collects all violations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jsisnet.categories import CategoryId
-from jsisnet.datatools.check.rules import Case, Rule
+from jsisnet.datatools.check.rules import Rule, Violation
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Place, scan
@@ -13,132 +13,150 @@ from jsisnet.formats import categories_json as category_entries
 from jsisnet.panoptic import IGNORE, ImageId
 
 LISTS = ("images", "annotations", "categories")
-"""What a file has to hold."""
+"""Required lists of a file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedImage:
-    """Where the file speaks of an image."""
+    """An image, and where its entries are in the file."""
 
     image_id: ImageId
-    """Once in a listing."""
+    """Unique id of the image."""
 
     image: Place
-    """Its entry."""
+    """Its entry in ``images``."""
 
     annotation: Place | None
-    """The last one of its annotations, if there is any."""
+    """Its last entry in ``annotations``; ``None`` if it has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedCategory:
-    """A category, as it will be in a repaired copy."""
+    """A category as a repaired copy lists it."""
 
     entry: Entry
-    """With a name of its own, and a colour of its own or none."""
+    """Entry with a unique name, and a unique colour or none."""
 
     isthing: bool | None
-    """``None`` if the file does not say it."""
+    """``None`` if the file does not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listing:
-    """The lists of a file, without what can't be used."""
+class CocoListing:
+    """The usable images and categories of a COCO panoptic file."""
 
     path: Path
     """The file."""
 
     images: tuple[ListedImage, ...]
-    """In the order of the file."""
+    """Images in the order of the file."""
 
     categories: Mapping[CategoryId, ListedCategory]
-    """By their ids, in the order of the file."""
+    """Categories by id, in the order of the file."""
 
     rest: Entry
-    """The other fields of the file."""
+    """The other top-level fields of the file."""
 
-    cases: tuple[Case, ...]
-    """What is wrong; if that is `Rule.JSON`, nothing is listed."""
+    violations: tuple[Violation, ...]
+    """What is wrong with the lists; after `Rule.JSON` nothing is listed."""
 
 
-def listing(path: Path) -> Listing:
-    """Read the lists of a file, of which only the places of the entries stay in memory."""
-    reader = _Reader()
+def read_listing(path: Path) -> CocoListing:
+    """Read the lists of a file, keeping only the position of each entry in memory."""
+    reader = _ListReader()
     try:
-        rest = scan(path, {"images": reader.image, "annotations": reader.annotation})
+        rest = scan(path, {"images": reader.add_image, "annotations": reader.add_annotation})
         lists = {name: json_fields.items(rest, name) for name in LISTS}
     except ValueError as error:
-        case = Case(Rule.JSON, str(error).removeprefix(f"{path}: "))
-        return Listing(path=path, images=(), categories={}, rest={}, cases=(case,))
-    categories = categories_of(lists["categories"], reader.cases)
-    return Listing(
+        violation = Violation(Rule.JSON, str(error).removeprefix(f"{path}: "))
+        return CocoListing(path=path, images=(), categories={}, rest={}, violations=(violation,))
+    categories = check_categories(lists["categories"], reader.violations)
+    return CocoListing(
         path=path,
         images=reader.images(),
         categories=categories,
         rest={name: value for name, value in rest.items() if name not in LISTS},
-        cases=tuple(reader.cases),
+        violations=tuple(reader.violations),
     )
 
 
-@dataclass
-class _Reader:
-    """Lists under way."""
+def check_categories(
+    values: Sequence[object], violations: list[Violation]
+) -> dict[CategoryId, ListedCategory]:
+    """Read category entries and append what is wrong with them to `violations`."""
+    reader = _CategoryReader(violations)
+    for position, value in enumerate(values):
+        reader.add(position, value)
+    if reader.uncolored:
+        text = f"{len(reader.uncolored)} of {len(values)} categories have no color, such as"
+        violations.append(Violation(Rule.COLOR_MISSING, f"{text} {reader.uncolored[0]!r}"))
+    if len(reader.found) > IGNORE:
+        text = f"there are {len(reader.found)} categories"
+        violations.append(Violation(Rule.CATEGORY_COUNT, text))
+    return reader.found
 
-    cases: list[Case] = field(default_factory=list)
+
+@dataclass
+class _ListReader:
+    """Collects images and annotations while a file is scanned."""
+
+    violations: list[Violation] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LISTS, 0))
     places: dict[ImageId, Place] = field(default_factory=dict)
     names: dict[str, ImageId] = field(default_factory=dict)
     annotations: dict[ImageId, tuple[str, Place]] = field(default_factory=dict)
     dropped: set[ImageId] = field(default_factory=set)
-    """Images that have a photo of another one."""
+    """Images whose photo another image uses already."""
 
-    def image(self, value: object, place: Place) -> None:
-        found = self._entry("images", value, "id")
-        if found is None:
+    def add_image(self, value: object, place: Place) -> None:
+        parsed = self._parse("images", value, "id")
+        if parsed is None:
             return
-        number, name = found
-        if number in self.places or number in self.dropped:
-            self._add(Rule.IMAGE_ID, f"image {number!r}: is listed twice")
-        elif self.names.setdefault(name, number) != number:
-            self.dropped.add(number)
+        image_id, name = parsed
+        if image_id in self.places or image_id in self.dropped:
+            self._add(Rule.IMAGE_ID, f"image {image_id!r}: is listed twice")
+        elif self.names.setdefault(name, image_id) != image_id:
+            self.dropped.add(image_id)
             first = self.names[name]
-            self._add(Rule.IMAGE_NAME, f"image {number!r}: {name!r} is image {first!r} already")
+            text = f"image {image_id!r}: {name!r} is already the photo of image {first!r}"
+            self._add(Rule.IMAGE_NAME, text)
         else:
-            self.places[number] = place
+            self.places[image_id] = place
 
-    def annotation(self, value: object, place: Place) -> None:
-        found = self._entry("annotations", value, "image_id")
-        if found is None:
+    def add_annotation(self, value: object, place: Place) -> None:
+        parsed = self._parse("annotations", value, "image_id")
+        if parsed is None:
             return
-        number, name = found
-        if number in self.annotations:
-            self._add(Rule.ANNOTATED_TWICE, f"image {number!r}: has two annotations")
-        self.annotations[number] = name, place
+        image_id, name = parsed
+        if image_id in self.annotations:
+            self._add(Rule.ANNOTATED_TWICE, f"image {image_id!r}: has two annotations")
+        self.annotations[image_id] = name, place
 
     def images(self) -> tuple[ListedImage, ...]:
         owners: dict[str, ImageId] = {}
         shared: set[ImageId] = set()
-        for number, (name, _) in self.annotations.items():
-            if number in self.dropped:
+        for image_id, (name, _) in self.annotations.items():
+            if image_id in self.dropped:
                 continue
-            if number not in self.places:
-                self._add(Rule.UNLISTED, f"image {number!r}: has an annotation, but is not listed")
-            elif owners.setdefault(name, number) != number:
-                shared.add(number)
-                text = f"image {number!r}: {name!r} is the map of image {owners[name]!r} already"
+            if image_id not in self.places:
+                self._add(Rule.UNLISTED, f"image {image_id!r}: has an annotation but is not listed")
+            elif owners.setdefault(name, image_id) != image_id:
+                shared.add(image_id)
+                first = owners[name]
+                text = f"image {image_id!r}: {name!r} is already the map of image {first!r}"
                 self._add(Rule.PNG_SHARED, text)
         return tuple(
             ListedImage(
-                image_id=number,
+                image_id=image_id,
                 image=place,
-                annotation=self.annotations[number][1] if number in self.annotations else None,
+                annotation=self.annotations[image_id][1] if image_id in self.annotations else None,
             )
-            for number, place in self.places.items()
-            if number not in shared
+            for image_id, place in self.places.items()
+            if image_id not in shared
         )
 
-    def _entry(self, name: str, value: object, key: str) -> tuple[ImageId, str] | None:
-        """Give the number and the file of an entry."""
+    def _parse(self, name: str, value: object, key: str) -> tuple[ImageId, str] | None:
+        """Return the image id and file name of an entry, or ``None`` if it lacks one."""
         position = self.counts[name]
         self.counts[name] += 1
         try:
@@ -148,64 +166,54 @@ class _Reader:
             self._add(Rule.ENTRY, f"{name}[{position}]: {error}")
             return None
 
-    def _add(self, rule: Rule, sentence: str) -> None:
-        self.cases.append(Case(rule, sentence))
+    def _add(self, rule: Rule, message: str) -> None:
+        self.violations.append(Violation(rule, message))
 
 
 @dataclass
-class _Categories:
-    """Categories under way."""
+class _CategoryReader:
+    """Collects categories, one entry at a time."""
 
-    cases: list[Case]
+    violations: list[Violation]
     found: dict[CategoryId, ListedCategory] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     colors: dict[tuple[int, int, int], str] = field(default_factory=dict)
     uncolored: list[str] = field(default_factory=list)
 
-    def take(self, position: int, value: object) -> None:
+    def add(self, position: int, value: object) -> None:
         try:
             entry = dict(json_fields.entry(value))
             (category,) = category_entries.parse([{**entry, "isthing": 1}])
         except ValueError as error:
             text = str(error).removeprefix("categories[0]: ")
-            self.cases.append(Case(Rule.ENTRY, f"categories[{position}]: {text}"))
+            self._add(Rule.ENTRY, f"categories[{position}]: {text}")
             return
         place = f"category {category.id!r}"
         if category.id in self.found:
-            self.cases.append(Case(Rule.CATEGORY_ID, f"{place}: is listed twice"))
+            self._add(Rule.CATEGORY_ID, f"{place}: is listed twice")
             return
         if category.name in self.names:
             entry["name"] = f"{category.name} {category.id}"
-            self.cases.append(Case(Rule.CATEGORY_NAME, f"{place}: is {category.name!r} too"))
+            text = f"{place}: is called {category.name!r} like another category"
+            self._add(Rule.CATEGORY_NAME, text)
         self.names.add(category.name)
         if category.color is None:
             self.uncolored.append(category.name)
         elif category.color in self.colors:
             del entry["color"]
             text = f"{place}: has the color of {self.colors[category.color]!r}"
-            self.cases.append(Case(Rule.COLOR_SHARED, text))
+            self._add(Rule.COLOR_SHARED, text)
         else:
             self.colors[category.color] = category.name
-        isthing = _kind(entry, place, self.cases)
+        isthing = self._isthing(entry, place)
         self.found[category.id] = ListedCategory(entry=entry, isthing=isthing)
 
+    def _isthing(self, entry: Entry, place: str) -> bool | None:
+        try:
+            return json_fields.flag(entry, "isthing")
+        except ValueError as error:
+            self._add(Rule.CATEGORY_KIND, f"{place}: {error}")
+            return None
 
-def categories_of(values: Sequence[object], cases: list[Case]) -> dict[CategoryId, ListedCategory]:
-    """Read the entries of categories, and add what is wrong with them to `cases`."""
-    reader = _Categories(cases)
-    for position, value in enumerate(values):
-        reader.take(position, value)
-    if reader.uncolored:
-        text = f"{len(reader.uncolored)} of {len(values)} categories have no color, such as"
-        cases.append(Case(Rule.COLOR_MISSING, f"{text} {reader.uncolored[0]!r}"))
-    if len(reader.found) > IGNORE:
-        cases.append(Case(Rule.CATEGORY_COUNT, f"there are {len(reader.found)} categories"))
-    return reader.found
-
-
-def _kind(entry: Entry, place: str, cases: list[Case]) -> bool | None:
-    try:
-        return json_fields.flag(entry, "isthing")
-    except ValueError as error:
-        cases.append(Case(Rule.CATEGORY_KIND, f"{place}: {error}"))
-        return None
+    def _add(self, rule: Rule, message: str) -> None:
+        self.violations.append(Violation(rule, message))

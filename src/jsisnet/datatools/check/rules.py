@@ -1,210 +1,171 @@
-"""The rules of a data set, and the cases in which one breaks them."""
+"""The rules for data sets, and the report of a check."""
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, StrEnum
+
+from jsisnet.datatools.violations import RuleViolations
 
 
 class Severity(StrEnum):
-    """What follows from a broken rule."""
+    """How much a violation matters."""
 
     ERROR = "error"
-    """Training or scoring stops, or goes wrong."""
+    """Training or scoring fails or gives wrong results."""
 
     WARNING = "warning"
-    """Most likely a mistake."""
+    """Probably a mistake."""
 
     NOTE = "note"
     """Worth knowing."""
 
 
 class Rule(Enum):
-    """What a data set has to comply with, how severe it is, and how a case is repaired."""
+    """Severity of a violation, what is wrong, and what a repaired copy has instead."""
 
-    JSON = "error", "the JSON file is whole, an object with images, annotations and categories"
-    ENTRY = "error", "an entry has its fields, each of the right kind", "the entry is dropped"
-    NUMBER = "error", "every number is finite", "the field is dropped"
-    NOTHING = "error", "at least one image has a photo and a segment that can be used"
+    JSON = "error", "JSON file is damaged or lacks images, annotations or categories"
+    ENTRY = "error", "entry lacks a field or has one of the wrong type", "entry dropped"
+    NUMBER = "error", "number is not finite", "field dropped"
+    NOTHING = "error", "no image has both a photo and a usable segment"
 
-    CATEGORY_ID = "error", "a category has an id of its own", "the first one stays"
-    CATEGORY_NAME = "error", "a category has a name of its own", "its id is put behind it"
-    CATEGORY_KIND = "error", "a category says with 'isthing' whether it is a thing"
-    CATEGORY_COUNT = "error", "there are at most 255 categories"
-    COLOR_SHARED = "warning", "a category has a color of its own", "the first one keeps it"
-    COLOR_MISSING = "note", "a category has a color"
-    CATEGORY_UNSEEN = "note", "a category has a segment somewhere"
+    CATEGORY_ID = "error", "duplicate category id", "first category kept"
+    CATEGORY_NAME = "error", "duplicate category name", "id appended to the name"
+    CATEGORY_KIND = "error", "category has no valid 'isthing'"
+    CATEGORY_COUNT = "error", "more than 255 categories"
+    COLOR_SHARED = "warning", "two categories have the same color", "first category keeps it"
+    COLOR_MISSING = "note", "category has no color"
+    CATEGORY_UNSEEN = "note", "category has no segments"
 
-    IMAGE_ID = "error", "an image has an id of its own", "the first one stays"
-    IMAGE_NAME = "error", "an image has a photo of its own", "the first one stays"
-    IMAGE_SIZE = "warning", "an image states its height and width", "they are taken from the photo"
-    PATH = "error", "every file lies inside its folder", "the image is dropped"
-    PHOTO_MISSING = "error", "every photo is there", "the image is dropped"
-    PHOTO_CASE = (
-        "error",
-        "the name of a photo is in the right case",
-        "it becomes that of the photo",
-    )
-    PHOTO = "error", "a photo can be read to its end", "the image is dropped"
-    PHOTO_SIZE = (
-        "error",
-        "a photo has the height and width that the JSON file says",
-        "they are taken from the photo",
-    )
-    PHOTO_TURNED = "warning", "no photo is turned by EXIF, which annotations ignore"
-    PHOTO_MODE = "note", "a photo has RGB pixels"
-    PHOTO_TWICE = "warning", "no two photos have the same pixels"
-    PHOTO_LEAKED = "warning", "no photo is in the other data set too"
+    IMAGE_ID = "error", "duplicate image id", "first image kept"
+    IMAGE_NAME = "error", "two images use the same photo", "first image kept"
+    IMAGE_SIZE = "warning", "image has no height or width", "size taken from the photo"
+    PATH = "error", "path leads outside its folder", "image dropped"
+    PHOTO_MISSING = "error", "photo file not found", "image dropped"
+    PHOTO_CASE = "error", "photo file name differs in case", "name of the file used"
+    PHOTO = "error", "photo cannot be decoded", "image dropped"
+    PHOTO_SIZE = "error", "photo does not have the listed size", "size taken from the photo"
+    PHOTO_TURNED = "warning", "EXIF rotates the photo, but not its annotation"
+    PHOTO_MODE = "note", "photo is not RGB"
+    PHOTO_TWICE = "warning", "two photos have identical pixels"
+    PHOTO_LEAKED = "warning", "photo is also in the other data set"
 
-    UNANNOTATED = "warning", "an image has an annotation"
-    UNLISTED = "error", "the image of an annotation is listed", "the annotation is dropped"
-    ANNOTATED_TWICE = "error", "an image has one annotation", "the last one stays"
-    PNG_MISSING = "error", "every map is there", "the image is dropped"
-    PNG_SHARED = "error", "an image has a map of its own", "the first image keeps it"
+    UNANNOTATED = "warning", "image has no annotation"
+    UNLISTED = "error", "annotation of an unlisted image", "annotation dropped"
+    ANNOTATED_TWICE = "error", "image has more than one annotation", "last annotation kept"
+    PNG_MISSING = "error", "map file not found", "image dropped"
+    PNG_SHARED = "error", "two images use the same map", "first image keeps it"
     PNG = (
         "error",
-        "a map is a whole PNG with 8-bit RGB or RGBA pixels",
-        "the image is dropped: other colors can't be guessed",
+        "map is not a complete PNG with 8-bit RGB or RGBA pixels",
+        "image dropped, as its ids are lost",
     )
-    MAP = "error", "a map keeps the rules of its format"
-    PNG_SIZE = "error", "a map has the size of its photo", "the image is dropped"
-    PNG_UNLISTED = "error", "every id of a map is listed", "its pixels become void"
-    VOID = "warning", "some of an image is not void"
+    MAP = "error", "map cannot be read or violates its format"
+    PNG_SIZE = "error", "map and photo differ in size", "image dropped"
+    PNG_UNLISTED = "error", "map uses ids that are not listed", "their pixels become void"
+    VOID = "warning", "image is almost entirely void"
 
     SEGMENT_ID = (
         "error",
-        "the id of a segment is 1 to 16777215",
-        "it becomes a free one where its pixels can be told, or else the segment is dropped",
+        "segment id is not between 1 and 16777215",
+        "valid id assigned if its pixels can be identified, segment dropped otherwise",
     )
-    SEGMENT_TWICE = "error", "a segment is listed once", "the last entry stays"
-    SEGMENT_EMPTY = "error", "a segment owns pixels", "the segment is dropped"
-    HIDDEN = "warning", "a thing that is outlined is not wholly covered"
-    CATEGORY = "error", "the category of a segment is listed", "its pixels become void"
-    STUFF_TWICE = "error", "a stuff class has one segment in an image", "the segments are joined"
-    CROWD = "error", "only things are crowds", "'iscrowd' becomes 0"
-    AREA = "error", "the area of a segment is its number of pixels", "it is counted anew"
-    BBOX = "warning", "the bbox of a segment encloses its pixels tightly", "it is measured anew"
-    FIELDS = "warning", "a segment states area, bbox and iscrowd", "they are filled in"
-    PIXEL = "warning", "a segment has more than one pixel"
-    SLIVER = "note", "a segment has 4 pixels or more and is 2 pixels wide and high"
-    PIECES = "note", "a thing is in at most 10 pieces"
+    SEGMENT_TWICE = "error", "duplicate segment id", "last entry kept"
+    SEGMENT_EMPTY = "error", "segment has no pixels", "segment dropped"
+    HIDDEN = "warning", "outlined thing is completely covered by others"
+    CATEGORY = "error", "segment has an unknown category", "its pixels become void"
+    STUFF_TWICE = "error", "stuff class has several segments in an image", "segments merged"
+    CROWD = "error", "stuff is marked as a crowd", "'iscrowd' set to 0"
+    AREA = "error", "area is not the number of pixels", "area recomputed"
+    BBOX = "warning", "bbox is not the tight box around the pixels", "bbox recomputed"
+    FIELDS = "warning", "segment lacks area, bbox or iscrowd", "fields added"
+    PIXEL = "warning", "segment is a single pixel"
+    SLIVER = "note", "segment has fewer than 4 pixels or is 1 pixel wide or high"
+    PIECES = "note", "thing is in more than 10 pieces"
 
-    def __init__(self, severity: str, sentence: str, repair: str | None = None):
+    def __init__(self, severity: str, problem: str, repair: str | None = None):
         self.severity = Severity(severity)
-        """What follows if it is broken."""
-        self.sentence = sentence
-        """What is expected."""
+        """How much a violation matters."""
+        self.problem = problem
+        """What is wrong if the rule is violated."""
         self.repair = repair
-        """What a repaired copy has instead; ``None`` if nobody can tell."""
+        """What a repaired copy has instead; ``None`` if it cannot be repaired automatically."""
 
     @property
-    def title(self) -> str:
-        """Name, as it is shown: ``photo-size``."""
+    def id(self) -> str:
+        """Id in output and documentation, such as ``photo-size``."""
         return self.name.lower().replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One case of a broken rule."""
+class Violation:
+    """One violation of a rule."""
 
     rule: Rule
     """The rule."""
 
-    sentence: str
-    """Where it is broken, and how."""
+    message: str
+    """Where it is violated, and how."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """A rule that a data set breaks."""
+def sort_by_severity(
+    violations: Iterable[RuleViolations[Rule]],
+) -> tuple[RuleViolations[Rule], ...]:
+    """Sort violations by severity, errors first, and then by the order of the rules."""
+    severities, rules = list(Severity), list(Rule)
 
-    rule: Rule
-    """The rule."""
+    def rank(violated: RuleViolations[Rule]) -> tuple[int, int]:
+        return severities.index(violated.rule.severity), rules.index(violated.rule)
 
-    count: int
-    """How often it is broken."""
-
-    examples: tuple[str, ...]
-    """The first cases, one sentence each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Broken rules so far."""
-
-    most: int
-    """Examples of each rule to keep."""
-    counts: Counter[Rule] = field(default_factory=Counter)
-    examples: dict[Rule, list[str]] = field(default_factory=dict)
-
-    def add(self, cases: Iterable[Case]) -> None:
-        """Add cases."""
-        for case in cases:
-            self.counts[case.rule] += 1
-            shown = self.examples.setdefault(case.rule, [])
-            if len(shown) < self.most:
-                shown.append(case.sentence)
-
-    def faults(self) -> tuple[Fault, ...]:
-        """Give each broken rule with its cases, the severest first."""
-        severities = list(Severity)
-        broken = sorted(
-            (rule for rule in Rule if self.counts[rule]),
-            key=lambda rule: severities.index(rule.severity),
-        )
-        return tuple(
-            Fault(rule=rule, count=self.counts[rule], examples=tuple(self.examples[rule]))
-            for rule in broken
-        )
+    return tuple(sorted(violations, key=rank))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What is wrong with a data set."""
+    """Result of checking a data set."""
 
     images: int
-    """Images that could be checked."""
+    """Number of images that could be checked."""
 
     segments: int
-    """Segments of theirs that can be used."""
+    """Number of their segments that are usable."""
 
-    faults: tuple[Fault, ...]
-    """Broken rules, the severest first."""
+    violations: tuple[RuleViolations[Rule], ...]
+    """Violated rules, errors first."""
 
     def __repr__(self) -> str:
         errors, warnings = self.count(Severity.ERROR), self.count(Severity.WARNING)
         return f"Report({self.images} images, {errors} errors, {warnings} warnings)"
 
     def count(self, severity: Severity) -> int:
-        """Count the cases of a severity."""
-        return sum(fault.count for fault in self.faults if fault.rule.severity is severity)
+        """Count the violations of a severity."""
+        return sum(each.count for each in self.violations if each.rule.severity is severity)
 
     @property
-    def sound(self) -> bool:
+    def valid(self) -> bool:
         """Whether there are no errors."""
         return self.count(Severity.ERROR) == 0
 
     @property
     def repairable(self) -> bool:
         """Whether a repaired copy has no errors."""
-        errors = (fault.rule for fault in self.faults if fault.rule.severity is Severity.ERROR)
+        errors = (each.rule for each in self.violations if each.rule.severity is Severity.ERROR)
         return all(rule.repair is not None for rule in errors)
 
     def summary(self) -> dict[str, object]:
-        """Give everything as JSON would."""
+        """Return the report as JSON-compatible values."""
         return {
             "images": self.images,
             "segments": self.segments,
             **{f"{severity}s": self.count(severity) for severity in Severity},
             "faults": [
                 {
-                    "rule": fault.rule.title,
-                    "severity": fault.rule.severity.value,
-                    "expected": fault.rule.sentence,
-                    "repair": fault.rule.repair,
-                    "count": fault.count,
-                    "examples": list(fault.examples),
+                    "rule": each.rule.id,
+                    "severity": each.rule.severity.value,
+                    "problem": each.rule.problem,
+                    "repair": each.rule.repair,
+                    "count": each.count,
+                    "examples": list(each.examples),
                 }
-                for fault in self.faults
+                for each in self.violations
             ],
         }

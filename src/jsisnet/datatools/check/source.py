@@ -1,4 +1,4 @@
-"""All that is wrong with the images of a data set in any format."""
+"""Check of the images of a data set in any format."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,143 +6,144 @@ from dataclasses import dataclass
 import numpy as np
 
 from jsisnet.categories import CategoryId
-from jsisnet.datatools.check.image import Examined, Photo, look_for
-from jsisnet.datatools.check.listing import ListedCategory, categories_of
-from jsisnet.datatools.check.rules import Case, Rule
-from jsisnet.datatools.check.segments import MIN_LABELLED, Segments, Shown, by_id, regions
+from jsisnet.datatools.check.image import ImageResult, Photo, find_photo
+from jsisnet.datatools.check.listing import ListedCategory, check_categories
+from jsisnet.datatools.check.rules import Rule, Violation
+from jsisnet.datatools.check.segments import MIN_LABELLED, Region, SegmentCheck, find_regions
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.map_index import map_stem
-from jsisnet.formats.records import Record, Source
+from jsisnet.formats.records import Record, Source, size_text
 from jsisnet.panoptic import ImageId, PanopticMap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SourceExamination:
-    """Images of a data set, examined one by one."""
+class SourceChecker:
+    """Checks the images of a data set one by one."""
 
     source: Source
     """The data set."""
 
     categories: Mapping[CategoryId, ListedCategory]
-    """Its classes."""
+    """Its categories by id."""
 
-    cases: tuple[Case, ...]
-    """What is wrong with classes, names and ids."""
+    violations: tuple[Violation, ...]
+    """What is wrong with categories, names and ids."""
 
     @property
-    def own(self) -> int:
-        """Count the images."""
+    def num_images(self) -> int:
+        """Number of images."""
         return len(self.source.records)
 
     def __len__(self) -> int:
-        return self.own
+        return self.num_images
 
-    def share(self, begin: int, first: int, step: int) -> Iterator[Examined]:
-        """Examine the images in the positions ``begin + first``, ``begin + first + step``, ..."""
+    def check_every(self, begin: int, first: int, step: int) -> Iterator[ImageResult]:
+        """Check the images at ``begin + first``, ``begin + first + step``, ..."""
         for record in self.source.records[begin + first :: step]:
-            yield self._examined(record)
+            yield self._check(record)
 
-    def _examined(self, record: Record) -> Examined:
-        photo, cases = _photo(record)
-        panoptic = _map(record, photo, cases)
-        segments = None if panoptic is None else self._segments(panoptic, cases)
+    def _check(self, record: Record) -> ImageResult:
+        photo, violations = _check_photo(record)
+        panoptic = _read_map(record, photo, violations)
+        segments = None if panoptic is None else self._check_segments(panoptic, violations)
         complete = photo is not None or record.image is None
         usable = {} if segments is None or not complete else segments.usable()
-        return Examined(
+        return ImageResult(
             name=record.name,
-            cases=tuple(
-                Case(case.rule, f"image {record.image_id!r}: {case.sentence}") for case in cases
+            violations=tuple(
+                Violation(each.rule, f"image {record.image_id!r}: {each.message}")
+                for each in violations
             ),
             digest=None if photo is None else photo.digest,
             segments=len(usable),
-            seen=tuple(dict.fromkeys(segment.category_id for segment in usable.values())),
+            category_ids=tuple(dict.fromkeys(segment.category_id for segment in usable.values())),
         )
 
-    def _segments(self, panoptic: PanopticMap, cases: list[Case]) -> Segments:
-        shown = by_id(regions(panoptic.ids.view(np.uint32)))
+    def _check_segments(self, panoptic: PanopticMap, violations: list[Violation]) -> SegmentCheck:
+        regions = find_regions(panoptic.ids.view(np.uint32))
         names, infos = {}, []
         for number, segment in enumerate(panoptic.segments, 1):
             category = self.source.categories[segment.label]
             info = {"id": number, "category_id": category.id, "iscrowd": int(segment.iscrowd)}
-            infos.append(info | _described(shown.get(number)))
-            names[number] = _name(category.name, number, shown.get(number))
-        # Outlines of things leave most of an image void.
+            infos.append(info | _measured_fields(regions.get(number)))
+            names[number] = _segment_name(category.name, number, regions.get(number))
+        # Data sets with things alone leave most of an image void.
         needed = MIN_LABELLED if self.source.categories.stuff_labels else 0.0
-        segments = Segments(infos, shown, self.categories, names=names, min_labelled=needed)
-        # A file of outlines may list what others cover, so it is no mistake in the map.
-        cases += [
-            Case(Rule.HIDDEN if case.rule is Rule.SEGMENT_EMPTY else case.rule, case.sentence)
-            for case in segments.cases
+        segments = SegmentCheck(infos, regions, self.categories, names=names, min_labelled=needed)
+        # An outline may be covered by others, which is no error in the map.
+        violations += [
+            Violation(Rule.HIDDEN if each.rule is Rule.SEGMENT_EMPTY else each.rule, each.message)
+            for each in segments.violations
         ]
         return segments
 
 
-def examination(source: Source) -> SourceExamination:
-    """Look at all that can be seen before any map is read."""
-    cases: list[Case] = []
-    categories = categories_of(category_entries.entries(source.categories), cases)
-    cases += _shared(source.records)
-    return SourceExamination(source=source, categories=categories, cases=tuple(cases))
+def source_checker(source: Source) -> SourceChecker:
+    """Check what needs no map or photo, and prepare the check of the images."""
+    violations: list[Violation] = []
+    categories = check_categories(category_entries.entries(source.categories), violations)
+    violations += _find_duplicates(source.records)
+    return SourceChecker(source=source, categories=categories, violations=tuple(violations))
 
 
-def _shared(records: Sequence[Record]) -> Iterator[Case]:
+def _find_duplicates(records: Sequence[Record]) -> Iterator[Violation]:
+    """Yield the images that share an id, a photo or the name of a map."""
     ids: set[ImageId] = set()
     maps: dict[str, Record] = {}
     for record in records:
         if record.image_id in ids:
-            yield Case(Rule.IMAGE_ID, f"image {record.image_id!r}: is listed twice")
+            yield Violation(Rule.IMAGE_ID, f"image {record.image_id!r}: is listed twice")
         ids.add(record.image_id)
         other = maps.setdefault(map_stem(record.name), record)
         if other is not record and other.name == record.name:
-            text = f"{record.name!r} is image {other.image_id!r} already"
-            yield Case(Rule.IMAGE_NAME, f"image {record.image_id!r}: {text}")
+            text = f"{record.name!r} is already the photo of image {other.image_id!r}"
+            yield Violation(Rule.IMAGE_NAME, f"image {record.image_id!r}: {text}")
         elif other is not record:
             text = f"{record.name!r} would share its map with {other.name!r}"
-            yield Case(Rule.PNG_SHARED, f"image {record.image_id!r}: {text}")
+            yield Violation(Rule.PNG_SHARED, f"image {record.image_id!r}: {text}")
 
 
-def _photo(record: Record) -> tuple[Photo | None, list[Case]]:
-    """Give the photo, if there is one, and what is wrong with it."""
+def _check_photo(record: Record) -> tuple[Photo | None, list[Violation]]:
+    """Return the photo, if there is one, and what is wrong with it."""
     if record.image is None:
         return None, []
-    found = look_for(record.image)
-    cases = list(found.cases)
+    found = find_photo(record.image)
+    violations = list(found.violations)
     if found.photo is not None and record.size not in (None, found.photo.size):
-        text = f"{found.path} has {_by(found.photo.size)} pixels, but its entry says"
-        cases.append(Case(Rule.PHOTO_SIZE, f"{text} {_by(record.size)}"))
-    return found.photo, cases
+        text = f"{found.path} is {size_text(found.photo.size)} pixels, but its entry says"
+        violations.append(Violation(Rule.PHOTO_SIZE, f"{text} {size_text(record.size)}"))
+    return found.photo, violations
 
 
-def _map(record: Record, photo: Photo | None, cases: list[Case]) -> PanopticMap | None:
+def _read_map(
+    record: Record, photo: Photo | None, violations: list[Violation]
+) -> PanopticMap | None:
     try:
         panoptic = record.read()
     except (ValueError, OSError) as error:
-        cases.append(Case(Rule.MAP, str(error)))
+        violations.append(Violation(Rule.MAP, str(error)))
         return None
+    size = size_text(panoptic.size)
     if record.size not in (None, panoptic.size):
-        text = f"its map has {_by(panoptic.size)} pixels, but its entry says {_by(record.size)}"
-        cases.append(Case(Rule.MAP, text))
+        text = f"its map is {size} pixels, but its entry says {size_text(record.size)}"
+        violations.append(Violation(Rule.MAP, text))
         return None
     if photo is not None and photo.size != panoptic.size:
         if photo.size == record.size or record.size is None:
-            text = f"its map has {_by(panoptic.size)} pixels, but its photo {_by(photo.size)}"
-            cases.append(Case(Rule.PNG_SIZE, text))
+            text = f"its map is {size} pixels, but its photo is {size_text(photo.size)}"
+            violations.append(Violation(Rule.PNG_SIZE, text))
         return None
     return panoptic
 
 
-def _described(shown: Shown | None) -> dict[str, object]:
-    if shown is None:
+def _measured_fields(region: Region | None) -> dict[str, object]:
+    if region is None:
         return {"area": 0, "bbox": [0, 0, 0, 0]}
-    return {"area": shown.area, "bbox": shown.bbox}
+    return {"area": region.area, "bbox": region.bbox}
 
 
-def _name(name: str, number: int, shown: Shown | None) -> str:
-    if shown is None:
-        return f"{name}, segment {number}"
-    x, y = shown.bbox[:2]
-    return f"{name} at column {x}, row {y}"
-
-
-def _by(size: tuple[int, int] | None) -> str:
-    return " x ".join(map(str, size or ()))
+def _segment_name(category: str, number: int, region: Region | None) -> str:
+    if region is None:
+        return f"{category}, segment {number}"
+    x, y = region.bbox[:2]
+    return f"{category} at column {x}, row {y}"

@@ -39,7 +39,7 @@ def test_one_value_of_a_section_leaves_its_other_defaults():
     assert config.objective.anchors == replace(default.anchors, samples=9)
 
 
-def test_numbers_may_be_written_as_people_do():
+def test_numbers_may_be_strings_or_integral_floats():
     config = made({"optim": {"lr": "1e-3", "warmup": 5.0}, "network": {"anchors": {"sizes": [8]}}})
 
     assert (config.optim.lr, config.optim.warmup) == (0.001, 5)
@@ -53,7 +53,7 @@ def test_an_area_may_be_a_fraction_of_the_image():
     assert made({}, "--merge.min-stuff-area", "0.0005").merge.min_stuff_area == 0.0005
 
 
-def test_options_win_over_values():
+def test_options_take_precedence_over_values():
     config = made(
         {"optim": {"lr": 0.01, "milestones": [5, 6]}, "data": DATA | {"cache": True}},
         *("--optim.lr", "0.02", "--optim.milestones", "7", "--data.cache=false"),
@@ -66,7 +66,7 @@ def test_options_win_over_values():
     assert config.augment.size == (32, 64)
 
 
-def test_options_may_give_what_the_values_lack():
+def test_options_may_supply_missing_values():
     options = ("--data.images", "photos", "--data.annotations", "truth.json")
 
     assert from_dict(RunConfig, {}, options, source="run.yaml") == RunConfig(data=PHOTOS)
@@ -90,7 +90,7 @@ def test_validation_may_be_left_empty():
 def test_a_misspelt_or_misplaced_setting_gets_the_right_name(values, name, nearest):
     message = refused({"data": DATA} | values)
 
-    assert message.startswith("there is no setting ")
+    assert message.startswith("unknown setting ")
     assert name in message
     assert message.endswith(f"did you mean {nearest}?")
 
@@ -99,12 +99,12 @@ def test_a_misspelt_option_gets_the_right_name():
     assert "--optim.lr?" in refused({"data": DATA}, "--optim.lrr", "0.1")
 
 
-def test_a_name_like_no_other_gets_none():
-    assert refused({"data": DATA, "zzzzzzzz": 1}) == "there is no setting zzzzzzzz"
-    assert refused({"data": DATA, 7: 1}) == "there is no setting 7"
+def test_an_unfamiliar_name_gets_no_suggestion():
+    assert refused({"data": DATA, "zzzzzzzz": 1}) == "unknown setting zzzzzzzz"
+    assert refused({"data": DATA, 7: 1}) == "unknown setting 7"
 
 
-def test_missing_data_are_asked_for():
+def test_missing_data_are_named():
     assert refused({}) == "data is missing; expected at least data.images"
     assert refused({"data": {"images": "photos"}}) == (
         "data.annotations is required by the format coco"
@@ -119,26 +119,26 @@ def test_missing_data_are_asked_for():
 def test_a_section_that_is_a_value_is_refused(section, value):
     message = refused({"data": DATA} | {section: value})
 
-    assert message == f"{section} is {value!r}; expected settings by name"
+    assert message == f"{section} is {value!r}; expected a mapping of settings"
 
 
 def test_a_section_of_a_section_that_is_a_value_is_refused():
     message = refused({"data": DATA, "network": {"trunk": "resnet50"}})
 
-    assert message == "network.trunk is 'resnet50'; expected settings by name"
+    assert message == "network.trunk is 'resnet50'; expected a mapping of settings"
 
 
 @pytest.mark.parametrize(
     ("section", "name", "value", "words"),
     [
         ("optim", "lr", "fast", ["lr", "fast", "float"]),
-        ("train", "steps", 1.5, ["train.steps is 1.5", "whole number"]),
+        ("train", "steps", 1.5, ["train.steps is 1.5", "integer"]),
         ("train", "steps", True, ["steps", "int"]),
         ("train", "precision", "16", ["precision", "32-true", "bf16-mixed"]),
         ("augment", "size", [400], ["augment.size is [400]", "2 values"]),
         ("augment", "size", 400, ["augment.size is 400", "2 values"]),
         ("augment", "size", [1, 2, 3], ["augment.size is [1, 2, 3]", "2 values"]),
-        ("augment", "size", [1.5, 2], ["augment.size is [1.5, 2]", "whole number"]),
+        ("augment", "size", [1.5, 2], ["augment.size is [1.5, 2]", "integer"]),
         ("network", "branches", "both", ["branches", "joint", "semantic", "instance"]),
         ("train", "steps", 0, ["train.steps is 0", "1 or more"]),
         ("train", "workers", -1, ["train.workers is -1", "0 or more"]),
@@ -153,16 +153,16 @@ def test_a_value_of_the_wrong_kind_is_named_with_what_was_expected(section, name
     assert "\n" not in message
 
 
-def test_stray_words_are_refused():
+def test_positional_arguments_are_refused():
     assert "stray" in refused({"data": DATA}, "stray")
 
 
-def test_the_settings_of_a_model_pass_the_same_door():
+def test_settings_of_a_model_are_checked_the_same_way():
     config = from_dict(ModelConfig, {"size": [64, 96]}, ("--merge.canvas", "original"), source="m")
 
     assert config.size == (64, 96)
     assert config.merge.canvas == "original"
-    with pytest.raises(ValueError, match="m: there is no setting sice; did you mean size"):
+    with pytest.raises(ValueError, match="m: unknown setting sice; did you mean size"):
         from_dict(ModelConfig, {"sice": [64, 96]}, source="m")
     with pytest.raises(ValueError, match="m: size is missing"):
         from_dict(ModelConfig, {}, source="m")
@@ -172,14 +172,14 @@ MORE = {"photos": DATA, "things": DATA | {"kind": "instances", "weight": 2}}
 THINGS = replace(PHOTOS, kind="instances", weight=2.0)
 
 
-def test_further_data_has_names_of_ones_own():
+def test_further_data_have_user_defined_names():
     config = made({"more_data": MORE})
 
     assert config.more_data == {"photos": PHOTOS, "things": THINGS}
     assert made().more_data == made({"more_data": {}}).more_data == {}
 
 
-def test_options_win_over_the_values_of_further_data_and_add_some():
+def test_options_override_and_extend_further_data():
     config = made(
         {"more_data": MORE},
         *("--more-data.things.weight", "0.5", "--more-data.photos.cache"),
@@ -196,9 +196,9 @@ def test_options_win_over_the_values_of_further_data_and_add_some():
 @pytest.mark.parametrize(
     ("more_data", "message"),
     [
-        (3, "more_data is 3; expected settings by name"),
-        (None, "more_data is None; expected settings by name"),
-        ({"a": 3}, "more_data.a is 3; expected settings by name"),
+        (3, "more_data is 3; expected a mapping of settings"),
+        (None, "more_data is None; expected a mapping of settings"),
+        ({"a": 3}, "more_data.a is 3; expected a mapping of settings"),
         ({"a": {}}, "more_data.a"),
         ({"a": {"images": "x"}}, "more_data.a.annotations is required by the format coco"),
         ({"a": {"imagse": "x"}}, "more_data.a.imagse; did you mean more_data.a.images?"),
@@ -210,11 +210,11 @@ def test_options_win_over_the_values_of_further_data_and_add_some():
         ({"class": DATA}, "more_data.class: expected a name of lower-case letters"),
     ],
 )
-def test_further_data_that_breaks_a_rule_is_refused(more_data, message):
+def test_invalid_further_data_are_refused(more_data, message):
     assert message in refused({"data": DATA, "more_data": more_data})
 
 
-def test_a_misspelt_name_of_further_data_points_to_the_right_one():
+def test_a_misspelt_name_of_further_data_gets_the_right_one():
     values = {"data": DATA, "more_data": MORE}
 
     message = refused(values, "--more-data.thigns.weight", "0")

@@ -1,4 +1,4 @@
-"""Settings of plain values, such as a YAML file's, and of command-line options."""
+"""Checked settings: dataclasses from plain values, such as YAML, and command-line options."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,23 +29,23 @@ def from_dict(
     *,
     source: str,
 ) -> Settings:
-    """Make settings of plain values.
+    """Convert plain values to settings.
 
     Args:
-        kind: A dataclass of settings.
-        values: Nested values, as YAML or a saved run holds them.
-        overrides: Command-line options that win over `values`.
-        source: Where `values` comes from; messages name it.
+        kind: Dataclass of the settings.
+        values: Nested values, as read from YAML or a saved run.
+        overrides: Command-line options that take precedence over `values`.
+        source: Origin of `values`, named in error messages.
 
     Raises:
-        ValueError: If a key is unknown, a value is missing or has the wrong type.
+        ValueError: If a key is unknown, or a value is missing or has the wrong type.
     """
     try:
         converted = with_names(kind, values, overrides)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    _check(converted, values, source)
-    # With all defaults there, one value of a section can be given without the others.
+    _check_values(converted, values, source)
+    # With the defaults filled in, a section may set one value without the others.
     empty = {name for name in _dictionaries(kind) if not values.get(name)}
     completed = joined(_defaults(kind), {n: v for n, v in values.items() if n not in empty})
     app = App(
@@ -72,20 +72,20 @@ def from_dict(
 
 
 def with_names(kind: type, values: Mapping[str, Any], options: Sequence[str]) -> type:
-    """Turn each dictionary of sections into one section with the names that occur.
+    """Replace each dictionary of sections by a dataclass with the names that occur.
 
-    The converter needs to know all names beforehand.
+    The converter needs to know all names in advance.
 
     Args:
-        kind: A dataclass of settings.
+        kind: Dataclass of the settings.
         values: Nested values.
-        options: Command-line options; what else is among them doesn't matter.
+        options: Command-line arguments; those that are not options of `kind` are ignored.
 
     Returns:
         A dataclass without dictionaries.
 
     Raises:
-        ValueError: If a name can't be an option.
+        ValueError: If a name can't be part of an option.
     """
     members: list[tuple[str, object, Any]] = []
     for item in fields(kind):
@@ -101,7 +101,7 @@ def with_names(kind: type, values: Mapping[str, Any], options: Sequence[str]) ->
 
 
 def joined(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Let values win over those of the base, at every depth."""
+    """Merge nested values into a base, where `values` take precedence."""
     result = dict(base)
     for name, value in values.items():
         before = result.get(name)
@@ -113,7 +113,7 @@ def joined(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def plain(settings: object) -> object:
-    """Turn settings into what YAML can say: tuples into lists, without what is not set."""
+    """Convert settings to plain values for YAML: tuples become lists, and ``None`` is dropped."""
     if is_dataclass(settings) and not isinstance(settings, type):
         return plain(asdict(settings))
     if isinstance(settings, dict):
@@ -124,7 +124,7 @@ def plain(settings: object) -> object:
 
 
 def _names(dictionary: str, values: object, options: Sequence[str]) -> list[str]:
-    """Give the names of sections that values or options choose."""
+    """Return the names of sections in values and options."""
     names = dict.fromkeys(map(str, values if isinstance(values, Mapping) else ()))
     for option in options:
         place, _, rest = option.removeprefix("--").replace("-", "_").partition(".")
@@ -139,19 +139,19 @@ def _names(dictionary: str, values: object, options: Sequence[str]) -> list[str]
 
 
 def _dataclass(name: str, members: Sequence[tuple[str, object, Any]]) -> type:
-    # The converter takes classes of some of Python's modules for values instead of sections.
+    # The converter treats classes of some standard modules as values instead of sections.
     own = {"__module__": __name__}
     return make_dataclass(name, members, kw_only=True, frozen=True, namespace=own)
 
 
 def _without_names(kind: type[Settings], made: object) -> Settings:
-    """Invert `with_names` for a value."""
+    """Convert an instance of the dataclass that `with_names` returned."""
     values = vars(made)
     return kind(**values | {name: vars(values[name]) for name in _dictionaries(kind)})
 
 
-def _check(kind: type, values: Mapping[str, Any], source: str) -> None:
-    """Refuse what the converter would take for something else, such as ``optim: 3``."""
+def _check_values(kind: type, values: Mapping[str, Any], source: str) -> None:
+    """Raise for values that the converter would misread, such as ``optim: 3``."""
     hints = dict(_settings(kind))
     for name, value in _given(values):
         if name not in hints:
@@ -159,14 +159,14 @@ def _check(kind: type, values: Mapping[str, Any], source: str) -> None:
             near = [other for other in hints if other.rpartition(".")[2] == last]
             near = near or get_close_matches(name, hints, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"{source}: there is no setting {name}{hint}")
-        expected = _expected(hints[name], value)
+            raise ValueError(f"{source}: unknown setting {name}{hint}")
+        expected = _form_error(hints[name], value)
         if expected is not None:
             raise ValueError(f"{source}: {name} is {value!r}; expected {expected}")
 
 
 def _refuse_negative(values: Mapping[str, Any], source: str) -> None:
-    """Refuse numbers below zero and NaN, which no setting can be."""
+    """Raise for negative numbers and NaN, which are invalid for every setting."""
     for name, value in _given(values):
         numbers = value if isinstance(value, tuple) else (value,)
         if not all(number >= 0 for number in numbers if isinstance(number, int | float)):
@@ -174,7 +174,7 @@ def _refuse_negative(values: Mapping[str, Any], source: str) -> None:
 
 
 def _settings(kind: type, place: str = "") -> Iterator[tuple[str, object]]:
-    """List all names of settings, those of sections too, with their types."""
+    """Yield the dotted names of all settings and sections with their types."""
     for name, hint in get_type_hints(kind).items():
         yield f"{place}{name}", hint
         section = _section(hint)
@@ -190,34 +190,34 @@ def _given(values: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, ob
 
 
 def _dictionaries(kind: type) -> list[str]:
-    """List the settings that hold sections by names of the user's choice."""
+    """Return the settings that hold sections by user-defined names."""
     return [name for name, hint in get_type_hints(kind).items() if get_origin(hint) is dict]
 
 
 def _section(hint: object) -> type | None:
-    """Give the settings that a type stands for, if it is not that of a value."""
+    """Return the dataclass of a section's type, or ``None`` for the type of a value."""
     if get_origin(hint) is dict:
         return None
     kinds = (hint, *get_args(hint))
     return next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
 
 
-def _expected(hint: object, value: object) -> str | None:
-    """Tell what a value should be, if it is not of that form."""
+def _form_error(hint: object, value: object) -> str | None:
+    """Describe the expected form if a value does not have it."""
     kinds = (hint, *get_args(hint))
     if value is None and type(None) in kinds:
         return None
     if _section(hint) is not None:
-        return None if isinstance(value, Mapping) else "settings by name"
+        return None if isinstance(value, Mapping) else "a mapping of settings"
     numbers = value if isinstance(value, list) else [value]
     if get_origin(hint) is tuple and Ellipsis not in kinds and len(numbers) != len(get_args(hint)):
         return f"{len(get_args(hint))} values"
     broken = any(isinstance(number, float) and not number.is_integer() for number in numbers)
-    return "a whole number" if broken and int in kinds and float not in kinds else None
+    return "an integer" if broken and int in kinds and float not in kinds else None
 
 
 def _contents(kind: type, name: str) -> str:
-    """List what a section needs, if the name is one's."""
+    """Name the required settings of a section; empty if the name is not that of a section."""
     section = _section(dict(_settings(kind)).get(name))
     if section is None:
         return ""
@@ -230,13 +230,13 @@ def _contents(kind: type, name: str) -> str:
 
 
 def _nearest(name: str, values: Mapping[str, Any]) -> str:
-    """Point to a setting that is given and has almost this name."""
+    """Suggest a given setting with almost the same name."""
     near = get_close_matches(name, dict(_given(values)), 1, cutoff=0.9)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def _defaults(kind: type) -> dict[str, Any]:
-    """Give the values of the sections that need not be given."""
+    """Return the default values of the optional sections."""
     return {
         item.name: plain(item.default_factory())
         for item in fields(kind)

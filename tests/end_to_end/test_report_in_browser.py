@@ -118,7 +118,7 @@ def test_a_picture_is_enlarged_and_the_arrows_lead_to_the_others(page):
 
     assert name.inner_text().startswith("Photo of image")
     page.keyboard.press("ArrowRight")
-    assert name.inner_text().startswith("True map of image")
+    assert name.inner_text().startswith("Ground truth of image")
     page.get_by_role("button", name="previous").click()
     assert name.inner_text().startswith("Photo of image")
     page.keyboard.press("Escape")

@@ -3,7 +3,7 @@ from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile
 import pytest
 
 from jsisnet.files import archives
-from jsisnet.files.archives import file_in, files_below, holds, pngs_of, stored
+from jsisnet.files.archives import file_exists, file_in, files_below, png_folder, stored_file
 
 
 @pytest.fixture
@@ -48,7 +48,9 @@ def test_a_zip_whose_names_lead_out_of_it_is_refused(name, tmp_path):
     with ZipFile(path, "w") as file:
         file.writestr(name, "")
 
-    with pytest.raises(ValueError, match=r"bad\.zip: holds .*expected names that stay in the zip"):
+    with pytest.raises(
+        ValueError, match=r"bad\.zip: contains .*expected paths that stay inside the zip"
+    ):
         files_below(path, "", ".png")
 
 
@@ -95,7 +97,7 @@ def test_a_zip_of_an_unknown_version_is_refused(archive):
 
 
 def test_a_member_that_would_fill_the_memory_is_not_read(archive, monkeypatch):
-    monkeypatch.setattr(archives, "_LARGEST", 3)
+    monkeypatch.setattr(archives, "_MAX_BYTES", 3)
 
     with pytest.raises(OSError, match="is larger than 3 bytes"):
         file_in(archive, "a.png").read_bytes()
@@ -103,12 +105,12 @@ def test_a_member_that_would_fill_the_memory_is_not_read(archive, monkeypatch):
 
 def test_a_path_may_lead_into_a_zip(folder, archive):
     for root in (folder, archive):
-        assert holds(root / "b/2.png")
-        assert stored(root / "b/2.png").read_bytes() == b"b/2.png"
-        assert not holds(root / "b/3.png")
+        assert file_exists(root / "b/2.png")
+        assert stored_file(root / "b/2.png").read_bytes() == b"b/2.png"
+        assert not file_exists(root / "b/3.png")
         with pytest.raises(FileNotFoundError):
-            stored(root / "b/3.png").read_bytes()
-    assert str(stored(archive / "b/2.png")) == f"{archive}/b/2.png"
+            stored_file(root / "b/3.png").read_bytes()
+    assert str(stored_file(archive / "b/2.png")) == f"{archive}/b/2.png"
 
 
 def test_a_zip_may_hold_a_folder_that_is_named_like_it(tmp_path):
@@ -116,24 +118,24 @@ def test_a_zip_may_hold_a_folder_that_is_named_like_it(tmp_path):
         file.writestr("maps/a.png", "a")
         file.writestr("b.png", "b")
 
-    assert stored(tmp_path / "maps.zip" / "a.png").read_bytes() == b"a"
-    assert stored(tmp_path / "maps.zip" / "b.png").read_bytes() == b"b"
+    assert stored_file(tmp_path / "maps.zip" / "a.png").read_bytes() == b"a"
+    assert stored_file(tmp_path / "maps.zip" / "b.png").read_bytes() == b"b"
 
 
 def test_a_path_into_a_file_that_is_no_zip_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("no zip")
 
     with pytest.raises(ValueError, match=r"notes\.txt: is neither a folder nor a readable zip"):
-        stored(tmp_path / "notes.txt" / "a.png")
+        stored_file(tmp_path / "notes.txt" / "a.png")
 
 
 def test_pngs_are_in_the_folder_or_zip_that_is_named_like_their_file(tmp_path):
     annotations = tmp_path / "panoptic.json"
     with pytest.raises(ValueError, match=r"panoptic\.json: the folder of its PNGs, .* not exist"):
-        pngs_of(annotations, None)
+        png_folder(annotations, None)
 
     (tmp_path / "panoptic.zip").write_bytes(b"")
-    assert pngs_of(annotations, None) == tmp_path / "panoptic.zip"
+    assert png_folder(annotations, None) == tmp_path / "panoptic.zip"
     (tmp_path / "panoptic").mkdir()
-    assert pngs_of(annotations, None) == tmp_path / "panoptic"
-    assert pngs_of(annotations, tmp_path / "panoptic.zip") == tmp_path / "panoptic.zip"
+    assert png_folder(annotations, None) == tmp_path / "panoptic"
+    assert png_folder(annotations, tmp_path / "panoptic.zip") == tmp_path / "panoptic.zip"

@@ -78,7 +78,7 @@ def test_an_error_arrives_in_its_turn(processes):
 
 
 def test_a_process_that_is_killed_is_noticed():
-    with pytest.raises(ValueError, match="a process ended unexpectedly"):
+    with pytest.raises(ValueError, match="a worker process ended unexpectedly"):
         list(in_order(dying, COUNT, 2))
 
 

@@ -583,9 +583,9 @@ def test_keywords_override_settings_that_are_objects(settings, tmp_path):
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"optim": {"rate": 1}}, r"^settings: there is no setting optim\.rate"),
+        ({"optim": {"rate": 1}}, r"^settings: unknown setting optim\.rate"),
         ({"optim": 3}, r"^settings: optim is 3"),
-        ({"optimizer": {}}, r"^settings: there is no setting optimizer"),
+        ({"optimizer": {}}, r"^settings: unknown setting optimizer"),
         ({"train": {"steps": -1}}, "train.steps is -1"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from jsisnet.categories import Categories, Category
 from jsisnet.panoptic import PanopticMap, Segment
-from jsisnet.visualize.overlay import Style, _Room, draw, side_by_side
+from jsisnet.visualize.overlay import Style, _Labels, draw, side_by_side
 
 SKY, ROAD, CAR = range(3)
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -99,9 +99,9 @@ def test_names_lie_inside_their_segments():
 
 
 def test_names_do_not_overlap():
-    room = _Room(np.ones((60, 100), np.int32))
+    room = _Labels(np.ones((60, 100), np.int32))
 
-    centres = [room.take(1, 12.0, 60.0) for _ in range(9)]
+    centres = [room.place(1, 12.0, 60.0) for _ in range(9)]
 
     rows = sorted(y for _, y in filter(None, centres))
     assert len(rows) > 2
@@ -153,7 +153,9 @@ def test_maps_of_any_size_are_drawn(size):
 
 
 def test_a_photo_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="a photo of 5 x 4 pixels and a map of 120 x 60; expected"):
+    with pytest.raises(
+        ValueError, match="the photo has 5 x 4 pixels, but the map has 120 x 60; expected"
+    ):
         draw(np.zeros((4, 5, 3), np.uint8), halves(), CATEGORIES)
 
 
@@ -192,5 +194,7 @@ def test_captions_may_be_empty(caption):
 
 
 def test_pictures_without_captions_are_refused():
-    with pytest.raises(ValueError, match="1 pictures and 0 captions; expected one each"):
+    with pytest.raises(
+        ValueError, match="1 pictures and 0 captions; expected one caption per picture"
+    ):
         side_by_side([np.zeros((2, 2, 3), np.uint8)], [])

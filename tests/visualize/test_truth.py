@@ -6,7 +6,13 @@ import factories
 from factories import CAR, CATEGORIES, PERSON, SKY
 from jsisnet.formats import coco
 from jsisnet.formats.records import Record
-from jsisnet.visualize.truth import classes, page, read_photo, resized_ids, resized_photo
+from jsisnet.visualize.truth import (
+    contact_sheet,
+    describe_classes,
+    read_photo,
+    resized_ids,
+    resized_photo,
+)
 
 
 @pytest.fixture
@@ -20,8 +26,8 @@ def alone(panoptic):
 
 
 def test_the_truth_stands_beside_the_photo(records):
-    both = page(records[:1], CATEGORIES)
-    over = page(records[:1], CATEGORIES, overlay=True)
+    both = contact_sheet(records[:1], CATEGORIES)
+    over = contact_sheet(records[:1], CATEGORIES, overlay=True)
 
     # Photos of 64x96 pixels are shown 6 times as large.
     assert over.shape[1] == 576 + 2 * 11
@@ -32,7 +38,7 @@ def test_the_truth_stands_beside_the_photo(records):
 
 
 def test_a_page_of_many_is_about_as_wide_as_high(records):
-    height, width = page(records, CATEGORIES).shape[:2]
+    height, width = contact_sheet(records, CATEGORIES).shape[:2]
 
     assert 0.5 < width / height < 3
 
@@ -40,13 +46,16 @@ def test_a_page_of_many_is_about_as_wide_as_high(records):
 def test_maps_without_photos_are_drawn_alone(records, tiny):
     without = coco.source(tiny.annotations).records
 
-    assert page(without[:1], CATEGORIES).shape == page(records[:1], CATEGORIES, overlay=True).shape
+    assert (
+        contact_sheet(without[:1], CATEGORIES).shape
+        == contact_sheet(records[:1], CATEGORIES, overlay=True).shape
+    )
 
 
 def test_it_is_told_how_many_are_done(records):
     told = []
 
-    page(records[:2], CATEGORIES, on_image=lambda *numbers: told.append(numbers))
+    contact_sheet(records[:2], CATEGORIES, on_image=lambda *numbers: told.append(numbers))
 
     assert told == [(1, 2), (2, 2)]
 
@@ -55,7 +64,7 @@ def test_it_is_told_how_many_are_done(records):
 def test_pictures_of_any_shape_have_a_bounded_size(size):
     panoptic = factories.panoptic_map(np.ones(size, int).tolist(), factories.segment(SKY))
 
-    drawn = page([alone(panoptic), *[alone(factories.tiny_map(0))] * 3], CATEGORIES)
+    drawn = contact_sheet([alone(panoptic), *[alone(factories.tiny_map(0))] * 3], CATEGORIES)
 
     assert max(drawn.shape) < 3000
 
@@ -64,7 +73,7 @@ def test_photos_of_another_size_than_their_map_are_named(records, tiny):
     Image.new("RGB", (96, 32)).save(tiny.images / "street0.jpg")
 
     with pytest.raises(ValueError, match=r"street0\.jpg: has 32 x 96 pixels, but .* 64 x 96"):
-        page(records[:1], CATEGORIES)
+        contact_sheet(records[:1], CATEGORIES)
 
 
 def test_a_missing_photo_is_named(tmp_path):
@@ -94,13 +103,13 @@ def test_a_caption_names_the_largest_classes_and_counts_their_things():
         factories.segment(PERSON, iscrowd=True),
     )
 
-    assert classes(street, CATEGORIES) == "sky, 2 car, person"
-    assert classes(factories.panoptic_map([[0]]), CATEGORIES) == "void alone"
+    assert describe_classes(street, CATEGORIES) == "sky, 2 car, person"
+    assert describe_classes(factories.panoptic_map([[0]]), CATEGORIES) == "void only"
 
 
 def test_a_caption_is_short():
     segments = [factories.segment(label) for label in range(6)]
 
-    assert classes(factories.panoptic_map([[1, 2, 3, 4, 5, 6]], *segments), CATEGORIES).endswith(
-        "road, 1 more"
-    )
+    assert describe_classes(
+        factories.panoptic_map([[1, 2, 3, 4, 5, 6]], *segments), CATEGORIES
+    ).endswith("road, 1 more")

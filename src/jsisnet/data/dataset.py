@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from jsisnet.categories import Categories
 from jsisnet.data.sample import Sample
-from jsisnet.files.archives import holds
+from jsisnet.files.archives import file_exists
 from jsisnet.files.photos import read_image
 from jsisnet.formats.open import (
     DatasetLocation,
@@ -204,7 +204,7 @@ class PanopticDataset(Dataset[Sample]):
         self._records = source.records[: config.first]
         for record in self._records:
             for needed in (record.image, record.png):
-                if needed is not None and not holds(needed):
+                if needed is not None and not file_exists(needed):
                     raise ValueError(
                         f"{self.path}: image {record.image_id!r}: {needed} does not exist"
                     )

@@ -15,7 +15,7 @@ from jsisnet.arrays import Int64
 from jsisnet.datatools.listing import Image, Kind, Listing, read
 from jsisnet.datatools.stratify import stratified
 from jsisnet.files import atomic, journal, json_fields
-from jsisnet.files.archives import pngs_of
+from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import remove_leftovers, replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Objects
@@ -224,7 +224,7 @@ def split(
 def _folder_of_pngs(files: Files) -> Path:
     if files.kind == "coco-instances":
         return Path()  # there are none
-    pngs = pngs_of(files.annotations, files.pngs)
+    pngs = png_folder(files.annotations, files.pngs)
     if not pngs.is_dir():
         raise ValueError(f"{pngs}: is a zip; expected it unpacked, as the parts have its files")
     return pngs

@@ -13,7 +13,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from jsisnet.categories import Categories
 from jsisnet.datatools.submission_check import Advance, Fault, check
 from jsisnet.files import journal
-from jsisnet.files.archives import stored
+from jsisnet.files.archives import stored_file
 from jsisnet.files.atomic import remove_leftovers, replacing
 from jsisnet.files.journal import Journal
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
@@ -193,7 +193,7 @@ def _write_pngs(file: ZipFile, folder: str, annotations: Iterable[Annotation], p
         name = annotation.png.relative_to(pngs).as_posix()
         if name not in written:
             written.add(name)
-            file.writestr(_entry(f"{folder}/{name}"), stored(annotation.png).read_bytes())
+            file.writestr(_entry(f"{folder}/{name}"), stored_file(annotation.png).read_bytes())
 
 
 def _entry(name: str) -> ZipInfo:

@@ -12,7 +12,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import ParamSpec, TypeVar
 
-from jsisnet.files.processes import TERMINATION_TIMEOUT, most_memory
+from jsisnet.files.processes import TERMINATION_TIMEOUT, process_peak_memory
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -87,9 +87,9 @@ def in_own_process(
 
 def memory_of(run: Callable[[], object]) -> Memory:
     """Measure the peak memory of a call, in a process that has not needed more before."""
-    before = most_memory()
+    before = process_peak_memory()
     run()
-    most = most_memory()
+    most = process_peak_memory()
     return Memory(whole=most, increase=most - before)
 
 

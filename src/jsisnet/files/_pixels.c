@@ -1,7 +1,7 @@
-/* Loops over the pixels of maps whose colours are segment ids. They hold no lock of Python's.
+/* Loops over the pixels of maps whose colours are segment ids. They release the GIL.
  *
- * A pixel is a 32-bit number, R + 256 G + 65536 B. The stable interface of Python 3.11 is all that
- * is used, so one build serves every later version.
+ * A pixel is a 32-bit integer, R + 256 G + 65536 B. Only the stable ABI of Python 3.11 is used, so
+ * one build works with every later version.
  */
 #define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN
@@ -16,7 +16,7 @@
 
 enum { NONE, SUB, UP, AVERAGE, PAETH };
 
-/* Add three bytes each, without a carry from one to the next. */
+/* Add three pairs of bytes, without carries between them. */
 static inline uint32_t add(uint32_t a, uint32_t b) {
     return ((a & LOW_BITS) + (b & LOW_BITS)) ^ ((a ^ b) & HIGH_BITS);
 }
@@ -38,7 +38,7 @@ static inline uint32_t closest(uint32_t left, uint32_t up, uint32_t corner) {
     return chosen;
 }
 
-/* Pixels that are looked at together: mostly they are all alike. */
+/* Pixels that are compared at once, because neighbours are mostly equal. */
 #define BLOCK 8
 
 static inline uint64_t eight_bytes(const void *from) {
@@ -47,14 +47,14 @@ static inline uint64_t eight_bytes(const void *from) {
     return value;
 }
 
-/* Whether a block of pixels differs in nothing from what its filter expects. */
+/* Whether a block of pixels equals the prediction of its filter. */
 static inline int expected(const uint8_t *deltas, Py_ssize_t bytes) {
     uint64_t any = 0;
     for (Py_ssize_t i = 0; i < bytes; i++) any |= eight_bytes(deltas + 8 * i);
     return !any;
 }
 
-/* Whether each pixel of a block is this one. */
+/* Whether all pixels of a block have this value. */
 static inline int uniform(const uint32_t *pixels, uint32_t value) {
     uint64_t twice = value | (uint64_t)value << 32, any = 0;
     for (int i = 0; i < BLOCK; i += 2) any |= eight_bytes(pixels + i) ^ twice;
@@ -70,12 +70,12 @@ static inline uint32_t delta_at(const uint8_t *deltas, Py_ssize_t bytes, Py_ssiz
     return delta[0] | (uint32_t)delta[1] << 8 | (uint32_t)delta[2] << 16;
 }
 
-/* Whether a buffer may hold numbers of some bytes each. */
-static inline int holds(const Py_buffer *buffer, size_t bytes) {
+/* Whether a buffer is aligned for integers of this many bytes. */
+static inline int aligned(const Py_buffer *buffer, size_t bytes) {
     return (uintptr_t)buffer->buf % bytes == 0;
 }
 
-/* Undo the filter of one row of a PNG. Returns 0 if there is no such filter. */
+/* Reverse the filter of one row of a PNG. Returns 0 if the filter is unknown. */
 static inline int unfilter_row(const uint8_t *raw, Py_ssize_t bytes, Py_ssize_t width,
                                const uint32_t *above, uint32_t *row) {
     const uint8_t *deltas = raw + 1;
@@ -145,7 +145,7 @@ static PyObject *unfilter(PyObject *module, PyObject *args) {
     PyObject *result = NULL;
     Py_ssize_t rows = width > 0 ? pixels.len / 4 / width - 1 : -1;
     if (bytes < 3 || bytes > 4 || rows < 0 || pixels.len != 4 * width * (rows + 1) ||
-        raw.len != rows * (1 + width * bytes) || !holds(&pixels, sizeof(uint32_t))) {
+        raw.len != rows * (1 + width * bytes) || !aligned(&pixels, sizeof(uint32_t))) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }
@@ -169,7 +169,7 @@ end:
     return result;
 }
 
-/* Position of a value among ascending ones, or their number if it is not there. */
+/* Position of a value in an ascending array, or the length of the array if it is missing. */
 static Py_ssize_t position(uint32_t value, const uint32_t *values, Py_ssize_t count) {
     Py_ssize_t low = 0, high = count;
     while (low < high) {
@@ -182,39 +182,39 @@ static Py_ssize_t position(uint32_t value, const uint32_t *values, Py_ssize_t co
     return low < count && values[low] == value ? low : count;
 }
 
-/* Positions that were looked up, in places that depend on the value. */
+/* Cache of looked-up positions, indexed by a hash of the value. */
 #define SLOTS 64
 
 typedef struct {
     uint32_t value[SLOTS];
     Py_ssize_t position[SLOTS];
-} Known;
+} Cache;
 
 static inline unsigned slot(uint32_t value) { return (value * 2654435769u) >> 26; }
 
-static void know(Known *known, const uint32_t *values, Py_ssize_t count) {
+static void init(Cache *cache, const uint32_t *values, Py_ssize_t count) {
     for (unsigned i = 0; i < SLOTS; i++) {
-        /* No colour is that high, so an empty slot is nobody's. */
-        known->value[i] = UINT32_MAX;
-        known->position[i] = count;
+        /* No id is that high, so it marks an empty slot. */
+        cache->value[i] = UINT32_MAX;
+        cache->position[i] = count;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        known->value[slot(values[i])] = values[i];
-        known->position[slot(values[i])] = i;
+        cache->value[slot(values[i])] = values[i];
+        cache->position[slot(values[i])] = i;
     }
 }
 
-static inline Py_ssize_t look_up(Known *known, uint32_t value, const uint32_t *values,
+static inline Py_ssize_t look_up(Cache *cache, uint32_t value, const uint32_t *values,
                                  Py_ssize_t count) {
     unsigned i = slot(value);
-    if (known->value[i] != value) {
-        known->value[i] = value;
-        known->position[i] = position(value, values, count);
+    if (cache->value[i] != value) {
+        cache->value[i] = value;
+        cache->position[i] = position(value, values, count);
     }
-    return known->position[i];
+    return cache->position[i];
 }
 
-/* Number of pixels from the first on that have both values. */
+/* Length of the run of pixels that equal the first one in both maps. */
 static inline Py_ssize_t run(const uint32_t *a, const uint32_t *b, Py_ssize_t total) {
     uint32_t one = a[0], other = b[0];
     uint64_t ones = one | (uint64_t)one << 32, others = other | (uint64_t)other << 32;
@@ -236,18 +236,18 @@ static PyObject *count_pairs(PyObject *module, PyObject *args) {
     Py_ssize_t rows = firsts.len / 4, columns = seconds.len / 4, total = first.len / 4;
     Py_ssize_t line = (Py_ssize_t)sizeof(int64_t) * (columns + 2);
     if (first.len != second.len || first.len % 4 || table.len % line ||
-        table.len / line != rows + 2 || !holds(&first, sizeof(uint32_t)) ||
-        !holds(&second, sizeof(uint32_t)) || !holds(&firsts, sizeof(uint32_t)) ||
-        !holds(&seconds, sizeof(uint32_t)) || !holds(&table, sizeof(int64_t))) {
+        table.len / line != rows + 2 || !aligned(&first, sizeof(uint32_t)) ||
+        !aligned(&second, sizeof(uint32_t)) || !aligned(&firsts, sizeof(uint32_t)) ||
+        !aligned(&seconds, sizeof(uint32_t)) || !aligned(&table, sizeof(int64_t))) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }
     Py_BEGIN_ALLOW_THREADS
     const uint32_t *a = first.buf, *b = second.buf;
     int64_t *counts = table.buf;
-    Known known_rows, known_columns;
-    know(&known_rows, firsts.buf, rows);
-    know(&known_columns, seconds.buf, columns);
+    Cache known_rows, known_columns;
+    init(&known_rows, firsts.buf, rows);
+    init(&known_columns, seconds.buf, columns);
     for (Py_ssize_t start = 0, length; start < total; start += length) {
         Py_ssize_t row = look_up(&known_rows, a[start], firsts.buf, rows);
         Py_ssize_t column = look_up(&known_columns, b[start], seconds.buf, columns);
@@ -273,9 +273,9 @@ static PyObject *renumber(PyObject *module, PyObject *args) {
     PyObject *result = NULL;
     Py_ssize_t count = known.len / 4, total = ids.len / 4;
     if (ids.len % 4 || renumbered.len != ids.len || numbers.len != known.len ||
-        areas.len != (Py_ssize_t)sizeof(int64_t) * count || !holds(&ids, sizeof(uint32_t)) ||
-        !holds(&known, sizeof(uint32_t)) || !holds(&numbers, sizeof(uint32_t)) ||
-        !holds(&renumbered, sizeof(uint32_t)) || !holds(&areas, sizeof(int64_t))) {
+        areas.len != (Py_ssize_t)sizeof(int64_t) * count || !aligned(&ids, sizeof(uint32_t)) ||
+        !aligned(&known, sizeof(uint32_t)) || !aligned(&numbers, sizeof(uint32_t)) ||
+        !aligned(&renumbered, sizeof(uint32_t)) || !aligned(&areas, sizeof(int64_t))) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }
@@ -284,14 +284,14 @@ static PyObject *renumber(PyObject *module, PyObject *args) {
     const uint32_t *from = ids.buf, *number = numbers.buf;
     uint32_t *to = renumbered.buf;
     int64_t *pixels = areas.buf;
-    Known places;
-    know(&places, known.buf, count);
+    Cache cache;
+    init(&cache, known.buf, count);
     for (Py_ssize_t length; start < total; start += length) {
-        Py_ssize_t place = look_up(&places, from[start], known.buf, count);
-        if (place == count) break;
+        Py_ssize_t position = look_up(&cache, from[start], known.buf, count);
+        if (position == count) break;
         length = run(from + start, from + start, total - start);
-        pixels[place] += length;
-        for (Py_ssize_t i = start; i < start + length; i++) to[i] = number[place];
+        pixels[position] += length;
+        for (Py_ssize_t i = start; i < start + length; i++) to[i] = number[position];
     }
     Py_END_ALLOW_THREADS
     result = PyLong_FromSsize_t(start);

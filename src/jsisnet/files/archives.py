@@ -1,4 +1,4 @@
-"""Files below a folder, or inside a zip, which is never unpacked."""
+"""Files in folders and zip archives alike; zips are read without unpacking them."""
 
 import os
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
-_LARGEST = 2**30
-"""Bytes of a file in a zip; a small zip can claim any number."""
+_MAX_BYTES = 2**30
+"""Size limit of a file in a zip, because a small zip can expand to any size."""
 
-_OF_OTHERS = "__MACOSX"
-"""Folder that some systems add to a zip."""
+_MACOS_METADATA = "__MACOSX"
+"""Folder that macOS adds to a zip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,38 +18,38 @@ class Member:
     """A file inside a zip."""
 
     archive: Path
-    """The zip."""
+    """Path of the zip."""
 
     name: str
-    """Its path in there."""
+    """Path inside the zip."""
 
     def read_bytes(self) -> bytes:
-        """Read it whole."""
-        archive = _opened(self.archive, os.getpid()).content
+        """Read the whole file."""
+        archive = _open_zip(self.archive, os.getpid()).content
         try:
-            if archive.getinfo(self.name).file_size > _LARGEST:
-                raise OSError(27, f"is larger than {_LARGEST} bytes")
+            if archive.getinfo(self.name).file_size > _MAX_BYTES:
+                raise OSError(27, f"is larger than {_MAX_BYTES:,} bytes")
             return archive.read(self.name)
         except KeyError:
             raise FileNotFoundError(2, "No such file in the zip", str(self)) from None
         except OSError:
             raise
         except Exception as error:  # damaged zips raise anything, zlib.error included
-            raise OSError(5, f"is damaged or packed in an unknown way ({error})") from None
+            raise OSError(5, f"is damaged or uses an unsupported compression ({error})") from None
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
 
 
 StoredFile = Path | Member
-"""A file whose bytes can be read."""
+"""A file on disk or inside a zip."""
 
 
 def file_in(root: Path, name: str) -> StoredFile | None:
-    """Give a file of a folder or zip, if it is there.
+    """Return a file of a folder or zip, or ``None`` if it does not exist.
 
     Raises:
-        ValueError: If there is no such folder or zip.
+        ValueError: If the folder or zip does not exist.
     """
     if _iszip(root):
         return Member(root, name) if name in _names(root) else None
@@ -57,15 +57,15 @@ def file_in(root: Path, name: str) -> StoredFile | None:
 
 
 def files_below(root: Path, folder: str, ending: str) -> dict[str, StoredFile]:
-    """List files by their paths below a folder, sorted; hidden ones are left out.
+    """Return the files below a folder by relative path, sorted, without hidden files.
 
     Args:
         root: A folder or a zip.
-        folder: Path in there; empty for all of it.
-        ending: How the names end.
+        folder: Path inside `root`; empty for all of it.
+        ending: Suffix of the file names.
 
     Raises:
-        ValueError: If there is no such folder or zip, or a name in the zip leads out of it.
+        ValueError: If the folder or zip does not exist, or a path in the zip leads out of it.
     """
     found: dict[str, StoredFile] = {}
     if _iszip(root):
@@ -81,16 +81,15 @@ def files_below(root: Path, folder: str, ending: str) -> dict[str, StoredFile]:
     return {name: found[name] for name in sorted(found) if not _ishidden(name)}
 
 
-def pngs_of(annotations: Path, pngs: Path | None) -> Path:
-    """Give the folder or zip of the PNGs that a JSON file lists.
+def png_folder(annotations: Path, pngs: Path | None) -> Path:
+    """Return the folder or zip of the PNGs that a JSON file lists.
 
     Args:
         annotations: The JSON file.
-        pngs: The folder or zip, if it is known; default: the one beside the file that is named
-            like it.
+        pngs: The folder or zip; by default the one beside the JSON file with the same stem.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If it does not exist.
     """
     folder = annotations.with_suffix("") if pngs is None else pngs
     archive = folder.with_suffix(".zip") if pngs is None else folder
@@ -101,14 +100,13 @@ def pngs_of(annotations: Path, pngs: Path | None) -> Path:
     raise ValueError(f"{annotations}: the folder of its PNGs, {folder}, does not exist")
 
 
-def stored(path: Path) -> StoredFile:
-    """Give the file of a path, which may lead into a zip: ``maps.zip/a.png``.
+def stored_file(path: Path) -> StoredFile:
+    """Resolve a path that may lead into a zip, such as ``maps.zip/a.png``.
 
-    If all files of a zip are in one folder that is named like it, as COCO packs its maps, the path
-    may leave that out.
+    The path may omit a top folder that is named like the zip, as in COCO's archives of maps.
 
     Raises:
-        ValueError: If it leads into something that is no zip.
+        ValueError: If it leads into a file that is not a zip.
     """
     archive = None if path.exists() else next(filter(Path.is_file, path.parents), None)
     if archive is None:
@@ -118,9 +116,9 @@ def stored(path: Path) -> StoredFile:
     return Member(archive, inner if inner in _names(archive) else name)
 
 
-def holds(path: Path) -> bool:
-    """Tell whether there is a file at a path, which may lead into a zip."""
-    found = path if path.is_file() else stored(path)
+def file_exists(path: Path) -> bool:
+    """Whether a file exists at a path, which may lead into a zip."""
+    found = path if path.is_file() else stored_file(path)
     return found.name in _names(found.archive) if isinstance(found, Member) else found.is_file()
 
 
@@ -134,30 +132,34 @@ def _iszip(root: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Archive:
-    """A zip whose names stay inside."""
+    """An open zip, none of whose paths leads out of it."""
 
     content: ZipFile
     names: frozenset[str]
 
 
 def _names(archive: Path) -> frozenset[str]:
-    return _opened(archive, os.getpid()).names
+    return _open_zip(archive, os.getpid()).names
 
 
 @lru_cache(maxsize=4)
-def _opened(archive: Path, process: int) -> _Archive:  # noqa: ARG001 - part of the cache's key
-    """Open a zip once in each process: copies of a process share the position in a file."""
+def _open_zip(archive: Path, process: int) -> _Archive:  # noqa: ARG001 - part of the cache's key
+    """Open a zip once per process, because forked processes share the file position."""
     try:
         content = ZipFile(archive)
-    except Exception as error:  # as above
+    except Exception as error:  # damaged zips raise anything
         raise ValueError(f"{archive}: is neither a folder nor a readable zip ({error})") from None
     names = frozenset(content.namelist())
     for name in names:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
-            raise ValueError(f"{archive}: holds {name!r}; expected names that stay in the zip")
+            raise ValueError(
+                f"{archive}: contains {name!r}; expected paths that stay inside the zip"
+            )
     return _Archive(content, names)
 
 
 def _ishidden(name: str) -> bool:
-    return any(part.startswith(".") or part == _OF_OTHERS for part in PurePosixPath(name).parts)
+    return any(
+        part.startswith(".") or part == _MACOS_METADATA for part in PurePosixPath(name).parts
+    )

@@ -1,4 +1,4 @@
-"""Reading photos, whatever their kind, as RGB."""
+"""Reading photos of any common format as RGB, and writing pictures."""
 
 import threading
 from pathlib import Path
@@ -9,18 +9,54 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from jsisnet.arrays import UInt8
 from jsisnet.files.atomic import replacing
 
-_QUALITY = 90
-"""Of JPEG files; other formats ignore it."""
+MAX_PIXELS = 200_000_000
+"""Size limit of photos: a file of a few bytes can claim any size, and decoding one of this size
+takes 600 MB."""
 
-_LONGEST = 65_500
-"""Pixels along a side of a JPEG file."""
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+"""Formats that can be read, whatever the file name; of several frames the first is used."""
+
+_JPEG_QUALITY = 90
+
+_MAX_JPEG_SIDE = 65_500
+"""Longest side of a JPEG in pixels."""
+
+_MAX_16_BIT = 65535
+
+_pillow_limit = threading.Lock()
+
+
+def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, "h w 3"]:
+    """Read a photo as RGB.
+
+    Grey, palette and CMYK images are converted, 16-bit grey is scaled to 8 bits, and transparent
+    pixels are blended with white.
+
+    Args:
+        path: File in one of the `FORMATS`, with at most `MAX_PIXELS` pixels.
+        upright: Apply the EXIF orientation. Off by default because annotations, such as COCO's,
+            refer to the pixels as stored.
+
+    Raises:
+        ValueError: If the file is missing, damaged or not an image; the message names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: is not a file; expected a picture")
+    try:
+        with _open(path) as image:
+            _check_size(*image.size)
+            image.load()
+            return np.array(_rgb(ImageOps.exif_transpose(image) if upright else image))
+    except Exception as error:  # damaged files raise anything, struct.error and KeyError included
+        raise ValueError(f"{path}: can't be read as a picture ({_reason(error)})") from error
 
 
 def format_of(path: Path) -> str:
-    """Give the format that a name stands for.
+    """Return the format for a file name's extension.
 
     Raises:
-        ValueError: If it ends in none that can be written.
+        ValueError: If no such format can be written.
     """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
@@ -29,58 +65,20 @@ def format_of(path: Path) -> str:
 
 
 def write_picture(picture: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
-    """Write an RGB picture in the format of its name; it appears complete or not at all.
+    """Write an RGB picture atomically, in the format of its file name.
 
     Raises:
-        ValueError: If the name ends in no format that can hold the picture.
+        ValueError: If the format is unknown, or can't hold a picture of this size.
     """
     kind = format_of(path)
-    if kind == "JPEG" and max(picture.shape) > _LONGEST:
-        raise ValueError(f"{path}: a JPEG has at most {_LONGEST} pixels along a side")
+    if kind == "JPEG" and max(picture.shape) > _MAX_JPEG_SIDE:
+        raise ValueError(f"{path}: a JPEG has at most {_MAX_JPEG_SIDE} pixels along a side")
     with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, format=kind, quality=_QUALITY)
+        Image.fromarray(picture).save(temporary, format=kind, quality=_JPEG_QUALITY)
 
 
-MAX_PIXELS = 200_000_000
-"""Photos with more pixels are refused: a file of a few bytes can claim any size, and decoding one
-of this size takes 600 MB."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-"""Kinds of files that are read, whatever their name ends in; of several frames, the first."""
-
-_HIGHEST_16_BIT = 65535
-_pillow_limit = threading.Lock()
-
-
-def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a photo as RGB.
-
-    Grey, palette and CMYK pictures are converted, 16-bit grey is scaled to 8 bit, and
-    transparent pixels are blended with white.
-
-    Args:
-        path: A file of one of the `FORMATS`, with at most `MAX_PIXELS` pixels.
-        upright: Turn the picture as its EXIF orientation says. Off by default because
-            annotations, COCO's among them, belong to the pixels as stored.
-
-    Raises:
-        ValueError: If there is no such file, or it is damaged, or not such a picture. The message
-            names the file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: is not a file; expected a picture")
-    try:
-        with _opened(path) as image:
-            _check_size(*image.size)
-            image.load()
-            return np.array(_rgb(ImageOps.exif_transpose(image) if upright else image))
-    except Exception as error:  # damaged files raise anything, struct.error and KeyError included
-        raise ValueError(f"{path}: can't be read as a picture ({_reason(error)})") from error
-
-
-def _opened(path: Path) -> Image.Image:
-    """Open a picture without Pillow's own limit, which is global and lower than ours."""
+def _open(path: Path) -> Image.Image:
+    """Open an image without Pillow's own size limit, which is global and lower than ours."""
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -98,7 +96,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bit(image)
     if image.mode == "F":
-        raise ValueError("pixels are floating-point numbers; expected 8 or 16 bit")
+        raise ValueError("pixels are floating-point numbers; expected 8 or 16 bits")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
@@ -107,12 +105,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
     grey = np.asarray(image)
-    if grey.min() < 0 or grey.max() > _HIGHEST_16_BIT:
-        raise ValueError("grey values exceed 16 bit")
+    if grey.min() < 0 or grey.max() > _MAX_16_BIT:
+        raise ValueError("grey values exceed 16 bits")
     return Image.fromarray((grey // 257).astype(np.uint8)).convert("RGB")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is none of " + ", ".join(FORMATS)
+        return "none of " + ", ".join(FORMATS)
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Loops over the pixels of id maps: compiled (`_pixels.c`), or in NumPy if there is no compiler."""
+"""Loops over the pixels of id maps: compiled (`_pixels.c`), or in NumPy without a C compiler."""
 
 import numpy as np
 
@@ -16,12 +16,12 @@ def compiled() -> bool:
 
 
 def unfilter(raw: bytes, pixels: UInt32[np.ndarray, "rows w"], channels: int) -> None:
-    """Undo the filters of PNG rows. Needs the compiled loops.
+    """Reverse the filters of PNG rows; requires the compiled loops.
 
     Args:
-        raw: Filtered rows of 8-bit RGB or RGBA, each behind its filter byte.
-        pixels: Receives the ids from its second row on. Its first row is the row above `raw`, which
-            the filters refer to.
+        raw: Filtered rows of 8-bit RGB or RGBA, each preceded by its filter byte.
+        pixels: Output; ids are written from the second row on. The first row holds the row above
+            `raw`, which the filters refer to.
         channels: Bytes per pixel, 3 or 4; alpha is dropped.
 
     Raises:
@@ -40,17 +40,17 @@ def count_pairs(
     """Add the joint histogram of two id maps to `counts`.
 
     Args:
-        first: Ids of the rows, contiguous.
-        second: Ids of the columns, contiguous.
-        firsts: Known ids of `first`, ascending; all others share the row behind them.
-        seconds: Known ids of `second`, ascending; all others share the column behind them.
-        counts: Pixels by both ids; at least one row and one column more than there are known ids.
+        first: Ids that index the rows of `counts`; contiguous.
+        second: Ids that index its columns; contiguous.
+        firsts: Known ids of `first`, ascending; all other ids share the row after them.
+        seconds: Known ids of `second`, ascending; all other ids share the column after them.
+        counts: Output; at least one row and one column more than there are known ids.
     """
     if _pixels is not None:
         _pixels.count_pairs(first, second, firsts, seconds, counts)
         return
     a, b = first.ravel(), second.ravel()
-    # Neighbours mostly share both ids, so runs of equal pairs are looked up, not pixels.
+    # Neighbours mostly share both ids, so runs of equal pairs are looked up instead of pixels.
     changes = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
     starts = np.flatnonzero(np.append(True, changes)) if len(a) else np.zeros(0, np.int64)
     rows, columns = _positions(a[starts], firsts), _positions(b[starts], seconds)
@@ -69,19 +69,19 @@ def renumber(
     """Replace ids by numbers and count the pixels of each.
 
     Args:
-        ids: What to replace.
-        known: All ids that may occur, ascending.
-        numbers: Their replacements.
-        renumbered: Receives the numbers.
-        areas: Receives the pixel counts.
+        ids: Pixels.
+        known: All valid ids, ascending.
+        numbers: Replacement of each known id.
+        renumbered: Output for the numbers.
+        areas: Output for the pixel count of each known id.
 
     Returns:
-        Number of pixels before the first unknown id: `len(ids)` if all are known. The outputs are
-        complete only then.
+        Number of pixels before the first unknown id, or `len(ids)` if all are known. The outputs
+        are complete only in that case.
     """
     if _pixels is not None:
         return _pixels.renumber(ids, known, numbers, renumbered, areas)
-    # Neighbours mostly share a segment, so runs of equal pixels are looked up, not pixels.
+    # Neighbours mostly share a segment, so runs are looked up instead of pixels.
     starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))[: len(ids)]
     positions = np.searchsorted(known, ids[starts]).clip(max=len(known) - 1)
     unknown = starts[known[positions] != ids[starts]]
@@ -96,6 +96,6 @@ def renumber(
 def _positions(
     ids: UInt32[np.ndarray, " n"], known: UInt32[np.ndarray, " k"]
 ) -> Int64[np.ndarray, " n"]:
-    """Positions of ids among the known ones; `len(known)` for all others."""
+    """Return the positions of ids among the known ones; `len(known)` for unknown ids."""
     positions = np.searchsorted(known, ids).clip(max=len(known) - 1)
     return np.where(known[positions] == ids, positions, len(known))

@@ -1,4 +1,4 @@
-"""Work that several processes share, with results in order and nothing left behind."""
+"""Work shared among processes, with results in order, and the memory a process needs."""
 
 import gc
 import multiprocessing
@@ -15,14 +15,11 @@ TERMINATION_TIMEOUT = 3
 """Seconds that a terminated process has to exit by itself before it is killed."""
 
 
-def most_memory() -> float:
-    """Give the most memory that this process has needed so far, in megabytes (2**20 bytes).
-
-    Not of the processes that it has started.
-    """
+def process_peak_memory() -> float:
+    """Return the peak resident memory of this process in MiB, without its child processes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # On Linux, getrusage begins with the peak of the process that started this one.
+        # On Linux, getrusage inherits the peak of the parent process.
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) / 2**10
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -32,25 +29,26 @@ def most_memory() -> float:
 Result = TypeVar("Result")
 
 Share = Callable[[int, int], Iterable[Result]]
-"""Gives every n-th result from the k-th on, for k and n; can be pickled."""
+"""Function of a rank k and a number of workers n that computes the results k, k + n, k + 2n, ...;
+must be picklable."""
 
 _METHOD = "fork" if sys.platform == "linux" else "spawn"
-"""A copy of this process starts at once, as all that it imports is there."""
+"""A forked process starts at once, because its modules are already imported."""
 
 
 def in_order(share: Share[Result], count: int, processes: int) -> Iterator[Result]:
-    """Give the results of a work in their order.
+    """Yield results in order, computed by several processes.
 
-    Each process sends its results through a pipe that holds few of them: one that is ahead waits,
-    and one whose reader is gone ends.
+    Each process sends its results through a pipe of limited size, so it waits when it is ahead and
+    ends when the reader is gone.
 
     Args:
-        share: The work.
-        count: Number of results.
-        processes: How many share it; with one nothing is started.
+        share: Computes the results of one process.
+        count: Total number of results.
+        processes: Number of worker processes; with one, the results are computed in this process.
 
     Raises:
-        ValueError: If the work raises it, or a process ends unexpectedly.
+        ValueError: If `share` raises it, or a process ends unexpectedly.
     """
     workers = min(processes, count)
     if workers <= 1:
@@ -59,13 +57,13 @@ def in_order(share: Share[Result], count: int, processes: int) -> Iterator[Resul
     readers: list[Connection] = []
     started: list[BaseProcess] = []
     try:
-        # What is there now is not looked through by a copy, which would have to copy its memory.
+        # Garbage collection in a forked process would copy the memory of the objects it visits.
         gc.freeze()
         for rank in range(workers):
             _start(share, (rank, workers), readers, started)
         gc.unfreeze()
         for number in range(count):
-            result: Result | Exception = _received(readers[number % workers])
+            result: Result | Exception = _receive(readers[number % workers])
             if isinstance(result, Exception):
                 raise result
             yield result
@@ -101,10 +99,10 @@ def _work(
     writer: Connection,
     inherited: tuple[Connection, ...],
 ) -> None:
-    """Send the results of a share, or what went wrong."""
+    """Send the results of a share, or the error that it raises."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # While this process had a reader open, it would not notice that the first process is gone.
+    # With a reader open, this process would not notice that the parent is gone.
     for reader in inherited:
         reader.close()
     try:
@@ -116,10 +114,10 @@ def _work(
         writer.send(error)
 
 
-def _received(reader: Connection) -> Any:  # noqa: ANN401 - what a pipe gives
+def _receive(reader: Connection) -> Any:  # noqa: ANN401 - anything that can be pickled
     try:
         return reader.recv()
     except EOFError:
         raise ValueError(
-            "a process ended unexpectedly, perhaps for lack of memory; fewer may do"
+            "a worker process ended unexpectedly, perhaps out of memory; try fewer processes"
         ) from None

@@ -13,7 +13,7 @@ import numpy as np
 
 from jsisnet.categories import Categories, CategoryId
 from jsisnet.files import json_fields
-from jsisnet.files.archives import pngs_of
+from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MAX_ID, read_ids, write_ids
@@ -102,7 +102,7 @@ def read_annotations(
             segment.
     """
     content = json_fields.load(path)
-    folder = pngs_of(path, pngs)
+    folder = png_folder(path, pngs)
     listed = images is not None or (json_fields.has(content, "images") and not predicted)
     try:
         reader = _Reader(

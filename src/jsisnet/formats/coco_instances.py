@@ -10,7 +10,7 @@ import numpy as np
 from jsisnet.categories import Categories, CategoryId
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.png import MOST_PIXELS
+from jsisnet.files.png import MAX_MAP_PIXELS
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import masks
 from jsisnet.formats.masks import Shape
@@ -143,8 +143,8 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
 def _photo(images: Path, values: Entry) -> Annotation:
     image_id = json_fields.identity(values, "id")
     try:
-        height = json_fields.integer(values, "height", lowest=1, highest=MOST_PIXELS)
-        width = json_fields.integer(values, "width", lowest=1, highest=MOST_PIXELS // height)
+        height = json_fields.integer(values, "height", lowest=1, highest=MAX_MAP_PIXELS)
+        width = json_fields.integer(values, "width", lowest=1, highest=MAX_MAP_PIXELS // height)
         image = json_fields.path_in(images, values, "file_name")
     except ValueError as error:
         raise ValueError(f"image {image_id!r}: {error}") from None

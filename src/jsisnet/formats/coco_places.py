@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jsisnet.files import json_fields
-from jsisnet.files.archives import pngs_of
+from jsisnet.files.archives import png_folder
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Place, scan
 from jsisnet.panoptic import ImageId
@@ -56,5 +56,5 @@ def opened(path: Path, *, pngs: Path | None, keep_going: bool) -> MapFile:
         json_fields.items(rest, "annotations")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    folder = pngs_of(path, pngs)
+    folder = png_folder(path, pngs)
     return MapFile(path=path, pngs=folder, places=tuple(places), rest=rest, faults=tuple(faults))

@@ -1,7 +1,7 @@
 """Conversion between panoptic maps and pixel values that encode a class and an instance."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from jsisnet.arrays import Int32, Int64, Integer, UInt32
 from jsisnet.categories import Categories
 from jsisnet.files import pixels
-from jsisnet.panoptic import VOID, PanopticMap, Segment
+from jsisnet.panoptic import VOID, PanopticMap, Segment, row_strips
 
 _STRIP = 2**18
 """Number of pixels that are processed at once, which limits the size of temporary arrays."""
@@ -50,7 +50,7 @@ def decode(
     ids = np.empty(size, np.int32)
     numbers: dict[int, int] = {}
     segments: dict[SegmentKey, int] = {}
-    for rows in _strips(size):
+    for rows in row_strips(size, _STRIP):
         flat = values(rows).ravel()
         # Neighbours mostly share a segment, so runs of equal pixels are looked up, not pixels.
         starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1]))[: len(flat)]
@@ -77,7 +77,7 @@ def lookup(
 ) -> Integer[np.ndarray, "h w"]:
     """Return ``table[ids]`` without a 64-bit copy of the whole map."""
     result = np.empty(ids.shape, table.dtype)
-    for rows in _strips((ids.shape[0], ids.shape[1])):
+    for rows in row_strips((ids.shape[0], ids.shape[1]), _STRIP):
         result[rows] = table[ids[rows]]
     return result
 
@@ -114,10 +114,3 @@ def renumber(
     counted = np.empty_like(areas)
     counted[order] = areas
     return dense, counted[: len(listed)]
-
-
-def _strips(size: tuple[int, int]) -> Iterator[slice]:
-    height, width = size
-    rows = max(1, _STRIP // max(1, width))
-    for start in range(0, height, rows):
-        yield slice(start, min(start + rows, height))

@@ -17,7 +17,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import distributed
 
-from jsisnet.files.processes import TERMINATION_TIMEOUT, most_memory
+from jsisnet.files.processes import TERMINATION_TIMEOUT, process_peak_memory
 
 Item = TypeVar("Item")
 
@@ -171,7 +171,7 @@ def peak_memory(device: torch.device) -> float:
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return most_memory()
+    return process_peak_memory()
 
 
 def _wait_for_parent() -> None:

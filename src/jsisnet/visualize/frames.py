@@ -1,4 +1,4 @@
-"""Boxes with names, drawn over pictures."""
+"""Drawing labelled boxes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,40 +8,40 @@ from PIL import Image, ImageDraw, ImageFont
 from jsisnet.visualize.palette import Color
 
 Corners = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels, the latter two exclusive."""
+"""Left, top, right and bottom in pixels; right and bottom are exclusive."""
 
 _LINE = 1 / 400
-"""Width of the lines, as a part of the shorter side; at least a pixel."""
+"""Line width relative to the shorter side of the picture; at least one pixel."""
 
 _TEXT, _MIN_TEXT = 1 / 30, 11
-"""Height of the names, as a part of the shorter side, and at least in pixels."""
+"""Height of the labels relative to the shorter side, and its minimum in pixels."""
 
 _DASH = 4
-"""Length of a dash and of the gap behind it, in widths of its line."""
+"""Length of dashes and gaps in line widths."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """A box around something."""
+    """A labelled box."""
 
     corners: Corners
-    """Tight box of what lies in the frame."""
+    """Bounding box of the object; the line is drawn outside it."""
 
     color: Color
-    """Of the line, and darker behind the name."""
+    """Colour of the line; the label's background is darker."""
 
     name: str
-    """What stands near it, where there is room."""
+    """Label, drawn where it fits."""
 
     dashed: bool = False
-    """Whether the line has gaps."""
+    """Whether the line is dashed."""
 
 
 def draw_frames(canvas: Image.Image, frames: Sequence[Frame]) -> None:
-    """Draw frames and then their names, no two of them over each other.
+    """Draw frames and then their labels, in place.
 
-    A frame lies around the pixels of its box, so that it covers none of them, except at the edges
-    of the picture. Names cover no small box; those for which there is no room are left out.
+    Lines are drawn outside their boxes, except at the edges of the picture. Labels overlap neither
+    each other nor small boxes; those that do not fit are left out.
     """
     pen = ImageDraw.Draw(canvas)
     side = min(canvas.size)
@@ -67,7 +67,7 @@ def draw_frames(canvas: Image.Image, frames: Sequence[Frame]) -> None:
 def _place(
     corners: Corners, extent: tuple[int, int], size: tuple[int, int], taken: Sequence[Corners]
 ) -> Corners | None:
-    """Find room for a name of some width and height: around the box first, then inside."""
+    """Find room for a label of this width and height: around the box first, then inside it."""
     x0, y0, x1, y1 = corners
     (width, height), gap = extent, 2
     spots = [
@@ -99,13 +99,13 @@ def _overlap(one: Corners, other: Corners) -> bool:
 
 
 def _inclusive(corners: Corners) -> Corners:
-    """Give a box as Pillow wants it."""
+    """Convert to inclusive corners, as Pillow expects them."""
     left, top, right, bottom = corners
     return left, top, right - 1, bottom - 1
 
 
 def _sides(corners: Corners, thickness: int, size: tuple[int, int]) -> list[Corners]:
-    """Give the four lines around a box, moved into the picture where they would leave it."""
+    """Return the four lines around a box, moved inside the picture where they would leave it."""
     left, top = (max(0, corner - thickness) for corner in corners[:2])
     right, bottom = (
         min(end, corner + thickness) for end, corner in zip(size, corners[2:], strict=True)

@@ -1,4 +1,4 @@
-"""Pictures of panoptic maps: colours, outlines and names drawn over the photo."""
+"""Drawing panoptic maps over photos: colours, outlines and class names."""
 
 import math
 from collections.abc import Sequence
@@ -14,37 +14,37 @@ from jsisnet.panoptic import VOID, PanopticMap
 from jsisnet.visualize.palette import segment_colors, short_name
 
 _GRID = 128
-"""Cells along the longer side of the grid on which places for names are sought."""
+"""Cells along the longer side of the grid on which labels are placed."""
 
-_LETTERS = 1.6
-"""Letters of a caption in the width of its height."""
+_LETTERS_PER_HEIGHT = 1.6
+"""Letters that fit side by side in a letter's height."""
 
 _MIN_INSIDE = 0.9
-"""Part of a name's box that must lie inside its segment."""
+"""Fraction of a label's box that must lie inside its segment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Style:
-    """Looks of the pictures of `draw`."""
+    """Appearance of an overlay."""
 
     thing_opacity: float = 0.6
-    """Share of the colour of things over the photo, 0 to 1."""
+    """Opacity of things, 0 to 1."""
 
     stuff_opacity: float = 0.5
-    """Share of the colour of stuff over the photo, 0 to 1."""
+    """Opacity of stuff, 0 to 1."""
 
     outline: float = 1 / 320
-    """Width of the outlines, as a part of the photo's shorter side; at least one pixel, 0 for
+    """Width of the outlines relative to the shorter side of the photo, at least one pixel; 0 for
     none."""
 
     names: bool = True
-    """Whether to write names."""
+    """Whether to label segments with their class names."""
 
     text: float = 1 / 24
-    """Height of the largest names, as a part of the photo's shorter side."""
+    """Height of the largest labels relative to the shorter side of the photo."""
 
     min_text: int = 11
-    """Height in pixels of the smallest names; segments without room for them stay nameless."""
+    """Height of the smallest labels in pixels; segments too small for them get none."""
 
 
 def draw(
@@ -55,8 +55,8 @@ def draw(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Draw a panoptic map over its photo.
 
-    Each segment has its class's colour, varied from instance to instance, an outline, and its name
-    where there is room, with the score of predicted things. Void is grey and hatched.
+    Each segment gets the colour of its class, varied between instances, an outline and, where it
+    fits, a label with its class and score. Void is grey and hatched.
 
     Raises:
         ValueError: If photo and map differ in size.
@@ -64,8 +64,8 @@ def draw(
     style = style or Style()
     if image.shape[:2] != panoptic.size:
         raise ValueError(
-            f"a photo of {image.shape[1]} x {image.shape[0]} pixels and a map of "
-            f"{panoptic.size[1]} x {panoptic.size[0]}; expected one size"
+            f"the photo has {image.shape[1]} x {image.shape[0]} pixels, but the map has "
+            f"{panoptic.size[1]} x {panoptic.size[0]}; expected the same size"
         )
     if image.size == 0:
         return image.copy()
@@ -86,24 +86,28 @@ def side_by_side(
     columns: int = 3,
     text: float = 1 / 28,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Lay pictures out on a white page, row by row, each with its caption below.
+    """Arrange pictures in rows on a white page, with a caption below each.
 
-    All get the width of the widest; each row is as high as its highest picture.
+    All pictures are scaled to the width of the widest; a row is as high as its highest picture.
 
     Args:
-        images: At least one.
-        captions: One for each picture; long ones are broken into lines.
-        columns: Pictures in a row.
-        text: Height of the captions' letters, as a part of the pictures' width.
+        images: One picture or more.
+        captions: One per picture; long ones are wrapped.
+        columns: Pictures per row.
+        text: Height of the captions relative to the width of a picture.
 
     Raises:
-        ValueError: If there is not one caption per picture, or no picture at all.
+        ValueError: If there are no pictures, or not one caption per picture.
     """
     if len(images) != len(captions) or not images:
-        raise ValueError(f"{len(images)} pictures and {len(captions)} captions; expected one each")
+        raise ValueError(
+            f"{len(images)} pictures and {len(captions)} captions; expected one caption per picture"
+        )
     width = max(image.shape[1] for image in images)
     gap, size = max(4, width // 50), max(11, round(width * text))
-    texts = [_broken(caption, max(1, round(_LETTERS * width / size))) for caption in captions]
+    texts = [
+        _wrapped(caption, max(1, round(_LETTERS_PER_HEIGHT * width / size))) for caption in captions
+    ]
     pictures = [Image.fromarray(image) for image in images]
     pictures = [p.resize((width, max(1, p.height * width // p.width))) for p in pictures]
     rows = [slice(first, first + columns) for first in range(0, len(images), columns)]
@@ -126,7 +130,7 @@ def side_by_side(
     return np.array(page)
 
 
-def _broken(caption: str, letters: int) -> str:
+def _wrapped(caption: str, letters: int) -> str:
     return "\n".join(line for part in caption.split("\n") for line in wrap(part, letters))
 
 
@@ -150,7 +154,7 @@ def _blend(
 
 
 def _hatched(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 1"]:
-    """Make the photo grey, with diagonal stripes."""
+    """Return the photo in grey, with diagonal stripes."""
     height, width = image.shape[:2]
     period = max(4, min(height, width) // 40)
     stripes = np.add.outer(np.arange(height), np.arange(width)) % period < period / 3
@@ -178,20 +182,20 @@ def _write_names(
     colors: UInt8[np.ndarray, "segments 3"],
     style: Style,
 ) -> None:
-    """Write each segment's name into it, large segments first, no two over each other."""
+    """Label the segments, large ones first, without overlaps."""
     pen = ImageDraw.Draw(canvas)
     largest = max(style.min_text, round(min(panoptic.size) * style.text))
     smaller = [round(part * largest) for part in (0.8, 0.65)]
     sizes = [largest, *(size for size in smaller if style.min_text <= size < largest)]
     fonts = {size: ImageFont.load_default(size) for size in sizes}
-    room = _Room(panoptic.ids)
+    labels = _Labels(panoptic.ids)
     for index in np.argsort(-panoptic.areas(), kind="stable").tolist():
         segment = panoptic.segments[index]
         text = short_name(categories[segment.label])
         if segment.score is not None:
             text += f" {segment.score:.0%}"
         for size, font in fonts.items():
-            centre = room.take(index + 1, 1.1 * size, pen.textlength(text, font) + 0.5 * size)
+            centre = labels.place(index + 1, 1.1 * size, pen.textlength(text, font) + 0.5 * size)
             if centre is not None:
                 halo = tuple((colors[index] * 0.3).astype(int).tolist())
                 edge = max(1, round(size / 8))
@@ -199,8 +203,8 @@ def _write_names(
                 break
 
 
-class _Room:
-    """Finds places for boxes of text inside segments, on a coarse grid of the map."""
+class _Labels:
+    """Places boxes of text inside segments, on a coarse grid of the map."""
 
     def __init__(self, ids: Int32[np.ndarray, "h w"]) -> None:
         self._step = -(-max(ids.shape) // _GRID)
@@ -208,19 +212,23 @@ class _Room:
         self._ids = np.pad(grid, 1, constant_values=VOID)
         self._taken = np.pad(np.zeros(grid.shape, bool), 1, constant_values=True)
 
-    def take(self, number: int, height: float, width: float) -> tuple[float, float] | None:
-        """Reserve the roomiest place for a box in a segment; give its centre, x and y in pixels."""
+    def place(self, number: int, height: float, width: float) -> tuple[float, float] | None:
+        """Reserve the roomiest place for a box in a segment.
+
+        Returns:
+            Its centre, x and y in pixels, or ``None`` if the box does not fit.
+        """
         inside = self._ids == number
         height, width = height / self._step, width / self._step
         if inside.sum() < _MIN_INSIDE * height * width:
             return None
-        fits = (_part(inside, height, width) >= _MIN_INSIDE) & (
-            _part(self._taken, height, width) == 0
+        fits = (_coverage(inside, height, width) >= _MIN_INSIDE) & (
+            _coverage(self._taken, height, width) == 0
         )
         if not fits.any():
             return None
         room = sum(
-            _part(inside, height + margin, width + margin) for margin in (2, 4, 8, 16, 32, 64)
+            _coverage(inside, height + margin, width + margin) for margin in (2, 4, 8, 16, 32, 64)
         )
         row, column = np.unravel_index(np.where(fits, room, -1).argmax(), fits.shape)
         rows = slice(max(0, math.floor(row - height / 2)), math.ceil(row + height / 2) + 1)
@@ -229,8 +237,10 @@ class _Room:
         return (float(column) - 0.5) * self._step, (float(row) - 0.5) * self._step
 
 
-def _part(region: Bool[np.ndarray, "h w"], height: float, width: float) -> Float[np.ndarray, "h w"]:
-    """Give the part of the box around each cell that lies in the region."""
+def _coverage(
+    region: Bool[np.ndarray, "h w"], height: float, width: float
+) -> Float[np.ndarray, "h w"]:
+    """Return the fraction of the box around each cell that lies in the region."""
     radii = max(0, (width - 1) / 2), max(0, (height - 1) / 2)
     blurred = Image.fromarray(region.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(radii))
     return np.asarray(blurred) / 255

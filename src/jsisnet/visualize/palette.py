@@ -1,4 +1,4 @@
-"""Colours and short names of classes, for drawing."""
+"""Colours and short names of classes."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from jsisnet.categories import Categories, Category
 from jsisnet.panoptic import PanopticMap
 
 Color = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
+"""Red, green and blue, each 0 to 255."""
 
 _NATURAL_COLORS: dict[str, Color] = {
     "building": (204, 122, 106),
@@ -35,18 +35,18 @@ _NATURAL_COLORS: dict[str, Color] = {
     "wall": (196, 186, 212),
     "water": (66, 146, 204),
 }
-"""Colours by which stuff is recognised at once."""
+"""Familiar colours of common stuff classes."""
 
 _GOLDEN = 0.618034
-"""Its multiples, modulo 1, are spread evenly however many there are."""
+"""Golden ratio; any number of its multiples, modulo 1, is spread evenly."""
 
 
 def segment_colors(
     panoptic: PanopticMap, categories: Categories
 ) -> UInt8[np.ndarray, "segments 3"]:
-    """Give each segment its class's colour; instances of one class get variations of it.
+    """Return the colour of each segment: that of its class, varied between instances.
 
-    The first instance of a class has the very colour of the class.
+    The first instance of a class has the exact colour of the class.
     """
     counts = [0] * len(categories)
     colors = np.zeros((len(panoptic.segments), 3), np.uint8)
@@ -57,7 +57,7 @@ def segment_colors(
 
 
 def category_color(categories: Categories, label: int) -> Color:
-    """Give the colour of a class, or one that suits it if it has none."""
+    """Return the colour of a class, or choose one if it has none."""
     category = categories[label]
     return (
         category.color
@@ -67,13 +67,13 @@ def category_color(categories: Categories, label: int) -> Color:
 
 
 def short_name(category: Category) -> str:
-    """Name a class, without what COCO appends to the names of its stuff, and line breaks."""
+    """Return the name of a class without COCO's suffixes of stuff names and without line breaks."""
     return re.sub(r"(-(other|merged|stuff))+$", "", " ".join(category.name.split()))
 
 
 @cache
 def _spread(label: int, isthing: bool) -> Color:
-    """Choose a hue far from those of the labels around it; strong for things, pale for stuff."""
+    """Choose a hue far from those of neighbouring labels; vivid for things, pale for stuff."""
     lightness = (0.7, 0.62, 0.78)[label % 3]
     return _from_oklch(lightness, 0.17 if isthing else 0.09, label * _GOLDEN)
 
@@ -104,7 +104,7 @@ _LMS_TO_LAB = np.array(
 
 
 def _to_oklch(color: Color) -> tuple[float, float, float]:
-    """Give lightness, chroma and hue (in turns) in Oklab, where equal steps look equal."""
+    """Convert to lightness, chroma and hue (in turns) in the perceptually uniform Oklab."""
     linear = (np.array(color) / 255) ** 2.2
     lightness, a, b = (_LMS_TO_LAB @ np.cbrt(_RGB_TO_LMS @ linear)).tolist()
     return lightness, math.hypot(a, b), math.atan2(b, a) / math.tau

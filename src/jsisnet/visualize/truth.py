@@ -1,4 +1,4 @@
-"""Pictures of photos beside their truth."""
+"""Contact sheets of photos and their annotations."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,61 +16,63 @@ from jsisnet.visualize.overlay import draw, side_by_side
 from jsisnet.visualize.palette import short_name
 
 _SIDE = 640
-"""Pixels of the longer side of a picture; smaller photos are enlarged by whole factors."""
+"""Longer side of a picture in pixels; smaller photos are enlarged by an integer factor."""
 
 _PAPER = 205
-"""Grey in the place of a photo that is not there."""
+"""Grey value drawn in place of a missing photo."""
 
 _ASPECT = 1.4
-"""Width of a page by its height, about."""
+"""Approximate aspect ratio (width / height) of a sheet."""
 
-_LETTERS = 18
-"""Height of the captions' letters in pixels."""
+_TEXT = 18
+"""Height of the captions in pixels."""
 
-_NAMED = 5
+_MAX_NAMED = 5
 """Classes that a caption names, at most."""
 
 Photo = UInt8[np.ndarray, "_ _ 3"]
-"""An RGB photo, or a picture of any size."""
+"""An RGB image of any size."""
 
 
-def page(
+def contact_sheet(
     records: Sequence[Record],
     categories: Categories,
     *,
     overlay: bool = False,
     on_image: Callable[[int, int], None] = lambda *_: None,
 ) -> Photo:
-    """Draw images with their truth on one page, each with its id, name and classes below.
+    """Draw annotated images on one sheet, captioned with their id, file name and classes.
 
     Args:
-        records: At least one.
+        records: One image or more.
         categories: Classes of the maps.
-        overlay: Whether to leave out the photos beside those that the truth is drawn on.
-        on_image: Is told the numbers of images done and in total.
+        overlay: Whether to show only the overlays, without the plain photos beside them.
+        on_image: Called with the numbers of images done and in total.
 
     Raises:
-        ValueError: If a map or a photo can't be read, or their sizes differ.
+        ValueError: If a map or photo can't be read, or their sizes differ.
     """
     pictures, captions = [], []
     for done, record in enumerate(records, 1):
         panoptic = record.read()
         photo = None if record.image is None else read_photo(record.image, panoptic.size)
         pictures.append(_picture(photo, panoptic, categories, overlay=overlay))
-        captions.append(f"{record.image_id}: {record.name}\n{classes(panoptic, categories)}")
+        captions.append(
+            f"{record.image_id}: {record.name}\n{describe_classes(panoptic, categories)}"
+        )
         on_image(done, len(records))
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
     rows = math.ceil(len(pictures) / max(1, math.sqrt(len(pictures) * _ASPECT * height / width)))
     return side_by_side(
-        [_widened(picture, width) for picture in pictures],
+        [_padded(picture, width) for picture in pictures],
         captions,
         columns=math.ceil(len(pictures) / rows),
-        text=_LETTERS / width,
+        text=_TEXT / width,
     )
 
 
-def classes(panoptic: PanopticMap, categories: Categories) -> str:
-    """Name the largest classes of a map, with the number of their things."""
+def describe_classes(panoptic: PanopticMap, categories: Categories) -> str:
+    """List the largest classes of a map, with the number of things of each."""
     areas = np.zeros(len(categories), np.int64)
     counts = [0] * len(categories)
     for segment, area in zip(panoptic.segments, panoptic.areas().tolist(), strict=True):
@@ -81,10 +83,10 @@ def classes(panoptic: PanopticMap, categories: Categories) -> str:
         f"{counts[label]} {short_name(categories[label])}"
         if counts[label]
         else short_name(categories[label])
-        for label in order[:_NAMED]
+        for label in order[:_MAX_NAMED]
     ]
-    more = [f"{len(order) - _NAMED} more"] if len(order) > _NAMED else []
-    return ", ".join([*names, *more]) or "void alone"
+    more = [f"{len(order) - _MAX_NAMED} more"] if len(order) > _MAX_NAMED else []
+    return ", ".join([*names, *more]) or "void only"
 
 
 def read_photo(path: Path, size: tuple[int, int]) -> Photo:
@@ -95,7 +97,7 @@ def read_photo(path: Path, size: tuple[int, int]) -> Photo:
         size: Height and width of the map.
 
     Raises:
-        ValueError: If it can't be read, or has another size; the message names it.
+        ValueError: If the photo can't be read or has a different size; the message names it.
     """
     photo = read_image(path)
     if photo.shape[:2] != size:
@@ -109,7 +111,7 @@ def read_photo(path: Path, size: tuple[int, int]) -> Photo:
 def resized_ids(
     ids: Integer[np.ndarray, "h w"], size: tuple[int, int]
 ) -> Integer[np.ndarray, "_ _"]:
-    """Give a map another height and width by leaving pixels out or repeating them."""
+    """Resize a map to a height and width by nearest-neighbour sampling."""
     rows, columns = (
         np.arange(few) * many // few for few, many in zip(size, ids.shape, strict=True)
     )
@@ -117,7 +119,7 @@ def resized_ids(
 
 
 def resized_photo(photo: Photo, size: tuple[int, int]) -> Photo:
-    """Give a photo another height and width; each pixel is the mean of what it covers."""
+    """Resize a photo to a height and width with a box filter."""
     height, width = size
     return np.array(Image.fromarray(photo).resize((width, height), Image.Resampling.BOX))
 
@@ -125,7 +127,7 @@ def resized_photo(photo: Photo, size: tuple[int, int]) -> Photo:
 def _picture(
     photo: Photo | None, panoptic: PanopticMap, categories: Categories, *, overlay: bool
 ) -> Photo:
-    size = _fitting(panoptic.size)
+    size = _drawn_size(panoptic.size)
     small = PanopticMap(resized_ids(panoptic.ids, size), panoptic.segments)
     if photo is None:
         return draw(np.full((*size, 3), _PAPER, np.uint8), small, categories)
@@ -137,16 +139,16 @@ def _picture(
     return np.concatenate([canvas, gap, truth], axis=1)
 
 
-def _fitting(size: tuple[int, int]) -> tuple[int, int]:
-    """Give the size of a picture of an image, pixel by pixel larger or else smaller."""
+def _drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size at which an image is drawn: an integer multiple, or smaller."""
     factor = _SIDE / max(size)
     factor = math.floor(factor) if factor > 1 else factor
     height, width = (max(1, round(factor * side)) for side in size)
     return height, width
 
 
-def _widened(picture: Photo, width: int) -> Photo:
-    """Put a picture into the middle of white, so that a page does not enlarge narrow ones."""
+def _padded(picture: Photo, width: int) -> Photo:
+    """Pad a picture with white on both sides, so that the sheet does not enlarge it."""
     wider = np.full((picture.shape[0], width, 3), 255, np.uint8)
     left = (width - picture.shape[1]) // 2
     wider[:, left : left + picture.shape[1]] = picture

@@ -59,7 +59,7 @@ def show(  # noqa: PLR0913 - one parameter per option
         out: Image to write, .png or .jpg.
     """
     from jsisnet.files.photos import write_picture
-    from jsisnet.visualize.truth import page
+    from jsisnet.visualize.truth import contact_sheet
 
     if sum((first, seed is not None, bool(image))) > 1 or (image and with_class is not None):
         raise ValueError(
@@ -85,7 +85,7 @@ def show(  # noqa: PLR0913 - one parameter per option
         records = _spread(source.records, count)
     _refuse_missing_photos(records)
     with progress("drawing") as advance:
-        picture = page(records, source.categories, overlay=overlay, on_image=advance)
+        picture = contact_sheet(records, source.categories, overlay=overlay, on_image=advance)
     write_picture(picture, out)
     display(f"Wrote {out}")
 

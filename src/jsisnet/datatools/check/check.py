@@ -16,7 +16,7 @@ from jsisnet.datatools.check.rules import Report, Rule, Violation, sort_by_sever
 from jsisnet.datatools.check.source import source_checker
 from jsisnet.datatools.violations import ViolationCounter
 from jsisnet.files import atomic, journal
-from jsisnet.files.archives import pngs_of
+from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import remove_leftovers, replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.processes import in_order
@@ -279,7 +279,7 @@ def _image_results(
 
 
 def _coco_checker(paths: DatasetPaths, copy: Path | None) -> CocoChecker:
-    pngs = pngs_of(paths.annotations, paths.pngs)
+    pngs = png_folder(paths.annotations, paths.pngs)
     for folder in (paths.images, paths.other_images):
         if folder is not None and not folder.is_dir():
             raise ValueError(f"the folder {folder} does not exist")

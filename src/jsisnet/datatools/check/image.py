@@ -16,7 +16,7 @@ from jsisnet.datatools.check.listing import CocoListing, ListedCategory, ListedI
 from jsisnet.datatools.check.rules import Rule, Violation
 from jsisnet.datatools.check.segments import SegmentCheck, find_regions, repair
 from jsisnet.files import json_fields
-from jsisnet.files.archives import holds, stored
+from jsisnet.files.archives import file_exists, stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import Objects
@@ -212,7 +212,7 @@ class _ImageChecker:
         path = self._path(self.dataset.pngs, annotation)
         if path is None:
             return None
-        if not holds(path):
+        if not file_exists(path):
             self._add(Rule.PNG_MISSING, f"{path} does not exist")
             return None
         try:
@@ -249,7 +249,7 @@ class _ImageChecker:
         else:
             original = json_fields.path_in(self.dataset.pngs, self.annotation, "file_name")
             with replacing(png) as temporary:
-                temporary.write_bytes(stored(original).read_bytes())
+                temporary.write_bytes(stored_file(original).read_bytes())
         return {**self.annotation, "segments_info": repaired.segments_info}
 
     def _path(self, folder: Path, entry: Entry) -> Path | None:

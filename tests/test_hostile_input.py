@@ -247,7 +247,7 @@ def test_a_run_is_not_resumed_with_other_classes(trained, tmp_path, capsys):
 
     error = capsys.readouterr().err
     assert code == 1
-    assert "checkpoint.pt: not of this network" in error
+    assert "checkpoint.pt: does not fit this" in error
     assert "defect" not in error
 
 

@@ -76,12 +76,14 @@ def test_evaluate_gives_the_recall_of_the_proposals_by_number_and_size(
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     recalls = [f"{result['all'][name]:.2f}" for name in ("100", "300", "1000", "own")]
-    assert ["RPN", "mean", "recall,", "%", "100", "300", "1000", "own", "photos"] in lines
+    assert ["RPN", "mean", "recall,", "%", "100", "300", "1000", "own", "images"] in lines
     assert ["all", *recalls, "6"] in lines
     assert ["large", "-", "-", "-", "-", "0"] in lines
     own = networks.TINY.proposals.max_proposals
     assert result["proposals"]["own"] == own
-    assert any(line[:3] == ["proposals", "a", "photo"] and line[-1] == f"{own}.0" for line in lines)
+    assert any(
+        line[:3] == ["proposals", "per", "image"] and line[-1] == f"{own}.0" for line in lines
+    )
 
 
 @pytest.mark.parametrize(

@@ -191,8 +191,8 @@ def test_a_figure_of_no_photo_is_refused(model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "expected --images and --annotations, --root, or --tiny"),
-        (["--images", "photos"], "expected --images and --annotations, --root, or --tiny"),
+        ([], "give --images and --annotations, --root, or --tiny"),
+        (["--images", "photos"], "give --images and --annotations, --root, or --tiny"),
         (["--tiny", "--images", "photos"], "--images and --tiny exclude each other"),
         (["--root", "coco", "--tiny"], "--root and --tiny exclude each other"),
         (["--root", "."], "is neither COCO nor Mapillary Vistas; expected annotations/"),
@@ -216,7 +216,7 @@ def test_the_truth_is_not_replaced_by_figures(name, data, tiny, tmp_path, capsys
 
     first, second = capsys.readouterr().err.splitlines()
     assert "is an input and would be overwritten" in first
-    assert "is a folder; expected the name of a file" in second
+    assert "is a folder; give the name of a file" in second
     assert tiny.annotations.read_bytes() == before
 
 
@@ -240,7 +240,7 @@ def test_steps_are_those_of_a_training(options, data, tmp_path, monkeypatch, cap
 
     assert run(["reproduce", "table1", *places, *options, "--steps", "3"]) == 1
 
-    assert "--steps is the length of the training of --tiny" in capsys.readouterr().err
+    assert "--steps applies only to the training of --tiny" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["table2", "table3", "speed"])
@@ -251,7 +251,7 @@ def test_settings_or_generated_scenes_are_chosen(name, tmp_path, monkeypatch, ca
     assert run(["reproduce", name, "tiny.yaml", "--tiny"]) == 1
 
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("jsisnet: expected CONFIG")
+    assert first.startswith("jsisnet: give CONFIG")
     assert second == "jsisnet: tiny.yaml and --tiny exclude each other"
 
 

@@ -108,7 +108,7 @@ def test_a_model_with_merged_classes_is_refused_before_anything_is_written(tiny,
     assert run(with_model(tiny, tmp_path, merged)) == 1
 
     error = capsys.readouterr().err
-    assert "the model's class 'vehicle' stands for 2 classes" in error
+    assert "the model's class 'vehicle' was merged from 2 classes" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

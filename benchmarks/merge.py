@@ -86,7 +86,7 @@ def compare(size: tuple[int, int], labels: int, runs: int) -> dict[str, list[flo
 
 
 def main() -> None:
-    """Time both chains on each case."""
+    """Time both chains on all cases."""
     chosen = options(__doc__)
     torch.set_num_threads(2)
     promises, figures = [], {}

@@ -1,8 +1,8 @@
-"""Other networks' predictions, merged: ours against the script of panopticapi, by its own rules.
+"""Merging of other networks' predictions: ours against panopticapi's script, by its own rules.
 
-Whole commands are timed in turn, from two COCO results files to a JSON file and its PNGs. Both have
-to give the same segments with the same pixels; only their ids differ. The script gets an
-environment of its own, for which pip downloads it once. With --quick there are fewer images.
+Whole commands are timed in turn, from two COCO results files to a JSON file and its PNGs. Both must
+write the same segments with the same pixels; only ids may differ. The script is installed once, in
+an environment of its own. With --quick there are fewer images.
 """
 
 import json
@@ -23,22 +23,22 @@ from jsisnet.formats.coco import Annotation, read_annotations
 from jsisnet.panoptic import PanopticMap
 
 PEERS = Path(__file__).parent.parent / "build" / "panopticapi_merge"
-"""Where the script is installed."""
+"""Environment of the script."""
 
 SIZE = (480, 640)
 """Height and width of the images."""
 
 GUESSES = 3
-"""How often each thing was found, always somewhat elsewhere."""
+"""Number of detections of each thing, all shifted differently."""
 
 GOAL = 1.0
-"""How many times faster than the script."""
+"""Goal: speed relative to the script."""
 
 OURS = "import sys; from jsisnet.cli import main; sys.exit(main())"
 
 
 def script_python() -> str:
-    """Give an interpreter that has the script, which is installed if it is missing."""
+    """Return the interpreter of an environment with the script, which is created if missing."""
     python = PEERS / "bin" / "python"
     if not (PEERS / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(PEERS)], check=True)
@@ -49,11 +49,11 @@ def script_python() -> str:
 
 
 def write_predictions(folder: Path, number: int) -> None:
-    """Draw scenes, and write what two networks might see in them.
+    """Generate scenes, and write predictions that two networks might make for them.
 
     Args:
-        folder: Where the files go.
-        number: Scenes.
+        folder: Folder to write to.
+        number: Number of scenes.
     """
     random = np.random.default_rng(0)
     images, things, stuff = [], [], []
@@ -63,8 +63,8 @@ def write_predictions(folder: Path, number: int) -> None:
         images.append({"id": index, "file_name": f"{index}.jpg", **size})
         things += _things(drawn, index, random)
         stuff += _stuff(drawn, index)
-    # The script would list a class twice that is drawn in the colour of another one, and would take
-    # black for void, so that every class has a colour far from that.
+    # The script confuses classes of one colour, and takes black for void, so every class gets a
+    # distinct colour that is far from black.
     colors = random.permutation(216)[: len(CATEGORIES)].tolist()
     entries = [
         entry | {"color": [20 + 40 * (c // 36), 20 + 40 * (c // 6 % 6), 20 + 40 * (c % 6)]}
@@ -113,7 +113,7 @@ def _coded(pixels: np.ndarray) -> dict[str, object]:
 
 
 def commands(folder: Path, python: str) -> dict[str, list[str]]:
-    """Give the whole commands."""
+    """Return the command line of each contestant."""
     things, stuff, images = (str(folder / f"{n}.json") for n in ("things", "stuff", "images"))
     script = [python, "-m", "panopticapi.combine_semantic_and_instance_predictions"]
     ours = [sys.executable, "-c", OURS, "merge", "--rules", "kirillov", "--image-info", images]
@@ -134,7 +134,7 @@ def _out(folder: Path, name: str) -> str:
 
 
 def check_maps(folder: Path) -> int:
-    """Stop unless both have the same segments with the same pixels; give the number of segments."""
+    """Exit unless both have the same segments and pixels; return the number of segments."""
     files = [
         read_annotations(Path(_out(folder, name)), categories=CATEGORIES, predicted=True)
         for name in ("ours", "panopticapi")
@@ -147,7 +147,7 @@ def check_maps(folder: Path) -> int:
 
 
 def _same(mine: Annotation, other: Annotation) -> bool:
-    """Compare the classes of the segments in their order, and their pixels."""
+    """Return whether the segments have the same classes, in order, and the same pixels."""
     pairs = list(zip(mine.segments_info, other.segments_info, strict=False))
     if len(mine.segments_info) != len(other.segments_info):
         return False
@@ -161,7 +161,7 @@ def _same(mine: Annotation, other: Annotation) -> bool:
 
 
 def main() -> None:
-    """Compare the maps, then the seconds."""
+    """Time both commands, and compare their maps."""
     chosen = options(__doc__)
     number, runs = (60, 2) if chosen.quick else (500, 5)
     python = script_python()

@@ -1,7 +1,7 @@
-"""Photo to panoptic map: our embedded model against the two networks that it stands for.
+"""Image to panoptic map: our built-in model against the two networks that it replaces.
 
-The peer is what one had to run before: torchvision's Mask R-CNN and DeepLabV3, both with ResNet-50
-and random weights, at the same input size. Its merging is left out, ours is counted.
+The alternative is torchvision's Mask R-CNN and DeepLabV3, both with ResNet-50 and random weights,
+at the same input size. Merging is included in our time but not in theirs.
 """
 
 import statistics
@@ -15,11 +15,11 @@ from torchvision.models.segmentation import deeplabv3_resnet50
 from jsisnet import Predictor
 
 GOAL = 5.0
-"""How many times faster than the two networks."""
+"""Goal: speed relative to the two networks."""
 
 
 def main() -> None:
-    """Time both on a photo of 640x480."""
+    """Time both on an image of 640x480."""
     chosen = options(__doc__)
     torch.set_num_threads(2)
     predictor = Predictor.load("coco")

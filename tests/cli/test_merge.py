@@ -71,12 +71,13 @@ def test_nothing_is_written_over_the_predictions(out, message, command, tmp_path
     assert message in capsys.readouterr().err
 
 
-def test_kirillovs_rules_start_without_torch(command):
+@pytest.mark.parametrize("rules", ["jsisnet", "kirillov"])
+def test_the_merge_never_imports_torch(rules, command):
     program = (
         "import sys; from jsisnet.cli.app import run;"
         "sys.exit(run(sys.argv[1:]) or 'torch' in sys.modules)"
     )
-    options = ["--rules", "kirillov"]
+    options = ["--rules", rules]
 
     done = subprocess.run([sys.executable, "-c", program, *command, *options], check=False)
 

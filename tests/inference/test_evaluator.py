@@ -35,7 +35,7 @@ def dataset(tiny, request):
 
 
 def predicting(categories, **settings):
-    """Give a network that finds things, with these settings."""
+    """Return a predictor whose network detects things, with these settings."""
     made = replace(networks.TINY, **settings)
     config = ModelConfig(size=SIZE, network=made, merge=MergeConfig(min_stuff_area=0.0))
     network = networks.network(made, categories)
@@ -55,7 +55,7 @@ def streets(tiny):
     return PanopticDataset(config)
 
 
-def test_every_segment_of_the_truth_is_found_or_missed(dataset, predictor):
+def test_every_true_segment_is_matched_or_missed(dataset, predictor):
     quality = evaluate(predictor, dataset).panoptic
 
     truths = [dataset[index].panoptic for index in range(len(dataset))]
@@ -73,7 +73,7 @@ def test_the_written_files_score_the_same_to_the_last_digit(dataset, predictor, 
     assert summary(scored, categories) == summary(quality, categories)
 
 
-def test_the_written_truth_scores_a_hundred_against_itself(dataset, predictor, tmp_path):
+def test_the_written_truth_scores_100_against_itself(dataset, predictor, tmp_path):
     evaluate(predictor, dataset, out=tmp_path)
 
     scored = score(ComparedFiles(tmp_path / TRUTH, tmp_path / TRUTH)).quality
@@ -91,7 +91,7 @@ def test_each_photo_has_its_part_of_the_panoptic_quality(dataset, predictor, tmp
     assert [image["image_id"] for image in values["images"]] == list(range(100, 106))
 
 
-def test_progress_is_told_photo_by_photo(dataset, predictor):
+def test_progress_is_reported_after_each_image(dataset, predictor):
     told = []
 
     evaluate(predictor, dataset, on_image=lambda done, total: told.append((done, total)))
@@ -133,7 +133,7 @@ def test_average_precision_ranks_more_detections_than_the_map_shows(streets):
     assert all(photo.scores.min() >= RANKED.min_score for photo in result.instances.images)
 
 
-def test_average_precision_leaves_the_other_numbers_as_they_are(streets):
+def test_average_precision_does_not_change_the_other_metrics(streets):
     predictor = predicting(streets.categories)
 
     without = evaluate(predictor, streets).summary(streets.categories)
@@ -182,7 +182,7 @@ def test_recall_does_not_depend_on_the_networks_own_limits(streets):
     assert other.proposals[3] == 6 * 2
 
 
-def test_a_network_of_the_rules_that_recall_is_measured_by_uses_the_best_1000(streets):
+def test_a_network_with_the_limits_of_recall_uses_the_best_1000(streets):
     predictor = predicting(streets.categories, proposals=PROPOSED)
 
     recall = evaluate(predictor, streets).proposals
@@ -227,7 +227,7 @@ def test_the_shares_of_all_processes_add_up_to_the_whole(streets, processes):
     )
 
 
-def test_a_share_tells_of_its_own_photos(streets):
+def test_a_share_reports_its_own_progress(streets):
     told = []
 
     evaluate(
@@ -243,7 +243,7 @@ def test_a_share_tells_of_its_own_photos(streets):
 def test_a_share_is_not_written(streets, tmp_path):
     predictor = predicting(streets.categories)
 
-    with pytest.raises(ValueError, match="one of 2 processes can't write the predictions of all"):
+    with pytest.raises(ValueError, match="predictions are not written with 2 processes"):
         evaluate(predictor, streets, out=tmp_path, share=(0, 2))
 
 

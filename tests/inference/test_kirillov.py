@@ -9,7 +9,7 @@ ANY_AREA = KirillovConfig(min_stuff_area=0.0)
 
 
 def region(label, pixels, **more):
-    """Give a region of a photo of one row, written as a text with a mark for each of its pixels."""
+    """Return a region of a one-row image, given as a string with a mark for each of its pixels."""
     mask = np.array([[mark == "#" for mark in pixels]])
     return factories.segment(label, **more), (WHOLE, mask)
 
@@ -76,13 +76,13 @@ def test_stuff_is_judged_by_what_is_left_of_it_and_small_stuff_becomes_void():
     )
 
 
-def test_pixels_of_small_stuff_are_there_for_the_next():
+def test_pixels_of_small_stuff_are_free_for_the_next_region():
     stuff = [region(SKY, "##......"), region(ROAD, "########")]
 
     assert combined([], stuff, KirillovConfig(min_stuff_area=3.0)) == (8 * [1], [ROAD])
 
 
-def test_nothing_at_all_is_an_empty_map():
+def test_no_things_and_no_stuff_are_an_empty_map():
     assert combined([], []) == (8 * [0], [])
 
 

@@ -48,7 +48,7 @@ def names(panoptic):
     return [table[i] for i in panoptic.ids[0]]
 
 
-def test_instances_below_the_smallest_score_take_no_part():
+def test_instances_below_the_minimum_score_are_ignored():
     instances = things([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], scores=[0.5, 0.49, 0.51])
 
     panoptic = merged(instances)
@@ -56,7 +56,7 @@ def test_instances_below_the_smallest_score_take_no_part():
     assert panoptic.ids.tolist() == [[2, VOID, 1]]
 
 
-def test_an_instance_claims_the_pixels_of_at_least_the_smallest_probability():
+def test_an_instance_claims_pixels_of_at_least_the_minimum_probability():
     instances = things([0.49, 0.5, 0.51])
 
     assert merged(instances).ids.tolist() == [[VOID, 1, 1]]
@@ -180,7 +180,7 @@ def test_equal_logits_go_to_the_stuff_class_of_the_lowest_label():
     assert names(panoptic) == [ROAD, ROAD]
 
 
-def test_improbable_stuff_is_void_when_asked_for():
+def test_improbable_stuff_is_void_if_configured():
     semantic = stuff(SKY, ROAD) * np.float32([1.0, 0.1])
     config = replace(ALL, min_stuff_probability=0.5)
 
@@ -200,7 +200,7 @@ def test_stuff_of_fewer_than_4096_pixels_is_removed(area, expected):
     assert {segment.label for segment in panoptic.segments} == expected
 
 
-def test_stuff_is_counted_after_things_were_pasted_unless_asked_otherwise():
+def test_stuff_is_counted_after_things_were_pasted_by_default():
     instances, semantic = things([1.0, 0.0, 0.0, 0.0]), stuff(SKY, SKY, ROAD, ROAD)
     after = replace(ALL, min_stuff_area=2.0)
     before = replace(after, count_stuff="before_things")
@@ -228,7 +228,7 @@ def test_all_pieces_of_a_stuff_class_count_together_and_are_one_segment():
     assert panoptic.ids.tolist() == [[1, 2, 2, 1]]
 
 
-def test_stuff_is_counted_in_pixels_of_the_photo_unless_asked_otherwise():
+def test_stuff_is_counted_in_pixels_of_the_photo_by_default():
     semantic = stuff(SKY, ROAD, ROAD)
     photo = replace(ALL, min_stuff_area=4.0)
     canvas = replace(photo, area_unit="canvas", min_stuff_area=2.0)
@@ -272,7 +272,7 @@ def test_greedy_replacement_removes_the_smallest_class_first_and_counts_again():
     assert names(greedy) == [ROAD, ROAD, ROAD, GRASS, GRASS, GRASS]
 
 
-def test_free_pixels_are_void_where_no_stuff_is_large_enough_unless_asked_otherwise():
+def test_free_pixels_are_void_by_default_where_no_stuff_is_large_enough():
     instances, semantic = things([1.0, 0.0, 0.0]), stuff(SKY, SKY, ROAD)
     void = replace(ALL, min_stuff_area=3.0)
 

@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("config", [JSISNET, KIRILLOV], ids=["jsisnet", "k
 
 
 def ids_of(text):
-    """Give a row of category ids that is written with the first letters of the classes."""
+    """Return a row of category ids, given as the first letters of the classes."""
     known = {category.name[0]: category.id for category in factories.CATEGORIES} | {".": 0}
     return np.array([[known[letter] for letter in text]], np.uint8)
 
@@ -83,7 +83,7 @@ class Street:
         return read_png(file.annotations[0], file.categories)
 
     def row(self, config, **semantic):
-        """Give the first letter of the class of each pixel."""
+        """Return the first letter of the class of each pixel."""
         names = "".join(category.name[0] for category in factories.CATEGORIES)
         labels = self.merged(config, **semantic).labels()[0]
         return "".join("." if label >= len(names) else names[label] for label in labels)
@@ -118,14 +118,14 @@ def test_pixels_of_things_that_no_instance_claims_are_void(config, street):
 
 
 @BOTH
-def test_pixels_of_small_stuff_are_void_where_nobody_knows_the_next_best(config, street):
+def test_pixels_of_small_stuff_are_void_without_a_second_best_class(config, street):
     street.pixels("sssssrtt")
 
     assert street.row(config) == "sssss.tt"
 
 
 @BOTH
-def test_instances_below_the_smallest_score_take_no_part(config, street):
+def test_instances_below_the_minimum_score_are_ignored(config, street):
     street.thing(CAR, 0.49, "##......")
     street.thing(BUS, 0.5, "......##")
     street.pixels("ssssssss")
@@ -159,7 +159,7 @@ def test_regions_of_stuff_may_overlap_and_the_first_one_wins(config, street):
     assert street.row(config) == "ssssrr.."
 
 
-def test_pixels_of_small_regions_are_there_for_the_next_by_the_rules_of_kirillov(street):
+def test_pixels_of_small_regions_are_free_for_the_next_by_the_rules_of_kirillov(street):
     street.stuff(sky="#.......", road="########")
 
     assert street.row(KIRILLOV) == "rrrrrrrr"
@@ -167,20 +167,20 @@ def test_pixels_of_small_regions_are_there_for_the_next_by_the_rules_of_kirillov
 
 
 @BOTH
-def test_nothing_found_is_an_empty_map(config, street):
+def test_no_predictions_are_an_empty_map(config, street):
     street.pixels("........")
 
     assert street.merged(config).segments == ()
 
 
 def scores_of(text):
-    """Give logits of 1, and of 0.5 for the tree everywhere."""
+    """Return logits of 1, and of 0.5 for the tree everywhere."""
     ids = [category.id for category in factories.CATEGORIES]
     scores = np.stack([ids_of(text) == number for number in ids]).astype(np.float32)
     return np.maximum(scores, np.array([0, 0, 0, 0, 0, 0.5], np.float32)[:, None, None])
 
 
-def test_scores_know_the_next_best_class_by_the_rules_of_jsisnet(street):
+def test_with_scores_small_stuff_is_replaced_by_the_next_best_class(street):
     street.thing(CAR, 0.9, "##......")
     np.savez(street.semantic / "a.npz", scores_of("ccbbsttr"))
 
@@ -285,7 +285,7 @@ def test_missing_files_are_noticed_before_anything_is_written(config, street):
     assert not (street.folder / "merged").exists()
 
 
-def test_missing_arrays_of_instances_are_noticed_likewise(street):
+def test_missing_arrays_of_instances_are_noticed_before_merging(street):
     street.pixels("ssssssss")
     street.instances = street.folder / "boxes"
     street.instances.mkdir()

@@ -50,7 +50,7 @@ def test_the_network_sees_the_photo_in_its_input_size():
     assert outputs.semantic.shape == (1, len(factories.CATEGORIES), SIZE[0] // 4, SIZE[1] // 4)
 
 
-def test_a_photo_may_be_a_view_that_is_read_backwards():
+def test_an_image_may_be_a_view_with_negative_strides():
     image = photo(40, 60)
     segment = predictor(min_stuff_area=0.0)
 

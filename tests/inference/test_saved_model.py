@@ -19,7 +19,7 @@ def folder(tmp_path):
     return tmp_path / "model"
 
 
-def test_a_model_comes_back_as_it_was(folder):
+def test_a_written_model_is_read_back_unchanged(folder):
     model = saved_model.read(folder)
 
     assert (model.config, model.categories) == (CONFIG, factories.CATEGORIES)

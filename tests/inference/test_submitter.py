@@ -46,7 +46,7 @@ def test_every_image_gets_a_map_in_the_order_of_the_list(tiny, wanted, tmp_path)
     assert done == list(wanted.images)
 
 
-def test_what_is_done_is_not_done_again(tiny, wanted, tmp_path):
+def test_finished_images_are_not_segmented_again(tiny, wanted, tmp_path):
     segment(tiny, wanted, tmp_path / "maps")
 
     progress, failures, done = segment(tiny, wanted, tmp_path / "maps")
@@ -56,7 +56,7 @@ def test_what_is_done_is_not_done_again(tiny, wanted, tmp_path):
     assert done == list(wanted.images)
 
 
-def test_a_photo_that_can_not_be_used_is_told_and_the_others_go_on(tiny, wanted, tmp_path):
+def test_an_unusable_image_is_reported_and_the_others_continue(tiny, wanted, tmp_path):
     (tiny.images / "street0.jpg").write_text("no photo")
     Image.new("RGB", (5, 4)).save(tiny.images / "street1.png")
 
@@ -65,28 +65,28 @@ def test_a_photo_that_can_not_be_used_is_told_and_the_others_go_on(tiny, wanted,
     assert progress[-1] == (4, 6)
     assert done == list(wanted.images)[2:]
     assert failures[0].startswith(f"{tiny.images / 'street0.jpg'}: can't be read as a picture")
-    assert failures[1].endswith("street1.png: is 4x5 pixels, but the list says 64x96")
+    assert failures[1].endswith("street1.png: size is 4x5; expected 64x96 as in the list")
 
 
-def test_missing_photos_are_told_before_anything_is_done(tiny, wanted, tmp_path):
+def test_missing_images_are_reported_before_any_is_segmented(tiny, wanted, tmp_path):
     for name in ("street4.png", "street5.jpeg"):
         (tiny.images / name).unlink()
 
-    with pytest.raises(ValueError, match=r"street4.png: does not exist, nor does 1 more photo"):
+    with pytest.raises(ValueError, match=r"street4.png: file not found; 1 other image is missing"):
         segment(tiny, wanted, tmp_path / "maps")
 
     with submission.open_map_folder(tmp_path / "maps", "test") as maps:
         assert maps.done == set()
 
 
-def test_a_purpose_is_one_model_with_its_settings_and_one_list(wanted):
-    first = submitter.purpose(predictor(), wanted)
+def test_the_fingerprint_depends_on_model_settings_and_list(wanted):
+    first = submitter.fingerprint(predictor(), wanted)
     fewer = replace(wanted, images=dict(list(wanted.images.items())[:5]))
     others = {
-        submitter.purpose(predictor(seed=1), wanted),
-        submitter.purpose(predictor(min_score=0.9), wanted),
-        submitter.purpose(predictor(), fewer),
+        submitter.fingerprint(predictor(seed=1), wanted),
+        submitter.fingerprint(predictor(min_score=0.9), wanted),
+        submitter.fingerprint(predictor(), fewer),
     }
 
-    assert submitter.purpose(predictor(), wanted) == first
+    assert submitter.fingerprint(predictor(), wanted) == first
     assert len(others | {first}) == 4

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet50
 
-from jsisnet.model.blocks import ConvNormAct, LastStage, norm, start_kaiming, start_small
+from jsisnet.model.blocks import ConvNormAct, LastStage, init_kaiming, init_small, norm
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +15,11 @@ def dilated_resnet50():
 @pytest.mark.parametrize(
     ("channels", "groups"), [(64, 32), (128, 32), (48, 24), (16, 8), (7, 1), (74, 2), (1, 1)]
 )
-def test_groups_are_the_most_up_to_32_of_equal_size_and_two_channels(channels, groups):
+def test_group_norm_uses_as_many_groups_as_fit_up_to_32(channels, groups):
     assert norm("group", channels).num_groups == groups
 
 
-def test_frozen_normalisation_has_nothing_to_train_and_keeps_its_statistics():
+def test_frozen_norm_has_no_parameters_and_keeps_its_statistics():
     layer = norm("frozen", 4).train()
     before = {name: value.clone() for name, value in layer.state_dict().items()}
 
@@ -29,13 +29,13 @@ def test_frozen_normalisation_has_nothing_to_train_and_keeps_its_statistics():
     assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
 
 
-def test_batch_normalisation_follows_statistics_at_a_tenth_a_step():
+def test_batch_norm_has_a_momentum_of_a_tenth():
     layer = norm("batch", 4)
 
     assert (layer.momentum, layer.eps, layer.affine) == (0.1, 1e-5, True)
 
 
-def test_no_normalisation_means_a_bias_instead():
+def test_without_a_norm_the_convolution_has_a_bias():
     plain = ConvNormAct(3, 4, kernel=3, norm_kind="none")
     normalised = ConvNormAct(3, 4, kernel=3, norm_kind="batch")
 
@@ -43,17 +43,17 @@ def test_no_normalisation_means_a_bias_instead():
     assert normalised[0].bias is None
 
 
-def test_a_block_keeps_the_size_and_gives_nothing_negative():
+def test_a_block_keeps_the_size_and_ends_in_a_relu():
     made = ConvNormAct(3, 4, kernel=3, norm_kind="batch")(torch.randn(2, 3, 5, 7))
 
     assert made.shape == (2, 4, 5, 7)
     assert made.min() == 0
 
 
-def test_kaiming_keeps_the_second_moment_behind_a_relu():
+def test_kaiming_initialisation_keeps_the_second_moment_after_a_relu():
     torch.manual_seed(0)
     layer = nn.Linear(1000, 1000)
-    start_kaiming(layer)
+    init_kaiming(layer)
 
     inputs = torch.randn(50, 1000).relu()
 
@@ -62,10 +62,10 @@ def test_kaiming_keeps_the_second_moment_behind_a_relu():
     assert layer.bias.abs().max() == 0
 
 
-def test_small_weights_have_a_deviation_of_a_hundredth():
+def test_small_weights_have_a_standard_deviation_of_a_hundredth():
     torch.manual_seed(0)
     layer = nn.Linear(300, 300)
-    start_small(layer)
+    init_small(layer)
 
     assert layer.weight.std().item() == pytest.approx(0.01, rel=0.02)
     assert layer.bias.abs().max() == 0

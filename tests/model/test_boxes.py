@@ -34,7 +34,7 @@ def test_a_reversed_box_has_no_area():
     ]
 
 
-def test_no_boxes_are_ordinary_input():
+def test_no_boxes_are_valid_input():
     some = torch.tensor([[0.0, 0.0, 2.0, 2.0]])
 
     assert boxes.iou(NONE, some).shape == (0, 1)
@@ -44,7 +44,7 @@ def test_no_boxes_are_ordinary_input():
     assert boxes.clip(NONE, (4, 4)).shape == (0, 4)
 
 
-def test_the_code_of_a_box_is_shift_and_logarithm_of_scale():
+def test_a_box_is_encoded_as_shift_and_log_scale():
     reference = torch.tensor([[0.0, 0.0, 10.0, 20.0]])
     box = torch.tensor([[5.0, 0.0, 15.0, 40.0]])
 
@@ -65,7 +65,7 @@ def test_decode_inverts_encode(box, reference):
     torch.testing.assert_close(decoded, box, atol=1e-6, rtol=1e-6)
 
 
-def test_a_wild_offset_does_not_overflow():
+def test_a_huge_offset_does_not_overflow():
     deltas = torch.tensor([[0.0, 0.0, 1e6, -1e6]])
 
     decoded = boxes.decode(deltas, torch.tensor([[0.0, 0.0, 16.0, 16.0]]), WEIGHTS)
@@ -74,7 +74,7 @@ def test_a_wild_offset_does_not_overflow():
     assert decoded[0, 2] - decoded[0, 0] == pytest.approx(1000)
 
 
-def test_corners_outside_move_to_the_border():
+def test_corners_outside_the_image_are_clipped():
     wild = torch.tensor([[-3.0, 2.0, 99.0, 99.0], [50.0, -9.0, 60.0, -2.0]])
 
     assert boxes.clip(wild, (20, 30)).tolist() == [[0, 2, 30, 20], [30, 0, 30, 0]]

@@ -43,7 +43,7 @@ def test_shapes_leave_out_images_and_regions():
     assert found["trunk", "shared map"].regions is None
 
 
-def test_a_region_costs_the_same_however_many_there_are():
+def test_the_cost_of_a_region_does_not_depend_on_their_number():
     more = replace(networks.TINY, proposals=replace(networks.TINY.proposals, max_proposals=40))
 
     for one, other in zip(
@@ -64,7 +64,7 @@ def test_the_paper_network_has_68_million_parameters():
     )
 
 
-def test_a_network_that_timm_does_not_know_is_named():
+def test_an_unknown_timm_model_is_named():
     config = replace(networks.TINY, trunk=replace(networks.TINY.trunk, name="unicorn"))
 
     with pytest.raises(ValueError, match="unicorn"):

@@ -19,7 +19,7 @@ def proposals_of(where: list[list[float]], *, padding: int = 0) -> Proposals:
 
 
 def logits_of(*regions: dict[int, float]) -> torch.Tensor:
-    """Give logits whose softmax has the given probabilities; the background takes the rest."""
+    """Return logits whose softmax has the given probabilities; the background takes the rest."""
     rows = []
     for region in regions:
         row = [region.get(channel, 1e-9) for channel in (PERSON, CAR, BUS)]
@@ -75,13 +75,13 @@ def test_offsets_are_divided_by_10_10_5_5():
     assert BOX_WEIGHTS == (10, 10, 5, 5)
 
 
-def test_a_region_of_background_is_no_detection():
+def test_background_regions_are_not_detected():
     made = detected(logits_of({PERSON: 0.1}), proposals_of([[0, 0, 10, 10]]))
 
     assert not made.valid.any()
 
 
-def test_a_score_of_just_the_minimum_suffices():
+def test_a_score_equal_to_the_minimum_suffices():
     made = detected(
         logits_of({PERSON: 0.5}, {PERSON: 0.49}), proposals_of([[0, 0, 10, 10], [20, 0, 30, 10]])
     )
@@ -108,7 +108,7 @@ def test_no_proposals_give_no_detections(one_class):
     assert not made.valid.any()
 
 
-def test_detections_are_padded_with_zeros_to_one_number():
+def test_detections_are_padded_with_zeros_to_a_fixed_number():
     made = detected(logits_of({BUS: 0.8}), proposals_of([[0, 0, 10, 10]]), max_detections=3)
 
     assert made.boxes.tolist() == [[[0, 0, 10, 10], [0, 0, 0, 0], [0, 0, 0, 0]]]
@@ -132,19 +132,19 @@ def test_boxes_are_clipped_to_the_image():
     assert found(made) == [(CAR, [80, 40, 96, 64])]
 
 
-def test_a_box_outside_the_image_is_left_out():
+def test_boxes_outside_the_image_are_dropped():
     made = detected(logits_of({CAR: 0.9}), proposals_of([[100, 0, 120, 20]]))
 
     assert not made.valid.any()
 
 
-def test_for_the_merge_a_region_stands_for_its_best_class_alone():
+def test_one_class_per_region_keeps_the_best_class():
     made = detected(logits_of({CAR: 0.5, BUS: 0.45}), proposals_of([[0, 0, 10, 10]]), min_score=0.1)
 
     assert [channel for channel, _ in found(made)] == [CAR]
 
 
-def test_for_the_merge_boxes_of_all_classes_suppress_each_other():
+def test_one_class_per_region_suppresses_across_classes():
     where = proposals_of([[0, 0, 10, 10], [0, 0, 10, 5]])
 
     made = detected(logits_of({CAR: 0.8}, {BUS: 0.9}), where)
@@ -152,7 +152,7 @@ def test_for_the_merge_boxes_of_all_classes_suppress_each_other():
     assert found(made) == [(BUS, [0, 0, 10, 5])]
 
 
-def test_for_average_precision_a_region_stands_for_every_class_that_scores():
+def test_all_classes_of_a_region_are_kept_for_average_precision():
     made = detected(
         logits_of({CAR: 0.5, BUS: 0.4}),
         proposals_of([[0, 0, 10, 10]]),
@@ -163,7 +163,7 @@ def test_for_average_precision_a_region_stands_for_every_class_that_scores():
     assert [channel for channel, _ in found(made)] == [CAR, BUS]
 
 
-def test_for_average_precision_only_boxes_of_one_class_suppress_each_other():
+def test_suppression_is_within_each_class_for_average_precision():
     where = proposals_of([[0, 0, 10, 10], [0, 0, 10, 8], [0, 0, 10, 9]])
     logits = logits_of({CAR: 0.8}, {BUS: 0.9}, {CAR: 0.7})
 
@@ -204,13 +204,13 @@ def test_suppression_agrees_with_a_plain_loop(seed, one_class):
     )
 
 
-def test_the_paper_wants_half_a_score_and_suppresses_beyond_an_iou_of_two_fifths():
+def test_the_defaults_are_the_papers_thresholds():
     config = DetectionConfig()
 
     assert (config.min_score, config.max_overlap, config.max_detections) == (0.5, 0.4, 300)
     assert config.one_class_per_region
 
 
-def test_a_limit_of_none_is_refused():
+def test_a_limit_of_zero_is_refused():
     with pytest.raises(ValueError, match="max_detections is 0; expected at least 1"):
         DetectionConfig(max_detections=0)

@@ -42,7 +42,7 @@ def test_packaged_weights_fit_timms_names_and_shapes(packaged):
     assert all(packaged[name].shape == value.shape for name, value in wanted.items())
 
 
-def test_packaged_weights_see_an_espresso_in_a_cup_of_coffee(packaged, coffee):
+def test_packaged_weights_classify_a_cup_of_coffee_as_espresso(packaged, coffee):
     model = timm.create_model(LITE).eval()
     model.load_state_dict(packaged)
     image = torch.from_numpy(coffee[:, 100:500]).permute(2, 0, 1)[None].float()
@@ -55,7 +55,7 @@ def test_packaged_weights_see_an_espresso_in_a_cup_of_coffee(packaged, coffee):
     assert probabilities[ESPRESSO] > 0.9
 
 
-def test_a_photo_gets_names_and_probabilities_best_first(packaged, coffee):
+def test_classes_come_with_probabilities_best_first(packaged, coffee):
     named = imagenet.classify(LITE, packaged, coffee, count=2)
 
     assert len(named) == 2
@@ -69,7 +69,7 @@ def test_imagenet_means_the_package_where_it_is_installed(packaged):
     assert all(torch.equal(value, packaged[name]) for name, value in made.items())
 
 
-def test_a_hub_that_does_not_answer_asks_for_a_local_file(monkeypatch):
+def test_a_failed_download_suggests_a_local_file(monkeypatch):
     def offline(*_, **__):
         raise FileNotFoundError("cannot find the requested files")
 
@@ -104,7 +104,7 @@ def test_code_in_a_file_of_weights_is_refused_and_not_run(tmp_path):
     victim, weights = tmp_path / "victim", tmp_path / "weights.pth"
     torch.save({"conv1.weight": Intruder(victim)}, weights)
 
-    with pytest.raises(ValueError, match=r"weights\.pth: not a file of weights"):
+    with pytest.raises(ValueError, match=r"weights\.pth: not readable as weights"):
         imagenet.read_file(weights)
 
     assert not victim.exists()
@@ -114,7 +114,7 @@ def test_code_in_a_bare_pickle_is_refused_and_not_run(tmp_path):
     victim, weights = tmp_path / "victim", tmp_path / "weights.pth"
     weights.write_bytes(pickle.dumps(Intruder(victim), protocol=2))
 
-    with pytest.raises(ValueError, match=r"weights\.pth: not a file of weights"):
+    with pytest.raises(ValueError, match=r"weights\.pth: not readable as weights"):
         imagenet.read_file(weights)
 
     assert not victim.exists()
@@ -128,7 +128,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, suffix, content):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
 
-    with pytest.raises(ValueError, match=f"weights{suffix}: not a file of weights"):
+    with pytest.raises(ValueError, match=f"weights{suffix}: not readable as weights"):
         imagenet.read_file(path)
 
 
@@ -142,12 +142,12 @@ def test_a_truncated_file_is_refused(tmp_path, suffix):
         safetensors.torch.save_file(state, path)
     path.write_bytes(path.read_bytes()[:2000])
 
-    with pytest.raises(ValueError, match=f"weights{suffix}: not a file of weights"):
+    with pytest.raises(ValueError, match=f"weights{suffix}: not readable as weights"):
         imagenet.read_file(path)
 
 
 @pytest.mark.parametrize("content", [[torch.ones(2)], {"epoch": 3}, {"state_dict": 5}, 7])
-def test_values_that_are_no_tensors_by_name_are_refused(tmp_path, content):
+def test_anything_but_a_dictionary_of_tensors_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
 
     with pytest.raises(ValueError, match=r"weights\.pth: expected a dictionary of tensors"):
@@ -156,5 +156,5 @@ def test_values_that_are_no_tensors_by_name_are_refused(tmp_path, content):
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "."])
 def test_a_missing_file_is_named(tmp_path, name):
-    with pytest.raises(ValueError, match="no such file of weights"):
+    with pytest.raises(ValueError, match="weights not found"):
         imagenet.read("resnet50", str(tmp_path / name))

@@ -25,7 +25,7 @@ READINGS = {
         semantic=SemanticConfig(own_last_stage=True, reduce=True),
     ),
 }
-"""Where the shared trunk may end; see section 2 of the specification."""
+"""Where the shared trunk may end: three readings of the paper."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def millions(module: nn.Module) -> float:
 
 
 def loaded(reading: str, weights: dict[str, torch.Tensor]) -> JSISNet:
-    """Give the network of a reading, of zeros but for ImageNet's weights."""
+    """Return the network of a reading, all zeros except ImageNet's weights."""
     made = shapes_only(READINGS[reading], COCO).to_empty(device="cpu")
     for tensor in made.state_dict().values():
         tensor.zero_()
@@ -136,7 +136,7 @@ def test_masks_are_those_of_the_detected_class_in_the_final_box():
     torch.testing.assert_close(read[0], expected)
 
 
-def test_things_fill_the_first_thing_channels_of_the_head():
+def test_the_head_has_a_channel_per_thing_class_and_the_background():
     made = network()
 
     assert made.instance.roi.classify.out_features == 3 + 1
@@ -196,7 +196,7 @@ def test_the_authors_thinner_region_head_has_a_quarter_of_the_parameters():
 
 
 @pytest.mark.parametrize(("reading", "channels"), [("A", 512), ("B", 1024), ("C", 1024)])
-def test_the_shared_map_ends_where_the_reading_says(reading, channels):
+def test_each_reading_has_its_shared_map(reading, channels):
     made = shapes_only(READINGS[reading], COCO).eval()
 
     with torch.device("meta"):

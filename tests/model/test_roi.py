@@ -20,7 +20,7 @@ def reader(**changes) -> RoIHead:
     return made
 
 
-def test_regions_are_read_in_pixels_of_the_network_input():
+def test_regions_are_in_pixels_of_the_network_input():
     features = torch.arange(8.0).expand(1, 1, 8, 8)
     region = torch.tensor([[16.0, 16.0, 48.0, 48.0]])
 
@@ -30,7 +30,7 @@ def test_regions_are_read_in_pixels_of_the_network_input():
     assert made.tolist() == [[[[2, 3, 4, 5]] * 4]]
 
 
-def test_a_region_is_read_at_twice_the_cells_and_the_larger_value_kept():
+def test_regions_are_extracted_at_twice_the_cells_and_max_pooled():
     features = torch.arange(8.0).expand(1, 1, 8, 8)
     region = torch.tensor([[16.0, 16.0, 48.0, 48.0]])
 
@@ -67,7 +67,7 @@ def test_class_and_box_come_from_the_mean_of_the_last_stage():
 
 @pytest.mark.parametrize("changes", [{}, LIGHT])
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_every_region_has_a_class_more_than_things_and_a_box_and_mask_for_each(changes, count):
+def test_every_region_has_class_logits_and_a_box_and_mask_per_thing_class(changes, count):
     roi = head(**changes)
     regions = roi.extract(torch.rand(1, 4, 8, 12), [torch.rand(count, 4).cumsum(dim=1) * 20])
 
@@ -78,13 +78,13 @@ def test_every_region_has_a_class_more_than_things_and_a_box_and_mask_for_each(c
     assert roi.mask(regions).shape == (count, 3, 14, 14)
 
 
-def test_images_without_regions_are_ordinary_input():
+def test_images_without_regions_are_valid_input():
     none = torch.zeros(0, 4)
 
     assert head().extract(torch.rand(2, 4, 8, 12), [none, none]).shape == (0, 8, 7, 7)
 
 
-def test_an_empty_box_is_read_without_harm():
+def test_an_empty_box_has_finite_features():
     regions = head().extract(torch.rand(1, 4, 8, 8), [torch.zeros(1, 4)])
 
     assert regions.isfinite().all()

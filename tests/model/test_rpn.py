@@ -116,13 +116,13 @@ def test_proposals_are_clipped_to_the_image():
     assert sorted(boxes_of(made)) == [[0, 0, 8, 8], [80, 50, 96, 64]]
 
 
-def test_anchors_that_miss_the_image_become_no_proposal():
+def test_anchors_outside_the_image_are_dropped():
     made = proposed([YES, YES, NO], [[-9, 0, 0, 8], [96, 0, 99, 8], [0, 0, 8, 8]])
 
     assert boxes_of(made) == [[0, 0, 8, 8]]
 
 
-def test_no_proposals_are_padding_alone():
+def test_no_proposals_are_all_padding():
     made = proposed([YES], [[-9, -9, -1, -1]], max_proposals=3)
 
     assert made.valid.tolist() == [[False] * 3]
@@ -133,14 +133,14 @@ def test_no_anchors_give_no_proposals():
     assert not proposed([], [], max_proposals=3).valid.any()
 
 
-def test_proposals_are_padded_with_zeros_to_one_number():
+def test_proposals_are_padded_with_zeros_to_a_fixed_number():
     made = proposed([YES], [[0, 0, 8, 8]], max_proposals=3)
 
     assert made.boxes.tolist() == [[[0, 0, 8, 8], [0, 0, 0, 0], [0, 0, 0, 0]]]
     assert made.valid.tolist() == [[True, False, False]]
 
 
-def test_of_two_that_overlap_too_much_the_less_objectlike_goes():
+def test_of_two_that_overlap_too_much_the_one_of_lower_objectness_is_dropped():
     anchors = [[0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 4]]
 
     made = proposed([(0, 3), (0, 2), (0, 1)], anchors, max_overlap=0.5)
@@ -157,7 +157,7 @@ def test_only_the_best_candidates_enter_suppression():
     assert boxes_of(made) == [[0, 0, 10, 10]]
 
 
-def test_at_most_so_many_proposals_are_kept():
+def test_at_most_max_proposals_are_kept():
     anchors = [[20.0 * i, 0, 20.0 * i + 9, 9] for i in range(4)]
 
     made = proposed([YES] * 4, anchors, max_proposals=2)
@@ -188,7 +188,7 @@ def test_the_paper_keeps_1000_of_6000_candidates_at_an_iou_of_one_half():
 
 
 @pytest.mark.parametrize("name", ["max_candidates", "max_proposals"])
-def test_a_limit_of_none_is_refused(name):
+def test_a_limit_of_zero_is_refused(name):
     with pytest.raises(ValueError, match="expected at least 1"):
         ProposalConfig(**{name: 0})
 
@@ -202,7 +202,7 @@ def test_no_gradient_reaches_the_network_through_proposals():
     assert not made.boxes.requires_grad
 
 
-def test_a_wild_offset_stays_finite():
+def test_a_huge_offset_stays_finite():
     made = proposed([YES], [[0, 0, 8, 8]], deltas=torch.full((1, 1, 4), 1e4))
 
     assert made.boxes.isfinite().all()

@@ -62,14 +62,14 @@ def test_hybrid_upsampling_starts_as_a_bilinear_resize():
     torch.testing.assert_close(made[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1])
 
 
-def test_the_first_logits_are_undecided():
+def test_initial_logits_are_undecided():
     made = branch()(torch.rand(1, 4, 8, 8))
 
     torch.testing.assert_close(made.softmax(dim=1), torch.full_like(made, 1 / 3), atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_groups_normalise_also_what_is_pooled_to_a_single_cell(training):
+def test_group_norm_works_on_maps_pooled_to_a_single_cell(training):
     semantic = branch(norm="group").train(training)
 
     assert semantic(torch.rand(1, 4, 6, 6)).shape == (1, 3, 12, 12)
@@ -82,7 +82,7 @@ def test_nothing_is_dropped_by_default():
     torch.testing.assert_close(*(branch(norm="none")(features) for _ in range(2)))
 
 
-def test_whole_channels_are_dropped_in_training_if_asked():
+def test_dropout_drops_whole_channels_in_training():
     semantic = branch(dropout=0.5).train()
 
     dropped = semantic.dropout(torch.ones(1, 200, 2, 2))[0].sum(dim=(1, 2))
@@ -91,7 +91,7 @@ def test_whole_channels_are_dropped_in_training_if_asked():
 
 
 @pytest.mark.parametrize(("name", "value"), [("bins", (1, 0)), ("dropout", 1.0), ("dropout", -0.1)])
-def test_impossible_bins_and_dropouts_are_refused(name, value):
+def test_invalid_bins_and_dropouts_are_refused(name, value):
     with pytest.raises(ValueError, match=rf"semantic\.{name} is "):
         SemanticConfig(**{name: value})
 

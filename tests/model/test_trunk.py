@@ -28,7 +28,7 @@ def paper_trunk(torchvision_weights):
 @pytest.mark.parametrize(
     ("size", "cells"), [((64, 96), (8, 12)), ((65, 97), (9, 13)), ((71, 8), (9, 1))]
 )
-def test_the_shared_map_has_a_cell_for_every_8_pixels_begun(neck, size, cells):
+def test_the_shared_map_has_a_cell_per_8_pixels_rounded_up(neck, size, cells):
     trunk = small(neck=neck)
 
     made = trunk(torch.rand(1, 3, *size))
@@ -89,7 +89,7 @@ def test_a_weight_of_another_shape_is_named(paper_trunk, torchvision_weights):
         paper_trunk.load_imagenet(weights)
 
 
-def test_images_are_normalised_as_the_classifier_wants_them():
+def test_images_are_normalised_like_the_classifiers_input():
     lite = Trunk(TrunkConfig(name="tf_efficientnet_lite0", neck="top_down", channels=8))
 
     assert lite.mean.flatten().tolist() == lite.std.flatten().tolist() == [0.5, 0.5, 0.5]
@@ -157,12 +157,14 @@ def test_frozen_normalisation_takes_statistics_from_the_weights():
 
 
 def test_a_misspelt_model_gets_the_nearest_name():
-    with pytest.raises(ValueError, match=r"timm has no model 'resnet5'.*did you mean resnet5"):
+    with pytest.raises(
+        ValueError, match=r"'resnet5', which timm does not have.*did you mean resnet5"
+    ):
         Trunk(TrunkConfig(name="resnet5"))
 
 
 def test_a_name_that_points_elsewhere_is_no_model():
-    with pytest.raises(ValueError, match="timm has no model"):
+    with pytest.raises(ValueError, match="which timm does not have"):
         Trunk(TrunkConfig(name="hf-hub:somebody/something"))
 
 

@@ -108,7 +108,7 @@ def _segment(
     from jsisnet.inference import submitter
 
     folder = archive.with_suffix(".maps")
-    with submission.open_map_folder(folder, submitter.purpose(predictor, wanted)) as maps:
+    with submission.open_map_folder(folder, submitter.fingerprint(predictor, wanted)) as maps:
         with progress("segmenting") as advance:
             submitter.segment(predictor, wanted, photos, maps, on_image=advance, on_failure=say)
         left = len(wanted.images) - len(maps.done)

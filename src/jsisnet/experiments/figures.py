@@ -32,7 +32,7 @@ def figure1(photo: Photo, predictor: Predictor) -> UInt8[np.ndarray, "page_h pag
         Segment(label=label, isthing=False) for label in range(len(predictor.categories))
     )
     semantic = PanopticMap.compact(labels + 1, classes)
-    panoptic = predictor.merged(outputs, size)
+    panoptic = predictor.merge(outputs, size)
     isthing = np.array([False, *(segment.isthing for segment in panoptic.segments)])
     instances = PanopticMap.compact(
         np.where(isthing[panoptic.ids], panoptic.ids, 0), panoptic.segments

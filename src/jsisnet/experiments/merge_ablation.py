@@ -66,7 +66,7 @@ def ablate(
         if outputs.semantic is None or outputs.detections is None:
             raise ValueError("the model has only one branch; expected both, to merge them")
         for name, config in rules.items():
-            merged = predictor.merged(outputs, sample.panoptic.size, config)
+            merged = predictor.merge(outputs, sample.panoptic.size, config)
             total[name] += count_matches(sample.panoptic, merged, num_labels)
         on_image(number + 1, len(dataset))
     return total

@@ -178,7 +178,7 @@ def _prediction_time(workload: Workload, repetitions: Repetitions) -> Iterator[C
     contestants: dict[str, Callable[[], object]] = {
         each: partial(model.outputs, photo) for each, model in models.items()
     }
-    contestants["merge"] = partial(models["joint"].merged, outputs, size)
+    contestants["merge"] = partial(models["joint"].merge, outputs, size)
     times = _milliseconds(time_in_turn(repetitions.rounds, _wait, **contestants))
     merge, both = times.pop("merge"), times.pop(SEPARATE)
     yield Cost(name="photo to map", unit="ms", joint=times["joint"] + merge, both=both + merge)

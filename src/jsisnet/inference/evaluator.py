@@ -1,4 +1,4 @@
-"""A network measured on a data set."""
+"""Evaluation of a network on a data set."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,42 +27,42 @@ from jsisnet.model.rpn import ProposalConfig, Proposals, propose
 from jsisnet.panoptic import PanopticMap
 
 TRUTH, PREDICTIONS = "truth.json", "predictions.json"
-"""Names of the files that an evaluation writes; their PNGs lie in the folders named like them."""
+"""Names of the JSON files; their PNGs are in the folders of the same names without suffix."""
 
 RANKED = DetectionConfig(
     min_score=0.05, max_overlap=0.5, one_class_per_region=False, max_detections=100
 )
-"""Rules of the detections that average precision is measured on."""
+"""Thresholds of the detections for average precision."""
 
 PROPOSED = ProposalConfig(
     max_candidates=6000, max_overlap=0.5, max_proposals=max(proposal_recall.LIMITS)
 )
-"""Rules of the proposals that recall is measured on, whichever the network's own are."""
+"""Limits of the proposals for recall, independent of the network's own."""
 
 MIN_MASK = 0.5
-"""Lowest probability of the pixels of a mask that average precision is measured on."""
+"""Threshold of the masks for average precision."""
 
 Sums = TypeVar("Sums", SemanticIoU, Collected, ProposalRecall)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Evaluation:
-    """What was measured on any number of photos; ``+`` joins the photos of two."""
+    """Metrics over any number of images; ``+`` combines two sets of images."""
 
     panoptic: PanopticQuality
-    """Of the merged maps."""
+    """Panoptic quality of the merged maps."""
 
     semantic: SemanticIoU | None = None
-    """Of the semantic branch alone; ``None`` if no photo was measured so."""
+    """IoU of the semantic branch; ``None`` if not measured."""
 
     instances: Collected | None = None
-    """Of the instance branch alone; ``None`` if no photo was measured so."""
+    """Detections and ground truth for average precision; ``None`` if not measured."""
 
     proposals: ProposalRecall | None = None
-    """Of the region proposals; ``None`` if no photo was measured so."""
+    """Recall of the region proposals; ``None`` if not measured."""
 
     images: tuple[ImageQuality, ...] = ()
-    """Each photo's part of `panoptic`."""
+    """Panoptic quality of each image."""
 
     def __repr__(self) -> str:
         return f"Evaluation(PQ {100 * self.panoptic.mean().pq:.2f}, {len(self.images)} images)"
@@ -70,18 +70,14 @@ class Evaluation:
     def __add__(self, other: "Evaluation") -> "Evaluation":
         return Evaluation(
             panoptic=self.panoptic + other.panoptic,
-            semantic=_joined(self.semantic, other.semantic),
-            instances=_joined(self.instances, other.instances),
-            proposals=_joined(self.proposals, other.proposals),
+            semantic=_add(self.semantic, other.semantic),
+            instances=_add(self.instances, other.instances),
+            proposals=_add(self.proposals, other.proposals),
             images=self.images + other.images,
         )
 
     def summary(self, categories: Categories) -> dict[str, Any]:
-        """Describe all photos as plain values in percent, ready for a JSON file.
-
-        Returns:
-            What the metrics' own summaries give, but for those that were not measured.
-        """
+        """Return all metrics that were measured as plain values in percent, ready for JSON."""
         values = panoptic_quality.summary(self.panoptic, categories)
         if self.semantic is not None:
             values |= semantic_iou.summary(self.semantic, categories)
@@ -92,10 +88,10 @@ class Evaluation:
         return values
 
     def summary_of_images(self, categories: Categories) -> dict[str, Any]:
-        """Describe the merged map of each photo likewise, in the order of the image ids.
+        """Return the panoptic quality of each image, in the order of the image ids.
 
         Returns:
-            ``mode`` and ``images``, as `Score.summary` gives them.
+            ``mode`` and ``images``, in the format of `Score.summary`.
         """
         images = sorted(self.images, key=lambda i: (isinstance(i.image_id, str), i.image_id))
         return {"mode": "official", "images": [image.described(categories) for image in images]}
@@ -110,47 +106,50 @@ def evaluate(
     share: tuple[int, int] = (0, 1),
     ap: bool = False,
 ) -> Evaluation:
-    """Segment the photos of a data set and compare with their ground truth.
+    """Segment the images of a data set and compare them with the ground truth.
 
     Args:
-        predictor: The network.
-        dataset: Opened with the predictor's categories.
-        out: Folder that receives predictions and ground truth, both in the predictor's classes and
-            in COCO's panoptic format.
-        on_image: Is told the number of photos done and their total.
-        share: Number of a process and of all processes. Each measures its own photos, and the sum
-            over all processes is the same as that of one.
-        ap: Whether to measure average precision too, if there is an instance branch.
+        predictor: Trained network.
+        dataset: Data set, opened with the predictor's categories.
+        out: Folder to write predictions and ground truth to, in COCO's panoptic format and the
+            predictor's classes.
+        on_image: Called after each image with the number of images done and the total.
+        share: Rank of this process and number of processes. Each process evaluates its own images;
+            the sum over all processes equals the result of a single one.
+        ap: Whether to measure average precision, if there is an instance branch.
 
     Returns:
-        What was measured on the photos of the share. The mean IoU is measured if there is a
-        semantic branch, and the recall of the proposals if there is an instance branch.
+        Metrics of the images of this process. Mean IoU is measured if there is a semantic branch,
+        and proposal recall if there is an instance branch.
 
     Raises:
-        ValueError: If a photo or its ground truth is damaged, or a share is to be written.
+        ValueError: If an image or its ground truth is damaged, or `out` is given with several
+            processes.
     """
     rank, processes = share
     if out is not None and processes > 1:
-        raise ValueError(f"one of {processes} processes can't write the predictions of all")
+        raise ValueError(
+            f"predictions are not written with {processes} processes; use one, or leave out `out`"
+        )
     total = Evaluation(panoptic=PanopticQuality.zero(len(predictor.categories)))
     numbers = range(rank, len(dataset), processes)
     with ExitStack() as stack:
-        written = None if out is None else stack.enter_context(_writing(out, predictor))
+        files = None if out is None else stack.enter_context(_open_files(out, predictor))
         for done, number in enumerate(numbers, 1):
             sample = dataset[number]
             image = sample.image.permute(1, 2, 0).numpy()
             outputs = predictor.outputs(image)
-            prediction = predictor.merged(outputs, sample.panoptic.size)
+            prediction = predictor.merge(outputs, sample.panoptic.size)
             ranked = predictor.instances(outputs, RANKED) if ap else None
-            total += _measured(predictor, outputs, ranked, prediction, sample, number)
-            if written is not None:
-                written.add(sample, prediction, dataset.image_name(number))
+            total += _measure(predictor, outputs, ranked, prediction, sample, number)
+            if files is not None:
+                files.add(sample, prediction, dataset.image_name(number))
             if on_image is not None:
                 on_image(done, len(numbers))
     return total
 
 
-def _measured(
+def _measure(
     predictor: Predictor,
     outputs: Outputs,
     ranked: Instances | None,
@@ -158,7 +157,7 @@ def _measured(
     sample: Sample,
     number: int,
 ) -> Evaluation:
-    """Compare one photo's predictions with its truth."""
+    """Compare the predictions for one image with its ground truth."""
     truth, num_labels = sample.panoptic, len(predictor.categories)
     frame = predictor.config.size
     semantic = instances = proposals = None
@@ -172,15 +171,15 @@ def _measured(
             size=truth.size,
             truth=true_things,
             iscrowd=iscrowd,
-            prediction=_found(ranked, frame, truth.size),
+            prediction=_things_in_image(ranked, frame, truth.size),
             scores=ranked.scores.astype(np.float64),
         )
         instances = Collected((image,))
     if outputs.proposals is not None and outputs.candidates is not None:
         proposals = proposal_recall.count(
             proposal_recall.true_boxes(truth),
-            ranked=_moved(_ranked_proposals(outputs.candidates), frame, truth.size),
-            own=_moved(outputs.proposals, frame, truth.size),
+            ranked=_boxes_in_image(_ranked_proposals(outputs.candidates), frame, truth.size),
+            own=_boxes_in_image(outputs.proposals, frame, truth.size),
         )
     panoptic = panoptic_quality.count_matches(truth, prediction, num_labels)
     return Evaluation(
@@ -202,9 +201,9 @@ def _ranked_proposals(candidates: Candidates) -> Proposals:
     )
 
 
-def _found(instances: Instances, frame: tuple[int, int], size: tuple[int, int]) -> Things:
-    """Move instances from the network's input to a photo, one mask at a time."""
-    boxes = instances.boxes * np.array(_stretch(frame, size), np.float32)
+def _things_in_image(instances: Instances, frame: tuple[int, int], size: tuple[int, int]) -> Things:
+    """Scale instances from the network's input to the image, one mask at a time."""
+    boxes = instances.boxes * np.array(_scale(frame, size), np.float32)
     corners, masks = boxes.tolist(), []
     for mask, box, window in zip(instances.masks, corners, windows(boxes, size), strict=True):
         pixels = paste(mask, box, window) >= MIN_MASK
@@ -216,28 +215,28 @@ def _found(instances: Instances, frame: tuple[int, int], size: tuple[int, int]) 
     )
 
 
-def _moved(
+def _boxes_in_image(
     proposals: Proposals, frame: tuple[int, int], size: tuple[int, int]
 ) -> Float64[np.ndarray, "p 4"]:
-    """Move the proposals of a batch of one from the network's input to a photo."""
-    return proposals.of_image(0).double().cpu().numpy() * np.array(_stretch(frame, size))
+    """Scale the proposals of a batch of one from the network's input to the image."""
+    return proposals.of_image(0).double().cpu().numpy() * np.array(_scale(frame, size))
 
 
-def _stretch(frame: tuple[int, int], size: tuple[int, int]) -> list[float]:
-    """Give the factors of a box's corners from the network's input to a photo."""
+def _scale(frame: tuple[int, int], size: tuple[int, int]) -> list[float]:
+    """Return the factors of box corners from the network's input to the image."""
     vertical, horizontal = size[0] / frame[0], size[1] / frame[1]
     return [horizontal, vertical, horizontal, vertical]
 
 
-def _joined(first: Sums | None, second: Sums | None) -> Sums | None:
+def _add(first: Sums | None, second: Sums | None) -> Sums | None:
     if first is None or second is None:
         return second if first is None else first
     return first + second
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Written:
-    """Files of predictions and ground truth under way."""
+class _Files:
+    """Open files of predictions and ground truth."""
 
     truth: coco.Writer
     predictions: coco.Writer
@@ -248,9 +247,9 @@ class _Written:
 
 
 @contextmanager
-def _writing(out: Path, predictor: Predictor) -> Iterator[_Written]:
+def _open_files(out: Path, predictor: Predictor) -> Iterator[_Files]:
     with (
         coco.writing(out / TRUTH, predictor.categories) as truth,
         coco.writing(out / PREDICTIONS, predictor.categories) as predictions,
     ):
-        yield _Written(truth=truth, predictions=predictions)
+        yield _Files(truth=truth, predictions=predictions)

@@ -1,4 +1,4 @@
-"""Fusion of instances and semantic regions by the rules that Kirillov et al. compared with."""
+"""Fusion of instances and semantic regions by the heuristic of Kirillov et al."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from jsisnet.arrays import Bool
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 Region = tuple[Segment, tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]]
-"""What a region is, and its pixels in a window of the photo, given by rows and columns."""
+"""A segment, a window of the image as slices of rows and columns, and the mask in the window."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KirillovConfig:
-    """Rules of `combine`; the defaults are those of the official script."""
+    """Thresholds of `combine`; the defaults are those of the official script."""
 
     min_score: float = 0.5
-    """Instances with a lower score take no part."""
+    """Instances with a lower score are ignored."""
 
     max_overlap: float = 0.5
-    """An instance is dropped if better ones cover a larger part of it."""
+    """Instances of which better ones cover a larger fraction are dropped."""
 
     min_stuff_area: float = 4096.0
-    """Stuff classes of which fewer pixels are left are dropped; what they cover becomes void."""
+    """Stuff classes with fewer pixels left are dropped; their pixels become void."""
 
     min_mask: float = 0.5
-    """Where masks are probabilities, an instance has the pixels with at least this one."""
+    """Threshold for masks that are probabilities."""
 
 
 def combine(
@@ -38,18 +38,17 @@ def combine(
 ) -> PanopticMap:
     """Fuse the instances and the semantic regions of one image.
 
-    An instance gets the pixels that no better one has, unless better ones cover too much of it.
-    A region of stuff gets what is left, unless that is too little.
+    Each instance gets the pixels that no better one has, unless better ones cover too much of it.
+    Each stuff region gets the pixels that are left, unless they are too few.
 
     Args:
-        things: Instances that take part, best score first. Drawn one at a time.
-        stuff: Regions of stuff, each class once. Those that come first win where several overlap.
-        size: Height and width of the photo.
-        config: Rules and thresholds; those of scores and probabilities were applied before.
+        things: Instances above the minimum score, best first; consumed one at a time.
+        stuff: Stuff regions, one per class. Where they overlap, the first one wins.
+        size: Height and width of the image.
+        config: Thresholds. `min_score` and `min_mask` are not used here.
 
     Returns:
-        The map, with segments in the order in which they were accepted; those that own no pixel are
-        left out.
+        The map, with segments in the order of acceptance; segments without pixels are left out.
 
     Reference:
         Kirillov et al., "Panoptic Segmentation", CVPR 2019, section 7, and panopticapi's

@@ -94,7 +94,7 @@ class Predictor:
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> PanopticMap:
         """Segment an RGB image; the map has its size."""
-        return self.merged(self.outputs(image), (image.shape[0], image.shape[1]))
+        return self.merge(self.outputs(image), (image.shape[0], image.shape[1]))
 
     @torch.inference_mode()
     def outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> Outputs:
@@ -128,7 +128,7 @@ class Predictor:
             detections = branch.detections(outputs.candidates, outputs.proposals, config)
         return _instances_of_first(detections)
 
-    def merged(
+    def merge(
         self, outputs: Outputs, size: tuple[int, int], config: MergeConfig | None = None
     ) -> PanopticMap:
         """Merge the outputs for one image.

@@ -1,4 +1,4 @@
-"""A network's maps of all images that a challenge asks for."""
+"""Segmentation of all images of a challenge."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -16,8 +16,8 @@ from jsisnet.formats.image_list import ImageList, ListedImage
 from jsisnet.inference.predictor import Predictor
 
 
-def purpose(predictor: Predictor, wanted: ImageList) -> str:
-    """Give a text that differs for other weights, settings, classes or images."""
+def fingerprint(predictor: Predictor, wanted: ImageList) -> str:
+    """Return a hash of the weights, settings, classes and images."""
     described = {
         "model": asdict(predictor.config),
         "classes": category_entries.entries(wanted.with_listed_ids(predictor.categories)),
@@ -39,19 +39,19 @@ def segment(
     on_image: Callable[[int, int], None],
     on_failure: Callable[[str], None],
 ) -> None:
-    """Segment the photos that have no map yet.
+    """Segment the images that have no map yet.
 
     Args:
-        predictor: The network.
-        wanted: The images, and the classes to speak of.
-        photos: Folder of the photos.
+        predictor: Trained network.
+        wanted: Images, and the classes of the maps.
+        photos: Folder of the images.
         maps: Receives each map as soon as it is done.
-        on_image: Is told the number of images that have a map, before the first one too, and the
-            number of all.
-        on_failure: Is told in one sentence why a photo can't be used; the others go on.
+        on_image: Called with the number of images that have a map and the total, before the first
+            image and after each.
+        on_failure: Called with a message for each image that can't be read; the others continue.
 
     Raises:
-        ValueError: If a photo is missing, or a class of the network is none of the list's.
+        ValueError: If an image file is missing, or the list lacks a class of the network.
     """
     categories = wanted.with_listed_ids(predictor.categories)
     missing = {number: image for number, image in wanted.images.items() if number not in maps.done}
@@ -71,16 +71,16 @@ def _refuse_missing(images: Iterable[ListedImage], photos: Path) -> None:
     names = [image.name for image in images if not (photos / image.name).is_file()]
     match names:
         case [name]:
-            raise ValueError(f"{photos / name}: does not exist")
+            raise ValueError(f"{photos / name}: file not found")
         case [name, *others]:
-            more = "does 1 more photo" if len(others) == 1 else f"do {len(others):,} more photos"
-            raise ValueError(f"{photos / name}: does not exist, nor {more} of the list")
+            count = "1 other image is" if len(others) == 1 else f"{len(others):,} other images are"
+            raise ValueError(f"{photos / name}: file not found; {count} missing too")
 
 
 def _read(path: Path, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
     photo = read_image(path)
     height, width = photo.shape[:2]
     if (height, width) != size:
-        listed = f"the list says {size[0]}x{size[1]}"
-        raise ValueError(f"{path}: is {height}x{width} pixels, but {listed}")
+        expected = f"expected {size[0]}x{size[1]} as in the list"
+        raise ValueError(f"{path}: size is {height}x{width}; {expected}")
     return photo

@@ -1,4 +1,4 @@
-"""Boxes as x0, y0, x1, y1 in continuous pixels: their overlap and their code."""
+"""Operations on boxes x0, y0, x1, y1 in continuous pixel coordinates: overlap and box coding."""
 
 import math
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from jsisnet.arrays import Float
 
 MAX_LOG_SCALE = math.log(1000 / 16)
-"""Upper limit of the decoded change of a side, so that a wild offset can't overflow."""
+"""Upper limit of dw and dh when decoding, which prevents overflow."""
 
 
 def areas(boxes: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch"]:
-    """Give the area of each box, 0 where an upper end lies below the lower one."""
+    """Return the area of each box; 0 if its corners are reversed."""
     sides = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
     return sides[..., 0] * sides[..., 1]
 
@@ -20,7 +20,7 @@ def areas(boxes: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch"]:
 def intersections(
     rows: Float[Tensor, "r 4"], columns: Float[Tensor, "c 4"]
 ) -> Float[Tensor, "r c"]:
-    """Give the common area of each pair."""
+    """Return the area of intersection of each pair."""
     low = torch.maximum(rows[:, None, :2], columns[None, :, :2])
     high = torch.minimum(rows[:, None, 2:], columns[None, :, 2:])
     sides = (high - low).clamp(min=0)
@@ -28,7 +28,7 @@ def intersections(
 
 
 def iou(rows: Float[Tensor, "r 4"], columns: Float[Tensor, "c 4"]) -> Float[Tensor, "r c"]:
-    """Give the intersection over union of each pair; 0 where both boxes are empty."""
+    """Return the intersection over union of each pair; 0 if both boxes are empty."""
     common = intersections(rows, columns)
     union = areas(rows)[:, None] + areas(columns)[None, :] - common
     return common / union.clamp(min=torch.finfo(union.dtype).tiny)
@@ -39,7 +39,7 @@ def encode(
     references: Float[Tensor, "*batch 4"],
     weights: tuple[float, float, float, float],
 ) -> Float[Tensor, "*batch 4"]:
-    """Write boxes as offsets (dx, dy, dw, dh) from reference boxes.
+    """Encode boxes as offsets (dx, dy, dw, dh) from reference boxes.
 
     Args:
         boxes: Boxes with positive sides.
@@ -60,7 +60,7 @@ def decode(
     references: Float[Tensor, "*#batch 4"],
     weights: tuple[float, float, float, float],
 ) -> Float[Tensor, "*both 4"]:
-    """Invert `encode`; one reference may serve several offsets."""
+    """Decode offsets to boxes, the inverse of `encode`; references broadcast."""
     deltas = deltas / deltas.new_tensor(weights)
     sides = references[..., 2:] - references[..., :2]
     centres = (references[..., :2] + references[..., 2:]) / 2 + deltas[..., :2] * sides
@@ -69,7 +69,7 @@ def decode(
 
 
 def clip(boxes: Float[Tensor, "*batch 4"], size: tuple[int, int]) -> Float[Tensor, "*batch 4"]:
-    """Move corners that lie outside an image of the given height and width to its border."""
+    """Clip boxes to an image of the given height and width."""
     height, width = size
     limits = boxes.new_tensor([width, height, width, height])
     return torch.minimum(boxes.clamp(min=0), limits)

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds and tensor shapes, stage by stage."""
+"""Parameters, multiply-adds and tensor shapes of a network, stage by stage."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ from jsisnet.model.network import InstanceBranch, JSISNet, NetworkConfig
 from jsisnet.model.semantic import SemanticBranch
 
 Shape = tuple[int, ...]
-"""Lengths of a tensor's axes, without that of the images or the regions."""
+"""Shape of a tensor without its batch axis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """One stage of the network at inference."""
+    """Cost of one stage of the network at inference."""
 
     branch: str
-    """Part of the network that the stage belongs to: trunk, semantic, rpn, roi or masks."""
+    """Part of the network: trunk, semantic, rpn, roi or masks."""
 
     name: str
-    """What the stage does."""
+    """Name of the stage."""
 
     outputs: tuple[Shape, ...]
-    """Shapes of what it gives, for one image or one region."""
+    """Shapes of its outputs, for one image or one region."""
 
     parameters: int
-    """Its own numbers, trained or not; 0 if an earlier stage has listed them."""
+    """Number of parameters, trained or not; 0 if an earlier stage counted them."""
 
     multiply_adds: int
-    """Those of its convolutions and matrix products, for one image or one region."""
+    """Multiply-adds of its convolutions and matrix products, for one image or one region."""
 
     regions: int | None = None
-    """Number of regions that it reads in an image; ``None`` if it reads whole images."""
+    """Number of regions processed per image; ``None`` if the stage processes whole images."""
 
     @property
     def multiply_adds_of_image(self) -> int:
@@ -49,16 +49,16 @@ def stages(
 ) -> tuple[Stage, ...]:
     """Measure the stages of a network, in the order in which they run.
 
-    Nothing is computed and no memory is taken for weights: tensors have shapes only. Proposals and
-    detections are padded to fixed numbers, so the cost of an image does not depend on it.
+    Runs on torch's meta device, so nothing is computed and no weights are allocated. Proposals and
+    detections are padded to fixed numbers, so every image costs the same.
 
     Args:
-        config: The network.
+        config: Settings of the network.
         categories: Its classes.
         size: Height and width of its input.
 
     Raises:
-        ValueError: If there is no such network.
+        ValueError: If the settings are invalid.
     """
     with torch.device("meta"):
         network = JSISNet(config, categories).eval()
@@ -116,7 +116,7 @@ def _measure(
     regions: int | None = None,
     function: Callable[[Any], Any] | None = None,
 ) -> tuple[Any, Stage]:
-    """Run modules, or a function that runs them, and count."""
+    """Run modules, or a function that calls them, and count its operations."""
     run = nn.Sequential(*modules) if function is None else function
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         outputs = run(inputs)

@@ -1,4 +1,4 @@
-"""From what the region head says of proposals to detections."""
+"""Selection of detections among classified proposals."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from jsisnet.model import boxes
 from jsisnet.model.rpn import Proposals
 
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
-"""Weights of the detections' box code."""
+"""Box coding weights of the region head."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectionConfig:
-    """Which classified regions become detections."""
+    """Thresholds of `detect`."""
 
     min_score: float = 0.5
-    """Lowest softmax score of a thing class."""
+    """Minimum softmax score of a thing class."""
 
     max_overlap: float = 0.4
-    """Of two boxes whose IoU is higher, the one with the lower score goes."""
+    """IoU above which non-maximum suppression drops the box with the lower score."""
 
     one_class_per_region: bool = True
-    """Whether a region stands for its best class alone and suppresses boxes of all classes, as the
-    merge wants it; otherwise for each class, and suppresses boxes of the same one, as average
-    precision wants it."""
+    """Whether each proposal yields its best class only, with suppression across classes, which
+    suits the merge. Otherwise it yields every class, with suppression within each class, which
+    suits average precision."""
 
     max_detections: int = 300
     """Detections kept per image."""
@@ -39,13 +39,13 @@ class DetectionConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectedBoxes:
-    """Boxes of a batch that survived suppression, best first, padded to one number."""
+    """Boxes of a batch that survived suppression, best first, padded to a fixed number."""
 
     boxes: Float[Tensor, "b d 4"]
     """Corners in pixels of the network's input, clipped to it; zeros where padded."""
 
     channels: Int64[Tensor, "b d"]
-    """Thing channels; 0 where padded."""
+    """Thing channel of each box; 0 where padded."""
 
     scores: Float[Tensor, "b d"]
     """Softmax scores; 0 where padded."""
@@ -56,19 +56,19 @@ class DetectedBoxes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detections:
-    """Detected things of a batch, best first, padded to one number."""
+    """Detected things of a batch, best first, padded to a fixed number."""
 
     boxes: Float[Tensor, "b d 4"]
     """Corners in pixels of the network's input; zeros where padded."""
 
     labels: Int64[Tensor, "b d"]
-    """Labels of the data set."""
+    """Labels of the data set; arbitrary where padded."""
 
     scores: Float[Tensor, "b d"]
     """Softmax scores; 0 where padded."""
 
     masks: Float[Tensor, "b d m m"]
-    """Probabilities on a grid that spans the box."""
+    """Mask probabilities on a grid that spans the box."""
 
     valid: Bool[Tensor, "b d"]
     """False where padded."""
@@ -81,14 +81,14 @@ def detect(
     size: tuple[int, int],
     config: DetectionConfig,
 ) -> DetectedBoxes:
-    """Refine, filter and suppress the boxes of classified proposals.
+    """Refine proposals by their class, drop low scores and suppress overlapping boxes.
 
     Args:
-        class_logits: The background is the last channel.
-        deltas: Offsets of the proposals for each thing class.
-        proposals: Boxes and which of them are real.
+        class_logits: Logits of each proposal; the background is the last channel.
+        deltas: Box offsets of each proposal, one set per thing class.
+        proposals: Boxes that were classified.
         size: Height and width of the network's input.
-        config: Limits.
+        config: Thresholds.
     """
     scores = class_logits.float().softmax(dim=-1)[..., :-1] * proposals.valid[..., None]
     refined = boxes.decode(deltas.float(), proposals.boxes[:, :, None], BOX_WEIGHTS)
@@ -118,7 +118,7 @@ def detect(
 def _candidates(
     refined: Float[Tensor, "p t 4"], scores: Float[Tensor, "p t"], config: DetectionConfig
 ) -> tuple[Float[Tensor, "n 4"], Int64[Tensor, " n"], Float[Tensor, " n"]]:
-    """List the nonempty boxes of sufficient score, with their thing channels and scores."""
+    """Return the nonempty boxes above the score threshold, with thing channels and scores."""
     if config.one_class_per_region:
         best = scores.argmax(dim=1, keepdim=True)
         wanted = torch.zeros_like(scores, dtype=torch.bool).scatter(1, best, value=True)

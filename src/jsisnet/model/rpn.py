@@ -1,4 +1,4 @@
-"""The region proposal network: where in the image objects may be."""
+"""Region proposal network: anchors, their objectness and boxes, and the selection of proposals."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,22 @@ from torchvision.ops import nms
 
 from jsisnet.arrays import Bool, Float
 from jsisnet.model import boxes
-from jsisnet.model.blocks import start_small
+from jsisnet.model.blocks import init_small
 from jsisnet.model.trunk import STRIDE
+
+UNSCALED = (1.0, 1.0, 1.0, 1.0)
+"""Box coding weights of the region proposal network."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnchorConfig:
-    """Shapes of the anchors of one cell."""
+    """Sizes and aspect ratios of the anchors."""
 
     sizes: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
     """Square roots of the areas, in pixels of the network's input."""
 
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    """Heights over widths."""
+    """Aspect ratios, height over width."""
 
     def __post_init__(self) -> None:
         for name, values in (("sizes", self.sizes), ("ratios", self.ratios)):
@@ -30,22 +33,80 @@ class AnchorConfig:
 
     @property
     def per_cell(self) -> int:
-        """Number of anchors of one cell."""
+        """Number of anchors per cell."""
         return len(self.sizes) * len(self.ratios)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProposalConfig:
+    """Limits of `propose`."""
+
+    max_candidates: int = 6000
+    """Number of anchors per image, best first, that enter non-maximum suppression."""
+
+    max_overlap: float = 0.5
+    """IoU above which non-maximum suppression drops the proposal of lower objectness."""
+
+    max_proposals: int = 1000
+    """Maximum number of proposals per image."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_candidates, self.max_proposals) < 1:
+            raise ValueError(
+                f"max_proposals is {self.max_proposals} and max_candidates {self.max_candidates}; "
+                "expected at least 1 for both"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposals:
+    """Proposals of a batch, best first, padded to a fixed number."""
+
+    boxes: Float[Tensor, "b p 4"]
+    """Corners in pixels of the network's input, clipped to it; zeros where padded."""
+
+    valid: Bool[Tensor, "b p"]
+    """False where padded."""
+
+    def of_image(self, index: int) -> Float[Tensor, "n 4"]:
+        """Return the boxes of one image, without padding."""
+        return self.boxes[index][self.valid[index]]
+
+
+class RegionProposalNetwork(nn.Module):
+    """Convolutional head that scores every anchor and predicts its box offsets."""
+
+    def __init__(self, channels: int, hidden_channels: int, anchor_config: AnchorConfig):
+        super().__init__()
+        per_cell = anchor_config.per_cell
+        self.hidden = nn.Conv2d(channels, hidden_channels, 3, padding=1)
+        self.objectness = nn.Conv2d(hidden_channels, 2 * per_cell, 1)
+        self.deltas = nn.Conv2d(hidden_channels, 4 * per_cell, 1)
+        for layer in (self.hidden, self.objectness, self.deltas):
+            init_small(layer)
+
+    def forward(
+        self, features: Float[Tensor, "b c h w"]
+    ) -> tuple[Float[Tensor, "b a 2"], Float[Tensor, "b a 4"]]:
+        """Return logits (background, object) and unscaled box offsets of all anchors."""
+        hidden = functional.relu(self.hidden(features))
+        return (
+            self.objectness(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 2),
+            self.deltas(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 4),
+        )
 
 
 def anchors(
     grid: tuple[int, int], config: AnchorConfig, device: torch.device
 ) -> Float[Tensor, "a 4"]:
-    """Place the anchors of every cell, by row, column, size and ratio.
+    """Return the anchors of every cell, ordered by row, column, size and ratio.
 
-    Centres lie at multiples of the stride, beginning with 0, so some anchors reach outside the
-    image.
+    Centres lie at multiples of the stride, from 0, so some anchors extend beyond the image.
 
     Args:
-        grid: Rows and columns of the shared map.
-        config: Shapes.
-        device: Where to place them.
+        grid: Height and width of the shared map.
+        config: Sizes and ratios.
+        device: Device of the result.
     """
     sizes = torch.tensor(config.sizes, dtype=torch.float32, device=device)
     roots = torch.tensor(config.ratios, dtype=torch.float32, device=device).sqrt()
@@ -59,69 +120,6 @@ def anchors(
     return (centres[:, :, None] + shapes).reshape(-1, 4)
 
 
-UNSCALED = (1.0, 1.0, 1.0, 1.0)
-"""Weights of the proposals' box code."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProposalConfig:
-    """Which refined anchors become proposals."""
-
-    max_candidates: int = 6000
-    """Anchors of highest objectness that enter non-maximum suppression, per image."""
-
-    max_overlap: float = 0.5
-    """Of two proposals whose IoU is higher, the less objectlike one goes."""
-
-    max_proposals: int = 1000
-    """Proposals kept per image."""
-
-    def __post_init__(self) -> None:
-        if min(self.max_candidates, self.max_proposals) < 1:
-            raise ValueError(
-                f"proposals are limited to {self.max_proposals} of {self.max_candidates} "
-                "candidates; expected at least 1 of both"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proposals:
-    """Proposals of a batch, best first, padded to one number."""
-
-    boxes: Float[Tensor, "b p 4"]
-    """Corners in pixels of the network's input, clipped to it; zeros where padded."""
-
-    valid: Bool[Tensor, "b p"]
-    """False where padded."""
-
-    def of_image(self, index: int) -> Float[Tensor, "n 4"]:
-        """Give the boxes of one image, without padding."""
-        return self.boxes[index][self.valid[index]]
-
-
-class RegionProposalNetwork(nn.Module):
-    """Objectness and box offsets of every anchor."""
-
-    def __init__(self, channels: int, hidden_channels: int, anchor_config: AnchorConfig):
-        super().__init__()
-        per_cell = anchor_config.per_cell
-        self.hidden = nn.Conv2d(channels, hidden_channels, 3, padding=1)
-        self.objectness = nn.Conv2d(hidden_channels, 2 * per_cell, 1)
-        self.deltas = nn.Conv2d(hidden_channels, 4 * per_cell, 1)
-        for layer in (self.hidden, self.objectness, self.deltas):
-            start_small(layer)
-
-    def forward(
-        self, features: Float[Tensor, "b c h w"]
-    ) -> tuple[Float[Tensor, "b a 2"], Float[Tensor, "b a 4"]]:
-        """Give logits of (background, object) and unscaled offsets, in the anchors' order."""
-        hidden = functional.relu(self.hidden(features))
-        return (
-            self.objectness(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 2),
-            self.deltas(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 4),
-        )
-
-
 def propose(
     objectness: Float[Tensor, "b a 2"],
     deltas: Float[Tensor, "b a 4"],
@@ -129,17 +127,17 @@ def propose(
     size: tuple[int, int],
     config: ProposalConfig,
 ) -> Proposals:
-    """Turn the RPN's output into proposals.
+    """Select proposals: decode the best anchors and suppress overlapping boxes.
 
     Args:
-        objectness: Logits of (background, object).
-        deltas: Offsets of the anchors, unscaled.
-        anchors: Corners in pixels of the network's input; may lie outside of it.
+        objectness: Logits (background, object).
+        deltas: Unscaled box offsets of the anchors.
+        anchors: Corners in pixels of the network's input; may lie outside it.
         size: Height and width of the network's input.
         config: Limits.
 
     Returns:
-        Detached: no gradient reaches the RPN through the proposals.
+        Proposals, detached: no gradient reaches the RPN through them.
 
     Reference:
         Ren et al., "Faster R-CNN", section 3.

@@ -1,4 +1,4 @@
-"""The semantic branch: pyramid pooling, classifier and hybrid upsampling."""
+"""Semantic branch: pyramid pooling, classifier and hybrid upsampling."""
 
 from dataclasses import dataclass
 
@@ -7,44 +7,45 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jsisnet.arrays import Float
-from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, start_small
+from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, init_small
 
 DILATION = 4
-"""Spacing of the 3x3 kernels in the last ResNet stage at stride 8."""
+"""Dilation of the 3x3 kernels in the last ResNet stage at stride 8."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SemanticConfig:
-    """Widths of the semantic branch."""
+    """Architecture of the semantic branch."""
 
     own_last_stage: bool = False
-    """Whether the branch begins with a last ResNet stage of its own (where the trunk stops before
-    it)."""
+    """Whether the branch has its own last ResNet stage, for trunks that stop before it."""
 
     reduce: bool = False
-    """Whether a 3x3 convolution to `channels` comes before pooling (where the trunk has none)."""
+    """Whether a 3x3 convolution reduces the features to `channels`, for trunks without a neck."""
 
     channels: int = 512
-    """Channels after each pooled bin's projection, after the reduction and after the fusion."""
+    """Channels of the reduction, of each pooling level's projection and of the fusion."""
 
     bins: tuple[int, ...] = (1, 2, 3, 6)
-    """Cells along each side of the pooled maps."""
+    """Sides of the pooled maps, in cells."""
 
     dropout: float = 0.0
-    """Share of the fused channels that is dropped in training."""
+    """Fraction of the fused channels dropped in training."""
 
     norm: NormKind = "batch"
     """Normalisation of all layers of the branch."""
 
     def __post_init__(self) -> None:
         if any(cells < 1 for cells in self.bins):
-            raise ValueError(f"semantic.bins is {self.bins}; expected positive numbers of cells")
+            raise ValueError(f"semantic.bins is {self.bins}; expected positive integers")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"semantic.dropout is {self.dropout}; expected 0 or more, below 1")
+            raise ValueError(
+                f"semantic.dropout is {self.dropout}; expected at least 0 and less than 1"
+            )
 
 
 class PyramidPooling(nn.Module):
-    """Adds to each place what the picture holds at several scales.
+    """Pyramid pooling: adds context at several scales to each cell.
 
     Reference:
         Zhao et al., "Pyramid Scene Parsing Network", section 3.2.
@@ -61,7 +62,7 @@ class PyramidPooling(nn.Module):
         self.fuse = ConvNormAct(joined, config.channels, kernel=3, norm_kind=config.norm)
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c_out h w"]:
-        """Pool to each grid, project, resize back, join and fuse."""
+        """Pool to each grid, project, resize back, concatenate and fuse."""
         levels = [features]
         for cells, project in zip(self.bins, self.projections, strict=True):
             pooled = project(functional.adaptive_avg_pool2d(features, cells))
@@ -70,11 +71,11 @@ class PyramidPooling(nn.Module):
 
 
 class SemanticBranch(nn.Module):
-    """Class logits at half the shared map's stride; bilinear resizing completes them.
+    """Class logits at half the stride of the shared map.
 
-    Hybrid upsampling is a learnt deconvolution of the logits by 2, then a bilinear resize to the
-    image. The resize is left to who needs it: the loss, or the merge, which does it only where
-    classes meet.
+    Hybrid upsampling is a learned deconvolution of the logits by a factor of 2, followed by a
+    bilinear resize to the image. The resize is not done here but in the loss, and in the merge,
+    which needs it only where classes meet.
 
     Reference:
         Meletis and Dubbelman, arXiv 1803.05675 (hybrid upsampling).
@@ -94,17 +95,17 @@ class SemanticBranch(nn.Module):
         self.dropout = nn.Dropout2d(config.dropout)
         self.classify = nn.Conv2d(config.channels, num_labels, 1)
         self.upsample = nn.ConvTranspose2d(num_labels, num_labels, 4, stride=2, padding=1)
-        start_small(self.classify)
-        _start_bilinear(self.upsample)
+        init_small(self.classify)
+        _init_bilinear(self.upsample)
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h2 w2"]:
-        """Give logits of every label, twice as fine as the features."""
+        """Return logits of every label, at twice the resolution of the features."""
         context = self.pool(self.reduce(self.last_stage(features)))
         return self.upsample(self.classify(self.dropout(context)))
 
 
-def _start_bilinear(upsample: nn.ConvTranspose2d) -> None:
-    """Let the deconvolution begin as a bilinear resize of each channel."""
+def _init_bilinear(upsample: nn.ConvTranspose2d) -> None:
+    """Initialise a deconvolution as a bilinear resize of each channel."""
     side = torch.tensor([0.25, 0.75, 0.75, 0.25])
     nn.init.zeros_(upsample.weight)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The feature extractor that both branches share."""
+"""Feature extractor shared by both branches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,39 +16,39 @@ from jsisnet.arrays import Float
 from jsisnet.model.blocks import ConvNormAct, NormKind
 
 STRIDE = 8
-"""Pixels of the network's input per cell of the shared map, along each side."""
+"""Stride of the shared map, in pixels of the network's input."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrunkConfig:
-    """Which network reads the image, and what becomes of its stages."""
+    """Backbone, neck and initial weights."""
 
     name: str = "resnet50"
     """Name of a timm model."""
 
     neck: Literal["reduce", "none", "top_down"] = "reduce"
-    """From the stages to the shared map. ``reduce``: the last stage, dilated to stride 8, and a 3x3
-    convolution. ``none``: the last stage but one, dilated to stride 8. ``top_down``: the stages at
-    strides 8, 16 and 32, undilated, added from the coarsest on."""
+    """How the stages become the shared map. ``reduce``: the last stage, dilated to stride 8, and a
+    3x3 convolution. ``none``: the last stage but one, dilated to stride 8. ``top_down``: the stages
+    at strides 8, 16 and 32, undilated, added from coarse to fine."""
 
     channels: int = 512
-    """Channels of the shared map; without a neck the stage decides."""
+    """Channels of the shared map; ignored without a neck."""
 
     norm: NormKind = "batch"
     """Normalisation of the neck."""
 
     freeze_norm: bool = False
-    """Whether the stages keep ImageNet's statistics, scales and shifts."""
+    """Whether the stages' batch norms keep ImageNet's statistics and affine parameters."""
 
     frozen_stages: int = 0
-    """Number of first stages whose weights stay as they are."""
+    """Number of stages, from the first, whose weights are not trained."""
 
     weights: str | None = None
-    """Start of the stages: ``imagenet``, the path of a state dictionary, or nothing."""
+    """Initial weights of the stages: ``imagenet``, the path of a state dictionary, or ``None``."""
 
 
 class TopDown(nn.Module):
-    """Adds coarse stages to finer ones, down to the finest."""
+    """Top-down neck: adds coarse stages to finer ones."""
 
     def __init__(self, widths: Sequence[int], channels: int, norm_kind: NormKind):
         super().__init__()
@@ -56,7 +56,7 @@ class TopDown(nn.Module):
         self.smooth = ConvNormAct(channels, channels, kernel=3, norm_kind=norm_kind)
 
     def forward(self, stages: list[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b c h w"]:
-        """Join stages, the finest first."""
+        """Fuse stages, given from fine to coarse."""
         maps = [lateral(stage) for lateral, stage in zip(self.laterals, stages, strict=True)]
         joined = maps.pop()
         while maps:
@@ -66,10 +66,10 @@ class TopDown(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Stages of an image classifier, and a neck that makes them one map at stride 8.
+    """Stages of an image classifier, and a neck that fuses them to one map at stride 8.
 
     Raises:
-        ValueError: If timm has no such model, or it has not the stages that the neck wants.
+        ValueError: If timm has no such model, or it lacks the stages that the neck needs.
     """
 
     mean: Tensor
@@ -104,12 +104,12 @@ class Trunk(nn.Module):
         self._joins_stages = config.neck == "top_down"
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
-        """Read RGB images with values in [0, 1]."""
+        """Compute the shared map of RGB images with values in [0, 1]."""
         stages = self.stages((images - self.mean) / self.std)
         return self.neck(stages if self._joins_stages else stages[0])
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Start the stages from a classifier's state dictionary, torchvision's or timm's.
+        """Load the stages from a classifier's state dictionary, torchvision's or timm's.
 
         Raises:
             ValueError: If a weight is missing or has another shape; the message names the first.
@@ -126,16 +126,16 @@ class Trunk(nn.Module):
         self.stages.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
 
 
-def _stages(config: TrunkConfig) -> Any:  # noqa: ANN401 - timm does not say
-    """Make the timm model, cut where the neck takes over.
+def _stages(config: TrunkConfig) -> Any:  # noqa: ANN401 - timm is untyped
+    """Create the timm model without its last layers.
 
     Raises:
-        ValueError: If there is no such model, or it has not the strides that the neck wants.
+        ValueError: If there is no such model, or it lacks the strides that the neck needs.
     """
     if not is_model(config.name):
         near = get_close_matches(config.name, list_models(), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"timm has no model {config.name!r}, as network.trunk.name wants{hint}")
+        raise ValueError(f"network.trunk.name is {config.name!r}, which timm does not have{hint}")
     options: dict[str, Any]
     match config.neck:
         case "top_down":
@@ -157,7 +157,7 @@ def _stages(config: TrunkConfig) -> Any:  # noqa: ANN401 - timm does not say
 
 
 def _freeze_up_to(stages: nn.Module, end: str) -> None:
-    """Keep the weights of all modules up to the one called `end` from training."""
+    """Exclude the parameters of all modules up to the one called `end` from training."""
     names = [name for name, _ in stages.named_modules()]
     last = max(i for i, name in enumerate(names) if name == end or name.startswith(f"{end}."))
     for name in names[: last + 1]:

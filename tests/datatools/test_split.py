@@ -8,10 +8,10 @@ import pytest
 import factories
 from jsisnet.datatools.check.check import Files as Checked
 from jsisnet.datatools.check.check import check
-from jsisnet.datatools.split import Files, Way, parsed, sizes, split
+from jsisnet.datatools.split import Files, SplitConfig, parse_shares, sizes, split
 from jsisnet.formats import coco
 
-WAY = Way(shares=parsed(["train=4", "val=2"]))
+CONFIG = SplitConfig(shares=parse_shares(["train=4", "val=2"]))
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def stop(done, _):
 
 
 def test_every_image_is_in_one_part(files, tiny, tmp_path):
-    result = split(files, tmp_path / "out", WAY)
+    result = split(files, tmp_path / "out", CONFIG)
 
     train, val = (names(tmp_path / f"out/{part}.json") for part in ("train", "val"))
     assert [(part.name, part.images) for part in result.parts] == [("train", 4), ("val", 2)]
@@ -48,7 +48,7 @@ def test_every_image_is_in_one_part(files, tiny, tmp_path):
 
 
 def test_a_part_is_a_sound_data_set_with_the_same_maps(files, tiny, tmp_path):
-    split(files, tmp_path / "out", WAY)
+    split(files, tmp_path / "out", CONFIG)
 
     whole = {r.image_id: r for r in coco.source(tiny.annotations).records}
     for part in ("train", "val"):
@@ -65,9 +65,9 @@ def test_maps_are_links_and_copies_where_links_are_impossible(files, tiny, tmp_p
     def refuse(*_):
         raise OSError
 
-    split(files, tmp_path / "links", WAY)
+    split(files, tmp_path / "links", CONFIG)
     monkeypatch.setattr(os, "link", refuse)
-    split(files, tmp_path / "copies", WAY)
+    split(files, tmp_path / "copies", CONFIG)
 
     for link in (tmp_path / "links").rglob("*.png"):
         copy = tmp_path / "copies" / link.relative_to(tmp_path / "links")
@@ -80,7 +80,7 @@ def test_a_link_to_a_map_elsewhere_becomes_the_map(files, tiny, tmp_path):
     (tiny.pngs / "map1.png").rename(tmp_path / "elsewhere.png")
     (tiny.pngs / "map1.png").symlink_to(tmp_path / "elsewhere.png")
 
-    split(files, tmp_path / "out", WAY)
+    split(files, tmp_path / "out", CONFIG)
 
     (made,) = (tmp_path / "out").rglob("map1.png")
     assert not made.is_symlink()
@@ -96,7 +96,7 @@ def test_unknown_fields_are_kept(files, tiny, tmp_path):
 
     change(tiny.annotations, add)
 
-    split(files, tmp_path / "out", WAY)
+    split(files, tmp_path / "out", CONFIG)
 
     content = listed(tmp_path / "out/val.json")
     assert content["info"] == {"year": 2031, "ratio": 0.10}
@@ -111,7 +111,7 @@ def test_images_of_a_group_stay_together(files, tiny, tmp_path):
 
     change(tiny.annotations, rename)
 
-    result = split(files, tmp_path / "out", replace(WAY, group=r"(.*)_\d+\.jpg"))
+    result = split(files, tmp_path / "out", replace(CONFIG, group=r"(.*)_\d+\.jpg"))
 
     train, val = (
         {name[0] for name in names(tmp_path / f"out/{part}.json")} for part in ("train", "val")
@@ -121,7 +121,7 @@ def test_images_of_a_group_stay_together(files, tiny, tmp_path):
 
 
 def test_an_image_whose_name_fits_no_group_is_alone(files, tmp_path):
-    assert split(files, tmp_path / "out", replace(WAY, group=r"street([01])\..*")).groups == 6
+    assert split(files, tmp_path / "out", replace(CONFIG, group=r"street([01])\..*")).groups == 6
 
 
 def test_missing_classes_are_told(files, tiny, tmp_path):
@@ -130,7 +130,7 @@ def test_missing_classes_are_told(files, tiny, tmp_path):
 
     change(tiny.annotations, add)
 
-    result = split(files, tmp_path / "out", Way(shares=parsed(["a=1", "b=rest"])))
+    result = split(files, tmp_path / "out", SplitConfig(shares=parse_shares(["a=1", "b=rest"])))
 
     (alone,) = listed(tmp_path / "out/a.json")["annotations"]
     seen = {info["category_id"] for info in alone["segments_info"]}
@@ -142,7 +142,7 @@ def test_missing_classes_are_told(files, tiny, tmp_path):
 def test_an_image_without_annotation_has_a_part_too(files, tiny, tmp_path):
     change(tiny.annotations, lambda content: content["annotations"].clear())
 
-    result = split(files, tmp_path / "out", WAY)
+    result = split(files, tmp_path / "out", CONFIG)
 
     assert [(part.images, part.annotations) for part in result.parts] == [(4, 0), (2, 0)]
     assert (tmp_path / "out/val").is_dir()
@@ -152,7 +152,7 @@ def test_instances_stay_with_their_images(tmp_path):
     things = factories.tiny_instances(tmp_path / "things")
     files = Files(annotations=things.annotations, kind="coco-instances")
 
-    split(files, tmp_path / "out", Way(shares=parsed(["a=0.5", "b=0.5"])))
+    split(files, tmp_path / "out", SplitConfig(shares=parse_shares(["a=0.5", "b=0.5"])))
 
     parts = [listed(tmp_path / f"out/{part}.json") for part in "ab"]
     for part in parts:
@@ -165,13 +165,13 @@ def test_instances_stay_with_their_images(tmp_path):
 
 def test_a_run_that_was_stopped_goes_on(files, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        split(files, tmp_path / "out", WAY, on_map=stop)
+        split(files, tmp_path / "out", CONFIG, on_map=stop)
     assert not list((tmp_path / "out").glob("*.json"))
 
     with pytest.raises(ValueError, match="holds a part of some other work"):
-        split(files, tmp_path / "out", replace(WAY, seed=1))
-    split(files, tmp_path / "out", WAY)
-    split(files, tmp_path / "whole", WAY)
+        split(files, tmp_path / "out", replace(CONFIG, seed=1))
+    split(files, tmp_path / "out", CONFIG)
+    split(files, tmp_path / "whole", CONFIG)
 
     first, second = (
         {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -181,10 +181,10 @@ def test_a_run_that_was_stopped_goes_on(files, tmp_path):
 
 
 def test_a_folder_with_other_files_is_refused(files, tmp_path):
-    split(files, tmp_path / "out", WAY)
+    split(files, tmp_path / "out", CONFIG)
 
     with pytest.raises(ValueError, match="holds other files already"):
-        split(files, tmp_path / "out", WAY)
+        split(files, tmp_path / "out", CONFIG)
 
 
 def _nothing(content):
@@ -210,7 +210,7 @@ def test_a_damaged_file_is_one_sentence(files, tiny, tmp_path, edit, reason):
     change(tiny.annotations, edit)
 
     with pytest.raises(ValueError, match=reason):
-        split(files, tmp_path / "out", WAY)
+        split(files, tmp_path / "out", CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -224,15 +224,15 @@ def test_a_damaged_file_is_one_sentence(files, tiny, tmp_path, edit, reason):
 )
 def test_a_group_that_can_not_be_is_refused(files, tmp_path, group, reason):
     with pytest.raises(ValueError, match=reason):
-        split(files, tmp_path / "out", replace(WAY, group=group))
+        split(files, tmp_path / "out", replace(CONFIG, group=group))
 
 
 def test_maps_may_lie_elsewhere(files, tiny, tmp_path):
     tiny.pngs.rename(tmp_path / "maps")
 
     with pytest.raises(ValueError, match="the folder of its PNGs"):
-        split(files, tmp_path / "out", WAY)
-    split(replace(files, pngs=tmp_path / "maps"), tmp_path / "out", WAY)
+        split(files, tmp_path / "out", CONFIG)
+    split(replace(files, pngs=tmp_path / "maps"), tmp_path / "out", CONFIG)
 
     assert len(list((tmp_path / "out").rglob("*.png"))) == 6
 
@@ -252,11 +252,11 @@ def test_maps_may_lie_elsewhere(files, tiny, tmp_path):
     ],
 )
 def test_shares_become_numbers_of_images(texts, images, expected):
-    assert sizes(parsed(texts), images) == expected
+    assert sizes(parse_shares(texts), images) == expected
 
 
 def test_fractions_are_exact():
-    assert parsed(["a=0.1", "b=0.9"])[0].amount == Fraction(1, 10)
+    assert parse_shares(["a=0.1", "b=0.9"])[0].amount == Fraction(1, 10)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_fractions_are_exact():
 )
 def test_what_is_no_share_is_one_sentence(texts, reason):
     with pytest.raises(ValueError, match=reason.replace(".", r"\.").replace("/", r"\/")):
-        parsed(texts)
+        parse_shares(texts)
 
 
 @pytest.mark.parametrize(
@@ -303,4 +303,4 @@ def test_what_is_no_share_is_one_sentence(texts, reason):
 )
 def test_shares_that_do_not_fit_are_refused(texts, images, reason):
     with pytest.raises(ValueError, match=reason):
-        sizes(parsed(texts), images)
+        sizes(parse_shares(texts), images)

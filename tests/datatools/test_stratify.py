@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from jsisnet.datatools.stratify import stratified
+from jsisnet.datatools.stratify import stratify
 
 
 def parts_of(classes, sizes, *, images=None, seed=0):
     """Split rows of classes; every row is one image unless `images` says otherwise."""
     classes = np.array(classes, np.int32)
     images = np.ones(len(classes), np.int64) if images is None else np.array(images)
-    return stratified(classes, images, np.array(sizes), seed).tolist()
+    return stratify(classes, images, np.array(sizes), seed).tolist()
 
 
 def test_every_part_gets_its_number_of_images():

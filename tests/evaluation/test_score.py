@@ -9,7 +9,7 @@ from PIL import Image
 
 import factories
 from factories import BUS, CAR, CATEGORIES, SKY, panoptic_map, segment
-from jsisnet.evaluation.compared_files import ComparedFiles, Rules
+from jsisnet.evaluation.compared_files import ComparedFiles, CompareRules
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches, summary
 from jsisnet.evaluation.score import score
 from jsisnet.files import pixels
@@ -48,7 +48,7 @@ def measured(truth, predictions, *, truth_pngs=None, prediction_pngs=None, **rul
         predictions,
         truth_pngs=truth_pngs,
         prediction_pngs=prediction_pngs,
-        rules=Rules(**rules),
+        rules=CompareRules(**rules),
     )
     return score(files)
 
@@ -268,9 +268,9 @@ def test_what_the_official_script_overlooks_counts_as_there_but_is_told(truth, p
         label: (int(quality.tp[label]), int(quality.fp[label]), int(quality.fn[label]))
         for label in np.flatnonzero(quality.seen).tolist()
     } == OVERLOOKED[kind]
-    assert len(total.oddities) == 1
-    assert said in total.oddities[0]
-    assert total.faults == []
+    assert len(total.warnings) == 1
+    assert said in total.warnings[0]
+    assert total.errors == []
 
 
 @pytest.mark.parametrize("kind", ODDITIES)

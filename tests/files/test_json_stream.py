@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jsisnet.files import json_stream
-from jsisnet.files.json_stream import Objects, scan
+from jsisnet.files.json_stream import EntryReader, scan
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -17,7 +17,7 @@ VALUES = st.recursive(
 
 @pytest.fixture
 def file(tmp_path):
-    """Write a text to a file."""
+    """Return a function that writes a string or bytes to a file."""
 
     def write(text):
         (tmp_path / "file.json").write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -53,58 +53,58 @@ def test_items_are_those_of_the_file(tmp_path_factory, items, more, indent, asci
 
     assert [item for item, _ in found["items"]] == items
     assert {key: value for key, value in rest.items() if key != "items"} == more
-    with Objects(path) as objects:
+    with EntryReader(path) as objects:
         assert [objects.read(place) for _, place in found["items"]] == items
 
 
-def test_a_list_that_is_there_twice_is_refused(file):
-    with pytest.raises(ValueError, match=r"file.json: is not JSON: at byte .* second time"):
+def test_a_duplicate_list_is_refused(file):
+    with pytest.raises(ValueError, match=r"file.json: is not JSON: at byte .* duplicate key"):
         items_of(file('{"a": [1], "a": [2]}'), "a")
 
 
-def test_a_mistake_is_told_without_reading_on(file, monkeypatch):
+def test_an_error_is_raised_without_reading_on(file, monkeypatch):
     monkeypatch.setattr(json_stream, "_CHUNK", 16)
     loads = []
     load = json_stream._Scanner._load
     monkeypatch.setattr(json_stream._Scanner, "_load", lambda self: loads.append(1) or load(self))
 
-    with pytest.raises(ValueError, match="at byte 6 there is a mistake"):
+    with pytest.raises(ValueError, match="at byte 6: Expecting value"):
         items_of(file('{"a": @@' + " " * 10_000 + "}"), "a")
 
     assert len(loads) < 5
 
 
-def test_a_file_of_two_byte_characters_is_refused(file):
+def test_utf_16_is_refused(file):
     with pytest.raises(ValueError, match=r"file\.json: is UTF-16, expected UTF-8"):
         items_of(file('{"a": []}'.encode("utf-16")), "a")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such pipes")
-def test_a_pipe_cannot_be_read_twice(tmp_path):
+def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     both = os.open(tmp_path / "pipe", os.O_RDWR)
 
-    with pytest.raises(ValueError, match="pipe: is a pipe; expected a file"):
+    with pytest.raises(ValueError, match="pipe: is a pipe; expected a regular file"):
         items_of(tmp_path / "pipe", "a")
 
     os.close(both)
 
 
-def test_a_list_of_another_name_is_read_whole(file):
+def test_a_list_without_a_callback_is_returned(file):
     found, rest = items_of(file('{"a": [1, 2], "b": [3]}'), "b")
 
     assert [item for item, _ in found["b"]] == [3]
     assert rest["a"] == [1, 2]
 
 
-def test_a_key_that_holds_no_list_is_a_field(file):
+def test_a_value_that_is_no_list_is_returned(file):
     found, rest = items_of(file('{"a": {"b": 1}}'), "a")
 
     assert found == {"a": []}
     assert rest == {"a": {"b": 1}}
 
 
-def test_a_mark_of_the_encoding_is_skipped(file):
+def test_a_byte_order_mark_is_skipped(file):
     found, _ = items_of(file(b'\xef\xbb\xbf{"a": [{"b": "\xc3\xa9"}]}'), "a")
 
     assert found["a"][0][0] == {"b": "é"}
@@ -113,21 +113,21 @@ def test_a_mark_of_the_encoding_is_skipped(file):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "is not JSON: at byte 0 there is a mistake: Expecting value"),
+        ("", "is not JSON: at byte 0: Expecting value"),
         ("[]", "found [], expected an object"),
         ("12", "found 12, expected an object"),
-        ('{"a": [{"b": 1}', "is not JSON: at byte 15 ',' was expected"),
-        ('{"a": [{"b": ', "is not JSON: at byte 13 there is a mistake: Expecting value"),
-        ('{"a": [1 2]}', "is not JSON: at byte 9 ',' was expected"),
-        ('{"a" 1}', "is not JSON: at byte 5 ':' was expected"),
-        ('{"a": 1', "is not JSON: at byte 7 ',' was expected"),
-        ("{1: 2}", "a name in double quotes was expected"),
-        ('{"a": 1} {', "is not JSON: at byte 9 nothing more was expected"),
+        ('{"a": [{"b": 1}', "is not JSON: at byte 15: expected ','"),
+        ('{"a": [{"b": ', "is not JSON: at byte 13: Expecting value"),
+        ('{"a": [1 2]}', "is not JSON: at byte 9: expected ','"),
+        ('{"a" 1}', "is not JSON: at byte 5: expected ':'"),
+        ('{"a": 1', "is not JSON: at byte 7: expected ','"),
+        ("{1: 2}", "expected a key in double quotes"),
+        ('{"a": 1} {', "is not JSON: at byte 9: expected the end of the file"),
         (b'{"a": "\xff"}', "is not JSON: 'utf-8' codec can't decode"),
         ('{"b": ' + "[" * 100_000, "is not JSON: nested too deeply"),
     ],
 )
-def test_what_is_no_json_is_refused_with_its_place(file, text, why):
+def test_invalid_json_is_refused_with_its_position(file, text, why):
     path = file(text)
 
     with pytest.raises(ValueError, match=r"file\.json: ") as caught:
@@ -141,10 +141,13 @@ def test_a_missing_file_is_named(tmp_path):
         scan(tmp_path / "nothing.json", {})
 
 
-def test_a_file_that_changes_meanwhile_is_noticed(file):
+def test_a_file_that_changes_between_two_reads_is_refused(file):
     path = file('{"a": [{"b": 1}]}')
     found, _ = items_of(path, "a")
     path.write_text('{"c": [{"b": 1}],  "d": 12345}')
 
-    with Objects(path) as objects, pytest.raises(ValueError, match="changed while it was read"):
-        objects.read(json_stream.Place(1, found["a"][0][1].stop))
+    with (
+        EntryReader(path) as objects,
+        pytest.raises(ValueError, match="changed while it was being read"),
+    ):
+        objects.read(json_stream.ByteRange(1, found["a"][0][1].stop))

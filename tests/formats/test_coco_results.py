@@ -63,7 +63,7 @@ def test_masks_have_any_form_that_annotations_have(segmentation, tmp_path, wante
         segmentation["counts"] = segmentation["counts"].decode()
     path = written(tmp_path, entry(segmentation=segmentation))
 
-    [(segment, (window, pixels))] = read_things(path, wanted, min_score=0.0).of_image(7).drawn()
+    [(segment, (window, pixels))] = read_things(path, wanted, min_score=0.0).of_image(7).draw()
 
     assert segment.label == CAR
     assert window == (slice(1, 3), slice(2, 5))
@@ -73,7 +73,7 @@ def test_masks_have_any_form_that_annotations_have(segmentation, tmp_path, wante
 def test_an_empty_mask_has_an_empty_window(tmp_path, wanted):
     path = written(tmp_path, entry(segmentation={"size": [4, 6], "counts": [24]}))
 
-    [(_, (_, pixels))] = read_things(path, wanted, min_score=0.0).of_image(7).drawn()
+    [(_, (_, pixels))] = read_things(path, wanted, min_score=0.0).of_image(7).draw()
 
     assert pixels.size == 0
 
@@ -110,12 +110,12 @@ def test_results_that_break_the_format_are_explained(strange, message, tmp_path,
     [
         (
             {"size": [6, 4], "counts": [24]},
-            r"its mask is \[6, 4\], expected that of the image, \[4",
+            r"its mask is \[6, 4\], expected the size of the image, \[4",
         ),
         ({"size": [4, 6], "counts": "abc"}, "the 'counts' of its mask can't be read"),
-        ({"size": [4, 6], "counts": [5, 5]}, "no whole numbers that add up to 24"),
+        ({"size": [4, 6], "counts": [5, 5]}, "not integers that add up to 24"),
         (None, "has no 'segmentation'"),
-        ([[1, 2]], "polygon 0 of 'segmentation' is no list"),
+        ([[1, 2]], "polygon 0 of 'segmentation' is not a list"),
     ],
 )
 def test_broken_masks_are_explained_when_they_are_drawn(segmentation, message, tmp_path, wanted):
@@ -123,13 +123,13 @@ def test_broken_masks_are_explained_when_they_are_drawn(segmentation, message, t
     found = read_things(path, wanted, min_score=0.0)
 
     with pytest.raises(ValueError, match=f"^{path}: result 1: image 7: .*{message}"):
-        list(found.of_image(7).drawn())
+        list(found.of_image(7).draw())
 
 
 def test_a_class_of_stuff_has_one_mask(tmp_path, wanted):
     path = written(tmp_path, entry(8, 100), entry(8, 100))
 
-    with pytest.raises(ValueError, match="result 1: image 8: 'category_id' is 100 for the second"):
+    with pytest.raises(ValueError, match="result 1: image 8: duplicate 'category_id' 100"):
         read_stuff(path, wanted)
 
 
@@ -138,7 +138,7 @@ def test_a_class_of_stuff_has_one_mask(tmp_path, wanted):
     [
         ('{"annotations": []}', "expected a list"),
         ("[{", "is not JSON"),
-        ("[] []", "nothing more was expected"),
+        ("[] []", "expected the end of the file"),
     ],
 )
 def test_files_that_are_no_list_are_refused(content, message, tmp_path, wanted):

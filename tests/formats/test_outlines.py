@@ -219,8 +219,11 @@ def a_class_does_not_say_what_it_is(export):
             a_value_is_no_class,
             r"a.png: value 77 is not the id .* categories \(void values: 0, 255\)",
         ),
-        (there_is_a_box_alone, "annotation 1: has no 'segmentation'; a box alone doesn't tell"),
-        (an_outline_is_empty, "annotation 1: polygon 0 of 'segmentation' is no list of x, y, x, y"),
+        (
+            there_is_a_box_alone,
+            "annotation 1: has no 'segmentation'; a box alone does not determine",
+        ),
+        (an_outline_is_empty, "annotation 1: polygon 0 of 'segmentation' is not a list x, y, x, y"),
         (a_class_does_not_say_what_it_is, "classes.json: categories.0.: category 1: has no 'isthi"),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, SKY
-from jsisnet.evaluation.compared_files import ComparedFiles, Rules
+from jsisnet.evaluation.compared_files import ComparedFiles, CompareRules
 from jsisnet.evaluation.score import Score, score
 from jsisnet.formats import coco
 from jsisnet.panoptic import PanopticMap
@@ -50,7 +50,7 @@ def compared(folder: Path, size: tuple[int, int] = (64, 96)) -> Compared:
 
 
 def of_files(
-    truth: factories.TinyDataset, predictions: Path, rules: Rules | None = None
+    truth: factories.TinyDataset, predictions: Path, rules: CompareRules | None = None
 ) -> Compared:
     """Compare files."""
     files = ComparedFiles(truth.annotations, predictions, rules=rules)

@@ -74,7 +74,7 @@ def score(  # noqa: PLR0913 - one parameter per option
         processes: Number of worker processes. Default: one per core.
     """
     from jsisnet.evaluation import score as scoring
-    from jsisnet.evaluation.compared_files import ComparedFiles, Rules
+    from jsisnet.evaluation.compared_files import ComparedFiles, CompareRules
 
     if images is not None and report is None:
         raise ValueError("--images needs --report DIR: it shows the images in the report")
@@ -83,7 +83,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     page = None if report is None else report / PAGE
     outputs = [file for file in (json, csv, images_csv, page) if file is not None]
     refuse_to_replace([truth, prediction], outputs)
-    rules = Rules(
+    rules = CompareRules(
         mode=mode,
         recount_areas=recount_areas,
         missing="void" if missing_as_void else "error",

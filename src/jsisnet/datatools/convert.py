@@ -49,7 +49,7 @@ def convert(
     _refuse_shared_maps(source.records)
     journal.refuse_other_files(target.folder / _JOURNAL)
     total = len(source.records)
-    with journal.opened(target.folder / _JOURNAL, _purpose(source, target)) as done:
+    with journal.open_journal(target.folder / _JOURNAL, _purpose(source, target)) as done:
         for left in {path.parent for path in target.folder.rglob(".*.part")}:
             remove_leftovers(left)
         on_image(done.count, total)

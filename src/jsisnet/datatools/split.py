@@ -1,79 +1,88 @@
-"""A COCO data set as several ones, each of which can be used by itself."""
+"""Splitting a COCO data set into parts, such as train and val, that are data sets themselves."""
 
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from jsisnet.arrays import Int64
-from jsisnet.datatools.listing import Image, Kind, Listing, read
-from jsisnet.datatools.stratify import stratified
+from jsisnet.arrays import Bool, Int64
+from jsisnet.categories import CategoryId
+from jsisnet.datatools.stratify import stratify
 from jsisnet.files import atomic, journal, json_fields
 from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import remove_leftovers, replacing
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.json_stream import Objects
+from jsisnet.files.json_stream import ByteRange, EntryReader
+from jsisnet.formats.coco_index import LISTS, CocoIndex, Ranges, read_index
+from jsisnet.panoptic import ImageId
 
 _NAME = re.compile(r"\w[\w-]{0,49}")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
-"""Names that no file can have on Windows."""
+"""Names reserved by Windows."""
 
 _FRACTION = re.compile(r"\d{0,9}\.\d{1,9}|\d{1,9}/\d{1,9}", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
+_JOURNAL = "unfinished.jsonl"
+
+Kind = Literal["coco", "coco-instances"]
+"""Format of a data set; in "coco" an image has one annotation with a map, in "coco-instances" one
+for each object."""
+
 REST = "rest"
-"""The share that takes what the others leave."""
+"""The share that takes all remaining images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """What one part gets."""
+    """Size of one part."""
 
     name: str
-    """Of the part, and of its file and folder."""
+    """Name of the part, its JSON file and its folder."""
 
     amount: Fraction | int | None
-    """Part of the whole, or images; ``None`` for what the others leave."""
+    """Fraction or number of the images; ``None`` for all remaining ones."""
 
 
-def parsed(texts: Sequence[str]) -> tuple[Share, ...]:
-    """Read shares such as ``train=0.8``, ``val=500`` or ``test=rest``.
+def parse_shares(texts: Sequence[str]) -> tuple[Share, ...]:
+    """Parse shares such as ``train=0.8``, ``val=500`` or ``test=rest``.
 
     Raises:
-        ValueError: If a text is no share, a name can't be that of a file or occurs twice, there are
-            both fractions and counts, or the fractions don't add up to 1.
+        ValueError: If a share is invalid, a name is a duplicate or no valid file name, fractions
+            and counts are mixed, or the fractions don't add up to 1.
     """
     shares = tuple(map(_share, texts))
     if not shares:
-        raise ValueError("there are no parts; expected some, such as train=0.8 val=0.2")
+        raise ValueError("no parts are given; expected some, such as train=0.8 val=0.2")
     names: set[str] = set()
     for share in shares:
         if share.name.casefold() in names:
-            raise ValueError(f"the part {share.name!r} is there twice")
+            raise ValueError(f"duplicate part {share.name!r}")
         names.add(share.name.casefold())
     amounts = [share.amount for share in shares if share.amount is not None]
     if len(shares) - len(amounts) > 1:
-        raise ValueError(f"two parts are to get the {REST}; expected one")
+        raise ValueError(f"two parts have the share {REST!r}; expected at most one")
     if len({type(amount) for amount in amounts}) > 1:
-        raise ValueError("there are both fractions and counts of images; expected one of them")
+        raise ValueError("found both fractions and numbers of images; expected one kind")
     if not isinstance(next(iter(amounts), 0), int):
         _refuse_other_sum(Fraction(sum(amounts)), rest=len(amounts) < len(shares))
     return shares
 
 
 def sizes(shares: Sequence[Share], images: int) -> tuple[int, ...]:
-    """Give the number of images of each part.
+    """Return the number of images of each part.
 
-    Fractions of images go to the parts that lose most by rounding down.
+    Sizes are rounded down; the remaining images go to the parts that lost most.
 
     Raises:
-        ValueError: If a part would get no image, or counts don't add up to all images.
+        ValueError: If a part would be empty, or counts don't add up to all images.
     """
     given = sum(share.amount for share in shares if share.amount is not None)
     if isinstance(given, int):
@@ -87,11 +96,11 @@ def sizes(shares: Sequence[Share], images: int) -> tuple[int, ...]:
             counts[i] += 1
     for share, count in zip(shares, counts, strict=True):
         if count <= 0:
-            raise ValueError(f"the part {share.name!r} would get none of the {images:,} images")
+            raise ValueError(f"the part {share.name!r} would have none of the {images:,} images")
     if sum(counts) != images:
         raise ValueError(
-            f"the parts have {sum(counts):,} images in all, expected the {images:,} that there "
-            f"are; one part may get the {REST}"
+            f"the parts have {sum(counts):,} images in all, expected {images:,}; one part may have "
+            f"the share {REST!r}"
         )
     return tuple(counts)
 
@@ -99,11 +108,11 @@ def sizes(shares: Sequence[Share], images: int) -> tuple[int, ...]:
 def _share(text: str) -> Share:
     name, equals, amount = text.partition("=")
     if not equals:
-        raise ValueError(f"found the part {text!r}, expected a name and a share, as in train=0.8")
+        raise ValueError(f"found the part {text!r}, expected NAME=SHARE, as in train=0.8")
     if not _NAME.fullmatch(name) or _DEVICES.fullmatch(name):
         raise ValueError(
-            f"the name of a part is {name!r}, expected up to 50 letters, digits, '_' and '-' that "
-            "make the name of a folder on any system"
+            f"the name of a part is {name!r}, expected a valid folder name of up to 50 letters, "
+            "digits, '_' and '-'"
         )
     if amount == REST:
         return Share(name=name, amount=None)
@@ -120,105 +129,205 @@ def _share(text: str) -> Share:
 def _refuse_other_sum(total: Fraction, *, rest: bool) -> None:
     if total > 1 or (total < 1 and not rest):
         raise ValueError(
-            f"the fractions add up to {float(total):g}, expected 1; one part may get the {REST}"
+            f"the fractions add up to {float(total):g}, expected 1; one part may have the share "
+            f"{REST!r}"
         )
-
-
-_JOURNAL = "unfinished.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Files:
-    """Where a data set is."""
+    """Files of a data set."""
 
     annotations: Path
     """COCO panoptic or instances JSON file."""
 
     pngs: Path | None = None
-    """Folder of the maps; default: the folder beside the file that is named like it."""
+    """Folder of the maps; default: the folder beside the file with the same name."""
 
     kind: Kind = "coco"
-    """Which of the two formats it is."""
+    """Format of the file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
-    """What decides where an image goes."""
+class SplitConfig:
+    """How images are assigned to parts."""
 
     shares: tuple[Share, ...]
-    """The parts."""
+    """Names and sizes of the parts."""
 
     seed: int = 0
-    """Of the order among equals; at least 0."""
+    """Seed of the random order of equally good choices, 0 or more."""
 
     group: str | None = None
-    """Regular expression for the whole name of a photo; those with the same texts in its brackets
+    """Regular expression that matches whole photo names; photos whose groups match the same strings
     stay together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """What a part has got."""
+class PartSummary:
+    """Contents of one part."""
 
     name: str
     images: int
     annotations: int
     missing: tuple[str, ...]
-    """Names of the classes that other parts have."""
+    """Names of classes that only other parts have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Split:
-    """What has become of a data set."""
+class SplitSummary:
+    """Result of a split."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[PartSummary, ...]
     groups: int
-    """How many there are, with those of a single photo."""
+    """Number of groups; a photo without a group is a group by itself."""
 
     unseen: tuple[str, ...]
-    """Names of the classes that no part has."""
+    """Names of classes that no image has."""
 
 
 def split(
-    files: Files, out: Path, way: Way, *, on_map: Callable[[int, int], None] = lambda *_: None
-) -> Split:
-    """Write each part of a data set: a JSON file, and the folder of its maps.
+    files: Files,
+    out: Path,
+    config: SplitConfig,
+    *,
+    on_map: Callable[[int, int], None] = lambda *_: None,
+) -> SplitSummary:
+    """Write a JSON file for each part, and the folder of its maps.
 
-    Maps are linked where the system can do that, and copied elsewhere. Entries keep all their
-    fields. A run that was stopped or killed goes on when it is repeated.
+    Maps are hard-linked where the file system allows it, and copied otherwise. Entries keep all
+    their fields. Rerun an interrupted split to resume it.
 
     Args:
-        files: What to split.
-        out: New folder.
-        way: Where images go.
-        on_map: Is told the numbers of maps done and in total.
+        files: The data set.
+        out: Output folder, which must be new.
+        config: How images are assigned to parts.
+        on_map: Called with the number of maps done and the total.
 
     Raises:
-        ValueError: If the file is damaged, a map is missing, a part would be empty, or the folder
-            holds anything else.
+        ValueError: If the file is invalid, a map is missing, a part would be empty, or the output
+            folder holds other files.
     """
     journal.refuse_other_files(out / _JOURNAL)
-    listing = read(files.annotations, files.kind)
+    listing = _read_listing(files.annotations, files.kind)
     pngs = _folder_of_pngs(files)
-    wanted = sizes(way.shares, len(listing.images))
-    units = _units(listing.images, way.group)
-    if units.max() + 1 < len(wanted):
+    wanted = sizes(config.shares, len(listing.names))
+    groups = _groups(listing.names, config.group)
+    if groups.max() + 1 < len(wanted):
         raise ValueError(
-            f"{len(wanted)} parts can't be made of {units.max() + 1} images or groups that stay "
-            "together"
+            f"{groups.max() + 1} images or groups that stay together can't be split into "
+            f"{len(wanted)} parts"
         )
-    presence = _presence(listing)
-    parts = _parts(presence, units, wanted, way.seed)
-    with journal.opened(out / _JOURNAL, _purpose(files, way)) as notes:
-        for left in {path.parent for path in out.rglob(".*.part")}:
-            remove_leftovers(left)
+    parts = _parts(listing.presence, groups, wanted, config.seed)
+    with journal.open_journal(out / _JOURNAL, _fingerprint(files, config)) as unfinished:
+        for folder in {path.parent for path in out.rglob(".*.part")}:
+            remove_leftovers(folder)
         if files.kind == "coco":
-            _link(listing, pngs, [out / way.shares[part].name for part in parts], on_map)
-        for number, share in enumerate(way.shares):
-            own = [listing.images[i] for i in np.flatnonzero(parts == number).tolist()]
-            _write(listing, own, out / f"{share.name}.json")
-    notes.path.unlink()
-    return _described(listing, presence, units, parts, way.shares)
+            folders = [out / config.shares[part].name for part in parts]
+            _link_maps(listing, pngs, folders, on_map)
+        for number, share in enumerate(config.shares):
+            _write_part(listing, np.flatnonzero(parts == number), out / f"{share.name}.json")
+    unfinished.path.unlink()
+    return _summary(listing, groups, parts, config.shares)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Listing:
+    """What a split depends on; the entries stay in the file."""
+
+    index: CocoIndex
+    names: Sequence[str]
+    """Path of each photo."""
+    annotations: Sequence[Ranges]
+    """Where the annotations of each image are."""
+    presence: Bool[np.ndarray, "n k"]
+    """Which image has which class."""
+    classes: Sequence[str]
+    """Names of the classes."""
+
+
+@dataclass(kw_only=True)
+class _FileReader:
+    """Checks of the entries of one file, and what of them stays in memory."""
+
+    kind: Kind
+    names: dict[ImageId, str] = field(default_factory=dict)
+    """Photo of each image."""
+    categories: dict[CategoryId, int] = field(default_factory=dict)
+    """Number of each category's bit, in order of first use."""
+    first: dict[CategoryId, ImageId] = field(default_factory=dict)
+    """First image of each category."""
+    used: dict[ImageId, int] = field(default_factory=dict)
+    """For each image a bit for each category that it has."""
+
+    def image(self, entry: Entry) -> ImageId:
+        image_id = json_fields.identity(entry, "id")
+        name = json_fields.text(entry, "file_name")
+        if image_id in self.names:
+            raise ValueError(f"image {image_id!r}: is listed twice")
+        self.names[image_id] = name
+        return image_id
+
+    def annotation(self, entry: Entry) -> ImageId:
+        image_id = json_fields.identity(entry, "image_id")
+        if self.kind == "coco":
+            if image_id in self.used:
+                raise ValueError(f"image {image_id!r}: has two annotations")
+            json_fields.path_in(Path(), entry, "file_name")
+            found: Iterable[CategoryId] = json_fields.each(entry, "segments_info", _category)
+        else:
+            found = (_category(entry),)
+        bits = self.used.get(image_id, 0)
+        for category_id in found:
+            self.first.setdefault(category_id, image_id)
+            bits |= 1 << self.categories.setdefault(category_id, len(self.categories))
+        self.used[image_id] = bits
+        return image_id
+
+    def presence(self, classes: Mapping[CategoryId, str]) -> Bool[np.ndarray, "n k"]:
+        """Return which image has which class."""
+        for image_id in self.used:
+            if image_id not in self.names:
+                raise ValueError(f"image {image_id!r}: is annotated, but not listed")
+        for category_id, image_id in self.first.items():
+            if category_id not in classes:
+                known = f"expected one of the {len(classes)} categories"
+                raise ValueError(f"image {image_id!r}: 'category_id' is {category_id!r}, {known}")
+        numbers = {category_id: column for column, category_id in enumerate(classes)}
+        presence = np.zeros((len(self.names), len(classes)), bool)
+        for category_id, bit in self.categories.items():
+            column = numbers[category_id]
+            presence[:, column] = [self.used.get(each, 0) >> bit & 1 for each in self.names]
+        return presence
+
+
+def _read_listing(path: Path, kind: Kind) -> _Listing:
+    reader = _FileReader(kind=kind)
+    index = read_index(path, check_image=reader.image, check_annotation=reader.annotation)
+    try:
+        for name in LISTS:
+            json_fields.items(index.fields, name)
+        classes = dict(json_fields.each(index.fields, "categories", _class))
+        presence = reader.presence(classes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not reader.names:
+        raise ValueError(f"{path}: lists no images")
+    return _Listing(
+        index=index,
+        names=tuple(reader.names.values()),
+        annotations=index.annotations.ranges_by_image(reader.names),
+        presence=presence,
+        classes=tuple(classes.values()),
+    )
+
+
+def _category(entry: Entry) -> CategoryId:
+    return json_fields.identity(entry, "category_id")
+
+
+def _class(entry: Entry) -> tuple[CategoryId, str]:
+    return json_fields.identity(entry, "id"), json_fields.text(entry, "name")
 
 
 def _folder_of_pngs(files: Files) -> Path:
@@ -226,23 +335,23 @@ def _folder_of_pngs(files: Files) -> Path:
         return Path()  # there are none
     pngs = png_folder(files.annotations, files.pngs)
     if not pngs.is_dir():
-        raise ValueError(f"{pngs}: is a zip; expected it unpacked, as the parts have its files")
+        raise ValueError(f"{pngs}: is a zip; unpack it first, because the parts link to its files")
     return pngs
 
 
-def _units(images: Sequence[Image], group: str | None) -> Int64[np.ndarray, " n"]:
-    """Give the number of each image's group; one without a group is one by itself."""
+def _groups(names: Sequence[str], group: str | None) -> Int64[np.ndarray, " n"]:
+    """Return the number of each photo's group; a photo without a group has its own."""
     if group is None:
-        return np.arange(len(images))
+        return np.arange(len(names))
     try:
         pattern = re.compile(group)
     except re.error as error:
         raise ValueError(f"the group {group!r} is no regular expression: {error}") from None
     if not pattern.groups:
-        raise ValueError(f"the group {group!r} has no brackets around what images share")
-    matches = [pattern.fullmatch(image.name) for image in images]
+        raise ValueError(f"the group {group!r} has no brackets around the common part of the names")
+    matches = [pattern.fullmatch(name) for name in names]
     if not any(matches):
-        raise ValueError(f"the group {group!r} fits no photo; one is {images[0].name!r}")
+        raise ValueError(f"the group {group!r} matches no photo, for example not {names[0]!r}")
     numbers: dict[object, int] = {}
     return np.array(
         [
@@ -252,51 +361,44 @@ def _units(images: Sequence[Image], group: str | None) -> Int64[np.ndarray, " n"
     )
 
 
-def _presence(listing: Listing) -> np.ndarray:
-    """Tell which image has which class."""
-    columns = {category_id: column for column, category_id in enumerate(listing.classes)}
-    presence = np.zeros((len(listing.images), len(columns)), bool)
-    for row, image in enumerate(listing.images):
-        for annotation in image.annotations:
-            for category_id in annotation.categories:
-                presence[row, columns[category_id]] = True
-    return presence
-
-
 def _parts(
-    presence: np.ndarray, units: Int64[np.ndarray, " n"], wanted: tuple[int, ...], seed: int
+    presence: Bool[np.ndarray, "n k"],
+    groups: Int64[np.ndarray, " n"],
+    wanted: tuple[int, ...],
+    seed: int,
 ) -> Int64[np.ndarray, " n"]:
-    classes = np.zeros((int(units.max()) + 1, presence.shape[1]), np.int32)
-    np.add.at(classes, units, presence)
-    return stratified(classes, np.bincount(units), np.array(wanted), seed)[units]
+    classes = np.zeros((int(groups.max()) + 1, presence.shape[1]), np.int32)
+    np.add.at(classes, groups, presence)
+    return stratify(classes, np.bincount(groups), np.array(wanted), seed)[groups]
 
 
-def _purpose(files: Files, way: Way) -> str:
-    """Give a text that differs for other files or parts."""
+def _fingerprint(files: Files, config: SplitConfig) -> str:
+    """Return a string that differs for other files or parts."""
     status = files.annotations.stat()
-    described = files, way, status.st_size, status.st_mtime_ns
+    described = files, config, status.st_size, status.st_mtime_ns
     return sha256(repr(described).encode()).hexdigest()
 
 
-def _link(
-    listing: Listing,
+def _link_maps(
+    listing: _Listing,
     pngs: Path,
     folders: Sequence[Path],
     on_map: Callable[[int, int], None],
 ) -> None:
-    """Put the map of each image into its folder."""
+    """Link the map of each image into its folder."""
     for folder in set(folders):
         folder.mkdir(parents=True, exist_ok=True)
-    for done, (image, folder) in enumerate(zip(listing.images, folders, strict=True), 1):
-        for annotation in image.annotations:
-            entry = {"file_name": annotation.png}
-            png = json_fields.path_in(pngs, entry, "file_name")
-            copy = json_fields.path_in(folder, entry, "file_name")
-            if not png.is_file():
-                raise ValueError(f"image {image.image_id!r}: its map {png} does not exist")
-            if not copy.exists():
-                _link_or_copy(png, copy)
-        on_map(done, len(folders))
+    with EntryReader(listing.index.path) as reader:
+        images = zip(listing.annotations, folders, strict=True)
+        for done, (annotations, folder) in enumerate(images, 1):
+            for entry in _entries(reader, annotations):
+                png = json_fields.path_in(pngs, entry, "file_name")
+                copy = json_fields.path_in(folder, entry, "file_name")
+                if not png.is_file():
+                    raise ValueError(f"image {entry['image_id']!r}: its map {png} does not exist")
+                if not copy.exists():
+                    _link_or_copy(png, copy)
+            on_map(done, len(folders))
 
 
 def _link_or_copy(png: Path, copy: Path) -> None:
@@ -309,42 +411,45 @@ def _link_or_copy(png: Path, copy: Path) -> None:
             shutil.copyfile(png, temporary)
 
 
-def _write(listing: Listing, images: Sequence[Image], path: Path) -> None:
-    with Objects(listing.path) as objects:
+def _write_part(listing: _Listing, images: Int64[np.ndarray, " m"], path: Path) -> None:
+    index = listing.index
+    numbers = images.tolist()
+    with EntryReader(index.path) as reader:
         lists: dict[str, Iterator[Entry]] = {
-            "images": (objects.read(image.place) for image in images),
+            "images": _entries(reader, index.images.ranges[images]),
             "annotations": (
-                objects.read(annotation.place)
-                for image in images
-                for annotation in image.annotations
+                entry for i in numbers for entry in _entries(reader, listing.annotations[i])
             ),
         }
-        atomic.write_json(path, listing.rest, lists)
+        fields = {key: value for key, value in index.fields.items() if key not in LISTS}
+        atomic.write_json(path, fields, lists)
 
 
-def _described(
-    listing: Listing,
-    presence: np.ndarray,
-    units: Int64[np.ndarray, " n"],
+def _entries(reader: EntryReader, ranges: Ranges) -> Iterator[Entry]:
+    return (reader.read(ByteRange(start, stop)) for start, stop in ranges.tolist())
+
+
+def _summary(
+    listing: _Listing,
+    groups: Int64[np.ndarray, " n"],
     parts: Int64[np.ndarray, " n"],
     shares: Sequence[Share],
-) -> Split:
-    names = list(listing.classes.values())
-    anywhere = presence.any(0)
+) -> SplitSummary:
+    anywhere = listing.presence.any(0)
     found = []
     for number, share in enumerate(shares):
         own = np.flatnonzero(parts == number).tolist()
-        lacking = np.flatnonzero(anywhere & ~presence[own].any(0))
+        missing = np.flatnonzero(anywhere & ~listing.presence[own].any(0))
         found.append(
-            Part(
+            PartSummary(
                 name=share.name,
                 images=len(own),
-                annotations=sum(len(listing.images[i].annotations) for i in own),
-                missing=tuple(names[column] for column in lacking.tolist()),
+                annotations=sum(len(listing.annotations[i]) for i in own),
+                missing=tuple(listing.classes[column] for column in missing.tolist()),
             )
         )
-    return Split(
+    return SplitSummary(
         parts=tuple(found),
-        groups=int(units.max()) + 1,
-        unseen=tuple(names[column] for column in np.flatnonzero(~anywhere).tolist()),
+        groups=int(groups.max()) + 1,
+        unseen=tuple(listing.classes[column] for column in np.flatnonzero(~anywhere).tolist()),
     )

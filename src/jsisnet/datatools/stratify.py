@@ -1,4 +1,4 @@
-"""Images in parts of given sizes, so that each part has its share of every class."""
+"""Stratified splitting: parts of given sizes in which every class has its share."""
 
 from dataclasses import dataclass
 
@@ -6,34 +6,33 @@ import numpy as np
 
 from jsisnet.arrays import Float64, Int32, Int64
 
-_NOWHERE = -1
+_UNASSIGNED = -1
 
 
-def stratified(
+def stratify(
     classes: Int32[np.ndarray, "u k"],
     images: Int64[np.ndarray, " u"],
     sizes: Int64[np.ndarray, " p"],
     seed: int,
 ) -> Int64[np.ndarray, " u"]:
-    """Choose a part for each unit, which is an image or several that stay together.
+    """Assign each unit, which is one image or several that stay together, to a part.
 
-    The rarest class comes first, because it has the least choice: each of its units goes to the
-    part that lacks most of it.
+    The rarest class comes first, because it has the fewest options: each of its units goes to the
+    part that still needs most of it.
 
     Args:
-        classes: How many images of a unit have a class.
-        images: How many images a unit has; at least one.
-        sizes: How many images a part should have. Parts of units with one image have exactly as
-            many, and no part stays empty if there are as many units as parts.
-        seed: Of the order among equals.
+        classes: Number of images in each unit that have each class.
+        images: Number of images in each unit, at least one.
+        sizes: Number of images that each part should have. If all units are single images the sizes
+            are exact, and no part stays empty if there are at least as many units as parts.
+        seed: Seed of the random order of equally good choices.
 
     Returns:
-        Numbers of parts.
+        The part of each unit.
 
     Reference:
-        Sechidis et al., "On the Stratification of Multi-Label Data", 2011, algorithm 1. Deviating
-        from it, a part that is full takes nothing more while there is room in another, and large
-        units go first.
+        Sechidis et al., "On the Stratification of Multi-Label Data", 2011, algorithm 1. Unlike it,
+        a full part takes no more units while another has room, and large units go first.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(images))
@@ -46,34 +45,34 @@ def stratified(
         units=len(images),
         rng=rng,
     )
-    chosen = np.full(len(images), _NOWHERE)
+    chosen = np.full(len(images), _UNASSIGNED)
     left = total.copy()
     while left.any():
         rarest = int(np.where(left > 0, left, left.max() + 1).argmin())
-        units = order[(chosen[order] == _NOWHERE) & (classes[order, rarest] > 0)]
+        units = order[(chosen[order] == _UNASSIGNED) & (classes[order, rarest] > 0)]
         for unit in units.tolist():
             chosen[unit] = parts.place(classes[unit], int(images[unit]), rarest)
         left -= classes[units].sum(0)
-    for unit in order[chosen[order] == _NOWHERE].tolist():
+    for unit in order[chosen[order] == _UNASSIGNED].tolist():
         chosen[unit] = parts.place(classes[unit], int(images[unit]), None)
     return chosen
 
 
 @dataclass(kw_only=True)
 class _Parts:
-    """What the parts still lack."""
+    """What each part still needs."""
 
     wanted: Float64[np.ndarray, "p k"]
-    """Images with a class."""
+    """Number of images with each class."""
     room: Int64[np.ndarray, " p"]
-    """Images."""
+    """Number of images."""
     isempty: np.ndarray
     units: int
-    """Units without a part."""
+    """Number of units that are not assigned yet."""
     rng: np.random.Generator
 
     def place(self, classes: Int32[np.ndarray, " k"], images: int, rarest: int | None) -> int:
-        """Put a unit into the part that lacks most of a class, or of everything."""
+        """Assign a unit to the part that needs most of the rarest class, or most images."""
         part = max(
             self._possible(images),
             key=lambda part: (

@@ -99,7 +99,7 @@ def open_map_folder(folder: Path, purpose: str) -> Iterator[MapFolder]:
     """
     path = folder / LINES
     (folder / PNGS).mkdir(parents=True, exist_ok=True)
-    with journal.opened(path, purpose, refusal=_OTHER_MAPS) as lines:
+    with journal.open_journal(path, purpose, refusal=_OTHER_MAPS) as lines:
         remove_leftovers(folder / PNGS)
         try:
             done: set[Any] = {values["image_id"] for values in lines}

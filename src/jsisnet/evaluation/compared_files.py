@@ -1,7 +1,11 @@
-"""Predictions beside a truth, both in COCO panoptic files, matched image by image."""
+"""Comparison of COCO panoptic predictions with a ground truth, image by image, both read from disk.
+
+The two JSON files are indexed once; entries and maps are read when their image is matched, so
+memory does not grow with the number of segments.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,35 +17,307 @@ from jsisnet.evaluation.boundary import boundaries
 from jsisnet.evaluation.matching import Matching, match_overlap
 from jsisnet.evaluation.overlap import Overlap, check_sizes, overlap_of_ids
 from jsisnet.files import json_fields
+from jsisnet.files.archives import png_folder
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.json_stream import Objects
+from jsisnet.files.json_stream import EntryReader
 from jsisnet.files.png import Ids, IdStrips, open_ids
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.coco_index import UNSTATED, ListedMap, listed_prediction, listed_truth
-from jsisnet.formats.coco_places import MapFile, opened
+from jsisnet.formats.coco_index import (
+    UNSTATED,
+    CocoIndex,
+    ListedMap,
+    OnWarning,
+    read_index,
+    read_listed_map,
+)
 from jsisnet.panoptic import VOID, ImageId
 
+Mode = Literal["official", "strict", "all-crowds"]
+"""How predictions are judged; see `CompareRules`."""
 
-def opened_maps(
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareRules:
+    """Rules of a comparison."""
+
+    mode: Mode = "official"
+    """``official`` gives the numbers of the official script wherever it gives any; ``strict``
+    makes errors of everything that the official script overlooks; in ``all-crowds`` every crowd
+    region of a class excuses predictions, not only the last one."""
+
+    recount_areas: bool = False
+    """Whether to accept a ground truth whose areas differ from its PNGs."""
+
+    missing: Literal["error", "void"] = "error"
+    """How to treat images without a prediction: as an error, or as all void, so that every true
+    segment counts as missed."""
+
+    keep_going: bool = False
+    """Whether to skip invalid images instead of raising."""
+
+    boundary: bool = False
+    """Whether to match by boundaries too, which takes several times as long."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedImage:
+    """Result for one image of the ground truth."""
+
+    image_id: ImageId
+    """As in the files."""
+
+    truth: ListedMap | None = None
+    """Annotation of the ground truth; ``None`` for an invalid image."""
+
+    prediction: ListedMap | None = None
+    """Annotation of the prediction; ``None`` for an invalid image or a missing prediction."""
+
+    matching: Matching | None = None
+    """Matched segments; ``None`` for an invalid image."""
+
+    boundary: Matching | None = None
+    """Segments matched by their boundaries, if that is asked for."""
+
+    error: str | None = None
+    """Why the image was skipped."""
+
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the image, though the official script gives a number."""
+
+
+class ComparedFiles:
+    """A ground truth and predictions; only the positions of their entries are in memory."""
+
+    def __init__(
+        self,
+        truth_json: Path,
+        prediction_json: Path,
+        *,
+        truth_pngs: Path | None = None,
+        prediction_pngs: Path | None = None,
+        rules: CompareRules | None = None,
+    ):
+        """Index the two files.
+
+        Args:
+            truth_json: Ground truth.
+            prediction_json: Predictions; their category ids are those of the ground truth.
+            truth_pngs: Folder or zip of the true maps; default: the one beside the JSON file with
+                the same name.
+            prediction_pngs: Folder or zip of the predicted maps, with the same default.
+            rules: How the files are compared.
+
+        Raises:
+            ValueError: If a file as a whole is invalid; the message names it.
+        """
+        self.rules = CompareRules() if rules is None else rules
+        self._truth = _MapFile.open(truth_json, truth_pngs, self.rules)
+        self._prediction = _MapFile.open(
+            prediction_json, prediction_pngs, self.rules, predicted=True
+        )
+        self.categories = _categories(self._truth.index, self._prediction.index)
+        self.errors = self._truth.index.errors + self._prediction.index.errors
+        """Messages about entries that were skipped because they belong to no image."""
+        annotations = self._prediction.index.annotations
+        self._predicted = {
+            image_id: number for number, image_id in enumerate(annotations.image_ids)
+        }
+        self.warnings = tuple(self._find_warnings())
+        """What is wrong with the files as a whole, though they can be compared."""
+        if self.rules.mode == "strict" and self.warnings:
+            raise ValueError(self.warnings[0])
+
+    def __len__(self) -> int:
+        """Return the number of images in the ground truth."""
+        return len(self._truth.index.annotations)
+
+    def images(self, processes: int = 1) -> Iterator[ComparedImage]:
+        """Match the images, in the order of the ground truth.
+
+        Args:
+            processes: Number of worker processes. Use more than one only in a process without other
+                threads, because workers are forked where the system allows it.
+
+        Raises:
+            ValueError: If an image is invalid and `keep_going` is off; the message names file,
+                image and segment.
+        """
+        return in_order(self.share, len(self), processes)
+
+    def share(self, first: int, step: int) -> Iterator[ComparedImage]:
+        """Match the images at the indices ``first``, ``first + step``, and so on."""
+        truth, prediction = self._truth.index, self._prediction.index
+        with EntryReader(truth.path) as truths, EntryReader(prediction.path) as predictions:
+            for number in range(first, len(self), step):
+                image_id = truth.annotations.image_ids[number]
+                other = self._predicted.get(image_id)
+                predicted = None
+                if other is not None:
+                    predicted = predictions.read(prediction.annotations.range(other))
+                yield self._compared(
+                    image_id, truths.read(truth.annotations.range(number)), predicted
+                )
+
+    def _compared(self, image_id: ImageId, truth: Entry, prediction: Entry | None) -> ComparedImage:
+        warnings: list[str] = []
+        try:
+            listed = self._listed(image_id, self._truth, truth, warnings)
+            other = None
+            if prediction is not None:
+                other = self._listed(image_id, self._prediction, prediction, warnings)
+            elif self.rules.missing == "error":
+                path = self._prediction.index.path
+                raise ValueError(f"{path}: has no prediction for image {image_id!r}")
+            matching, boundary = self._matched(image_id, listed, other, warnings)
+        except ValueError as error:
+            if not self.rules.keep_going:
+                raise
+            return ComparedImage(image_id=image_id, error=str(error))
+        return ComparedImage(
+            image_id=image_id,
+            truth=listed,
+            prediction=other,
+            matching=matching,
+            boundary=boundary,
+            warnings=tuple(warnings),
+        )
+
+    def _listed(
+        self, image_id: ImageId, file: "_MapFile", entry: Entry, warnings: list[str]
+    ) -> ListedMap:
+        place = f"{file.index.path}: image {image_id!r}"
+        try:
+            return read_listed_map(
+                entry,
+                self.categories,
+                file.pngs,
+                predicted=file.predicted,
+                on_warning=self._warner(place, warnings),
+            )
+        except ValueError as error:
+            raise ValueError(_at(place, error)) from None
+
+    def _matched(
+        self, image_id: ImageId, truth: ListedMap, other: ListedMap | None, warnings: list[str]
+    ) -> tuple[Matching, Matching | None]:
+        true_place = f"{truth.png}: image {image_id!r}"
+        place = true_place if other is None else f"{other.png}: image {image_id!r}"
+        listed = _empty_map() if other is None else other
+        maps = _open_maps(truth, other, true_place, place)
+        boundary = None
+        if self.rules.boundary:
+            whole = [np.concatenate([strip.copy() for strip in each.strips]) for each in maps]
+            shared = overlap_of_ids([(whole[0], whole[1])], truth.ids, listed.ids)
+            edges = boundaries(whole[0]), boundaries(whole[1])
+            boundary = _matching(
+                shared, truth, listed, self.rules, overlap_of_ids([edges], truth.ids, listed.ids)
+            )
+        else:
+            strips = zip(maps[0].strips, maps[1].strips, strict=True)
+            shared = overlap_of_ids(strips, truth.ids, listed.ids)
+        self._check_truth(shared, truth, true_place, self._warner(true_place, warnings))
+        _check_prediction(shared, listed, place)
+        return _matching(shared, truth, listed, self.rules), boundary
+
+    def _check_truth(
+        self, shared: Overlap, truth: ListedMap, place: str, on_warning: OnWarning
+    ) -> None:
+        areas = shared.true_areas
+        wrong = np.flatnonzero((truth.areas != UNSTATED) & (truth.areas != areas))
+        if len(wrong) and not self.rules.recount_areas:
+            first = wrong[0]
+            raise ValueError(
+                f"{place}: segment {truth.ids[first]}: has {areas[first]} pixels, but the JSON "
+                f"file says {truth.areas[first]}"
+            )
+        if (truth.areas == UNSTATED).any():
+            on_warning(f"segment {truth.ids[truth.areas == UNSTATED][0]}: has no 'area'")
+        if shared.table[-1].any():
+            on_warning(
+                f"segment {_first_unlisted(truth)}: is in the PNG, but not in the JSON file; its "
+                "pixels do not count as void"
+            )
+
+    def _warner(self, place: str, warnings: list[str]) -> OnWarning:
+        """Return a function that collects warnings, or raises them in strict mode."""
+
+        def warn(message: str) -> None:
+            warnings.append(f"{place}: {message}")
+            if self.rules.mode == "strict":
+                raise ValueError(warnings[-1])
+
+        return warn
+
+    def _find_warnings(self) -> Iterator[str]:
+        for file in (self._truth, self._prediction):
+            image_ids = file.index.annotations.image_ids
+            if len(image_ids) > len(set(image_ids)):
+                ((repeated, _),) = Counter(image_ids).most_common(1)
+                yield f"{file.index.path}: image {repeated!r}: has two annotations"
+        true_ids = set(self._truth.index.annotations.image_ids)
+        extra = [image_id for image_id in self._predicted if image_id not in true_ids]
+        if extra:
+            yield (
+                f"{self._prediction.index.path}: {len(extra)} predictions are for images that are "
+                f"not in the ground truth, such as {extra[0]!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _MapFile:
+    """One of the two files."""
+
+    index: CocoIndex
+    pngs: Path
+    """Folder or zip of the maps."""
+    predicted: bool
+
+    @classmethod
+    def open(
+        cls, path: Path, pngs: Path | None, rules: CompareRules, *, predicted: bool = False
+    ) -> "_MapFile":
+        index = read_index(path, skip_invalid=rules.keep_going)
+        try:
+            json_fields.items(index.fields, "annotations")
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return cls(index=index, pngs=png_folder(path, pngs), predicted=predicted)
+
+
+def _categories(truth: CocoIndex, prediction: CocoIndex) -> Categories:
+    file = truth
+    try:
+        categories = category_entries.parse(json_fields.items(truth.fields, "categories"))
+        file = prediction
+        category_entries.refuse_other_names(prediction.fields, categories)
+    except ValueError as error:
+        raise ValueError(f"{file.path}: {error}") from None
+    return categories
+
+
+def _open_maps(
     truth: ListedMap, other: ListedMap | None, true_place: str, place: str
 ) -> tuple[IdStrips, IdStrips]:
-    """Begin to read two maps.
+    """Open the two maps of an image.
 
     Args:
-        truth: What the truth lists.
-        other: What the predictions list; ``None`` for a map that is void.
-        true_place: Put in front of errors of the true map, also of those on the way.
-        place: Likewise for the predicted one.
+        truth: Annotation of the ground truth.
+        other: Annotation of the prediction; ``None`` for a map that is all void.
+        true_place: Prefix of errors about the true map, including those raised while it is read.
+        place: Prefix of errors about the predicted map.
+
+    Returns:
+        The true and the predicted map, as strips of the same shapes.
 
     Raises:
         ValueError: If a map can't be read, or they differ in size.
     """
-    first = _opened_map(truth.png, true_place)
+    first = _open_map(truth.png, true_place)
     if other is None:
-        empty = (np.zeros_like(strip) for strip in _opened_map(truth.png, true_place).strips)
+        empty = (np.zeros_like(strip) for strip in _open_map(truth.png, true_place).strips)
         return first, IdStrips(first.size, empty)
-    second = _opened_map(other.png, place)
+    second = _open_map(other.png, place)
     try:
         check_sizes(first.size, second.size)
     except ValueError as error:
@@ -49,7 +325,7 @@ def opened_maps(
     return first, second
 
 
-def _opened_map(png: Path, place: str) -> IdStrips:
+def _open_map(png: Path, place: str) -> IdStrips:
     def strips(opened: IdStrips) -> Iterator[Ids]:
         try:
             yield from opened.strips
@@ -63,270 +339,51 @@ def _opened_map(png: Path, place: str) -> IdStrips:
     return IdStrips(opened.size, strips(opened))
 
 
-def check_prediction(shared: Overlap, listed: ListedMap, place: str) -> None:
-    """Refuse predictions that the official script refuses.
-
-    Args:
-        shared: Pixels that they share with the truth.
-        listed: What they list.
-        place: Put in front of errors.
-
-    Raises:
-        ValueError: If a pixel has an id that is not listed, or a listed one has no pixel.
-    """
-    if shared.table[:, -1].any():
-        raise ValueError(
-            f"{place}: segment {first_unlisted(listed)}: is in the PNG, but not in the JSON file"
-        )
-    empty = listed.ids[shared.areas == 0]
-    if len(empty):
-        raise ValueError(f"{place}: segment {empty[0]}: is listed, but owns no pixel")
-
-
-def first_unlisted(listed: ListedMap) -> int:
-    """Give the first id of a map that is not listed; there has to be one."""
-    known = np.append(listed.ids, VOID)
-    strange = (strip[~np.isin(strip, known)] for strip in open_ids(listed.png).strips)
-    return int(next(values[0] for values in strange if len(values)))
-
-
-def nothing() -> ListedMap:
-    """Give the list of a map that is void."""
-    whole, real = np.zeros(0, np.int64), np.zeros(0)
+def _empty_map() -> ListedMap:
+    """Return the annotation of a map that is all void."""
+    integers = np.zeros(0, np.int64)
     return ListedMap(
-        png=Path(), ids=whole, labels=whole, iscrowd=whole > 0, areas=whole, scores=real
+        png=Path(),
+        ids=integers,
+        labels=integers,
+        iscrowd=integers > 0,
+        areas=integers,
+        scores=np.zeros(0),
     )
 
 
-Mode = Literal["official", "strict", "all-crowds"]
-"""How truth and predictions are judged."""
+def _check_prediction(shared: Overlap, listed: ListedMap, place: str) -> None:
+    """Refuse predictions that the official script refuses.
 
+    Args:
+        shared: Overlap with the ground truth.
+        listed: Annotation of the prediction.
+        place: Prefix of errors.
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
-    """How files are judged."""
-
-    mode: Mode = "official"
-    """``official`` gives the numbers of the official script wherever it gives any; ``strict``
-    refuses all that it overlooks; in ``all-crowds`` every crowd region of a class excuses
-    predictions, not only the last one."""
-
-    recount_areas: bool = False
-    """Whether to accept a truth whose areas differ from its PNGs."""
-
-    missing: Literal["error", "void"] = "error"
-    """What to do with an image of the truth that has no prediction; ``void`` misses all of it."""
-
-    keep_going: bool = False
-    """Whether to leave out images with errors, and go on."""
-
-    boundary: bool = False
-    """Whether to measure boundaries too, which takes several times as long."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ComparedImage:
-    """What became of one image of the truth."""
-
-    image_id: ImageId
-    """As in the files."""
-
-    truth: ListedMap | None = None
-    """What the truth lists; ``None`` if that is faulty."""
-
-    prediction: ListedMap | None = None
-    """What the predictions list; ``None`` if that is faulty or missing."""
-
-    matching: Matching | None = None
-    """What became of the segments; ``None`` for a faulty image."""
-
-    boundary: Matching | None = None
-    """Likewise by the segments' boundaries, if they are wanted."""
-
-    fault: str | None = None
-    """Why the image is left out, in a sentence."""
-
-    oddities: tuple[str, ...] = ()
-    """What is wrong with it though the official script gives a number, in sentences."""
-
-
-class ComparedFiles:
-    """A truth and predictions, of which only the places of the images are in memory."""
-
-    def __init__(
-        self,
-        truth_json: Path,
-        prediction_json: Path,
-        *,
-        truth_pngs: Path | None = None,
-        prediction_pngs: Path | None = None,
-        rules: Rules | None = None,
-    ):
-        """Look where the images are.
-
-        Args:
-            truth_json: Ground truth.
-            prediction_json: Predictions; their category ids are those of the truth.
-            truth_pngs: Folder of the true maps; default: named like the JSON file, beside it.
-            prediction_pngs: Folder of the predicted maps; default: likewise.
-            rules: How the files are judged.
-
-        Raises:
-            ValueError: If a file breaks the format as a whole; the message names it.
-        """
-        self.rules = Rules() if rules is None else rules
-        self.truth = opened(truth_json, pngs=truth_pngs, keep_going=self.rules.keep_going)
-        self.prediction = opened(
-            prediction_json, pngs=prediction_pngs, keep_going=self.rules.keep_going
+    Raises:
+        ValueError: If a pixel has an id that is not listed, or a listed segment is empty.
+    """
+    if shared.table[:, -1].any():
+        raise ValueError(
+            f"{place}: segment {_first_unlisted(listed)}: is in the PNG, but not in the JSON file"
         )
-        self.categories = _categories(self.truth, self.prediction)
-        self.faults = self.truth.faults + self.prediction.faults
-        """Sentences on entries that belong to no image."""
-        self._predicted = dict(self.prediction.places)
-        self.oddities = tuple(self._oddities())
-        """Sentences on what is wrong with the files as a whole, though they can be compared."""
-        if self.rules.mode == "strict" and self.oddities:
-            raise ValueError(self.oddities[0])
-
-    def __len__(self) -> int:
-        """Count the images of the truth."""
-        return len(self.truth.places)
-
-    def images(self, processes: int = 1) -> Iterator[ComparedImage]:
-        """Match the images, in the order of the truth.
-
-        Args:
-            processes: How many share the work. More than one should be started only by a process
-                that has no other threads, for they are copies of it where the system allows that.
-
-        Raises:
-            ValueError: If an image has an error and such are not to be left out; the message names
-                file, image and segment.
-        """
-        return in_order(self.share, len(self), processes)
-
-    def share(self, first: int, step: int) -> Iterator[ComparedImage]:
-        """Match the images in the positions ``first``, ``first + step``, and so on."""
-        with Objects(self.truth.path) as truths, Objects(self.prediction.path) as predictions:
-            for image_id, place in self.truth.places[first::step]:
-                other = self._predicted.get(image_id)
-                prediction = None if other is None else predictions.read(other)
-                yield self._compared(image_id, truths.read(place), prediction)
-
-    def _compared(self, image_id: ImageId, truth: Entry, prediction: Entry | None) -> ComparedImage:
-        oddities: list[str] = []
-        try:
-            listed = self._listed(image_id, self.truth, truth, oddities)
-            other = None
-            if prediction is not None:
-                other = self._listed(image_id, self.prediction, prediction, oddities)
-            elif self.rules.missing == "error":
-                raise ValueError(
-                    f"{self.prediction.path}: has no prediction for image {image_id!r}"
-                )
-            matching, boundary = self._matched(image_id, listed, other, oddities)
-        except ValueError as error:
-            if not self.rules.keep_going:
-                raise
-            return ComparedImage(image_id=image_id, fault=str(error))
-        return ComparedImage(
-            image_id=image_id,
-            truth=listed,
-            prediction=other,
-            matching=matching,
-            boundary=boundary,
-            oddities=tuple(oddities),
-        )
-
-    def _listed(
-        self, image_id: ImageId, file: MapFile, values: Entry, oddities: list[str]
-    ) -> ListedMap:
-        place = f"{file.path}: image {image_id!r}"
-        read = listed_truth if file is self.truth else listed_prediction
-        try:
-            return read(values, self.categories, file.pngs, self._noting(place, oddities))
-        except ValueError as error:
-            raise ValueError(_at(place, error)) from None
-
-    def _matched(
-        self, image_id: ImageId, truth: ListedMap, other: ListedMap | None, oddities: list[str]
-    ) -> tuple[Matching, Matching | None]:
-        true_place = f"{truth.png}: image {image_id!r}"
-        place = true_place if other is None else f"{other.png}: image {image_id!r}"
-        listed = nothing() if other is None else other
-        maps = opened_maps(truth, other, true_place, place)
-        boundary = None
-        if self.rules.boundary:
-            whole = [np.concatenate([strip.copy() for strip in each.strips]) for each in maps]
-            shared = overlap_of_ids([(whole[0], whole[1])], truth.ids, listed.ids)
-            edges = boundaries(whole[0]), boundaries(whole[1])
-            boundary = _matching(
-                shared, truth, listed, self.rules, overlap_of_ids([edges], truth.ids, listed.ids)
-            )
-        else:
-            strips = zip(maps[0].strips, maps[1].strips, strict=True)
-            shared = overlap_of_ids(strips, truth.ids, listed.ids)
-        self._check_truth(shared, truth, true_place, self._noting(true_place, oddities))
-        check_prediction(shared, listed, place)
-        return _matching(shared, truth, listed, self.rules), boundary
-
-    def _check_truth(
-        self, shared: Overlap, truth: ListedMap, place: str, note: Callable[[str], None]
-    ) -> None:
-        areas = shared.true_areas
-        wrong = np.flatnonzero((truth.areas != UNSTATED) & (truth.areas != areas))
-        if len(wrong) and not self.rules.recount_areas:
-            first = wrong[0]
-            raise ValueError(
-                f"{place}: segment {truth.ids[first]}: has {areas[first]} pixels, but the JSON "
-                f"file says {truth.areas[first]}"
-            )
-        if (truth.areas == UNSTATED).any():
-            note(f"segment {truth.ids[truth.areas == UNSTATED][0]}: has no 'area'")
-        if shared.table[-1].any():
-            note(
-                f"segment {first_unlisted(truth)}: is in the PNG, but not in the JSON file; its "
-                "pixels are no void"
-            )
-
-    def _noting(self, place: str, oddities: list[str]) -> Callable[[str], None]:
-        def note(what: str) -> None:
-            oddities.append(f"{place}: {what}")
-            if self.rules.mode == "strict":
-                raise ValueError(oddities[-1])
-
-        return note
-
-    def _oddities(self) -> Iterator[str]:
-        for file in (self.truth, self.prediction):
-            if len(file.places) > len(dict(file.places)):
-                (twice, _), *_ = Counter(image_id for image_id, _ in file.places).most_common(1)
-                yield f"{file.path}: image {twice!r}: is listed twice"
-        true_ids = dict(self.truth.places)
-        extra = [image_id for image_id in self._predicted if image_id not in true_ids]
-        if extra:
-            yield (
-                f"{self.prediction.path}: {len(extra)} predictions are for images that the truth "
-                f"lacks, such as {extra[0]!r}"
-            )
+    empty = listed.ids[shared.areas == 0]
+    if len(empty):
+        raise ValueError(f"{place}: segment {empty[0]}: is listed, but has no pixels")
 
 
-def _categories(truth: MapFile, prediction: MapFile) -> Categories:
-    file = truth
-    try:
-        categories = category_entries.parse(json_fields.items(truth.rest, "categories"))
-        file = prediction
-        category_entries.refuse_other_names(prediction.rest, categories)
-    except ValueError as error:
-        raise ValueError(f"{file.path}: {error}") from None
-    return categories
+def _first_unlisted(listed: ListedMap) -> int:
+    """Return the first id of a map that its annotation does not list; there must be one."""
+    known = np.append(listed.ids, VOID)
+    unlisted = (strip[~np.isin(strip, known)] for strip in open_ids(listed.png).strips)
+    return int(next(values[0] for values in unlisted if len(values)))
 
 
 def _matching(
     shared: Overlap,
     truth: ListedMap,
     listed: ListedMap,
-    rules: Rules,
+    rules: CompareRules,
     boundary: Overlap | None = None,
 ) -> Matching:
     return match_overlap(

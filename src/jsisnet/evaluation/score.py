@@ -1,4 +1,4 @@
-"""Panoptic quality of predictions that lie in files, for all images and for each."""
+"""Panoptic quality of predictions in COCO panoptic files, in total and for each image."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,40 +10,41 @@ import numpy as np
 from jsisnet.arrays import Int64
 from jsisnet.categories import Categories
 from jsisnet.evaluation import panoptic_quality
-from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Mode, Rules
+from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, CompareRules, Mode
 from jsisnet.evaluation.errors import confusions
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality, quality_of
 from jsisnet.files.processes import in_order
 
 OnImage = Callable[[ComparedImage], None]
-"""Is given each image, in the order of the truth."""
+"""Called with each image, in the order of the ground truth."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Score:
-    """What was measured so far."""
+    """Sums over the images so far."""
 
     categories: Categories
     mode: Mode
-    """How it was judged."""
+    """CompareRules of the comparison."""
     quality: PanopticQuality
-    """Sums over all images."""
+    """Panoptic quality of all images."""
     boundary: PanopticQuality | None
-    """Likewise with the lower one of the segments' and of their boundaries' IoU, if wanted."""
+    """Boundary PQ, by the lower one of a pair's IoU and the IoU of its boundaries, if asked for."""
     confusion: Int64[np.ndarray, "k1 k1"]
-    """Segments by true and predicted label; the last ones stand for nothing, see `confusions`."""
+    """Segments by true and predicted label; the last row and column stand for no segment, see
+    `confusions`."""
     images: list[ImageQuality] = field(default_factory=list)
-    """Each image that was compared."""
+    """Quality of each image that was compared."""
     missing: int = 0
-    """Images without a prediction, which were taken for void."""
-    oddities: list[str] = field(default_factory=list)
-    """What is wrong though the official script gives a number, in sentences."""
-    faults: list[str] = field(default_factory=list)
-    """Why images were left out, in sentences."""
+    """Number of images without a prediction, which were treated as all void."""
+    warnings: list[str] = field(default_factory=list)
+    """What is wrong with the files, though the official script gives a number."""
+    errors: list[str] = field(default_factory=list)
+    """Why images were skipped."""
 
     @classmethod
-    def nothing(cls, files: ComparedFiles) -> "Score":
-        """Begin."""
+    def zero(cls, files: ComparedFiles) -> "Score":
+        """Return the score of no images."""
         categories = files.categories
         zero = PanopticQuality.zero(len(categories))
         return cls(
@@ -52,8 +53,8 @@ class Score:
             quality=zero,
             boundary=zero if files.rules.boundary else None,
             confusion=np.zeros((len(categories) + 1, len(categories) + 1), np.int64),
-            oddities=list(files.oddities),
-            faults=list(files.faults),
+            warnings=list(files.warnings),
+            errors=list(files.errors),
         )
 
     def __repr__(self) -> str:
@@ -76,10 +77,10 @@ class Score:
         return self.quality.mean().rq
 
     def add(self, image: "MeasuredImage") -> None:
-        """Count an image."""
-        self.oddities.extend(image.oddities)
+        """Add one image."""
+        self.warnings.extend(image.warnings)
         if image.quality is None:
-            self.faults.append(image.fault or "")
+            self.errors.append(image.error or "")
             return
         self.images.append(image.quality)
         self.quality += image.quality.spread(len(self.categories))
@@ -89,13 +90,13 @@ class Score:
         self.missing += image.missing
 
     def summary(self) -> dict[str, Any]:
-        """Describe everything as plain values, in percent, ready for a JSON file.
+        """Return everything as plain values for a JSON file, in percent.
 
         Returns:
-            What `panoptic_quality.summary` gives, and under ``boundary`` the same by boundaries, if
-            they were measured; ``mode``; ``images``; ``confusion``, one entry for each pair of two
-            classes that was mistaken, most often first, with ``None`` for nothing; ``missing``,
-            ``oddities`` and ``faults``.
+            The values of `panoptic_quality.summary`, and under ``boundary`` those by boundaries, if
+            they were asked for; ``mode``; ``images``; ``confusion``, an entry for each pair of
+            classes that were confused, the most frequent first, where ``None`` stands for no
+            segment; ``missing``; warnings as ``oddities`` and errors as ``faults``.
         """
         values = panoptic_quality.summary(self.quality, self.categories)
         if self.boundary is not None:
@@ -105,8 +106,8 @@ class Score:
             "images": [image.described(self.categories) for image in self.images],
             "confusion": self._confusions(),
             "missing": self.missing,
-            "oddities": self.oddities,
-            "faults": self.faults,
+            "oddities": self.warnings,
+            "faults": self.errors,
         }
 
     def _confusions(self) -> list[dict[str, object]]:
@@ -122,33 +123,36 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MeasuredImage:
-    """The little that is counted of an image."""
+    """Result of one image that is added to a `Score`."""
 
     quality: ImageQuality | None = None
-    """Its sums; ``None`` for a faulty image."""
+    """Its panoptic quality; ``None`` for an invalid image."""
     boundary: ImageQuality | None = None
-    """Likewise by boundaries, if wanted."""
+    """Its boundary PQ, if asked for."""
     confusions: Int64[np.ndarray, "n 2"]
-    """What `confusions` gives."""
+    """True and predicted labels; see `confusions`."""
     missing: bool = False
     """Whether it has no prediction."""
-    fault: str | None = None
-    """As in `ComparedImage`, like the two after it."""
-    oddities: tuple[str, ...] = ()
+    error: str | None = None
+    """Why the image was skipped."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the image, though the official script gives a number."""
     compared: ComparedImage | None = None
-    """The image itself, if somebody wants to know more."""
+    """The compared image itself, if `on_image` is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What one of several processes measures."""
+    """Work of one of several processes."""
 
     files: ComparedFiles
-    isdetailed: bool
+    keep_compared: bool
 
     def __call__(self, first: int, step: int) -> Iterator[MeasuredImage]:
         for image in self.files.share(first, step):
-            yield _measured(image, len(self.files.categories), image if self.isdetailed else None)
+            yield _measured(
+                image, len(self.files.categories), image if self.keep_compared else None
+            )
 
 
 def score_files(  # noqa: PLR0913 - the options of `jsisnet score`
@@ -164,17 +168,17 @@ def score_files(  # noqa: PLR0913 - the options of `jsisnet score`
     boundary: bool = False,
     processes: int = 1,
 ) -> Score:
-    """Measure predictions against ground truth, both COCO panoptic files.
+    """Compute the panoptic quality of predictions; both files are COCO panoptic files.
 
     Args:
         truth: JSON file of the ground truth.
         prediction: JSON file of the predictions, with the category ids of the ground truth.
-        truth_pngs: Folder or zip of the true maps; default: beside the JSON file, named like it.
+        truth_pngs: Folder or zip of the true maps; default: beside the JSON file, with the same name.
         prediction_pngs: Folder or zip of the predicted maps; default: see `truth_pngs`.
-        mode: See `Rules.mode`.
-        missing: What an image without a prediction is: an error, or all void.
+        mode: See `CompareRules.mode`.
+        missing: How to treat an image without a prediction: as an error, or as all void.
         recount_areas: Whether to accept ground truth whose areas differ from its PNGs.
-        keep_going: Whether to leave out images with errors; the score lists them.
+        keep_going: Whether to skip invalid images; the score lists their errors.
         boundary: Whether to measure boundary PQ too, which takes several times as long.
         processes: Number of worker processes.
 
@@ -191,7 +195,7 @@ def score_files(  # noqa: PLR0913 - the options of `jsisnet score`
         Path(prediction),
         truth_pngs=None if truth_pngs is None else Path(truth_pngs),
         prediction_pngs=None if prediction_pngs is None else Path(prediction_pngs),
-        rules=Rules(
+        rules=CompareRules(
             mode=mode,
             recount_areas=recount_areas,
             missing=missing,
@@ -209,18 +213,18 @@ def score(
     on_image: OnImage | None = None,
     on_progress: Callable[[int, int], object] = lambda *_: None,
 ) -> Score:
-    """Measure predictions against a truth.
+    """Compute the panoptic quality of predictions.
 
     Args:
-        files: Both.
-        processes: As in `ComparedFiles.images`.
-        on_image: Is given each image as soon as it is counted.
-        on_progress: Is told the numbers of images done and in total.
+        files: Ground truth and predictions.
+        processes: Number of worker processes; see `ComparedFiles.images`.
+        on_image: Called with each image as soon as it has been added.
+        on_progress: Called with the number of images done and the total.
 
     Raises:
-        ValueError: As `ComparedFiles.images` does.
+        ValueError: If an image is invalid; see `ComparedFiles.images`.
     """
-    total = Score.nothing(files)
+    total = Score.zero(files)
     work = _Share(files, on_image is not None)
     for done, image in enumerate(in_order(work, len(files), processes), 1):
         total.add(image)
@@ -232,8 +236,8 @@ def score(
 
 def _measured(image: ComparedImage, num_labels: int, kept: ComparedImage | None) -> MeasuredImage:
     if image.matching is None:
-        nothing = np.zeros((0, 2), np.int64)
-        return MeasuredImage(confusions=nothing, fault=image.fault, compared=kept)
+        none = np.zeros((0, 2), np.int64)
+        return MeasuredImage(confusions=none, error=image.error, compared=kept)
     boundary = None
     if image.boundary is not None:
         boundary = ImageQuality.of(image.image_id, quality_of(image.boundary, num_labels))
@@ -242,6 +246,6 @@ def _measured(image: ComparedImage, num_labels: int, kept: ComparedImage | None)
         boundary=boundary,
         confusions=confusions(image.matching, num_labels),
         missing=image.prediction is None,
-        oddities=image.oddities,
+        warnings=image.warnings,
         compared=kept,
     )

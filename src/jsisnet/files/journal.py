@@ -1,4 +1,4 @@
-"""What is done of a long work, a line for each part: who is killed can go on."""
+"""Append-only journal of finished work items, so that an interrupted run can resume."""
 
 import json
 from collections.abc import Iterator
@@ -10,21 +10,23 @@ from typing import BinaryIO
 from jsisnet.files.atomic import lock_folder
 from jsisnet.files.json_fields import Entry
 
-_OTHER_WORK = "holds a part of some other work; expected what it was begun with, or a new folder"
+_OTHER_WORK = (
+    "holds unfinished work of another command; repeat that command, or choose a new folder"
+)
 
 
 @dataclass(kw_only=True)
 class Journal:
-    """The lines; going through it reads one after the other from the file."""
+    """Open journal; iterating over it reads the items from the file one by one."""
 
     path: Path
     count: int
-    """Parts that are done."""
+    """Number of finished items."""
     file: BinaryIO
-    """Open to append."""
+    """The file, open for appending."""
 
     def add(self, values: Entry) -> None:
-        """Note that the next part is done."""
+        """Append a finished item."""
         self.file.write(json.dumps(values).encode() + b"\n")
         self.file.flush()
         self.count += 1
@@ -37,10 +39,10 @@ class Journal:
 
 
 def refuse_other_files(path: Path) -> None:
-    """Make sure that the folder of a journal is new, or was begun with the journal.
+    """Check that the folder of a journal is new or empty, or holds the journal already.
 
     Raises:
-        ValueError: If it is a file, or holds anything else.
+        ValueError: If it is a file, or holds other files.
     """
     folder = path.parent
     if folder.exists() and not folder.is_dir():
@@ -51,30 +53,30 @@ def refuse_other_files(path: Path) -> None:
 
 
 @contextmanager
-def opened(
-    path: Path, purpose: str, *, forgets: bool = False, refusal: str = _OTHER_WORK
+def open_journal(
+    path: Path, purpose: str, *, restart: bool = False, refusal: str = _OTHER_WORK
 ) -> Iterator[Journal]:
-    """Begin a journal, or go on with one.
+    """Start a journal, or resume one.
 
     Args:
         path: The file.
-        purpose: Differs for work whose parts may not be mixed.
-        forgets: Whether a journal that was begun for another purpose is begun anew.
-        refusal: What is said of the folder if it is not.
+        purpose: Identifies the work; items of different work must not be mixed.
+        restart: Whether to overwrite a journal of other work; by default that is an error.
+        refusal: Message for that error, which follows the name of the folder.
 
     Raises:
-        ValueError: If another process is writing to it, or it was begun for another purpose and
-            that is not forgotten.
+        ValueError: If another process is writing to the journal, or it is of other work and
+            `restart` is false.
     """
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
     with lock_folder(path.parent, _lock_name(path)), path.open("a+b") as file:
         file.seek(0)
-        # A last line without its end was being written when the run was killed.
+        # A run that was killed may leave an incomplete last line.
         whole = [len(line) for line in file if line.endswith(b"\n")]
         file.truncate(sum(whole))
         file.seek(0)
         other = bool(whole) and file.readline() != first
-        if other and forgets:
+        if other and restart:
             file.truncate(0)
             whole = []
         elif other:

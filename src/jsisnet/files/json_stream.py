@@ -1,8 +1,8 @@
-"""JSON files whose lists stay on disk, so that memory does not grow with them."""
+"""Streaming of large JSON files: entries of lists are passed on one by one and not kept."""
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,60 +13,63 @@ from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 
 _CHUNK = 2**18
+"""Bytes to read at a time."""
+
 _NO_SPACE = re.compile(r"[^ \t\n\r]")
 _ENDS = tuple(" \t\n\r,:]}")
-"""What may follow a value."""
+"""Characters that may follow a value."""
 
 _LONGEST_WORD = len("-Infinity")
-"""Characters, the most that have to be seen together."""
+"""Length of the longest literal, which has to be in the buffer as a whole."""
 
-_MARK = "\xef\xbb\xbf"
-"""What some editors put in front of UTF-8, as it looks here."""
+_UTF8_MARK = "\xef\xbb\xbf"
+"""Byte order mark that some editors put in front of UTF-8, decoded as Latin-1."""
 
-_OTHER_MARKS = ("\xff\xfe", "\xfe\xff")
-"""Likewise of UTF-16."""
+_UTF16_MARKS = ("\xff\xfe", "\xfe\xff")
+"""Byte order marks of UTF-16, decoded as Latin-1."""
 
 _DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an object lies in a file."""
+class ByteRange:
+    """Position of an entry in a file, in bytes."""
 
     start: int
-    """Bytes before it."""
+    """First byte."""
 
     stop: int
-    """Bytes up to its end."""
+    """The byte after the last."""
 
 
-OnItem = Callable[[object, Place], None]
-"""Is given an item of a list and where it is."""
+OnItem = Callable[[object, ByteRange], None]
+"""Called with each item of a list and its position in the file."""
 
 
 def scan(path: Path, on_item: dict[str, OnItem]) -> Entry:
-    """Read a file that holds one JSON object, and pass on the items of its longest lists.
+    """Read a file that holds one JSON object, without keeping its long lists.
 
     Args:
         path: The file.
-        on_item: What to do with each item of a list, by the key of the list.
+        on_item: Callback for the items of a list, by the list's key. A value that is no list is
+            returned like any other field.
 
     Returns:
-        The other fields of the object.
+        The fields of the object; the lists in `on_item` are empty.
 
     Raises:
-        ValueError: If the file is missing or is not JSON; the message names it.
+        ValueError: If the file is missing or is not such JSON; the message names it.
     """
     with _scanning(path, on_item) as scanner:
         return scanner.run()
 
 
 def scan_list(path: Path, on_item: OnItem) -> None:
-    """Read a file that holds one JSON list, and pass on its items.
+    """Read a file that holds one JSON list, item by item.
 
     Args:
         path: The file.
-        on_item: What to do with each item; what it raises gets the name of the file.
+        on_item: Callback for each item; the file's name is added to the errors it raises.
 
     Raises:
         ValueError: If the file is missing or is no such list; the message names it.
@@ -75,12 +78,25 @@ def scan_list(path: Path, on_item: OnItem) -> None:
         scanner.run_list(on_item)
 
 
+def load_without(path: Path, skipped: Collection[str]) -> Entry:
+    """Read a file that holds one JSON object, with some of its lists empty.
+
+    Args:
+        path: The file.
+        skipped: Keys of the lists whose items are not kept.
+
+    Raises:
+        ValueError: If the file is missing or is not such JSON; the message names it.
+    """
+    return scan(path, {key: lambda *_: None for key in skipped})
+
+
 @contextmanager
 def _scanning(path: Path, on_item: dict[str, OnItem]) -> Iterator["_Scanner"]:
     try:
         with path.open("rb") as file:
             if not file.seekable():
-                raise ValueError("is a pipe; expected a file, which can be read twice")
+                raise ValueError("is a pipe; expected a regular file, because it is read twice")
             yield _Scanner(file, on_item)
     except OSError as error:
         raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
@@ -92,14 +108,17 @@ def _scanning(path: Path, on_item: dict[str, OnItem]) -> Iterator["_Scanner"]:
         raise ValueError(f"{path}: {error}") from None
 
 
-class Objects:
-    """Objects of a file, read where they lie."""
+class EntryReader:
+    """Random access to the JSON objects of a file by their positions."""
 
     def __init__(self, path: Path):
         self._path = path
 
-    def __enter__(self) -> "Objects":
-        self._file = self._path.open("rb")
+    def __enter__(self) -> "EntryReader":
+        try:
+            self._file = self._path.open("rb")
+        except OSError as error:
+            raise ValueError(f"{self._path}: can't be read: {error.strerror or error}") from None
         return self
 
     def __exit__(
@@ -110,31 +129,31 @@ class Objects:
     ) -> None:
         self._file.close()
 
-    def read(self, place: Place) -> Entry:
-        """Give the object at a place.
+    def read(self, place: ByteRange) -> Entry:
+        """Read the object at a position that `scan` or `scan_list` has passed on.
 
         Raises:
-            ValueError: If the file was changed meanwhile.
+            ValueError: If the file has changed since; the message names it.
         """
         self._file.seek(place.start)
         try:
             return json_fields.entry(json.loads(self._file.read(place.stop - place.start)))
         except ValueError:
-            raise ValueError(f"{self._path}: was changed while it was read") from None
+            raise ValueError(f"{self._path}: was changed while it was being read") from None
 
 
 @dataclass
 class _Scanner:
-    """A file under way. Bytes are taken for characters, so that positions are those of the file."""
+    """State of one scan. The file is decoded as Latin-1, so that characters count bytes."""
 
     file: BinaryIO
     on_item: dict[str, OnItem]
     text: str = ""
-    """What is in memory."""
+    """The buffer."""
     before: int = 0
-    """Bytes in front of it."""
+    """Position of the buffer in the file."""
     at: int = 0
-    """Position in it."""
+    """Current position in the buffer."""
 
     def run(self) -> Entry:
         self._begin()
@@ -148,9 +167,9 @@ class _Scanner:
             key = self._value()
             self._expect(":")
             if not isinstance(key, str):
-                self._refuse("a name in double quotes was expected")
+                self._refuse("expected a key in double quotes")
             if key in self.on_item and key in values:
-                self._refuse(f"{key!r} is there for the second time")
+                self._refuse(f"found a duplicate key {key!r}")
             if key in self.on_item and self._peek() == "[":
                 values[key] = []
                 self._items(self.on_item[key])
@@ -169,14 +188,14 @@ class _Scanner:
 
     def _begin(self) -> None:
         self._load()
-        if self.text.startswith(_MARK):
-            self.at = len(_MARK)
-        if self.text.startswith(_OTHER_MARKS):
+        if self.text.startswith(_UTF8_MARK):
+            self.at = len(_UTF8_MARK)
+        if self.text.startswith(_UTF16_MARKS):
             raise ValueError("is UTF-16, expected UTF-8")
 
     def _end(self) -> None:
         if self._peek():
-            self._refuse("nothing more was expected")
+            self._refuse("expected the end of the file")
 
     def _items(self, on_item: OnItem) -> None:
         self._expect("[")
@@ -187,7 +206,7 @@ class _Scanner:
             self._peek()
             start = self.before + self.at
             value = self._value()
-            on_item(value, Place(start, self.before + self.at))
+            on_item(value, ByteRange(start, self.before + self.at))
             first = False
         self._expect("]")
 
@@ -199,9 +218,9 @@ class _Scanner:
             except json.JSONDecodeError as error:
                 if not self._maybe_cut_off(error) or not self._load():
                     self.at = error.pos
-                    self._refuse(f"there is a mistake: {error.msg}")
+                    self._refuse(error.msg)
                 continue
-            # A number may go on behind what is in memory.
+            # A number may continue beyond the buffer.
             if self.text[end : end + 1] in _ENDS or not self._load():
                 break
         found = self.text[self.at : end]
@@ -209,11 +228,11 @@ class _Scanner:
         return value if found.isascii() else json.loads(found.encode("latin-1"))
 
     def _maybe_cut_off(self, error: json.JSONDecodeError) -> bool:
-        """Tell whether a mistake may only be the end of what is in memory."""
+        """Check whether an error may only be due to the end of the buffer."""
         return "Unterminated" in error.msg or error.pos + _LONGEST_WORD > len(self.text)
 
     def _peek(self) -> str:
-        """Give the next character that is no space; none at the end of the file."""
+        """Return the next character that is not white space, or "" at the end of the file."""
         while True:
             found = _NO_SPACE.search(self.text, self.at)
             if found is not None:
@@ -225,14 +244,14 @@ class _Scanner:
 
     def _expect(self, character: str) -> None:
         if self._peek() != character:
-            self._refuse(f"{character!r} was expected")
+            self._refuse(f"expected {character!r}")
         self.at += 1
 
     def _refuse(self, why: str) -> NoReturn:
-        raise ValueError(f"is not JSON: at byte {self.before + self.at} {why}")
+        raise ValueError(f"is not JSON: at byte {self.before + self.at}: {why}")
 
     def _load(self) -> bool:
-        """Read on, at least as much again as is left; tell whether there was more."""
+        """Extend the buffer, at least doubling what is left of it; return False at the end."""
         more = self.file.read(max(_CHUNK, len(self.text) - self.at)).decode("latin-1")
         if more:
             self.text = self.text[self.at :] + more

@@ -1,19 +1,19 @@
-"""Categories as JSON entries."""
+"""Categories as entries of COCO's JSON files."""
 
 from functools import partial
 from pathlib import Path
 
 from jsisnet.categories import Categories, Category
-from jsisnet.files import json_fields
+from jsisnet.files import json_fields, json_stream
 
 
 def read(path: Path) -> Categories:
-    """Read the categories that a COCO file lists, whatever else it holds.
+    """Read the categories that a COCO file lists.
 
     Raises:
-        ValueError: If the file is missing or an entry breaks a rule; the message names the file.
+        ValueError: If the file is missing or an entry is invalid; the message names the file.
     """
-    content = json_fields.load(path)
+    content = json_stream.load_without(path, ("images", "annotations"))
     try:
         return parse(json_fields.items(content, "categories"))
     except ValueError as error:
@@ -21,24 +21,24 @@ def read(path: Path) -> Categories:
 
 
 def parse(values: list[object]) -> Categories:
-    """Read the entries of categories, in COCO's form; merged ones also list their ``members``.
+    """Parse the entries of categories; merged ones also list their ``members``.
 
     Raises:
-        ValueError: If an entry breaks a rule; the message names the category.
+        ValueError: If an entry is invalid; the message names the category.
     """
     return Categories(json_fields.each({"categories": values}, "categories", _category))
 
 
 def entries(categories: Categories) -> list[dict[str, object]]:
-    """Invert `parse`."""
+    """Return the entries that `parse` reads."""
     return [_entry(category) for category in categories]
 
 
 def refuse_other_names(content: json_fields.Entry, known: Categories) -> None:
-    """Notice files that mean another class by the same number.
+    """Check that the categories of a file have the names of the known ones with the same ids.
 
     Raises:
-        ValueError: If the file lists a category with another name than a known one of its id.
+        ValueError: If a name differs.
     """
     if json_fields.has(content, "categories"):
         json_fields.each(content, "categories", partial(_refuse_other_name, known))

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,57 +16,81 @@ from jsisnet.files import json_fields
 from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.png import MAX_ID, read_ids, write_ids
+from jsisnet.files.json_stream import ByteRange
+from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats import coco_instances
+from jsisnet.formats import coco_index, coco_instances
+from jsisnet.formats.coco_index import UNSTATED, SegmentEntries, read_entry, read_index
 from jsisnet.formats.pixel_codes import renumber
 from jsisnet.formats.records import Record, Source, Target, Written, size_text
-from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
+from jsisnet.panoptic import ImageId, PanopticMap, Segment
 
 _T = TypeVar("_T")
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentInfo:
-    """What a file says about one segment."""
+    """One segment as a file lists it."""
 
     id: int
     """Panoptic id, unique within the image: R + 256 G + 65536 B."""
 
     category_id: CategoryId
-    """Known to the file's categories."""
+    """One of the file's categories."""
 
     iscrowd: bool = False
-    """Whether the region holds a group of things that nobody took apart."""
+    """Whether this is a crowd region: a group of things that are not told apart."""
 
     area: int | None = None
-    """Pixels that the file claims; ``None`` for predictions, whose claim never counts."""
+    """Area in pixels as the file states it; ``None`` for predictions, whose areas are ignored."""
 
     score: float | None = None
     """Confidence of a predicted thing."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSegments(Collection[SegmentInfo]):
+    """The segments of one image, read from the JSON file on each pass."""
+
+    path: Path
+    place: ByteRange
+    predicted: bool
+
+    def __iter__(self) -> Iterator[SegmentInfo]:
+        entry = read_entry(self.path, self.place)
+        yield from _segments(entry, predicted=self.predicted)
+
+    def __len__(self) -> int:
+        return len(json_fields.items(read_entry(self.path, self.place), "segments_info"))
+
+    def __contains__(self, value: object) -> bool:
+        return value in tuple(self)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
-    """What a file says about one image."""
+    """The annotation of one image."""
 
     image_id: ImageId
-    """Unique within a truth file."""
+    """Unique within a file of ground truth."""
 
     png: Path
     """The map; it may not exist."""
 
     image: Path | None
-    """The photo; ``None`` if the file lists no images or nobody said where they are."""
+    """The photo; ``None`` if the file lists no images or their folder is not known."""
 
-    size: tuple[int, int] | None
+    size: Size | None
     """Height and width in pixels, if the file states them."""
 
-    segments_info: tuple[SegmentInfo, ...]
-    """In the order of the file."""
+    segments_info: Collection[SegmentInfo]
+    """In the order of the file, from which they are read when they are needed."""
 
     predicted: bool = False
-    """Whether a program drew the map; the rules for predictions differ."""
+    """Whether this is a prediction; its areas are ignored and its segments must not be empty."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,38 +111,52 @@ def read_annotations(
     categories: Categories | None = None,
     predicted: bool = False,
 ) -> PanopticFile:
-    """Read a COCO panoptic JSON file, but none of its PNGs.
+    """Check a COCO panoptic JSON file and index its annotations; PNGs are not read.
 
     Args:
         path: The JSON file.
-        pngs: Folder or zip of the PNGs; default: the one beside the file that is named like it.
-        images: Folder of the photos, if they are wanted.
-        categories: Classes that the file has to use; default: those that it lists.
-        predicted: Whether the file holds predictions. These may repeat an image and use segment id
-            0, and what they claim as areas is not read.
+        pngs: Folder or zip of the PNGs; default: the one beside the file with the same name.
+        images: Folder of the photos, if they are needed.
+        categories: Expected classes; default: those that the file lists.
+        predicted: Whether the file holds predictions. These may have several annotations of an
+            image, segments with id 0, and any areas.
 
     Raises:
-        ValueError: If the file breaks a rule of the format; the message names file, image and
-            segment.
+        ValueError: If the file is invalid; the message names file, image and segment.
     """
-    content = json_fields.load(path)
+    reader = _FileReader(images=images, predicted=predicted)
+    index = read_index(
+        path,
+        check_image=None if predicted and images is None else reader.image,
+        check_annotation=reader.annotation,
+    )
     folder = png_folder(path, pngs)
-    listed = images is not None or (json_fields.has(content, "images") and not predicted)
+    listed = images is not None or (json_fields.has(index.fields, "images") and not predicted)
+    image_ids = index.annotations.image_ids
     try:
-        reader = _Reader(
-            categories=_categories(content, categories),
-            photos=_photos(content) if listed else None,
-            pngs=folder,
-            images=images,
-            predicted=predicted,
-        )
-        annotations = json_fields.each(content, "annotations", reader.annotation)
-        repeated = _first_twice(annotation.image_id for annotation in annotations)
+        known = _categories(index.fields, categories)
+        json_fields.items(index.fields, "annotations")
+        reader.refuse_unknown_categories(known)
+        if listed:
+            json_fields.items(index.fields, "images")
+        photos = [reader.photo(i, n) for n, i in enumerate(image_ids)] if listed else []
+        repeated = _first_duplicate(image_ids)
         if repeated is not None and not predicted:
-            raise ValueError(f"image {repeated!r}: is annotated twice")
+            raise ValueError(f"image {repeated!r}: has two annotations")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return PanopticFile(path=path, categories=reader.categories, annotations=annotations)
+    annotations = (
+        Annotation(
+            image_id=image_id,
+            png=folder / reader.maps[number],
+            image=photos[number].path if listed else None,
+            size=photos[number].size if listed else None,
+            segments_info=StoredSegments(path, index.annotations.range(number), predicted),
+            predicted=predicted,
+        )
+        for number, image_id in enumerate(image_ids)
+    )
+    return PanopticFile(path=path, categories=known, annotations=tuple(annotations))
 
 
 def read_png(
@@ -127,18 +165,18 @@ def read_png(
     """Read the map of one image.
 
     Args:
-        annotation: What the JSON file says about the image.
-        categories: Classes whose labels the segments get.
-        recount_areas: Whether to accept a truth whose areas differ from the PNG.
+        annotation: Annotation of the image.
+        categories: Classes that define the labels.
+        recount_areas: Whether to accept a ground truth whose areas differ from the PNG.
 
     Returns:
-        The map, with segments in the order of the file. A segment of a truth may own no pixel.
+        The map, with segments in the order of the file. A segment of a ground truth may be empty.
 
     Raises:
         ValueError: If the PNG can't be read or contradicts `annotation`; the message names file,
             image and segment.
     """
-    infos = annotation.segments_info
+    infos = tuple(annotation.segments_info)
     try:
         segments = tuple(_segment(info, categories) for info in infos)
         ids = read_ids(annotation.png)
@@ -150,7 +188,7 @@ def read_png(
         dense, areas = renumber(ids, [info.id for info in infos])
         for info, area in zip(infos, areas.tolist(), strict=True):
             if annotation.predicted and area == 0:
-                raise ValueError(f"segment {info.id}: is listed, but owns no pixel")
+                raise ValueError(f"segment {info.id}: is listed, but has no pixels")
             if not recount_areas and info.area not in (None, area):
                 raise ValueError(
                     f"segment {info.id}: has {area} pixels, but the JSON file says {info.area}"
@@ -161,12 +199,12 @@ def read_png(
 
 
 def write_png(panoptic: PanopticMap, path: Path) -> None:
-    """Write a map; its own ids become the panoptic ids."""
+    """Write a map as a PNG whose panoptic ids are the ids of the map."""
     write_ids(panoptic.ids.view(np.uint32), path)
 
 
 def segments_info(panoptic: PanopticMap, categories: Categories) -> list[dict[str, object]]:
-    """Give the JSON entries of a map's segments, for the ids that `write_png` writes."""
+    """Return the JSON entries of a map's segments, with the ids that `write_png` writes."""
     corners = panoptic.boxes().tolist()
     described = zip(panoptic.segments, panoptic.areas().tolist(), corners, strict=True)
     return [
@@ -190,7 +228,7 @@ def writing(path: Path, categories: Categories, *, pngs: Path | None = None) -> 
     Args:
         path: JSON file to write.
         categories: Classes of the maps.
-        pngs: Folder of the PNGs; default: the folder beside the file that is named like it.
+        pngs: Folder of the PNGs; default: the folder beside the file with the same name.
     """
     folder = path.with_suffix("") if pngs is None else pngs
     folder.mkdir(parents=True, exist_ok=True)
@@ -205,16 +243,16 @@ def writing(path: Path, categories: Categories, *, pngs: Path | None = None) -> 
 
 @dataclass
 class Writer:
-    """What `writing` gives: a JSON file under way, and the folder of its PNGs.
+    """Writer of a COCO panoptic JSON file and its PNGs; see `writing`.
 
-    Segments go to the file at once, so memory does not grow with their number.
+    Segments are written at once, so memory does not grow with their number.
     """
 
     file: TextIO
     pngs: Path
     categories: Categories
     images: dict[ImageId, dict[str, object]] = field(default_factory=dict)
-    """Entries of the images written so far."""
+    """Entries of the images that have been written."""
     _names: set[str] = field(default_factory=set)
 
     def add(self, panoptic: PanopticMap, *, image_id: ImageId, image_name: str) -> Path:
@@ -223,13 +261,14 @@ class Writer:
         Args:
             panoptic: The map.
             image_id: The image's id.
-            image_name: Name of the photo in its folder; the PNG gets the same name, but ``.png``.
+            image_name: Path of the photo inside its folder; the PNG has the same path with the
+                suffix ``.png``.
 
         Returns:
-            The PNG.
+            Path of the PNG.
 
         Raises:
-            ValueError: If the id or the name of the PNG is taken.
+            ValueError: If the id or the PNG is a duplicate.
         """
         entry = self._entry(image_id, image_name)
         png = json_fields.path_in(self.pngs, entry, "file_name")
@@ -245,19 +284,19 @@ class Writer:
         image_name: str,
         size: tuple[int, int],
     ) -> Path:
-        """List a map whose PNG somebody else writes, such as another process.
+        """List a map whose PNG is written elsewhere, for example by another process.
 
         Args:
-            described: Its segments, as `segments_info` gives them.
+            described: Entries of its segments; see `segments_info`.
             image_id: The image's id.
-            image_name: As in `add`.
+            image_name: Path of the photo; see `add`.
             size: Height and width of the map.
 
         Returns:
-            Where the PNG belongs.
+            Path that the PNG must have.
 
         Raises:
-            ValueError: If the id or the name of the PNG is taken.
+            ValueError: If the id or the PNG is a duplicate.
         """
         entry = self._entry(image_id, image_name)
         png = json_fields.path_in(self.pngs, entry, "file_name")
@@ -269,7 +308,7 @@ class Writer:
         if image_id in self.images:
             raise ValueError(f"image {image_id!r} is written twice")
         if name in self._names:
-            raise ValueError(f"image {image_id!r}: {name} is the map of another image already")
+            raise ValueError(f"image {image_id!r}: {name} is already the map of another image")
         return {"image_id": image_id, "file_name": name}
 
     def _list(
@@ -288,72 +327,75 @@ class Writer:
         self._names.add(json_fields.text(entry, "file_name"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reader:
-    """What the entries of one file have in common."""
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """Photo of an image, as far as it is known; an error is raised only if it is annotated."""
 
-    categories: Categories
-    photos: dict[ImageId, Entry] | None
-    pngs: Path
+    path: Path | None = None
+    size: Size | None = None
+    error: str | None = None
+
+
+@dataclass(kw_only=True)
+class _FileReader:
+    """Checks of the entries of one file, and the little of them that stays in memory."""
+
     images: Path | None
     predicted: bool
+    photos: dict[ImageId, _Photo] = field(default_factory=dict)
+    maps: list[Path] = field(default_factory=list)
+    """Path of each annotation's map inside the folder of the maps."""
+    used: dict[CategoryId, str] = field(default_factory=dict)
+    """First segment of each category."""
 
-    def annotation(self, values: Entry) -> Annotation:
-        image_id = json_fields.identity(values, "image_id")
+    def image(self, entry: Entry) -> ImageId:
+        image_id = json_fields.identity(entry, "id")
         try:
-            image, size = self._photo(image_id)
-            return Annotation(
-                image_id=image_id,
-                png=json_fields.path_in(self.pngs, values, "file_name"),
-                image=image,
-                size=size,
-                segments_info=self._segments(values),
-                predicted=self.predicted,
-            )
+            self.photos[image_id] = self._photo(entry)
+        except ValueError as error:
+            self.photos[image_id] = _Photo(error=str(error))
+        return image_id
+
+    def annotation(self, entry: Entry) -> ImageId:
+        image_id = json_fields.identity(entry, "image_id")
+        try:
+            self.maps.append(json_fields.path_in(Path(), entry, "file_name"))
+            segments = _segment_entries(entry, predicted=self.predicted)
+            category_ids = segments.category_ids()
+            segments.iscrowd()
+            segments.scores()
+            if not self.predicted:
+                segments.areas()
         except ValueError as error:
             raise ValueError(f"image {image_id!r}: {error}") from None
+        if not self.used.keys() >= set(category_ids):
+            for number, category_id in zip(segments.ids(), category_ids, strict=True):
+                place = f"annotations[{len(self.maps) - 1}]: image {image_id!r}: segment {number}"
+                self.used.setdefault(category_id, place)
+        return image_id
 
-    def _photo(self, image_id: ImageId) -> tuple[Path | None, tuple[int, int] | None]:
-        if self.photos is None:
-            return None, None
-        photo = self.photos.get(image_id)
-        if photo is None:
-            raise ValueError("is not listed under 'images'")
-        image = (
-            None if self.images is None else json_fields.path_in(self.images, photo, "file_name")
-        )
-        if not (json_fields.has(photo, "height") and json_fields.has(photo, "width")):
-            return image, None
-        height = json_fields.integer(photo, "height", lowest=1)
-        return image, (height, json_fields.integer(photo, "width", lowest=1))
+    def photo(self, image_id: ImageId, number: int) -> _Photo:
+        """Return the photo of an annotation."""
+        photo = self.photos.get(image_id, _Photo(error="is not listed under 'images'"))
+        if photo.error is not None:
+            raise ValueError(f"annotations[{number}]: image {image_id!r}: {photo.error}")
+        return photo
 
-    def _segments(self, values: Entry) -> tuple[SegmentInfo, ...]:
-        segments = json_fields.each(values, "segments_info", self._segment)
-        repeated = _first_twice(segment.id for segment in segments)
-        if repeated is not None:
-            raise ValueError(f"segment {repeated}: is listed twice")
-        return segments
+    def refuse_unknown_categories(self, categories: Categories) -> None:
+        for category_id, place in self.used.items():
+            if category_id not in categories:
+                unknown = coco_index.unknown_category(category_id, categories)
+                raise ValueError(f"{place}: {unknown}")
 
-    def _segment(self, values: Entry) -> SegmentInfo:
-        lowest = VOID if self.predicted else VOID + 1
-        number = json_fields.integer(values, "id", lowest=lowest, highest=MAX_ID)
-        try:
-            category_id = json_fields.identity(values, "category_id")
-            if category_id not in self.categories:
-                known = f"one of the {len(self.categories)} categories"
-                raise ValueError(f"'category_id' is {category_id!r}, expected {known}")
-            stated = json_fields.has(values, "area") and not self.predicted
-            return SegmentInfo(
-                id=number,
-                category_id=category_id,
-                iscrowd=json_fields.has(values, "iscrowd") and json_fields.flag(values, "iscrowd"),
-                area=json_fields.integer(values, "area") if stated else None,
-                score=json_fields.number(values, "score")
-                if json_fields.has(values, "score")
-                else None,
-            )
-        except ValueError as error:
-            raise ValueError(f"segment {number}: {error}") from None
+    def _photo(self, entry: Entry) -> _Photo:
+        path = None
+        if self.images is not None:
+            path = json_fields.path_in(self.images, entry, "file_name")
+        if not (json_fields.has(entry, "height") and json_fields.has(entry, "width")):
+            return _Photo(path=path)
+        height = json_fields.integer(entry, "height", lowest=1)
+        width = json_fields.integer(entry, "width", lowest=1)
+        return _Photo(path=path, size=(height, width))
 
 
 def _categories(content: Entry, given: Categories | None) -> Categories:
@@ -363,16 +405,27 @@ def _categories(content: Entry, given: Categories | None) -> Categories:
     return given
 
 
-def _photos(content: Entry) -> dict[ImageId, Entry]:
-    return dict(
-        json_fields.each(
-            content, "images", lambda photo: (json_fields.identity(photo, "id"), photo)
-        )
-    )
-
-
-def _first_twice(values: Iterable[_T]) -> _T | None:
+def _first_duplicate(values: Iterable[_T]) -> _T | None:
     return next((value for value, times in Counter(values).items() if times > 1), None)
+
+
+def _segment_entries(entry: Entry, *, predicted: bool) -> SegmentEntries:
+    return SegmentEntries.of(entry, predicted=predicted, on_duplicate=coco_index.fail)
+
+
+def _segments(entry: Entry, *, predicted: bool) -> Iterator[SegmentInfo]:
+    segments = _segment_entries(entry, predicted=predicted)
+    numbers = segments.ids()
+    areas = [UNSTATED] * len(numbers) if predicted else segments.areas()
+    columns = segments.category_ids(), segments.iscrowd(), areas, segments.scores()
+    for number, category_id, iscrowd, area, score in zip(numbers, *columns, strict=True):
+        yield SegmentInfo(
+            id=number,
+            category_id=category_id,
+            iscrowd=iscrowd,
+            area=None if area == UNSTATED else area,
+            score=score,
+        )
 
 
 def _segment(info: SegmentInfo, categories: Categories) -> Segment:
@@ -401,16 +454,16 @@ def source(
     images: Path | None = None,
     recount_areas: bool = False,
 ) -> Source:
-    """Open COCO panoptic files, which cityscapesScripts writes as well.
+    """Open COCO panoptic files, which cityscapesScripts writes too.
 
     Args:
-        annotations: The JSON file, which has to list the images.
-        pngs: Folder of the PNGs; default: the folder beside the file that is named like it.
+        annotations: The JSON file, which must list the images.
+        pngs: Folder of the PNGs; default: the folder beside the file with the same name.
         images: Folder of the photos, if it is known.
         recount_areas: Whether to accept areas that differ from the PNGs.
 
     Raises:
-        ValueError: If the file breaks a rule of the format.
+        ValueError: If the file is invalid.
     """
     folder = images or Path()
     file = read_annotations(annotations, pngs=pngs, images=folder)
@@ -431,14 +484,14 @@ def source(
 
 
 def instances_source(annotations: Path, *, images: Path | None = None) -> Source:
-    """Open a COCO instances file: things alone, on void.
+    """Open a COCO instances file; pixels outside its things are void.
 
     Args:
         annotations: The JSON file.
         images: Folder of the photos, if it is known.
 
     Raises:
-        ValueError: If the file breaks a rule of the format.
+        ValueError: If the file is invalid.
     """
     folder = images or Path()
     file = coco_instances.read_annotations(annotations, images=folder)

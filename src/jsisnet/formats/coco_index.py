@@ -1,34 +1,322 @@
-"""What COCO panoptic files list about the map of one image, as columns, for measuring."""
+"""Streamed reading of COCO's JSON files: where the entries of each image are, and what they hold.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A large file lists millions of segments. `read_index` passes over it once and keeps the ids and byte
+positions of its entries, so memory does not grow with the segments; an entry is read again from its
+position when it is needed.
+"""
+
+from array import array
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from jsisnet.arrays import Bool, Float64, Int64
-from jsisnet.categories import UNKNOWN, Categories
+from jsisnet.categories import UNKNOWN, Categories, CategoryId
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.json_stream import ByteRange, EntryReader, scan
 from jsisnet.files.png import MAX_ID
-from jsisnet.panoptic import VOID
+from jsisnet.panoptic import VOID, ImageId
+
+LISTS = ("images", "annotations")
+"""Keys of the long lists."""
 
 UNSTATED = -1
-"""Area that a file does not state."""
+"""Area of a segment whose entry has none."""
+
+_HIGHEST_AREA = 2**62
+
+_T = TypeVar("_T")
+
+EntryCheck = Callable[[Entry], ImageId]
+"""Checks an entry and returns the id of its image; raises `ValueError` if it is invalid."""
+
+OnWarning = Callable[[str], None]
+"""Called with what is wrong with an entry that the official script accepts; may raise."""
+
+Ranges = Int64[np.ndarray, "_ 2"]
+"""Byte positions of entries: first byte, and the byte after the last."""
 
 
-_MOST_PIXELS = 2**62
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EntryList:
+    """The entries of one list, in the order of the file."""
 
-_Value = TypeVar("_Value")
+    image_ids: tuple[ImageId, ...]
+    """Image that each entry belongs to; ids may repeat."""
 
-Oddity = Callable[[str], None]
-"""Is told what is wrong with an entry, though the official script gives a number; may raise."""
+    ranges: Ranges
+    """Where each entry is."""
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def range(self, index: int) -> ByteRange:
+        """Return the position of an entry."""
+        return ByteRange(*self.ranges[index].tolist())
+
+    def ranges_by_image(self, image_ids: Iterable[ImageId]) -> list[Ranges]:
+        """Group the positions by image.
+
+        Args:
+            image_ids: The images, which include all of this list.
+
+        Returns:
+            For each image the positions of its entries, in the order of the file.
+        """
+        numbers = {image_id: number for number, image_id in enumerate(image_ids)}
+        owners = np.fromiter(map(numbers.__getitem__, self.image_ids), np.int64, len(self))
+        order = np.argsort(owners, kind="stable")
+        counts = np.bincount(owners, minlength=len(numbers))
+        return np.split(self.ranges[order], np.cumsum(counts)[:-1]) if len(counts) else []
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CocoIndex:
+    """The structure of a COCO panoptic or instances file."""
+
+    path: Path
+
+    images: EntryList
+    """Entries of ``images``."""
+
+    annotations: EntryList
+    """Entries of ``annotations``."""
+
+    fields: Entry
+    """All fields of the file; the two lists are empty."""
+
+    errors: tuple[str, ...]
+    """Messages about invalid entries, which were skipped."""
+
+
+def image_of_annotation(entry: Entry) -> ImageId:
+    """Return the id of an annotation's image."""
+    return json_fields.identity(entry, "image_id")
+
+
+def read_index(
+    path: Path,
+    *,
+    check_image: EntryCheck | None = None,
+    check_annotation: EntryCheck | None = image_of_annotation,
+    skip_invalid: bool = False,
+) -> CocoIndex:
+    """Read the ids and positions of all entries, and pass each entry to a check.
+
+    Args:
+        path: COCO panoptic or instances JSON file.
+        check_image: Called with each entry of ``images``; by default they are not indexed.
+        check_annotation: Called with each entry of ``annotations``; ``None`` if they are not
+            indexed.
+        skip_invalid: Whether to skip entries that fail their check; by default the first one is an
+            error.
+
+    Raises:
+        ValueError: If the file is not JSON or an entry is invalid; the message names the file and
+            the position in the list.
+    """
+    errors: list[str] = []
+    ids: dict[ImageId, ImageId] = {}
+    images = _Collector("images", check_image, ids)
+    annotations = _Collector("annotations", check_annotation, ids)
+    for collector in (images, annotations):
+        collector.errors = errors if skip_invalid else None
+    fields = scan(path, {each.name: each.add for each in (images, annotations)})
+    return CocoIndex(
+        path=path,
+        images=images.entries(),
+        annotations=annotations.entries(),
+        fields=fields,
+        errors=tuple(f"{path}: {error}" for error in errors),
+    )
+
+
+@dataclass
+class _Collector:
+    """One list of a file that is being scanned."""
+
+    name: str
+    check: EntryCheck | None
+    ids: dict[ImageId, ImageId]
+    """All ids so far, so that entries of one image share an object."""
+    errors: list[str] | None = None
+    """Receives errors instead of raising them."""
+    count: int = 0
+    image_ids: list[ImageId] = field(default_factory=list)
+    bounds: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def add(self, value: object, place: ByteRange) -> None:
+        if self.check is None:
+            return
+        self.count += 1
+        try:
+            image_id = self.check(json_fields.entry(value))
+        except ValueError as error:
+            message = f"{self.name}[{self.count - 1}]: {error}"
+            if self.errors is None:
+                raise ValueError(message) from None
+            self.errors.append(message)
+            return
+        self.image_ids.append(self.ids.setdefault(image_id, image_id))
+        self.bounds.extend((place.start, place.stop))
+
+    def entries(self) -> EntryList:
+        ranges = np.frombuffer(self.bounds, np.int64).reshape(-1, 2)
+        return EntryList(image_ids=tuple(self.image_ids), ranges=ranges)
+
+
+def read_entry(path: Path, place: ByteRange) -> Entry:
+    """Read one entry of a file.
+
+    Raises:
+        ValueError: If the file has changed since it was indexed; the message names it.
+    """
+    with EntryReader(path) as reader:
+        return reader.read(place)
+
+
+def find_photos(path: Path, folder: Path, wanted: Collection[ImageId]) -> dict[ImageId, Path]:
+    """Find the photos of some images by the ``images`` of a COCO file.
+
+    Args:
+        path: The file; invalid entries are skipped.
+        folder: Folder of the photos.
+        wanted: Ids of the images.
+
+    Returns:
+        The photos that exist.
+
+    Raises:
+        ValueError: If the file is not JSON.
+    """
+    photos: dict[ImageId, Path] = {}
+
+    def note(entry: Entry) -> ImageId:
+        image_id = json_fields.identity(entry, "id")
+        if image_id in wanted:
+            photo = json_fields.path_in(folder, entry, "file_name")
+            if photo.is_file():
+                photos[image_id] = photo
+        return image_id
+
+    read_index(path, check_image=note, check_annotation=None, skip_invalid=True)
+    return photos
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntries:
+    """The ``segments_info`` of one annotation; each column is checked when it is asked for.
+
+    The columns raise a `ValueError` that names the segment.
+    """
+
+    by_id: dict[int, Entry]
+    """Entries by panoptic id, in the order of the file."""
+
+    @classmethod
+    def of(cls, annotation: Entry, *, predicted: bool, on_duplicate: OnWarning) -> "SegmentEntries":
+        """Read the entries of an annotation.
+
+        Args:
+            annotation: Entry of ``annotations``.
+            predicted: Whether it is a prediction, which may use id 0.
+            on_duplicate: Called for each id that is listed twice; the last entry counts.
+
+        Raises:
+            ValueError: If the list or an id is missing or invalid; the message gives the position.
+        """
+        values = json_fields.items(annotation, "segments_info")
+        lowest = VOID if predicted else VOID + 1
+        by_id: dict[Any, Any]
+        try:
+            by_id = {value["id"]: value for value in values}  # type: ignore[index]  # checked below
+        except (KeyError, TypeError):
+            by_id = {}
+        if len(by_id) == len(values) and all(_isinteger(each, lowest, MAX_ID) for each in by_id):
+            return cls(by_id)
+        by_id = {}
+        for position, value in enumerate(values):
+            try:
+                segment = json_fields.entry(value)
+                number = json_fields.integer(segment, "id", lowest=lowest, highest=MAX_ID)
+            except ValueError as error:
+                raise ValueError(f"segments_info[{position}]: {error}") from None
+            if number in by_id:
+                on_duplicate(f"segment {number}: is listed twice")
+            by_id[number] = segment
+        return cls(by_id)
+
+    def ids(self) -> list[int]:
+        """Return the panoptic ids."""
+        return list(self.by_id)
+
+    def category_ids(self) -> list[CategoryId]:
+        """Return the ids of the categories, which need not be known."""
+        found = [segment.get("category_id") for segment in self.by_id.values()]
+        if all(type(each) is str or _isinteger(each, 0, MAX_ID) for each in found):
+            return found  # type: ignore[return-value]  # just checked
+        return self._column(lambda segment: json_fields.identity(segment, "category_id"))
+
+    def labels(self, categories: Categories, on_unknown: OnWarning) -> list[int]:
+        """Return the labels, `UNKNOWN` for ids that are not in `categories`."""
+        labels = []
+        for number, category_id in zip(self.by_id, self.category_ids(), strict=True):
+            if category_id in categories:
+                labels.append(categories.label(category_id))
+            else:
+                on_unknown(f"segment {number}: {unknown_category(category_id, categories)}")
+                labels.append(UNKNOWN)
+        return labels
+
+    def iscrowd(self) -> list[bool]:
+        """Return which segments are crowd regions; by default none is."""
+        found = [segment.get("iscrowd") for segment in self.by_id.values()]
+        if all(_isinteger(each, 0, 1) for each in found):
+            return [each == 1 for each in found]
+        return self._column(
+            lambda entry: json_fields.has(entry, "iscrowd") and json_fields.flag(entry, "iscrowd")
+        )
+
+    def areas(self) -> list[int]:
+        """Return the areas in pixels, or `UNSTATED`."""
+        found = [segment.get("area") for segment in self.by_id.values()]
+        if all(_isinteger(each, 0, _HIGHEST_AREA) for each in found):
+            return found  # type: ignore[return-value]  # just checked
+        return self._column(_area)
+
+    def scores(self) -> list[float | None]:
+        """Return the confidences, ``None`` where there is none."""
+        if not any("score" in segment for segment in self.by_id.values()):
+            return [None] * len(self.by_id)
+        return self._column(
+            lambda entry: (
+                json_fields.number(entry, "score") if json_fields.has(entry, "score") else None
+            )
+        )
+
+    def _column(self, read: Callable[[Entry], _T]) -> list[_T]:
+        values = []
+        for number, segment in self.by_id.items():
+            try:
+                values.append(read(segment))
+            except ValueError as error:
+                raise ValueError(f"segment {number}: {error}") from None
+        return values
+
+
+def unknown_category(category_id: CategoryId, categories: Categories) -> str:
+    """Describe a category id that the categories lack."""
+    known = f"expected one of the {len(categories)} categories"
+    return f"'category_id' is {category_id!r}, {known}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ListedMap:
-    """What a file says about the N segments of one image, in its order."""
+    """Columns of the N segments that an annotation lists, in its order."""
 
     png: Path
     """The map; it may not exist."""
@@ -40,155 +328,61 @@ class ListedMap:
     """Labels, `UNKNOWN` for categories that the data set lacks."""
 
     iscrowd: Bool[np.ndarray, " n"]
-    """Which regions hold a group of things; never true for predictions."""
+    """Which segments are crowd regions; none in predictions."""
 
     areas: Int64[np.ndarray, " n"]
-    """Pixels that the file claims, or `UNSTATED`; always that for predictions."""
+    """Areas in pixels as the file states them, or `UNSTATED`; always `UNSTATED` in predictions."""
 
     scores: Float64[np.ndarray, " n"]
-    """Confidences, NaN where there is none."""
+    """Confidences, NaN where there is none; always NaN in a ground truth."""
 
 
-def listed_truth(values: Entry, categories: Categories, pngs: Path, oddity: Oddity) -> ListedMap:
-    """Read an annotation of a truth.
-
-    Args:
-        values: The annotation.
-        categories: Classes of the file.
-        pngs: Folder of the PNGs.
-        oddity: Is told of segments that are listed twice, of which the last counts, and of
-            categories that the file does not list.
-
-    Raises:
-        ValueError: If the annotation breaks the format; the message names the segment.
-    """
-    segments = _segments(values, VOID + 1, oddity)
-    labels = []
-    for number, info in segments.items():
-        label = _label(info, categories)
-        if label == UNKNOWN:
-            oddity(f"segment {number}: 'category_id' is {_unknown(info, categories)}")
-        labels.append(label)
-    return ListedMap(
-        png=json_fields.path_in(pngs, values, "file_name"),
-        ids=np.array(list(segments), np.int64),
-        labels=np.array(labels, np.int64),
-        iscrowd=np.array(_crowds(segments), bool),
-        areas=np.array(_areas(segments), np.int64),
-        scores=np.full(len(segments), np.nan),
-    )
-
-
-def listed_prediction(
-    values: Entry, categories: Categories, pngs: Path, oddity: Oddity
+def read_listed_map(
+    annotation: Entry,
+    categories: Categories,
+    pngs: Path,
+    *,
+    predicted: bool,
+    on_warning: OnWarning,
 ) -> ListedMap:
-    """Read an annotation of predictions.
+    """Read the columns of an annotation.
 
     Args:
-        values: The annotation. What it claims as areas does not count, and id 0 may be a segment.
-        categories: Classes of the truth.
-        pngs: Folder of the PNGs.
-        oddity: Is told of segments that are listed twice, of which the last counts.
+        annotation: Entry of ``annotations``.
+        categories: Classes of the ground truth.
+        pngs: Folder of the maps.
+        predicted: Whether it is a prediction, whose areas and crowds are ignored, and which must
+            not use an unknown category.
+        on_warning: Called for duplicate segment ids, of which the last counts, and for unknown
+            categories of a ground truth.
 
     Raises:
-        ValueError: If the annotation breaks the format or has an unknown category; the message
-            names the segment.
+        ValueError: If the annotation is invalid; the message names the segment.
     """
-    segments = _segments(values, VOID, oddity)
-    labels = []
-    for number, info in segments.items():
-        label = _label(info, categories)
-        if label == UNKNOWN:
-            raise ValueError(f"segment {number}: 'category_id' is {_unknown(info, categories)}")
-        labels.append(label)
+    segments = SegmentEntries.of(annotation, predicted=predicted, on_duplicate=on_warning)
+    labels = segments.labels(categories, fail if predicted else on_warning)
+    number = len(labels)
     return ListedMap(
-        png=json_fields.path_in(pngs, values, "file_name"),
-        ids=np.array(list(segments), np.int64),
+        png=json_fields.path_in(pngs, annotation, "file_name"),
+        ids=np.array(segments.ids(), np.int64),
         labels=np.array(labels, np.int64),
-        iscrowd=np.zeros(len(segments), bool),
-        areas=np.full(len(segments), UNSTATED),
-        scores=np.array(_scores(segments), np.float64),
+        iscrowd=np.array([False] * number if predicted else segments.iscrowd(), bool),
+        areas=np.array([UNSTATED] * number if predicted else segments.areas(), np.int64),
+        scores=np.array(segments.scores() if predicted else [None] * number, np.float64),
     )
 
 
-def _segments(values: Entry, lowest: int, oddity: Oddity) -> dict[int, Entry]:
-    infos = json_fields.items(values, "segments_info")
-    plain: dict[Any, Any]
-    try:
-        plain = {info["id"]: info for info in infos}  # type: ignore[index]  # it may be anything
-    except (KeyError, TypeError):
-        plain = {}
-    if len(plain) == len(infos) and all(_isnumber(each, lowest, MAX_ID) for each in plain):
-        return plain
-    segments: dict[int, Entry] = {}
-    for position, value in enumerate(infos):
-        try:
-            info = json_fields.entry(value)
-            number = json_fields.integer(info, "id", lowest=lowest, highest=MAX_ID)
-        except ValueError as error:
-            raise ValueError(f"segments_info[{position}]: {error}") from None
-        if number in segments:
-            oddity(f"segment {number}: is listed twice")
-        segments[number] = info
-    return segments
+def fail(message: str) -> None:
+    """Raise a warning as a `ValueError`."""
+    raise ValueError(message)
 
 
-def _label(info: Entry, categories: Categories) -> int:
-    category_id = info.get("category_id")
-    if not isinstance(category_id, int | str):
-        return UNKNOWN
-    try:
-        return categories.label(category_id)
-    except KeyError:
-        return UNKNOWN
-
-
-def _unknown(info: Entry, categories: Categories) -> str:
-    found = json_fields.identity(info, "category_id")
-    return f"{found!r}, expected one of the {len(categories)} categories"
-
-
-def _crowds(segments: dict[int, Entry]) -> list[bool]:
-    if all(_isnumber(info.get("iscrowd"), 0, 1) for info in segments.values()):
-        return [info["iscrowd"] == 1 for info in segments.values()]
-    return _each(
-        segments,
-        lambda info: json_fields.has(info, "iscrowd") and json_fields.flag(info, "iscrowd"),
-    )
-
-
-def _areas(segments: dict[int, Entry]) -> list[int]:
-    areas = [info.get("area") for info in segments.values()]
-    if all(_isnumber(area, 0, _MOST_PIXELS) for area in areas):
-        return areas  # type: ignore[return-value]  # that is what was just seen
-    return _each(segments, _area)
-
-
-def _area(info: Entry) -> int:
-    if not json_fields.has(info, "area"):
+def _area(segment: Entry) -> int:
+    if not json_fields.has(segment, "area"):
         return UNSTATED
-    return json_fields.integer(info, "area", highest=_MOST_PIXELS)
+    return json_fields.integer(segment, "area", highest=_HIGHEST_AREA)
 
 
-def _scores(segments: dict[int, Entry]) -> list[float]:
-    return _each(
-        segments,
-        lambda info: (
-            json_fields.number(info, "score") if json_fields.has(info, "score") else np.nan
-        ),
-    )
-
-
-def _each(segments: dict[int, Entry], read: Callable[[Entry], _Value]) -> list[_Value]:
-    values = []
-    for number, info in segments.items():
-        try:
-            values.append(read(info))
-        except ValueError as error:
-            raise ValueError(f"segment {number}: {error}") from None
-    return values
-
-
-def _isnumber(value: object, lowest: int, highest: int) -> bool:
-    """Tell whether a value needs no closer look, as nearly all don't."""
+def _isinteger(value: object, lowest: int, highest: int) -> bool:
+    """Check for the usual case, an integer within limits, without building messages."""
     return type(value) is int and lowest <= value <= highest

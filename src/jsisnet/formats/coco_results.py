@@ -1,4 +1,4 @@
-"""COCO results files: one JSON list of regions that a network found, with masks and no maps."""
+"""COCO results files: a JSON list of predicted regions with masks, one file per task."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,39 +6,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jsisnet.files import json_fields, json_stream
-from jsisnet.files.json_stream import Objects, Place
+from jsisnet.files.json_stream import ByteRange, EntryReader
 from jsisnet.formats import masks
 from jsisnet.formats.image_list import ImageList
-from jsisnet.formats.masks import Placed
+from jsisnet.formats.masks import CroppedMask
 from jsisnet.panoptic import ImageId, Segment
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A region in a file, whose mask stays there."""
+    """One predicted region; its mask stays in the file."""
 
     segment: Segment
-    """What it is."""
+    """Its class and score."""
 
     position: int
-    """In the file."""
+    """Index in the list."""
 
-    place: Place
-    """Where it lies."""
+    place: ByteRange
+    """Position of its entry in the file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ResultsFile:
-    """The regions of a file, by their images."""
+    """The predicted regions of a file, by image."""
 
     path: Path
     wanted: ImageList
-    """The images, and the classes."""
+    """Images and classes of the data set."""
     results: dict[ImageId, list[Result]]
-    """Those of each image, as `read_things` or `read_stuff` says."""
+    """Regions of each image that has any; see `read_things` and `read_stuff` for their order."""
 
     def of_image(self, image_id: ImageId) -> "RegionList":
-        """Give the regions of an image, possibly none."""
+        """Return the regions of an image, possibly none."""
         return RegionList(
             self.path, image_id, self.wanted.images[image_id].size, self.results.get(image_id, [])
         )
@@ -46,7 +46,7 @@ class ResultsFile:
 
 @dataclass(frozen=True, slots=True)
 class RegionList:
-    """The regions of one image, in their order."""
+    """The predicted regions of one image."""
 
     path: Path
     image_id: ImageId
@@ -56,47 +56,52 @@ class RegionList:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """What they are."""
+        """Classes and scores of the regions."""
         return tuple(result.segment for result in self.results)
 
-    def drawn(self) -> Iterator[tuple[Segment, Placed]]:
-        """Draw one region after another.
+    def draw(self) -> Iterator[tuple[Segment, CroppedMask]]:
+        """Decode the masks one after another.
 
         Raises:
-            ValueError: If a mask is broken or does not fit the image; the message names the place.
+            ValueError: If a mask is invalid or does not fit the image; the message names the file
+                and the result.
         """
-        with Objects(self.path) as objects:
+        with EntryReader(self.path) as objects:
             for result in self.results:
                 entry = objects.read(result.place)
                 with _naming(f"{self.path}: result {result.position}: image {self.image_id!r}"):
                     region = masks.runs(masks.shape(entry, self.size), self.size)
-                yield result.segment, masks.drawn(region)
+                yield result.segment, masks.draw(region)
 
 
 def read_things(path: Path, wanted: ImageList, *, min_score: float) -> ResultsFile:
-    """Read which things were found; those of an image come best score first, then as in the file.
+    """Read the predicted things; those of an image are sorted by score, highest first.
 
     Args:
         path: Results of instance segmentation.
-        wanted: The images, and the classes.
+        wanted: Images and classes of the data set.
         min_score: Things with a lower score are left out.
 
     Raises:
-        ValueError: If a result breaks the format, or names an image or a thing class that is not
-            there. The message names its position.
+        ValueError: If a result is invalid, or has an unknown image or thing class. The message
+            names its position.
     """
     file = _read(path, wanted, isthing=True)
     for image_id, results in file.results.items():
-        taking_part = [result for result in results if _score(result) >= min_score]
-        file.results[image_id] = sorted(taking_part, key=_score, reverse=True)
+        kept = [result for result in results if _score(result) >= min_score]
+        file.results[image_id] = sorted(kept, key=_score, reverse=True)
     return file
 
 
 def read_stuff(path: Path, wanted: ImageList) -> ResultsFile:
-    """Read which stuff was found, as in the file; regions of things are left out.
+    """Read the predicted stuff, in the order of the file; regions of things are left out.
+
+    Args:
+        path: Results of stuff segmentation.
+        wanted: Images and classes of the data set.
 
     Raises:
-        ValueError: As `read_things` does.
+        ValueError: If a result is invalid; see `read_things`.
     """
     return _read(path, wanted, isthing=False)
 
@@ -105,7 +110,7 @@ def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
     results: dict[ImageId, list[Result]] = {}
     count = 0
 
-    def note(value: object, place: Place) -> None:
+    def add(value: object, place: ByteRange) -> None:
         nonlocal count
         with _naming(f"result {count}"):
             entry = json_fields.entry(value)
@@ -118,18 +123,18 @@ def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
                     known = results.setdefault(image_id, [])
                     if not isthing and any(segment == other.segment for other in known):
                         raise ValueError(
-                            f"'category_id' is {entry['category_id']!r} for the second time, "
-                            "expected one mask for each stuff class"
+                            f"duplicate 'category_id' {entry['category_id']!r}, expected one mask "
+                            "for each stuff class"
                         )
                     known.append(Result(segment, count, place))
         count += 1
 
-    json_stream.scan_list(path, note)
+    json_stream.scan_list(path, add)
     return ResultsFile(path=path, wanted=wanted, results=results)
 
 
 def _segment(entry: json_fields.Entry, wanted: ImageList, *, isthing: bool) -> Segment:
-    """Say what a result is; only things need a score."""
+    """Read the class of a result, and the score of a thing."""
     category_id = json_fields.identity(entry, "category_id")
     if category_id not in wanted.categories:
         known = f"one of the {len(wanted.categories)} categories"
@@ -149,7 +154,7 @@ def _score(result: Result) -> float:
 
 @contextmanager
 def _naming(place: str) -> Iterator[None]:
-    """Say where an error was found."""
+    """Put a place in front of errors."""
     try:
         yield
     except ValueError as error:

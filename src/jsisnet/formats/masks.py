@@ -1,4 +1,4 @@
-"""Regions of photos as COCO's files have them: polygons, or run lengths down the columns."""
+"""COCO's encodings of regions: polygons, and run lengths down the columns."""
 
 from collections.abc import Mapping
 
@@ -8,21 +8,22 @@ from hotcoco import mask
 from jsisnet.arrays import Bool, Float64
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
+from jsisnet.formats.records import size_text
 
 Polygon = Float64[np.ndarray, " _"]
-"""Corners of an outline in pixels: x, y, x, y and so on. Whole numbers are edges of pixels."""
+"""Corners of an outline in pixels: x, y, x, y and so on. Integers are edges of pixels."""
 
 RunLengths = Mapping[str, object]
-"""A mask as the library takes it: its size, and its compressed runs down the columns."""
+"""A mask as `hotcoco` represents it: its size, and compressed run lengths down the columns."""
 
 Shape = tuple[Polygon, ...] | RunLengths
-"""Outlines of the visible parts of a region, or its mask."""
+"""Polygons of the visible parts of a region, or its mask."""
 
-Placed = tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]
-"""Rows and columns of a photo, and the pixels among them that belong to a region."""
+CroppedMask = tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]
+"""Rows and columns of a window in the photo, and the mask inside the window."""
 
-_FEWEST = 6
-"""Numbers of a triangle."""
+_MIN_NUMBERS = 6
+"""Numbers in a polygon of three corners."""
 
 
 def shape(values: Entry, size: tuple[int, int]) -> Shape:
@@ -33,13 +34,13 @@ def shape(values: Entry, size: tuple[int, int]) -> Shape:
         size: Height and width of the photo.
 
     Raises:
-        ValueError: If it breaks the format, or does not fit the photo.
+        ValueError: If it is invalid, or does not fit the photo.
     """
     found = values.get("segmentation")
     if isinstance(found, dict):
         return _run_lengths(found, size)
     if not json_fields.has(values, "segmentation") or not json_fields.items(values, "segmentation"):
-        raise ValueError("has no 'segmentation'; a box alone doesn't tell its pixels")
+        raise ValueError("has no 'segmentation'; a box alone does not determine its pixels")
     return tuple(
         _polygon(position, corners, size)
         for position, corners in enumerate(json_fields.items(values, "segmentation"))
@@ -47,26 +48,26 @@ def shape(values: Entry, size: tuple[int, int]) -> Shape:
 
 
 def runs(region: Shape, size: tuple[int, int]) -> RunLengths:
-    """Give the run lengths of a region of a photo of the given height and width."""
+    """Return the run lengths of a region in a photo of the given height and width."""
     if isinstance(region, Mapping):
         return region
     return mask.merge([mask.fr_poly(polygon.tolist(), *size) for polygon in region])
 
 
 def area(region: RunLengths) -> int:
-    """Count the pixels of a region."""
+    """Return the area of a region in pixels."""
     return mask.area(dict(region))
 
 
-def drawn(region: RunLengths) -> Placed:
-    """Draw a region inside the smallest box that holds it, which may be empty."""
+def draw(region: RunLengths) -> CroppedMask:
+    """Decode a region into a mask of its bounding box, which may be empty."""
     x, y, width, height = mask.to_bbox(dict(region)).astype(int).tolist()
     window = (slice(y, y + height), slice(x, x + width))
     return window, np.ascontiguousarray(mask.decode(dict(region))[window]).view(bool)
 
 
 def entry(pixels: Bool[np.ndarray, "h w"]) -> Entry:
-    """Describe a mask as the annotations of instances files do, with its compressed runs."""
+    """Return the fields of an instances annotation that describe a mask, with compressed runs."""
     found = mask.encode(pixels)
     counts = found["counts"].decode()
     return {
@@ -82,14 +83,14 @@ def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
         numbers = np.array(corners)
     except ValueError:  # lists of several lengths
         numbers = np.array(None)
-    if numbers.ndim != 1 or len(numbers) % 2 or len(numbers) < _FEWEST:
-        raise ValueError(f"{name} is no list of x, y, x, y for at least three corners")
+    if numbers.ndim != 1 or len(numbers) % 2 or len(numbers) < _MIN_NUMBERS:
+        raise ValueError(f"{name} is not a list x, y, x, y, ... of at least three corners")
     if numbers.dtype.kind not in "if" or not np.isfinite(numbers).all():
-        raise ValueError(f"{name} holds something else than finite numbers")
+        raise ValueError(f"{name} has values other than finite numbers")
     limits = np.array(size[::-1])
     points = numbers.astype(np.float64)
     if (abs(points.reshape(-1, 2) - limits / 2) > 1.5 * limits).any():
-        raise ValueError(f"{name} lies far outside the photo of {size[0]}x{size[1]} pixels")
+        raise ValueError(f"{name} is far outside the photo of {size_text(size)} pixels")
     return points
 
 
@@ -97,14 +98,14 @@ def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
     height, width = size
     if values.get("size") != [height, width]:
         raise ValueError(
-            f"the size of its mask is {values.get('size')}, expected that of the image, "
+            f"the 'size' of its mask is {values.get('size')}, expected the size of the image, "
             f"[{height}, {width}]"
         )
     counts = values.get("counts")
     if isinstance(counts, list) and not _covers(counts, height * width):
         raise ValueError(
-            f"the 'counts' of its mask are no whole numbers that add up to {height * width}, the "
-            "pixels of the image"
+            f"the 'counts' of its mask are not integers that add up to {height * width}, the "
+            "number of pixels of the image"
         )
     try:
         found: RunLengths = mask.fr_py_objects(
@@ -114,13 +115,13 @@ def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
         raise ValueError(f"the 'counts' of its mask can't be read ({error})") from None
     if isinstance(counts, str) and _fits(counts, height * width - 1):
         raise ValueError(
-            f"the 'counts' of its mask end before the {height * width} pixels of the image do"
+            f"the 'counts' of its mask add up to less than the {height * width} pixels of the image"
         )
     return found
 
 
 def _fits(counts: str, pixels: int) -> bool:
-    """Tell whether readable runs have at most so many pixels; the library refuses more."""
+    """Check whether valid runs have at most so many pixels; the library refuses more."""
     try:
         mask.fr_py_objects({"size": [pixels, 1], "counts": counts}, pixels, 1)
     except ValueError:

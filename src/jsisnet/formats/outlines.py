@@ -75,7 +75,7 @@ def source(
             name=name,
             image=None if images is None else annotation.image,
             size=annotation.size,
-            read=partial(_read, _with_ids(annotation, known), categories, maps[name], classes),
+            read=partial(_read, annotation, known, categories, maps[name], classes),
         )
         for annotation, name in zip(file.annotations, names, strict=True)
     )
@@ -116,10 +116,9 @@ def _join_categories(file: InstancesFile, index: MapIndex) -> Categories:
     """Return the listed classes, and those that only the instances file has and uses."""
     listed = _ids_by_name(index.categories)
     alike = {name.strip().casefold(): name for name in listed}
-    used = {i.category_id for annotation in file.annotations for i in annotation.instances}
     added: list[Category] = []
     for category in file.categories:
-        if category.id in used and category.name not in listed:
+        if category.id in file.used and category.name not in listed:
             other = alike.get(category.name.strip().casefold())
             if other is not None:
                 raise ValueError(
@@ -157,15 +156,16 @@ def _match_maps(names: Sequence[str], semantic: Path) -> Mapping[str, StoredFile
     return {name: files[path] for path, name in owners.items()}
 
 
-def _with_ids(annotation: Annotation, ids: Mapping[CategoryId, CategoryId]) -> Annotation:
-    instances = (replace(i, category_id=ids[i.category_id]) for i in annotation.instances)
-    return replace(annotation, instances=tuple(instances))
-
-
 def _read(
-    annotation: Annotation, categories: Categories, semantic: StoredFile | None, values: ClassValues
+    annotation: Annotation,
+    ids: Mapping[CategoryId, CategoryId],
+    categories: Categories,
+    semantic: StoredFile | None,
+    values: ClassValues,
 ) -> PanopticMap:
-    return _stack(annotation.size, _layers(annotation, categories, semantic, values))
+    instances = (replace(i, category_id=ids[i.category_id]) for i in annotation.instances)
+    known = replace(annotation, instances=tuple(instances))
+    return _stack(annotation.size, _layers(known, categories, semantic, values))
 
 
 def _layers(

@@ -139,7 +139,7 @@ def _semantic(predictions: Predictions, image_id: ImageId) -> Scores | Labels:
     if isinstance(predictions.semantic, SemanticFolder):
         return predictions.semantic.read(image)
     labels = np.full(image.size, IGNORE, np.int32)
-    for segment, (window, mask) in predictions.semantic.of_image(image_id).drawn():
+    for segment, (window, mask) in predictions.semantic.of_image(image_id).draw():
         free = mask & (labels[window] == IGNORE)
         labels[window][free] = segment.label
     return labels
@@ -147,7 +147,7 @@ def _semantic(predictions: Predictions, image_id: ImageId) -> Scores | Labels:
 
 def _binary_masks(things: RegionList) -> ThingMasks:
     def masks() -> Iterator[tuple[Window, Float32[np.ndarray, "h w"]]]:
-        for _, (window, mask) in things.drawn():
+        for _, (window, mask) in things.draw():
             yield window, mask.astype(np.float32)
 
     return ThingMasks(segments=things.segments, masks=masks)
@@ -165,7 +165,7 @@ def _thing_regions(
 ) -> Iterator[Region]:
     """Yield the instances that take part, best score first, with binary masks."""
     if isinstance(things, RegionList):
-        yield from things.drawn()
+        yield from things.draw()
         return
     pasted = _paste(things, size, MergeConfig(min_score=config.min_score))
     for segment, (window, probability) in zip(pasted.segments, pasted.masks(), strict=True):
@@ -175,7 +175,7 @@ def _thing_regions(
 def _stuff_regions(predictions: Predictions, image_id: ImageId) -> Iterable[Region]:
     """Return the regions of the stuff classes; those of label maps are in order of the label."""
     if isinstance(predictions.semantic, ResultsFile):
-        return predictions.semantic.of_image(image_id).drawn()
+        return predictions.semantic.of_image(image_id).draw()
     semantic = _semantic(predictions, image_id)
     if semantic.dtype.kind == "f":
         size = predictions.wanted.images[image_id].size

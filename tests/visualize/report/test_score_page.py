@@ -8,7 +8,7 @@ import pytest
 
 import factories
 import known_errors
-from jsisnet.evaluation.compared_files import Rules
+from jsisnet.evaluation.compared_files import CompareRules
 from jsisnet.visualize.report import gallery
 from jsisnet.visualize.report.report_data import ReportData
 from jsisnet.visualize.report.score_page import Sources, write
@@ -195,7 +195,7 @@ def test_missing_predictions_and_images_left_out_are_reported(tmp_path):
     del content["annotations"][1]
     found.predictions.write_text(json.dumps(content))
     (found.predictions.with_suffix("") / "street0.png").write_bytes(b"no map")
-    rules = Rules(missing="void", keep_going=True)
+    rules = CompareRules(missing="void", keep_going=True)
 
     page = written(
         known_errors.of_files(found.truth, found.predictions, rules), tmp_path / "report"

@@ -9,7 +9,7 @@ from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.options import File, Folder
 
 if TYPE_CHECKING:
-    from jsisnet.datatools.split import Split
+    from jsisnet.datatools.split import SplitSummary
 
 
 def split(  # noqa: PLR0913 - one parameter per option
@@ -57,10 +57,10 @@ def split(  # noqa: PLR0913 - one parameter per option
     if pngs is not None and kind == "coco-instances":
         raise ValueError("--pngs applies only to the format coco, not to coco-instances")
     files = splitting.Files(annotations=annotations, pngs=pngs, kind=kind)
-    way = splitting.Way(shares=splitting.parsed(parts), seed=seed, group=group)
+    config = splitting.SplitConfig(shares=splitting.parsed(parts), seed=seed, group=group)
     try:
         with progress("splitting") as advance:
-            result = splitting.split(files, out, way, on_map=advance)
+            result = splitting.split(files, out, config, on_map=advance)
     except (KeyboardInterrupt, SystemExit) as error:
         say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
@@ -68,7 +68,7 @@ def split(  # noqa: PLR0913 - one parameter per option
     return 0
 
 
-def _print(result: "Split") -> None:
+def _print(result: "SplitSummary") -> None:
     from jsisnet.cli.tables import table
 
     total = sum(part.images for part in result.parts)

@@ -341,7 +341,7 @@ def _write_copy(
 @contextmanager
 def _result_journal(path: Path, purpose: str) -> Iterator[_ResultJournal]:
     """Open or resume a journal of results, which is deleted once the block ends without error."""
-    with journal.opened(path, purpose, forgets=True) as lines:
+    with journal.open_journal(path, purpose, restart=True) as lines:
         yield _ResultJournal(lines)
     path.unlink()
 

@@ -19,7 +19,7 @@ from jsisnet.files import json_fields
 from jsisnet.files.archives import file_exists, stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.json_stream import Objects
+from jsisnet.files.json_stream import EntryReader
 from jsisnet.files.photos import read_image
 from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats.records import size_text
@@ -131,10 +131,10 @@ class CocoChecker:
         if not len(self):
             return  # and there may be no file
         with ExitStack() as files:
-            objects = files.enter_context(Objects(self.listing.path))
+            objects = files.enter_context(EntryReader(self.listing.path))
             others = None
             if self.other is not None:
-                others = files.enter_context(Objects(self.other.path))
+                others = files.enter_context(EntryReader(self.other.path))
             for position in range(begin + first, len(self), step):
                 if position < self.num_images:
                     yield self._check(self.listing.images[position], objects)
@@ -142,7 +142,7 @@ class CocoChecker:
                     listed = self.other.images[position - self.num_images]
                     yield _check_other_photo(self.other_photos, others.read(listed.image))
 
-    def _check(self, listed: ListedImage, objects: Objects) -> ImageResult:
+    def _check(self, listed: ListedImage, objects: EntryReader) -> ImageResult:
         image = objects.read(listed.image)
         annotation = None if listed.annotation is None else objects.read(listed.annotation)
         return _ImageChecker(self, listed.image_id, image, annotation).check()

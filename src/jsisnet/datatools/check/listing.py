@@ -8,7 +8,7 @@ from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.rules import Rule, Violation
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.json_stream import Place, scan
+from jsisnet.files.json_stream import ByteRange, scan
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.panoptic import IGNORE, ImageId
 
@@ -23,10 +23,10 @@ class ListedImage:
     image_id: ImageId
     """Unique id of the image."""
 
-    image: Place
+    image: ByteRange
     """Its entry in ``images``."""
 
-    annotation: Place | None
+    annotation: ByteRange | None
     """Its last entry in ``annotations``; ``None`` if it has none."""
 
 
@@ -102,13 +102,13 @@ class _ListReader:
 
     violations: list[Violation] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LISTS, 0))
-    places: dict[ImageId, Place] = field(default_factory=dict)
+    places: dict[ImageId, ByteRange] = field(default_factory=dict)
     names: dict[str, ImageId] = field(default_factory=dict)
-    annotations: dict[ImageId, tuple[str, Place]] = field(default_factory=dict)
+    annotations: dict[ImageId, tuple[str, ByteRange]] = field(default_factory=dict)
     dropped: set[ImageId] = field(default_factory=set)
     """Images whose photo another image uses already."""
 
-    def add_image(self, value: object, place: Place) -> None:
+    def add_image(self, value: object, place: ByteRange) -> None:
         parsed = self._parse("images", value, "id")
         if parsed is None:
             return
@@ -123,7 +123,7 @@ class _ListReader:
         else:
             self.places[image_id] = place
 
-    def add_annotation(self, value: object, place: Place) -> None:
+    def add_annotation(self, value: object, place: ByteRange) -> None:
         parsed = self._parse("annotations", value, "image_id")
         if parsed is None:
             return

@@ -8,9 +8,9 @@ from typing import Any
 from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.errors import KINDS
 from jsisnet.evaluation.score import Score
+from jsisnet.formats.coco_index import find_photos
 from jsisnet.visualize.report import charts, tables
 from jsisnet.visualize.report.gallery import COLORS, Gallery, gallery
-from jsisnet.visualize.report.photos import photos_of
 from jsisnet.visualize.report.report_data import ReportData
 from jsisnet.visualize.report.templates import OUTCOME_MEANINGS, OUTCOME_NAMES, write_page
 
@@ -60,7 +60,7 @@ def write(path: Path, sources: Sources, score: Score, data: ReportData) -> None:
     photos = {}
     if sources.images is not None:
         wanted = {image.image_id for images in data.candidates().values() for image in images}
-        photos = photos_of(sources.truth, sources.images, wanted)
+        photos = find_photos(sources.truth, sources.images, wanted)
     shown = gallery(data, score.categories, photos)
     context = {
         "title": sources.title,

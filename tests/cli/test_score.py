@@ -61,7 +61,7 @@ def test_what_the_official_script_overlooks_is_told(tiny, predictions, capsys):
     assert run(["score", str(tiny.annotations), str(predictions)]) == 0
 
     assert capsys.readouterr().err.splitlines() == [
-        f"jsisnet: {tiny.annotations}: image 100: is listed twice"
+        f"jsisnet: {tiny.annotations}: image 100: has two annotations"
     ]
 
 
@@ -180,7 +180,7 @@ OF_PREDICTIONS = {
     ),
     "list for a category": (
         lambda content: first(content).update(category_id=[1]),
-        "'category_id' is [1], expected a whole number or a text",
+        "'category_id' is [1], expected an integer or a string",
     ),
     "no category": (lambda content: first(content).pop("category_id"), "has no 'category_id'"),
     "no id": (lambda content: first(content).pop("id"), "segments_info[0]: has no 'id'"),
@@ -205,7 +205,7 @@ OF_PREDICTIONS = {
     ),
     "segment without pixels": (
         lambda content: annotation(content)["segments_info"].append({"id": 99, "category_id": 1}),
-        "segment 99: is listed, but owns no pixel",
+        "segment 99: is listed, but has no pixels",
     ),
     "segment that is not listed": (
         lambda content: annotation(content)["segments_info"].pop(0),
@@ -221,24 +221,24 @@ OF_PREDICTIONS = {
     ),
     "image that is no number or text": (
         lambda content: annotation(content).update(image_id=None),
-        "annotations[1]: 'image_id' is null, expected a whole number or a text",
+        "annotations[1]: 'image_id' is null, expected an integer or a string",
     ),
 }
 """What may be wrong with the second image in the JSON file of predictions, and what is said."""
 
 OF_TRUTHS = {
-    "id 0": (lambda content: first(content).update(id=0), "'id' is 0, expected a whole number"),
+    "id 0": (lambda content: first(content).update(id=0), "'id' is 0, expected an integer"),
     "wrong area": (
         lambda content: first(content).update(area=5),
         "pixels, but the JSON file says 5",
     ),
     "area that is not finite": (
         lambda content: first(content).update(area=math.inf),
-        "'area' is Infinity, expected a whole number",
+        "'area' is Infinity, expected an integer",
     ),
     "area beyond all measure": (
         lambda content: first(content).update(area=10**30),
-        "expected a whole number from 0",
+        "expected an integer from 0",
     ),
     "crowd of two": (lambda content: first(content).update(iscrowd=2), "'iscrowd' is 2, expected"),
 }

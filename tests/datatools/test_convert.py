@@ -216,7 +216,7 @@ def test_parts_of_two_conversions_are_not_mixed(tmp_path):
     with pytest.raises(OSError, match="No space"):
         convert.convert(STREETS, target)
 
-    with pytest.raises(ValueError, match="holds a part of some other work"):
+    with pytest.raises(ValueError, match="holds unfinished work of another"):
         convert.convert(source(*STREETS.records[:3]), target)
 
 

@@ -156,7 +156,7 @@ def test_groups_that_can_not_be_are_refused(groups, reason):
         ({"": ["car"]}, "the name of a class is ''"),
         ({"a": []}, "'a': has no members"),
         ({"a": None}, "'a': 'members' is null"),
-        ({"a": [1]}, "expected a list of texts"),
+        ({"a": [1]}, "expected a list of strings"),
         ({"a": {"isthing": True}}, "'a': has no 'members'"),
         ({"a": {"members": ["car"], "isting": True}}, "'a': found 'isting', expected 'members'"),
         ({"a": {"members": ["car"], "isthing": 2}}, "'isthing' is 2"),

@@ -168,7 +168,7 @@ def test_a_run_that_was_stopped_goes_on(files, tmp_path):
         split(files, tmp_path / "out", CONFIG, on_map=stop)
     assert not list((tmp_path / "out").glob("*.json"))
 
-    with pytest.raises(ValueError, match="holds a part of some other work"):
+    with pytest.raises(ValueError, match="holds unfinished work of another"):
         split(files, tmp_path / "out", replace(CONFIG, seed=1))
     split(files, tmp_path / "out", CONFIG)
     split(files, tmp_path / "whole", CONFIG)
@@ -199,7 +199,7 @@ def _nothing(content):
         (lambda c: c.pop("images"), "has no 'images'"),
         (lambda c: c["images"].append({}), r"images\[6\]: has no 'id'"),
         (lambda c: c["images"].append(c["images"][0]), "image 100: is listed twice"),
-        (lambda c: c["annotations"].append(c["annotations"][0]), "image 100: is annotated twice"),
+        (lambda c: c["annotations"].append(c["annotations"][0]), "image 100: has two annotations"),
         (lambda c: c["annotations"][0].update(image_id=5), "image 5: is annotated, but not listed"),
         (lambda c: c["annotations"][1].update(file_name="../x.png"), "inside its folder"),
         (lambda c: c["annotations"][1].update(file_name="x.png"), "x.png does not exist"),
@@ -218,8 +218,8 @@ def test_a_damaged_file_is_one_sentence(files, tiny, tmp_path, edit, reason):
     [
         ("(", "is no regular expression"),
         ("street.*", "has no brackets"),
-        ("(x).*", "fits no photo; one is 'street0.jpg'"),
-        ("(street).*", "2 parts can't be made of 1 images or groups"),
+        ("(x).*", "matches no photo; the first is 'street0.jpg'"),
+        ("(street).*", "1 images or groups .* can't be split into 2 parts"),
     ],
 )
 def test_a_group_that_can_not_be_is_refused(files, tmp_path, group, reason):
@@ -262,22 +262,22 @@ def test_fractions_are_exact():
 @pytest.mark.parametrize(
     ("texts", "reason"),
     [
-        ([], "there are no parts"),
-        (["train"], "expected a name and a share"),
+        ([], "no parts are given"),
+        (["train"], "expected NAME=SHARE"),
         (["../x=0.5", "b=0.5"], "the name of a part is '../x'"),
         (["a/b=1.0"], "the name of a part is 'a/b'"),
         (["a.json=1.0"], "the name of a part is 'a.json'"),
         (["-a=1.0"], "the name of a part is '-a'"),
         (["=1.0"], "the name of a part is ''"),
-        ([f"{'x' * 51}=1.0"], "expected up to 50 letters"),
-        (["CON=1.0"], "a folder on any system"),
-        (["lpt1=1.0"], "a folder on any system"),
-        (["a=0.5", "A=0.5"], "the part 'A' is there twice"),
+        ([f"{'x' * 51}=1.0"], "of up to 50 letters"),
+        (["CON=1.0"], "a valid folder name"),
+        (["lpt1=1.0"], "a valid folder name"),
+        (["a=0.5", "A=0.5"], "duplicate part 'A'"),
         (["a=0.5", "b=0.6"], "the fractions add up to 1.1, expected 1"),
         (["a=0.5", "b=0.4"], "the fractions add up to 0.9, expected 1"),
         (["a=0.5", "b=0.6", "c=rest"], "the fractions add up to 1.1"),
-        (["a=rest", "b=rest"], "two parts are to get the rest"),
-        (["a=0.5", "b=5"], "both fractions and counts"),
+        (["a=rest", "b=rest"], "two parts have the share 'rest'"),
+        (["a=0.5", "b=5"], "both fractions and numbers"),
         (["a=nan"], "the share of 'a' is 'nan'"),
         (["a=-1"], "the share of 'a' is '-1'"),
         (["a=1/0"], "the share of 'a' is '1/0'"),
@@ -293,12 +293,12 @@ def test_what_is_no_share_is_one_sentence(texts, reason):
 @pytest.mark.parametrize(
     ("texts", "images", "reason"),
     [
-        (["a=0.5", "b=0.5"], 1, "the part 'b' would get none of the 1 images"),
-        (["a=0.01", "b=0.99"], 10, "the part 'a' would get none of the 10 images"),
-        (["a=0.0", "b=1.0"], 10, "the part 'a' would get none"),
-        (["a=3", "b=3"], 7, "6 images in all, expected the 7"),
-        (["a=9", "b=rest"], 7, "the part 'b' would get none"),
-        (["a=8"], 7, "8 images in all, expected the 7"),
+        (["a=0.5", "b=0.5"], 1, "the part 'b' would have none of the 1 images"),
+        (["a=0.01", "b=0.99"], 10, "the part 'a' would have none of the 10 images"),
+        (["a=0.0", "b=1.0"], 10, "the part 'a' would have none"),
+        (["a=3", "b=3"], 7, "6 images in all, expected 7"),
+        (["a=9", "b=rest"], 7, "the part 'b' would have none"),
+        (["a=8"], 7, "8 images in all, expected 7"),
     ],
 )
 def test_shares_that_do_not_fit_are_refused(texts, images, reason):

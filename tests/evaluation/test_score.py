@@ -129,7 +129,7 @@ def test_a_predicted_segment_without_pixels_is_named(truth, predictions):
     extra = {"id": 9, "category_id": 1}
     edit(predictions, lambda content: content["annotations"][1]["segments_info"].append(extra))
 
-    with pytest.raises(ValueError, match=r"2\.png: image 2: segment 9: .* owns no pixel"):
+    with pytest.raises(ValueError, match=r"2\.png: image 2: segment 9: .* has no pixels"):
         measured(truth, predictions)
 
 
@@ -228,17 +228,17 @@ ODDITIES = {
     "true image twice": (
         "truth",
         lambda content: content["annotations"].append(content["annotations"][0]),
-        "truth.json: image 1: is listed twice",
+        "truth.json: image 1: has two annotations",
     ),
     "predicted image twice": (
         "predictions",
         lambda content: content["annotations"].append(content["annotations"][0]),
-        "predictions.json: image 1: is listed twice",
+        "predictions.json: image 1: has two annotations",
     ),
     "other image": (
         "predictions",
         lambda content: content["annotations"].append(content["annotations"][0] | {"image_id": 7}),
-        "predictions.json: 1 predictions are for images that the truth lacks, such as 7",
+        "predictions.json: 1 predictions are for images that are not in the ground truth, such as 7",
     ),
 }
 """What the official script overlooks: where it is, how it comes about, and what is said."""

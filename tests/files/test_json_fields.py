@@ -17,7 +17,7 @@ def test_a_whole_number_may_be_written_as_a_fraction(value):
     "value", [None, True, "5", 5.5, float("nan"), float("inf"), -1, 11, [5], {}]
 )
 def test_other_values_are_no_whole_number_up_to_ten(value):
-    with pytest.raises(ValueError, match=r"^'x' is .*, expected a whole number from 0 to 10$"):
+    with pytest.raises(ValueError, match=r"^'x' is .*, expected an integer from 0 to 10$"):
         json_fields.integer({"x": value}, "x", highest=10)
 
 
@@ -29,7 +29,7 @@ def test_other_values_are_no_number(value):
 
 @pytest.mark.parametrize("value", [None, True, 1.5, float("nan"), [], {}])
 def test_other_values_are_no_identity(value):
-    with pytest.raises(ValueError, match=r"'x' is .*, expected a whole number or a text"):
+    with pytest.raises(ValueError, match=r"'x' is .*, expected an integer or a string"):
         json_fields.identity({"x": value}, "x")
 
 
@@ -47,9 +47,9 @@ def test_other_values_are_no_flag(value):
 def test_lists_and_texts_are_checked_too():
     with pytest.raises(ValueError, match=r"'x' is 3, expected a list$"):
         json_fields.items({"x": 3}, "x")
-    with pytest.raises(ValueError, match=r"'x' is 3, expected a text$"):
+    with pytest.raises(ValueError, match=r"'x' is 3, expected a string$"):
         json_fields.text({"x": 3}, "x")
-    with pytest.raises(ValueError, match=r"'x' is \[\"a\", 3\], expected a list of texts"):
+    with pytest.raises(ValueError, match=r"'x' is \[\"a\", 3\], expected a list of strings"):
         json_fields.texts({"x": ["a", 3]}, "x")
 
 
@@ -67,7 +67,7 @@ def test_a_long_value_is_cut():
 
 @pytest.mark.parametrize("value", [2**63, -(2**63), 10**4000])
 def test_an_identity_is_no_longer_than_a_number_of_a_machine(value):
-    with pytest.raises(ValueError, match=r"^'x' is .{,63}, expected a whole number of 64 bits$"):
+    with pytest.raises(ValueError, match=r"^'x' is .{,63}, expected a 64-bit integer$"):
         json_fields.identity({"x": value}, "x")
 
 

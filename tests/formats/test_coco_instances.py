@@ -202,7 +202,7 @@ PACKED = {"size": [3, 4], "counts": "01;"}
         (changed(annotations=None), "has no 'annotations'"),
         (changed(*IMAGE, id=None), r"images\[0\]: has no 'id'"),
         (changed(*IMAGE, height=None), "image 7: has no 'height'"),
-        (changed(*IMAGE, width=0), "image 7: 'width' is 0, expected a whole number from 1 to"),
+        (changed(*IMAGE, width=0), "image 7: 'width' is 0, expected an integer from 1 to"),
         (changed(*IMAGE, height=10**400), "image 7: 'height' is 1000.* from 1 to 178956970"),
         (changed(*IMAGE, height=10**5, width=10**5), "image 7: 'width' is .* from 1 to 1789"),
         (changed(*IMAGE, file_name="../a.jpg"), "image 7: 'file_name' is .* inside its folder"),

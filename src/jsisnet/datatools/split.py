@@ -351,7 +351,7 @@ def _groups(names: Sequence[str], group: str | None) -> Int64[np.ndarray, " n"]:
         raise ValueError(f"the group {group!r} has no brackets around the common part of the names")
     matches = [pattern.fullmatch(name) for name in names]
     if not any(matches):
-        raise ValueError(f"the group {group!r} matches no photo, for example not {names[0]!r}")
+        raise ValueError(f"the group {group!r} matches no photo; the first is {names[0]!r}")
     numbers: dict[object, int] = {}
     return np.array(
         [

@@ -173,7 +173,7 @@ def score_files(  # noqa: PLR0913 - the options of `jsisnet score`
     Args:
         truth: JSON file of the ground truth.
         prediction: JSON file of the predictions, with the category ids of the ground truth.
-        truth_pngs: Folder or zip of the true maps; default: beside the JSON file, with the same name.
+        truth_pngs: Folder or zip of the true maps; default: the one beside the JSON file.
         prediction_pngs: Folder or zip of the predicted maps; default: see `truth_pngs`.
         mode: See `CompareRules.mode`.
         missing: How to treat an image without a prediction: as an error, or as all void.

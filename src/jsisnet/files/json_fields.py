@@ -1,7 +1,7 @@
-"""Checked access to the fields of a JSON file that somebody else wrote.
+"""Checked access to the fields of JSON objects.
 
-Every function raises a `ValueError` that says what was found and what was expected; the caller adds
-the place, because only it knows what the entry stands for.
+Every function raises a `ValueError` that says what was found and what was expected. The caller adds
+the context, because only the caller knows what the object describes.
 """
 
 import json
@@ -18,13 +18,15 @@ Entry = Mapping[str, object]
 """A JSON object."""
 
 _T = TypeVar("_T")
-_LONGEST = 60
-_ENCODER = json.JSONEncoder(check_circular=False, skipkeys=True, default=str)
-"""Also of what YAML has and JSON has not, such as dates."""
+_MAX_SHOWN = 60
+"""Characters of a value in a message."""
 
-_MOST = 2**63 - 1
+_ENCODER = json.JSONEncoder(check_circular=False, skipkeys=True, default=str)
+"""Encoder that accepts the types of YAML too, such as dates."""
+
+_MAX_INTEGER = 2**63 - 1
 _PLAIN_NAME = re.compile(r"\w[\w.-]*")
-"""Names that lead nowhere else on any system."""
+"""Names that stay inside their folder on any system."""
 
 
 def load(path: StoredFile) -> Entry:
@@ -46,19 +48,19 @@ def load(path: StoredFile) -> Entry:
 
 
 def entry(value: object) -> Entry:
-    """Give a value that has to be an object."""
+    """Return a value that must be an object."""
     if not isinstance(value, dict):
         raise ValueError(f"found {_short(value)}, expected an object")
     return value
 
 
 def has(values: Entry, key: str) -> bool:
-    """Tell whether a field is there and not null."""
+    """Check whether a field is present and not null."""
     return values.get(key) is not None
 
 
 def items(values: Entry, key: str) -> list[object]:
-    """Give a field that has to be a list."""
+    """Return a field that must be a list."""
     found = _required(values, key)
     if not isinstance(found, list):
         _refuse(key, found, "a list")
@@ -66,10 +68,10 @@ def items(values: Entry, key: str) -> list[object]:
 
 
 def each(values: Entry, key: str, read: Callable[[Entry], _T]) -> tuple[_T, ...]:
-    """Read each object of a field that has to be a list of objects.
+    """Read a field that must be a list of objects.
 
     Raises:
-        ValueError: If one is no object, or `read` refuses it; the message gives its position.
+        ValueError: If an item is no object, or `read` raises; the message gives its position.
     """
     results = []
     for position, value in enumerate(items(values, key)):
@@ -81,56 +83,56 @@ def each(values: Entry, key: str, read: Callable[[Entry], _T]) -> tuple[_T, ...]
 
 
 def text(values: Entry, key: str) -> str:
-    """Give a field that has to be a text."""
+    """Return a field that must be a string."""
     found = _required(values, key)
     if not isinstance(found, str):
-        _refuse(key, found, "a text")
+        _refuse(key, found, "a string")
     return found
 
 
 def number(values: Entry, key: str) -> float:
-    """Give a field that has to be a finite number."""
+    """Return a field that must be a finite number."""
     found = _required(values, key)
     if isinstance(found, bool) or not isinstance(found, int | float):
         _refuse(key, found, "a number")
-    # math.isfinite can't take the whole numbers that no float can hold.
+    # math.isfinite raises on integers that are too large for a float.
     if not abs(found) <= sys.float_info.max:
         _refuse(key, found, "a number")
     return float(found)
 
 
 def integer(values: Entry, key: str, *, lowest: int = 0, highest: int | None = None) -> int:
-    """Give a field that has to be a whole number within limits, both inclusive."""
+    """Return a field that must be an integer within limits, both inclusive."""
     found = _required(values, key)
     if isinstance(found, float) and found.is_integer():
         found = int(found)
     upper = math.inf if highest is None else highest
     if isinstance(found, bool) or not isinstance(found, int) or not lowest <= found <= upper:
         limits = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
-        _refuse(key, found, f"a whole number {limits}")
+        _refuse(key, found, f"an integer {limits}")
     return found
 
 
 def identity(values: Entry, key: str) -> int | str:
-    """Give a field that has to be a whole number or a text."""
+    """Return a field that must be a 64-bit integer or a string."""
     found = _required(values, key)
     if isinstance(found, bool) or not isinstance(found, int | str):
-        _refuse(key, found, "a whole number or a text")
-    if isinstance(found, int) and not -_MOST <= found <= _MOST:
-        _refuse(key, found, "a whole number of 64 bits")
+        _refuse(key, found, "an integer or a string")
+    if isinstance(found, int) and not -_MAX_INTEGER <= found <= _MAX_INTEGER:
+        _refuse(key, found, "a 64-bit integer")
     return found
 
 
 def texts(values: Entry, key: str) -> tuple[str, ...]:
-    """Give a field that has to be a list of texts."""
+    """Return a field that must be a list of strings."""
     found = items(values, key)
     if not all(isinstance(item, str) for item in found):
-        _refuse(key, found, "a list of texts")
+        _refuse(key, found, "a list of strings")
     return tuple(str(item) for item in found)
 
 
 def flag(values: Entry, key: str) -> bool:
-    """Give a field that has to be 0, 1, true or false."""
+    """Return a field that must be 0, 1, true or false."""
     found = _required(values, key)
     if not isinstance(found, bool | int) or found not in (0, 1):
         _refuse(key, found, "0 or 1")
@@ -138,11 +140,11 @@ def flag(values: Entry, key: str) -> bool:
 
 
 def path_in(folder: Path, values: Entry, key: str) -> Path:
-    """Give the path of a file below `folder` that a field names."""
+    """Return the path of a file inside `folder` that a field names."""
     name = text(values, key)
     if _PLAIN_NAME.fullmatch(name):
         return folder / name
-    # The rules of Windows know both separators, so no system reads the name in another way.
+    # Windows knows both separators, so a name that is safe there is safe on any system.
     parsed = PureWindowsPath(name)
     if not parsed.name or parsed.anchor or ".." in parsed.parts or "\0" in name:
         _refuse(key, name, "the name of a file inside its folder")
@@ -160,10 +162,10 @@ def _refuse(key: str, found: object, expected: str) -> NoReturn:
 
 
 def _short(value: object) -> str:
-    """Show the beginning of a value, which may hold itself, or the same list a million times."""
+    """Return the beginning of a value, which may be huge or contain itself (YAML aliases)."""
     shown = ""
     for part in _ENCODER.iterencode(value):
         shown += part
-        if len(shown) > _LONGEST:
-            return f"{shown[:_LONGEST]}..."
+        if len(shown) > _MAX_SHOWN:
+            return f"{shown[:_MAX_SHOWN]}..."
     return shown

@@ -139,6 +139,6 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_mapping(merge, tmp_path, c
     monkeypatch.undo()
 
     assert merge("vehicle: [car, bus]") == 1
-    assert "holds a part of some other work" in capsys.readouterr().err
+    assert "holds unfinished work of another" in capsys.readouterr().err
     assert merge(MAPPING) == 0
     assert len(coco.source(tmp_path / "out/panoptic.json").records) == 6

@@ -60,7 +60,7 @@ def test_instances_are_split_too(tmp_path, capsys):
     [
         (("--parts", "a=0.5", "b=0.6"), "the fractions add up to 1.1"),
         (("--parts", "../a=1.0"), "the name of a part is '../a'"),
-        (("--parts", "a=1", "b=2"), "3 images in all, expected the 6"),
+        (("--parts", "a=1", "b=2"), "3 images in all, expected 6"),
         (("--parts", "all=rest", "--group", "("), "is no regular expression"),
         (("--parts", "all=rest", "--pngs", "nowhere"), "the folder of its PNGs, nowhere, does not"),
         (

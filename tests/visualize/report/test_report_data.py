@@ -112,7 +112,7 @@ def test_the_number_of_candidates_is_bounded():
 def test_images_that_could_not_be_compared_are_skipped():
     data = ReportData(CATEGORIES)
 
-    data.add(ComparedImage(image_id=1, fault="is damaged"))
+    data.add(ComparedImage(image_id=1, error="is damaged"))
 
     assert data.images == 0
     assert data.candidates() == {}

@@ -57,7 +57,7 @@ def split(  # noqa: PLR0913 - one parameter per option
     if pngs is not None and kind == "coco-instances":
         raise ValueError("--pngs applies only to the format coco, not to coco-instances")
     files = splitting.Files(annotations=annotations, pngs=pngs, kind=kind)
-    config = splitting.SplitConfig(shares=splitting.parsed(parts), seed=seed, group=group)
+    config = splitting.SplitConfig(shares=splitting.parse_shares(parts), seed=seed, group=group)
     try:
         with progress("splitting") as advance:
             result = splitting.split(files, out, config, on_map=advance)

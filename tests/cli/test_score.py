@@ -184,7 +184,7 @@ OF_PREDICTIONS = {
     ),
     "no category": (lambda content: first(content).pop("category_id"), "has no 'category_id'"),
     "no id": (lambda content: first(content).pop("id"), "segments_info[0]: has no 'id'"),
-    "negative id": (lambda content: first(content).update(id=-5), "'id' is -5, expected a whole"),
+    "negative id": (lambda content: first(content).update(id=-5), "'id' is -5, expected an int"),
     "huge id": (lambda content: first(content).update(id=2**24), "'id' is 16777216, expected"),
     "id that is no number": (lambda content: first(content).update(id="1"), "'id' is \"1\""),
     "score that is not finite": (

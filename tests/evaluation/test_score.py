@@ -238,7 +238,7 @@ ODDITIES = {
     "other image": (
         "predictions",
         lambda content: content["annotations"].append(content["annotations"][0] | {"image_id": 7}),
-        "predictions.json: 1 predictions are for images that are not in the ground truth, such as 7",
+        "predictions.json: 1 predictions are for images that are not in the ground truth",
     ),
 }
 """What the official script overlooks: where it is, how it comes about, and what is said."""

@@ -48,7 +48,7 @@ def write_report(
     """
     from jsisnet.visualize.report.score_page import Sources, write
 
-    truth, title = files.truth.path, files.prediction.path.name
+    truth, title = files.truth_json, files.prediction_json.name
     sources = Sources(truth=truth, images=images, title=title, against=truth.name)
     write(report / PAGE, sources, total, findings)
     display(f"Wrote {report / PAGE}")
@@ -94,7 +94,7 @@ def report_evaluation(
     total = score(files, on_image=findings.add)
     figures = {name: summary.get(key) for key, name in _FIGURES.items()}
     sources = Sources(
-        truth=files.truth.path, images=images, title=title, against=against, figures=figures
+        truth=files.truth_json, images=images, title=title, against=against, figures=figures
     )
     write(report / PAGE, sources, total, findings)
     display(f"Wrote {report / PAGE}")

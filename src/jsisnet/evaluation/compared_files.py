@@ -112,6 +112,8 @@ class ComparedFiles:
             ValueError: If a file as a whole is invalid; the message names it.
         """
         self.rules = CompareRules() if rules is None else rules
+        self.truth_json = truth_json
+        self.prediction_json = prediction_json
         self._truth = _MapFile.open(truth_json, truth_pngs, self.rules)
         self._prediction = _MapFile.open(
             prediction_json, prediction_pngs, self.rules, predicted=True

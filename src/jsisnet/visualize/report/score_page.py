@@ -69,8 +69,8 @@ def write(path: Path, sources: Sources, score: Score, data: ReportData) -> None:
         "quality": tables.quality_table(panoptic_quality.summary(score.quality, score.categories)),
         "facts": list(_facts(sources, score, data)),
         "notes": (
-            ("Warnings about the files", score.oddities),
-            ("Images left out", score.faults),
+            ("Warnings about the files", score.warnings),
+            ("Images left out", score.errors),
             ("Photos that can't be read", shown.faults),
         ),
         **_charts(data),
@@ -99,8 +99,8 @@ def _facts(sources: Sources, score: Score, data: ReportData) -> Iterator[tuple[s
     yield "mode", score.mode
     if score.missing:
         yield "without prediction", score.missing
-    if score.faults:
-        yield "left out", len(score.faults)
+    if score.errors:
+        yield "left out", len(score.errors)
     for name, value in sources.figures.items():
         if value is not None:
             yield f"{name}, %", f"{value:.2f}"

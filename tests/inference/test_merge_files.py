@@ -300,7 +300,7 @@ def test_after_an_error_there_is_no_json_file(config, street):
     street.things[0]["segmentation"]["size"] = [8, 1]
     street.pixels("ssssssss")
 
-    with pytest.raises(ValueError, match=r"things.json: result 0: image 1: the size of its mask"):
+    with pytest.raises(ValueError, match=r"things.json: result 0: image 1: the 'size' of its mask"):
         street.merged(config)
 
     assert not (street.folder / "merged.json").exists()

@@ -6,8 +6,7 @@ from fractions import Fraction
 import pytest
 
 import factories
-from jsisnet.datatools.check.check import Files as Checked
-from jsisnet.datatools.check.check import check
+from jsisnet.datatools.check.check import DatasetPaths, check
 from jsisnet.datatools.split import Files, SplitConfig, parse_shares, sizes, split
 from jsisnet.formats import coco
 
@@ -53,7 +52,7 @@ def test_a_part_is_a_sound_data_set_with_the_same_maps(files, tiny, tmp_path):
     whole = {r.image_id: r for r in coco.source(tiny.annotations).records}
     for part in ("train", "val"):
         path = tmp_path / f"out/{part}.json"
-        assert check(Checked(images=tiny.images, annotations=path)).sound
+        assert check(DatasetPaths(images=tiny.images, annotations=path)).valid
         for record in coco.source(path).records:
             assert (record.read().ids == whole[record.image_id].read().ids).all()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from jsisnet.cli.console import display
@@ -60,6 +59,8 @@ def folder_for(out: Path | None, report: Path | None) -> Iterator[Path | None]:
     if out is not None or report is None:
         yield out
         return
+    from tempfile import TemporaryDirectory
+
     with TemporaryDirectory(prefix="jsisnet-") as folder:
         yield Path(folder)
 

@@ -124,7 +124,7 @@ class Lines(Callback):
 
 
 def figures(report: StepReport, pace: Pace) -> dict[str, str]:
-    """Give the figures of a step by name, as they are shown."""
+    """Return the figures of a step by name, formatted."""
     photos = pace.photos_per_second
     return {
         "photos/s": "-" if photos is None else f"{photos:.1f}",
@@ -137,13 +137,13 @@ def figures(report: StepReport, pace: Pace) -> dict[str, str]:
 
 
 def quality(step: int, result: dict[str, Any]) -> str:
-    """Give the panoptic quality after a step."""
+    """Return a line with the panoptic quality after a step."""
     parts = [f"{name} {_percent(result[name]['pq'])}" for name in ("all", "things", "stuff")]
     return f"PQ after step {step}: {', '.join(parts)}"
 
 
 def duration(seconds: float | None) -> str:
-    """Give a time in hours, minutes and seconds, or in days and hours."""
+    """Format a duration as hours, minutes and seconds, or as days and hours."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     if seconds < _DAY:

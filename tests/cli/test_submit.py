@@ -13,7 +13,7 @@ import factories
 import networks
 from jsisnet.cli.app import run
 from jsisnet.cli.errors import STOPPED
-from jsisnet.datatools.submission import LINES
+from jsisnet.datatools.submission import ANNOTATIONS
 from jsisnet.inference import saved_model, submitter
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig
@@ -143,7 +143,7 @@ def test_maps_of_another_model_are_not_mixed_in(tiny, tmp_path, model, capsys):
 
     assert run(with_model(tiny, tmp_path, model, "--merge.min-score", "0.5")) == 1
 
-    assert "holds maps of other photos, or of a model with other" in capsys.readouterr().err
+    assert "holds maps of other photos or of another model" in capsys.readouterr().err
 
 
 def test_who_stops_a_run_is_told_that_it_can_go_on(tiny, tmp_path, model, capsys, monkeypatch):
@@ -161,7 +161,7 @@ def test_who_stops_a_run_is_told_that_it_can_go_on(tiny, tmp_path, model, capsys
 def test_a_run_that_is_killed_goes_on_and_gives_the_same_archive(tmp_path, model):
     tiny = factories.tiny_dataset(tmp_path / "streets", count=60)
     command = with_model(tiny, tmp_path, model, "--keep-maps")
-    lines = tmp_path / "out" / f"{TITLE}.maps" / LINES
+    lines = tmp_path / "out" / f"{TITLE}.maps" / ANNOTATIONS
 
     with subprocess.Popen(
         [sys.executable, "-m", "jsisnet", *command], env=os.environ | {"OMP_NUM_THREADS": "1"}
@@ -222,7 +222,7 @@ def test_predictions_with_faults_are_told_and_not_packed(tiny, tmp_path, capsys)
     assert errors[0].startswith(f"jsisnet: {archive}: image 100: segment ")
     assert errors[1] == f"jsisnet: {archive}: image 101: has no annotation"
     assert errors[-1] == (
-        f"jsisnet: {archive}: no archive is written, for it would break rules of the challenge"
+        f"jsisnet: {archive}: not written, since it would break rules of the challenge"
     )
     assert list(archive.parent.iterdir()) == []
 
@@ -250,7 +250,7 @@ def test_faults_of_an_archive_are_listed_with_some_examples(tiny, tmp_path, caps
     assert errors[:5] == [
         f"jsisnet: {archive}: image {number}: has no annotation" for number in range(100, 105)
     ]
-    assert errors[5].startswith(f"jsisnet: {archive}: and 1 more: every image")
+    assert errors[5].startswith(f"jsisnet: {archive}: and 1 more: image has no annotation")
     assert errors[6] == f"jsisnet: {archive}: the archive breaks rules of the challenge"
 
 
@@ -276,7 +276,7 @@ def test_a_check_starts_without_torch(tiny, tmp_path):
         ),
         (["--predictions", "x"], "--split and --name are required"),
         (["--model", "x", "--split", "val", "--name", "me"], "--model needs --images DIR"),
-        (["--model", "x", "--split", "a/b", "--name", "me"], "'a/b' becomes part of a name"),
+        (["--model", "x", "--split", "a/b", "--name", "me"], "'a/b' cannot be part of a file name"),
         (["--check", "nowhere.zip"], "nowhere.zip: No such file or directory"),
     ],
 )

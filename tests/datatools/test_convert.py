@@ -21,7 +21,7 @@ JOURNAL = "unfinished.jsonl"
 
 
 def same(first, second):
-    """Tell whether maps differ in nothing but the order of segments."""
+    """Whether two maps differ only in the order of their segments."""
     found = []
     for panoptic in (first, second):
         kinds = [(CATEGORIES[s.label].name, s.isthing, s.iscrowd) for s in panoptic.segments]
@@ -52,7 +52,7 @@ STREETS = source(*(record(factories.tiny_map(i), i) for i in range(6)))
 
 
 def crowded():
-    """Draw more things of a class than 8 bits can count, crowds of two classes, stuff and void."""
+    """Return a map with 300 things of a class, two crowds, stuff and void."""
     things = [segment(CAR)] * 300
     crowds = [segment(CAR, iscrowd=True), segment(BUS, iscrowd=True)]
     segments = (*things, *crowds, segment(SKY))
@@ -60,12 +60,12 @@ def crowded():
 
 
 def zipped(folder):
-    """Give an archive of what is below a folder."""
+    """Return a zip of a folder."""
     return Path(shutil.make_archive(str(folder), "zip", folder))
 
 
 def reopened(kind, folder, packed=lambda folder: folder):
-    """Open what was written; `packed` gives what to read in the place of a folder."""
+    """Open a converted data set; `packed` replaces a folder by what to read."""
     if kind == "coco":
         return open_dataset(kind, annotations=folder / "panoptic.json")
     index = folder / "index.json"
@@ -91,7 +91,7 @@ KINDS = get_args(WritableFormat)
 
 
 def held(kind, panoptic):
-    """Give what a format can hold of a map."""
+    """Return the part of a map that a format can hold."""
     if kind != "two-channel":
         return panoptic
     ids = panoptic.ids.copy()
@@ -144,7 +144,7 @@ def test_records_and_targets_can_be_sent_to_other_processes(kind, tmp_path):
     assert same(pickle.loads(pickle.dumps(record)).read(), record.read())
 
 
-def test_ids_that_fit_into_pixels_are_kept_and_others_are_counted_from_1(tmp_path):
+def test_category_ids_are_kept_if_they_fit_into_pixels(tmp_path):
     assert create_dataset("two-channel", tmp_path, CATEGORIES).categories == CATEGORIES
     ids = [c.id for c in create_dataset("cityscapes", tmp_path, CATEGORIES).categories]
     assert ids == [1, 2, 3, 4, 5, 6]
@@ -161,7 +161,7 @@ def test_coco_files_hold_scores_and_crowds_but_no_empty_segments(tmp_path):
     assert after.segments == (kinds[0], kinds[2])
 
 
-def test_what_is_lost_is_summed_over_images(tmp_path):
+def test_losses_are_summed_over_images(tmp_path):
     panoptic = panoptic_map([[1, 2]], segment(CAR, score=0.5), segment(CAR, iscrowd=True))
     images = source(record(panoptic, 1), record(panoptic, 2))
 
@@ -188,7 +188,7 @@ def stopping(folder, at=""):
     return replace(create_dataset("coco", folder, CATEGORIES), write_map=Stopping(at))
 
 
-def test_a_conversion_that_broke_off_goes_on_and_gives_the_same(tmp_path):
+def test_an_interrupted_conversion_resumes_and_gives_the_same(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     convert.convert(STREETS, stopping(whole, at=""))
     with pytest.raises(OSError, match="No space"):
@@ -211,7 +211,7 @@ def test_a_conversion_that_broke_off_goes_on_and_gives_the_same(tmp_path):
     assert first == second
 
 
-def test_parts_of_two_conversions_are_not_mixed(tmp_path):
+def test_two_conversions_are_not_mixed_in_one_folder(tmp_path):
     target = stopping(tmp_path, at="1")
     with pytest.raises(OSError, match="No space"):
         convert.convert(STREETS, target)
@@ -238,7 +238,7 @@ def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path):
     assert (tmp_path / "out").read_text() == "precious"
 
 
-def test_a_second_conversion_at_once_is_refused_and_does_the_first_no_harm(tmp_path):
+def test_a_concurrent_conversion_is_refused_and_leaves_the_first_intact(tmp_path):
     def again(done, _):
         if done == 1:
             (tmp_path / "panoptic" / ".b.png.1.part").touch()
@@ -259,9 +259,9 @@ ONE = panoptic_map([[1]], segment(CAR))
     [
         (
             [record(ONE, 1, "a.jpg"), record(ONE, 2, "a.png")],
-            "images 1 and 2 would share a map: their photos are a.jpg and a.png",
+            "images 1 and 2 would share a map, since their photos are called a.jpg and a.png",
         ),
-        ([record(ONE, 1, "a.jpg"), record(ONE, 1, "b.jpg")], "image 1 is there twice"),
+        ([record(ONE, 1, "a.jpg"), record(ONE, 1, "b.jpg")], "duplicate image id 1"),
     ],
 )
 def test_two_images_with_one_name_or_id_are_refused(records, message, tmp_path):

@@ -5,29 +5,35 @@ import pytest
 
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, TREE, panoptic_map, segment
 from jsisnet.categories import UNKNOWN, Categories, Category
-from jsisnet.datatools.join_classes import Group, by_groups, by_supercategory, joined, parse
+from jsisnet.datatools.join_classes import (
+    ClassGroup,
+    map_by_groups,
+    map_by_supercategory,
+    map_classes,
+    parse_groups,
+)
 from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import Segment
 
 
-def joined_map(panoptic, groups, **options):
-    """Give a map in its new classes, and these."""
+def mapped(panoptic, groups, **options):
+    """Return a map in its new classes, and the new classes."""
     record = Record(image_id=1, name="a.jpg", image=None, size=None, read=lambda: panoptic)
-    joining = by_groups(CATEGORIES, parse(groups), **options)
-    source = joined(Source(categories=CATEGORIES, records=(record,)), joining)
-    assert source.categories == joining.categories
-    return source.records[0].read(), joining.categories
+    mapping = map_by_groups(CATEGORIES, parse_groups(groups), **options)
+    source = map_classes(Source(categories=CATEGORIES, records=(record,)), mapping)
+    assert source.categories == mapping.categories
+    return source.records[0].read(), mapping.categories
 
 
 def names(categories):
     return [category.name for category in categories]
 
 
-def test_a_new_class_has_the_place_id_and_color_of_its_first_member():
-    joining = by_groups(CATEGORIES, {"vehicle": Group(members=("bus", "car"))})
+def test_a_new_class_has_position_id_and_color_of_its_first_member():
+    mapping = map_by_groups(CATEGORIES, {"vehicle": ClassGroup(members=("bus", "car"))})
 
-    assert names(joining.categories) == ["person", "vehicle", "sky", "road", "tree"]
-    assert joining.categories[1] == Category(
+    assert names(mapping.categories) == ["person", "vehicle", "sky", "road", "tree"]
+    assert mapping.categories[1] == Category(
         id=6,
         name="vehicle",
         isthing=True,
@@ -35,52 +41,52 @@ def test_a_new_class_has_the_place_id_and_color_of_its_first_member():
         supercategory="vehicle",
         members=("bus", "car"),
     )
-    assert joining.labels == (0, 1, 1, 2, 3, 4)
+    assert mapping.labels == (0, 1, 1, 2, 3, 4)
 
 
 def test_a_new_class_with_the_name_of_a_member_has_its_id():
-    joining = by_groups(CATEGORIES, {"car": Group(members=("bus", "car"))})
+    mapping = map_by_groups(CATEGORIES, {"car": ClassGroup(members=("bus", "car"))})
 
-    assert joining.categories[1].id == 3
-
-
-def test_members_of_several_supercategories_leave_none():
-    joining = by_groups(CATEGORIES, {"ground": Group(members=("road", "tree"))})
-
-    assert joining.categories[4].supercategory is None
+    assert mapping.categories[1].id == 3
 
 
-def test_a_class_that_is_named_as_it_is_stays_as_it_is():
-    joining = by_groups(CATEGORIES, {"car": Group(members=("car",))})
+def test_members_of_several_supercategories_give_none():
+    mapping = map_by_groups(CATEGORIES, {"ground": ClassGroup(members=("road", "tree"))})
 
-    assert joining.categories == CATEGORIES
+    assert mapping.categories[4].supercategory is None
 
 
-def test_a_supercategory_of_things_and_stuff_is_no_class():
+def test_a_group_of_one_class_with_its_own_name_changes_nothing():
+    mapping = map_by_groups(CATEGORIES, {"car": ClassGroup(members=("car",))})
+
+    assert mapping.categories == CATEGORIES
+
+
+def test_a_supercategory_of_things_and_stuff_is_refused():
     car, road = (replace(CATEGORIES[label], supercategory="street") for label in (CAR, ROAD))
 
     with pytest.raises(ValueError, match=r"'street': 'car' is a thing and 'road' is stuff; .*map"):
-        by_supercategory(Categories((car, road)))
+        map_by_supercategory(Categories((car, road)))
 
 
 def test_classes_may_swap_their_names():
-    joining = by_groups(CATEGORIES, parse({"car": ["bus"], "bus": ["car"]}))
+    mapping = map_by_groups(CATEGORIES, parse_groups({"car": ["bus"], "bus": ["car"]}))
 
-    assert names(joining.categories) == ["person", "bus", "car", "sky", "road", "tree"]
-    assert [category.id for category in joining.categories][1:3] == [3, 6]
-
-
-def test_with_only_the_other_classes_become_void():
-    joining = by_groups(CATEGORIES, parse({"car": ["car"], "way": ["road"]}), only=True)
-
-    assert names(joining.categories) == ["car", "way"]
-    assert joining.labels == (UNKNOWN, 0, UNKNOWN, UNKNOWN, 1, UNKNOWN)
+    assert names(mapping.categories) == ["person", "bus", "car", "sky", "road", "tree"]
+    assert [category.id for category in mapping.categories][1:3] == [3, 6]
 
 
-def test_supercategories_join_and_can_be_joined_again():
-    once = by_supercategory(CATEGORIES)
+def test_only_makes_the_other_classes_void():
+    mapping = map_by_groups(CATEGORIES, parse_groups({"car": ["car"], "way": ["road"]}), only=True)
 
-    twice = by_supercategory(once.categories)
+    assert names(mapping.categories) == ["car", "way"]
+    assert mapping.labels == (UNKNOWN, 0, UNKNOWN, UNKNOWN, 1, UNKNOWN)
+
+
+def test_supercategories_are_merged_and_can_be_merged_again():
+    once = map_by_supercategory(CATEGORIES)
+
+    twice = map_by_supercategory(once.categories)
 
     assert names(once.categories) == ["person", "vehicle", "outdoor", "ground"]
     assert once.labels == (0, 1, 1, 2, 3, 2)
@@ -93,7 +99,7 @@ def test_stuff_of_one_class_becomes_one_segment_and_things_stay_apart():
         *(segment(SKY), segment(CAR), segment(TREE), segment(BUS), segment(PERSON)),
     )
 
-    made, categories = joined_map(panoptic, {"above": ["sky", "tree"], "vehicle": ["car", "bus"]})
+    made, categories = mapped(panoptic, {"above": ["sky", "tree"], "vehicle": ["car", "bus"]})
 
     assert made.ids.tolist() == [[1, 2, 1, 3, 4]]
     assert [categories[s.label].name for s in made.segments] == [
@@ -105,7 +111,7 @@ def test_things_that_become_stuff_are_one_segment_without_crowds():
     crowd = segment(PERSON, iscrowd=True)
     panoptic = panoptic_map([[1, 2, 3, 4]], crowd, segment(ROAD), segment(PERSON), segment(CAR))
 
-    made, _ = joined_map(panoptic, {"man": {"members": ["person", "car"], "isthing": False}})
+    made, _ = mapped(panoptic, {"man": {"members": ["person", "car"], "isthing": False}})
 
     assert made.ids.tolist() == [[1, 2, 1, 1]]
     assert made.segments[0] == Segment(label=0, isthing=False)
@@ -114,7 +120,7 @@ def test_things_that_become_stuff_are_one_segment_without_crowds():
 def test_members_of_void_become_void():
     panoptic = panoptic_map([[1, 2, 3]], segment(CAR), segment(SKY), segment(ROAD))
 
-    made, categories = joined_map(panoptic, {"void": ["sky", "bus"]})
+    made, categories = mapped(panoptic, {"void": ["sky", "bus"]})
 
     assert made.ids.tolist() == [[1, 0, 2]]
     assert names(categories) == ["person", "car", "road", "tree"]
@@ -123,7 +129,7 @@ def test_members_of_void_become_void():
 def test_a_map_may_lose_all_its_segments():
     panoptic = panoptic_map([[1, 1]], segment(SKY))
 
-    made, _ = joined_map(panoptic, {"void": ["sky"]})
+    made, _ = mapped(panoptic, {"void": ["sky"]})
 
     assert made.segments == ()
     assert not np.any(made.ids)
@@ -132,27 +138,30 @@ def test_a_map_may_lose_all_its_segments():
 @pytest.mark.parametrize(
     ("groups", "reason"),
     [
-        ({"a": ["carr"]}, "'a': there is no class 'carr' in the data set; the nearest is 'car'"),
-        ({"a": ["xyz"]}, "there is no class 'xyz' in the data set$"),
-        ({"a": ["b"], "b": ["car"]}, "'b' is a new class, expected classes of the data set"),
-        ({"a": ["car"], "b": ["car"]}, "'b': the class 'car' is in 'a' too"),
-        ({"a": ["car"], "void": ["car"]}, "'void': the class 'car' is in 'a' too"),
-        ({"a": ["car", "car"]}, "'a': the class 'car' is twice"),
-        ({"car": ["bus"]}, "'car': the data set has a class of this name"),
+        ({"a": ["carr"]}, "'a': the data set has no class 'carr'; did you mean 'car'"),
+        ({"a": ["xyz"]}, "the data set has no class 'xyz'$"),
+        ({"a": ["b"], "b": ["car"]}, "'b' is a new class; expected classes of the data set"),
+        ({"a": ["car"], "b": ["car"]}, "'b': the class 'car' is listed in 'a', too"),
+        ({"a": ["car"], "void": ["car"]}, "'void': the class 'car' is listed in 'a', too"),
+        ({"a": ["car", "car"]}, "'a': the class 'car' is listed twice"),
+        ({"car": ["bus"]}, "'car': the data set already has a class of this name"),
         ({"a": ["car", "sky"]}, "'car' is a thing and 'sky' is stuff; expected 'isthing: false'"),
-        ({"a": {"members": ["sky"], "isthing": True}}, "'a': 'sky' is stuff, which has no single"),
-        ({"void": names(CATEGORIES)}, "no class is left"),
+        (
+            {"a": {"members": ["sky"], "isthing": True}},
+            "'a': 'sky' is stuff, which has no instances",
+        ),
+        ({"void": names(CATEGORIES)}, "no class remains"),
     ],
 )
-def test_groups_that_can_not_be_are_refused(groups, reason):
+def test_impossible_groups_are_refused(groups, reason):
     with pytest.raises(ValueError, match=reason):
-        by_groups(CATEGORIES, parse(groups))
+        map_by_groups(CATEGORIES, parse_groups(groups))
 
 
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({False: ["car"]}, "the name of a class is False, expected a text"),
+        ({False: ["car"]}, "the name of a class is False; expected a string"),
         ({"": ["car"]}, "the name of a class is ''"),
         ({"a": []}, "'a': has no members"),
         ({"a": None}, "'a': 'members' is null"),
@@ -160,13 +169,13 @@ def test_groups_that_can_not_be_are_refused(groups, reason):
         ({"a": {"isthing": True}}, "'a': has no 'members'"),
         ({"a": {"members": ["car"], "isting": True}}, "'a': found 'isting', expected 'members'"),
         ({"a": {"members": ["car"], "isthing": 2}}, "'isthing' is 2"),
-        ({"void": {"members": ["car"], "isthing": True}}, "stands for no class"),
+        ({"void": {"members": ["car"], "isthing": True}}, "void is not a class"),
     ],
 )
-def test_what_is_no_group_is_refused(values, reason):
+def test_invalid_groups_are_refused(values, reason):
     with pytest.raises(ValueError, match=reason):
-        parse(values)
+        parse_groups(values)
 
 
 def test_void_may_have_no_members():
-    assert by_groups(CATEGORIES, parse({"void": []})).categories == CATEGORIES
+    assert map_by_groups(CATEGORIES, parse_groups({"void": []})).categories == CATEGORIES

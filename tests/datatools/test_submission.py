@@ -10,8 +10,8 @@ from PIL import Image
 import factories
 from factories import CAR, CATEGORIES, ROAD, SKY, panoptic_map, segment
 from jsisnet.datatools import submission
-from jsisnet.datatools.submission import LINES
-from jsisnet.datatools.submission_check import MAX_EXAMPLES, Rule, check
+from jsisnet.datatools.submission import ANNOTATIONS
+from jsisnet.datatools.submission_check import MAX_EXAMPLES, ArchiveRule, check_archive
 from jsisnet.formats import coco, image_list
 from jsisnet.formats.coco import SegmentInfo
 
@@ -25,8 +25,8 @@ SEGMENTS = [{"id": 1, "category_id": 92}, {"id": 2, "category_id": 3}, {"id": 3,
 
 
 @pytest.fixture
-def wanted(tmp_path):
-    """A list of one image with a number and one with a text as its id."""
+def expected(tmp_path):
+    """A list of one image with an integer id and one with a string id."""
     images = [
         {"id": number, "file_name": f"{number}.jpg", "height": height, "width": width}
         for number, (height, width) in SIZES.items()
@@ -46,15 +46,15 @@ def predictions(tmp_path):
 
 
 @pytest.fixture
-def archive(tmp_path, predictions, wanted):
-    """An archive without fault."""
+def archive(tmp_path, predictions, expected):
+    """A valid archive."""
     path = tmp_path / f"{TITLE}.zip"
-    submission.write(path, predictions.annotations, tmp_path / "mine", wanted)
+    submission.write_archive(path, predictions.annotations, tmp_path / "mine", expected)
     return path
 
 
-def altered(archive, files):
-    """Write an archive anew with other files in it, or without some."""
+def with_files(archive, files):
+    """Rewrite an archive with other contents of some files; ``None`` leaves a file out."""
     with ZipFile(archive) as file:
         contents = {name: file.read(name) for name in file.namelist()}
     with ZipFile(archive, "w") as file:
@@ -65,22 +65,22 @@ def altered(archive, files):
 
 
 def with_json(archive, *keys, **values):
-    """Write an archive anew with other values in the JSON file's entry that the keys lead to."""
+    """Rewrite an archive with other values in the JSON object at a path of keys."""
     with ZipFile(archive) as file:
         content = json.loads(file.read(f"{TITLE}.json"))
     target = content
     for key in keys:
         target = target[key]
     target.update(values)
-    return altered(archive, {f"{TITLE}.json": json.dumps(content)})
+    return with_files(archive, {f"{TITLE}.json": json.dumps(content)})
 
 
-def found(archive, wanted):
-    return {fault.rule: fault.examples for fault in check(archive, wanted)}
+def violations(archive, expected):
+    return {each.rule: each.examples for each in check_archive(archive, expected)}
 
 
 def png(tmp_path, panoptic, mode="RGB"):
-    """Give the bytes of a map's PNG, in some mode."""
+    """Return the bytes of a map as a PNG of a given mode."""
     path = tmp_path / "other.png"
     coco.write_png(panoptic, path)
     with Image.open(path) as image:
@@ -106,7 +106,7 @@ def test_an_archive_holds_one_json_file_and_the_folder_of_its_pngs(archive):
     }
 
 
-def test_what_is_unpacked_are_the_maps_that_were_packed(archive, tmp_path):
+def test_unpacked_maps_equal_the_packed_ones(archive, tmp_path):
     with ZipFile(archive) as file:
         file.extractall(tmp_path / "unpacked")
 
@@ -121,41 +121,46 @@ def test_what_is_unpacked_are_the_maps_that_were_packed(archive, tmp_path):
     assert stat.S_IMODE((tmp_path / "unpacked" / f"{TITLE}.json").stat().st_mode) & stat.S_IRUSR
 
 
-def test_the_same_maps_give_the_same_archive(archive, tmp_path, predictions, wanted):
+def test_the_same_maps_give_the_same_archive(archive, tmp_path, predictions, expected):
     again = tmp_path / "again" / archive.name
-    submission.write(again, predictions.annotations, tmp_path / "mine", wanted)
+    submission.write_archive(again, predictions.annotations, tmp_path / "mine", expected)
 
     assert again.read_bytes() == archive.read_bytes()
 
 
-def test_an_archive_with_faults_does_not_appear(tmp_path, predictions, wanted):
+def test_an_invalid_archive_does_not_appear(tmp_path, predictions, expected):
     path = tmp_path / "out" / f"{TITLE}.zip"
 
-    with pytest.raises(submission.FaultyArchiveError) as raised:
-        submission.write(path, predictions.annotations[:1], tmp_path / "mine", wanted)
+    with pytest.raises(submission.InvalidArchiveError) as raised:
+        submission.write_archive(path, predictions.annotations[:1], tmp_path / "mine", expected)
 
-    assert [fault.rule for fault in raised.value.faults] == [Rule.IMAGES]
+    assert [each.rule for each in raised.value.violations] == [ArchiveRule.IMAGES]
     assert list(path.parent.iterdir()) == []
 
 
-def test_names_follow_from_split_and_method():
-    assert submission.title("test-dev2017", "jsisnet") == "panoptic_test-dev2017_jsisnet_results"
+def test_the_name_has_split_and_method():
+    assert (
+        submission.archive_stem("test-dev2017", "jsisnet")
+        == "panoptic_test-dev2017_jsisnet_results"
+    )
 
 
 @pytest.mark.parametrize("part", ["", "a/b", "..", "a b", "-x"])
 def test_names_with_other_characters_are_refused(part):
-    with pytest.raises(ValueError, match="becomes part of a name"):
-        submission.title("val2017", part)
+    with pytest.raises(ValueError, match="cannot be part of a file name"):
+        submission.archive_stem("val2017", part)
 
 
-def test_an_archive_without_fault_has_none(archive, wanted):
-    told = []
+def test_a_valid_archive_has_no_violations(archive, expected):
+    progress = []
 
-    assert check(archive, wanted, on_image=lambda *numbers: told.append(numbers)) == ()
-    assert told == [(1, 2), (2, 2)]
+    assert (
+        check_archive(archive, expected, on_image=lambda *numbers: progress.append(numbers)) == ()
+    )
+    assert progress == [(1, 2), (2, 2)]
 
 
-def test_folders_may_be_listed_and_everything_may_be_deflated(archive, wanted):
+def test_folder_entries_and_compression_are_allowed(archive, expected):
     with ZipFile(archive) as file:
         contents = {name: file.read(name) for name in file.namelist()}
     with ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
@@ -163,100 +168,106 @@ def test_folders_may_be_listed_and_everything_may_be_deflated(archive, wanted):
         for name, content in contents.items():
             file.writestr(name, content)
 
-    assert check(archive, wanted) == ()
+    assert check_archive(archive, expected) == ()
 
 
-def test_what_is_no_zip_is_told(tmp_path, wanted):
+def test_a_file_that_is_not_a_zip_is_reported(tmp_path, expected):
     path = tmp_path / "mine.zip"
     path.write_bytes(b"no zip")
 
-    assert found(path, wanted) == {Rule.ZIP: ("it can't be read (File is not a zip file)",)}
+    assert violations(path, expected) == {
+        ArchiveRule.ZIP: ("it can't be read (File is not a zip file)",)
+    }
 
 
-def test_an_archive_that_is_cut_off_is_told(archive, wanted):
+def test_a_truncated_archive_is_reported(archive, expected):
     archive.write_bytes(archive.read_bytes()[:-30])
 
-    assert list(found(archive, wanted)) == [Rule.ZIP]
+    assert list(violations(archive, expected)) == [ArchiveRule.ZIP]
 
 
-def test_a_damaged_file_is_told_and_the_others_are_checked(archive, wanted):
+def test_a_damaged_file_is_reported_and_the_others_are_checked(archive, expected):
     content = archive.read_bytes()
     place = content.index(b"IHDR")
     archive.write_bytes(content[:place] + b"????" + content[place + 4 :])
 
-    (example,) = found(archive, wanted)[Rule.ZIP]
+    (example,) = violations(archive, expected)[ArchiveRule.ZIP]
     assert example.startswith("image 7: its PNG can't be read (Bad CRC-32")
 
 
-def test_a_json_file_with_a_password_is_told(archive, wanted):
+def test_an_encrypted_json_file_is_reported(archive, expected):
     content = bytearray(archive.read_bytes())
     for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         content[content.index(signature) + offset] |= 1
     archive.write_bytes(content)
 
-    (example,) = found(archive, wanted)[Rule.ZIP]
+    (example,) = violations(archive, expected)[ArchiveRule.ZIP]
     assert example.startswith("the JSON file can't be read (")
     assert "encrypted" in example
 
 
 @pytest.mark.parametrize("name", ["../7.png", "/etc/passwd", "C:\\7.png", f"{TITLE}/../../x.png"])
-def test_paths_that_escape_are_told(archive, wanted, name):
-    altered(archive, {name: b""})
+def test_paths_that_lead_outside_are_reported(archive, expected, name):
+    with_files(archive, {name: b""})
 
-    assert found(archive, wanted) == {Rule.PATHS: (f"{name!r} is no file inside the archive",)}
+    assert violations(archive, expected) == {
+        ArchiveRule.PATHS: (f"{name!r} is not a file inside the archive",)
+    }
 
 
-def test_links_are_told(archive, wanted):
+def test_links_are_reported(archive, expected):
     link = ZipInfo(f"{TITLE}/9.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with ZipFile(archive, "a") as file:
         file.writestr(link, "/etc/passwd")
 
-    assert list(found(archive, wanted)) == [Rule.PATHS]
+    assert list(violations(archive, expected)) == [ArchiveRule.PATHS]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_files_that_are_there_twice_are_told(archive, wanted):
+def test_duplicate_paths_are_reported(archive, expected):
     with ZipFile(archive, "a") as file:
         file.writestr(f"{TITLE}/7.png", b"")
 
-    assert found(archive, wanted) == {Rule.PATHS: (f"'{TITLE}/7.png' is there twice",)}
+    assert violations(archive, expected) == {ArchiveRule.PATHS: (f"'{TITLE}/7.png' occurs twice",)}
 
 
-def test_a_folder_around_it_all_is_told(archive, wanted):
+def test_an_extra_outer_folder_is_reported(archive, expected):
     with ZipFile(archive) as file:
         contents = {f"outer/{name}": file.read(name) for name in file.namelist()}
     with ZipFile(archive, "w") as file:
         for name, content in contents.items():
             file.writestr(name, content)
 
-    assert found(archive, wanted) == {
-        Rule.LAYOUT: ("expected one JSON file outside any folder, found none",)
+    assert violations(archive, expected) == {
+        ArchiveRule.LAYOUT: ("expected one JSON file outside any folder, found none",)
     }
 
 
-def test_two_json_files_are_told(archive, wanted):
-    altered(archive, {"other.json": b"{}"})
+def test_two_json_files_are_reported(archive, expected):
+    with_files(archive, {"other.json": b"{}"})
 
-    (example,) = found(archive, wanted)[Rule.LAYOUT]
+    (example,) = violations(archive, expected)[ArchiveRule.LAYOUT]
     assert example.endswith(f"found '{TITLE}.json', 'other.json'")
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "elsewhere/9.png", f"{TITLE}/9.jpg"])
-def test_other_files_are_told(archive, wanted, name):
-    altered(archive, {name: b""})
+def test_other_files_are_reported(archive, expected, name):
+    with_files(archive, {name: b""})
 
-    assert found(archive, wanted) == {Rule.LAYOUT: (f"{name!r} is no PNG in the folder '{TITLE}'",)}
+    assert violations(archive, expected) == {
+        ArchiveRule.LAYOUT: (f"{name!r} is not a PNG in the folder '{TITLE}'",)
+    }
 
 
-def test_another_name_is_told(archive, wanted):
+def test_a_wrong_json_name_is_reported(archive, expected):
     with ZipFile(archive) as file:
         contents = {name.replace(TITLE, "mine"): file.read(name) for name in file.namelist()}
     with ZipFile(archive, "w") as file:
         for name, content in contents.items():
             file.writestr(name, content)
 
-    (example,) = found(archive, wanted)[Rule.NAMES]
+    (example,) = violations(archive, expected)[ArchiveRule.NAMES]
     assert example.startswith("the JSON file is called 'mine.json', expected panoptic_SPLIT_")
 
 
@@ -276,10 +287,10 @@ def test_another_name_is_told(archive, wanted):
         (b'{"annotations": {}}', "expected a list"),
     ],
 )
-def test_a_json_file_that_not_every_parser_reads_is_told(archive, wanted, text, reason):
-    altered(archive, {f"{TITLE}.json": text})
+def test_invalid_json_is_reported(archive, expected, text, reason):
+    with_files(archive, {f"{TITLE}.json": text})
 
-    (example,) = found(archive, wanted)[Rule.JSON]
+    (example,) = violations(archive, expected)[ArchiveRule.JSON]
     assert example.startswith("the JSON file: ")
     assert reason in example
 
@@ -298,67 +309,74 @@ def test_a_json_file_that_not_every_parser_reads_is_told(archive, wanted, text, 
         ({"segments_info": [{"id": 2**24}]}, "annotations[0]: segments_info[0]: 'id' is 16777216"),
     ],
 )
-def test_a_damaged_annotation_is_told(archive, wanted, values, reason):
+def test_an_invalid_annotation_is_reported(archive, expected, values, reason):
     with_json(archive, "annotations", 0, **values)
 
-    (example,) = found(archive, wanted)[Rule.ENTRIES]
+    (example,) = violations(archive, expected)[ArchiveRule.ENTRIES]
     assert example.startswith(reason)
 
 
-def test_images_that_are_missing_repeated_or_unknown_are_told(archive, wanted):
+def test_missing_duplicate_and_unlisted_images_are_reported(archive, expected):
     with ZipFile(archive) as file:
         first = json.loads(file.read(f"{TITLE}.json"))["annotations"][0]
     with_json(archive, annotations=[first, first, first | {"image_id": "7"}])
 
-    assert found(archive, wanted)[Rule.IMAGES] == (
+    assert violations(archive, expected)[ArchiveRule.IMAGES] == (
         "image 7: has two annotations",
         "image '7': is not in the list",
         "image 'eight': has no annotation",
     )
 
 
-def test_pngs_that_are_missing_shared_or_left_over_are_told(archive, wanted):
+def test_missing_shared_and_extra_pngs_are_reported(archive, expected):
     with_json(archive, "annotations", 1, file_name="7.png")
-    altered(archive, {f"{TITLE}/9.png": b""})
+    with_files(archive, {f"{TITLE}/9.png": b""})
 
-    assert found(archive, wanted) == {
-        Rule.FILES: (
-            "image 'eight': '7.png' is the PNG of image 7, too",
-            "'eight.png' is the PNG of no annotation",
-            "'9.png' is the PNG of no annotation",
+    assert violations(archive, expected) == {
+        ArchiveRule.FILES: (
+            "image 'eight': '7.png' is already the PNG of image 7",
+            "'eight.png': no annotation names this PNG",
+            "'9.png': no annotation names this PNG",
         )
     }
-    altered(archive, {f"{TITLE}/7.png": None})
-    assert found(archive, wanted)[Rule.FILES][0] == "image 7: its PNG '7.png' is not in the folder"
+    with_files(archive, {f"{TITLE}/7.png": None})
+    assert (
+        violations(archive, expected)[ArchiveRule.FILES][0]
+        == "image 7: its PNG '7.png' is not in the folder"
+    )
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "L", "P", "1"])
-def test_pngs_of_other_kinds_are_told(archive, wanted, tmp_path, mode):
-    altered(archive, {f"{TITLE}/7.png": png(tmp_path, MAPS[7], mode)})
+def test_pngs_of_other_modes_are_reported(archive, expected, tmp_path, mode):
+    with_files(archive, {f"{TITLE}/7.png": png(tmp_path, MAPS[7], mode)})
 
-    assert found(archive, wanted) == {Rule.PNGS: ("image 7: its PNG has no 8-bit RGB pixels",)}
+    assert violations(archive, expected) == {
+        ArchiveRule.PNGS: ("image 7: its PNG has no 8-bit RGB pixels",)
+    }
 
 
 @pytest.mark.parametrize("length", [0, 4, 40])
-def test_pngs_that_are_cut_off_are_told(archive, wanted, tmp_path, length):
-    altered(archive, {f"{TITLE}/7.png": png(tmp_path, MAPS[7])[:length]})
+def test_truncated_pngs_are_reported(archive, expected, tmp_path, length):
+    with_files(archive, {f"{TITLE}/7.png": png(tmp_path, MAPS[7])[:length]})
 
-    assert list(found(archive, wanted)) == [Rule.PNGS]
-
-
-def test_a_file_that_is_far_too_large_for_a_map_is_not_read(archive, wanted):
-    altered(archive, {f"{TITLE}/7.png": bytes(2**21)})
-
-    assert found(archive, wanted) == {Rule.PNGS: ("image 7: its PNG has 2,097,152 bytes",)}
+    assert list(violations(archive, expected)) == [ArchiveRule.PNGS]
 
 
-def test_maps_of_another_size_are_told(archive, wanted, tmp_path):
-    altered(
+def test_a_file_that_is_far_too_large_for_a_map_is_not_read(archive, expected):
+    with_files(archive, {f"{TITLE}/7.png": bytes(2**21)})
+
+    assert violations(archive, expected) == {
+        ArchiveRule.PNGS: ("image 7: its PNG has 2,097,152 bytes, too many for its size",)
+    }
+
+
+def test_maps_of_another_size_are_reported(archive, expected, tmp_path):
+    with_files(
         archive, {f"{TITLE}/7.png": png(tmp_path, panoptic_map([[1, 2, 3]], *MAPS[7].segments))}
     )
 
-    assert found(archive, wanted) == {
-        Rule.SIZES: ("image 7: its PNG has 1x3 pixels, its photo 2x3",)
+    assert violations(archive, expected) == {
+        ArchiveRule.SIZES: ("image 7: its PNG is 1x3 pixels, but its photo is 2x3",)
     }
 
 
@@ -366,40 +384,46 @@ def test_maps_of_another_size_are_told(archive, wanted, tmp_path):
     ("segments", "reason"),
     [
         (SEGMENTS[:2], "segment 3: is in the PNG, but not in the JSON file"),
-        ([*SEGMENTS, {"id": 4, "category_id": 3}], "segment 4 is listed, but owns no pixel"),
+        ([*SEGMENTS, {"id": 4, "category_id": 3}], "segment 4 is listed but has no pixels"),
         ([*SEGMENTS, SEGMENTS[2]], "segment 3 is listed 2 times"),
     ],
 )
-def test_ids_that_differ_are_told(archive, wanted, segments, reason):
+def test_different_ids_are_reported(archive, expected, segments, reason):
     with_json(archive, "annotations", 0, segments_info=segments)
 
-    assert found(archive, wanted) == {Rule.IDS: (f"image 7: {reason}",)}
+    assert violations(archive, expected) == {ArchiveRule.IDS: (f"image 7: {reason}",)}
 
 
-def test_unknown_categories_are_told(archive, wanted):
+def test_unknown_categories_are_reported(archive, expected):
     with_json(archive, "annotations", 0, "segments_info", 0, category_id=1000)
 
-    assert found(archive, wanted) == {Rule.CATEGORIES: ("image 7: has the category 1000",)}
+    assert violations(archive, expected) == {
+        ArchiveRule.CATEGORIES: ("image 7: unknown category 1000",)
+    }
 
 
-def test_stuff_in_several_segments_is_told(archive, wanted):
+def test_stuff_in_several_segments_is_reported(archive, expected):
     for number in (1, 2):
         with_json(archive, "annotations", 0, "segments_info", number, category_id=100)
 
-    assert found(archive, wanted) == {Rule.STUFF: ("image 7: has 2 segments of 'road'",)}
+    assert violations(archive, expected) == {ArchiveRule.STUFF: ("image 7: 'road' has 2 segments",)}
 
 
-def test_a_fault_shows_some_examples_and_counts_all(archive, wanted):
-    altered(archive, {f"{number}.txt": b"" for number in range(9)})
+def test_all_violations_are_counted_and_some_are_kept_as_examples(archive, expected):
+    with_files(archive, {f"{number}.txt": b"" for number in range(9)})
 
-    (fault,) = check(archive, wanted)
+    (violated,) = check_archive(archive, expected)
 
-    assert (fault.rule, fault.count, len(fault.examples)) == (Rule.LAYOUT, 9, MAX_EXAMPLES)
+    assert (violated.rule, violated.count, len(violated.examples)) == (
+        ArchiveRule.LAYOUT,
+        9,
+        MAX_EXAMPLES,
+    )
 
 
-def test_a_missing_archive_is_no_fault_of_it(tmp_path, wanted):
+def test_a_missing_archive_raises_an_error(tmp_path, expected):
     with pytest.raises(FileNotFoundError):
-        check(Path(tmp_path, "nowhere.zip"), wanted)
+        check_archive(Path(tmp_path, "nowhere.zip"), expected)
 
 
 STREET = panoptic_map([[1, 1, 2]], segment(SKY), segment(CAR))
@@ -411,7 +435,7 @@ def add(folder, image_id, panoptic=STREET):
         maps.add(panoptic, CATEGORIES, image_id=image_id, name=f"{image_id}.png")
 
 
-def test_maps_stay_when_the_folder_is_opened_again(tmp_path):
+def test_maps_remain_when_the_folder_is_opened_again(tmp_path):
     add(tmp_path / "maps", 7)
     add(tmp_path / "maps", "eight", NOTHING)
 
@@ -429,20 +453,20 @@ def test_maps_stay_when_the_folder_is_opened_again(tmp_path):
     assert second.png.is_file()
 
 
-def test_half_a_line_is_as_if_it_never_was(tmp_path):
+def test_an_incomplete_last_line_is_dropped(tmp_path):
     add(tmp_path / "maps", 7)
-    whole = (tmp_path / "maps" / LINES).read_bytes()
+    whole = (tmp_path / "maps" / ANNOTATIONS).read_bytes()
     add(tmp_path / "maps", 8)
 
     for length in range(len(whole)):
-        (tmp_path / "maps" / LINES).write_bytes(whole[:length])
+        (tmp_path / "maps" / ANNOTATIONS).write_bytes(whole[:length])
         add(tmp_path / "maps", 9)
         with submission.open_map_folder(tmp_path / "maps", "test") as maps:
             assert maps.done == {9}
             assert [annotation.image_id for annotation in maps] == [9]
 
 
-def test_a_map_that_is_half_written_is_deleted(tmp_path):
+def test_a_partly_written_map_is_deleted(tmp_path):
     add(tmp_path / "maps", 7)
     leftover = tmp_path / "maps" / "pngs" / ".8.png.99.part"
     leftover.touch()
@@ -456,26 +480,26 @@ def test_maps_of_two_purposes_are_not_mixed(tmp_path):
     add(tmp_path / "maps", 7)
 
     with (
-        pytest.raises(ValueError, match="maps: holds maps of other photos, or of a model with"),
+        pytest.raises(ValueError, match="maps: holds maps of other photos or of another model"),
         submission.open_map_folder(tmp_path / "maps", "something else"),
     ):
         pass
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"other": 1}', '{"image_id": []}'])
-def test_a_damaged_line_is_explained(tmp_path, line):
+def test_a_damaged_line_is_reported(tmp_path, line):
     add(tmp_path / "maps", 7)
-    with (tmp_path / "maps" / LINES).open("a") as file:
+    with (tmp_path / "maps" / ANNOTATIONS).open("a") as file:
         file.write(f"{line}\n")
 
     with (
-        pytest.raises(ValueError, match="is damaged; expected no such folder"),
+        pytest.raises(ValueError, match="is damaged; delete the folder to start again"),
         submission.open_map_folder(tmp_path / "maps", "test"),
     ):
         pass
 
 
-def test_a_removed_folder_is_gone(tmp_path):
+def test_remove_deletes_the_folder(tmp_path):
     with submission.open_map_folder(tmp_path / "maps", "test") as maps:
         pass
 

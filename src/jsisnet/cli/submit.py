@@ -11,7 +11,7 @@ from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
 from jsisnet.cli.options import Archive, Device, File, Flag, Folder, InstancesFrom, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.datatools import submission, submission_check
-from jsisnet.datatools.submission_check import Fault
+from jsisnet.datatools.submission_check import ArchiveViolations
 from jsisnet.formats import coco, image_list
 from jsisnet.formats.coco import Annotation
 from jsisnet.formats.image_list import ImageList
@@ -86,7 +86,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
         return _check(check, wanted)
     if split is None or name is None:
         raise ValueError("--split and --name are required: the archive is named after them")
-    archive = out / f"{submission.title(split, name)}.zip"
+    archive = out / f"{submission.archive_stem(split, name)}.zip"
     refuse_to_replace(filter(None, (image_info, categories, predictions)), [archive])
     if predictions is not None:
         return _pack(archive, wanted, predictions, prediction_pngs)
@@ -132,28 +132,28 @@ def _pack(archive: Path, wanted: ImageList, predictions: Path, pngs: Path | None
 def _write(archive: Path, wanted: ImageList, annotations: Iterable[Annotation], pngs: Path) -> int:
     try:
         with progress("checking") as advance:
-            submission.write(archive, annotations, pngs, wanted, on_image=advance)
-    except submission.FaultyArchiveError as error:
-        return _report_faults(archive, error.faults, f"{error}")
+            submission.write_archive(archive, annotations, pngs, wanted, on_image=advance)
+    except submission.InvalidArchiveError as error:
+        return _report_violations(archive, error.violations, f"{error}")
     display(f"Wrote {archive}: maps of {len(wanted.images):,} images, all valid")
     return 0
 
 
 def _check(archive: Path, wanted: ImageList) -> int:
     with progress("images") as advance:
-        faults = submission_check.check(archive, wanted, on_image=advance)
-    if faults:
-        return _report_faults(archive, faults, "the archive breaks rules of the challenge")
+        violations = submission_check.check_archive(archive, wanted, on_image=advance)
+    if violations:
+        return _report_violations(archive, violations, "the archive breaks rules of the challenge")
     display(f"{archive} is valid: maps of {len(wanted.images):,} images")
     return 0
 
 
-def _report_faults(archive: Path, faults: Iterable[Fault], verdict: str) -> int:
-    for fault in faults:
-        for example in fault.examples:
+def _report_violations(archive: Path, violations: Iterable[ArchiveViolations], verdict: str) -> int:
+    for violated in violations:
+        for example in violated.examples:
             say(f"{archive}: {example}")
-        more = fault.count - len(fault.examples)
+        more = violated.count - len(violated.examples)
         if more:
-            say(f"{archive}: and {more:,} more: {fault.rule}")
+            say(f"{archive}: and {more:,} more: {violated.rule}")
     say(f"{archive}: {verdict}")
     return FAILED

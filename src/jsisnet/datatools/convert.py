@@ -1,4 +1,4 @@
-"""Data sets from one format to another, map by map."""
+"""Conversion of data sets between formats, map by map."""
 
 import json
 from collections import Counter
@@ -30,53 +30,53 @@ def convert(
 ) -> Mapping[str, int]:
     """Write the maps of a source in the format of a target.
 
-    Each map is kept as soon as it is done. A run that was stopped or killed goes on when it is
-    repeated; the index appears last.
+    Finished maps are recorded in a journal, so that an interrupted conversion resumes when it is
+    repeated. The index appears last.
 
     Args:
-        source: What to read.
-        target: What to write; its classes are those of `source`, perhaps with other ids.
-        processes: How many share the work.
-        on_image: Is told the numbers of images done and in total.
+        source: Data set to read.
+        target: Data set to write; its classes are those of `source`, perhaps with other ids.
+        processes: Number of worker processes.
+        on_image: Called with the numbers of images done and in total.
 
     Returns:
-        How much of each kind the format could not hold.
+        Number of items that the target format could not hold, by kind.
 
     Raises:
-        ValueError: If a map is damaged or can't be held, two would get the same name, or the folder
-            holds anything else.
+        ValueError: If a map is damaged or does not fit the format, two maps would have one name, or
+            the folder holds other files.
     """
     _refuse_shared_maps(source.records)
     journal.refuse_other_files(target.folder / _JOURNAL)
     total = len(source.records)
-    with journal.open_journal(target.folder / _JOURNAL, _purpose(source, target)) as done:
+    with journal.open_journal(target.folder / _JOURNAL, _purpose(source, target)) as finished:
         for left in {path.parent for path in target.folder.rglob(".*.part")}:
             remove_leftovers(left)
-        on_image(done.count, total)
-        rest = source.records[done.count :]
-        for line in in_order(_Work(records=rest, target=target), len(rest), processes):
-            done.add(line)
-            on_image(done.count, total)
-        lost = _lost(done)
+        on_image(finished.count, total)
+        rest = source.records[finished.count :]
+        for line in in_order(_MapConverter(records=rest, target=target), len(rest), processes):
+            finished.add(line)
+            on_image(finished.count, total)
+        lost = _count_lost(finished)
         if target.instances is not None:
-            _write_instances(done, target, target.folder / target.instances)
-        _write_index(done, target, target.folder / target.index)
-    done.path.unlink()
+            _write_instances(finished, target, target.folder / target.instances)
+        _write_index(finished, target, target.folder / target.index)
+    finished.path.unlink()
     return lost
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Work:
-    """Reads maps and writes them."""
+class _MapConverter:
+    """Reads and writes every n-th map in a worker process."""
 
     records: tuple[Record, ...]
     target: Target
 
     def __call__(self, rank: int, workers: int) -> Iterator[Entry]:
         for record in self.records[rank::workers]:
-            yield self._converted(record)
+            yield self._convert(record)
 
-    def _converted(self, record: Record) -> Entry:
+    def _convert(self, record: Record) -> Entry:
         panoptic = record.read()
         if record.size not in (None, panoptic.size):
             raise ValueError(
@@ -106,16 +106,16 @@ def _refuse_shared_maps(records: Sequence[Record]) -> None:
         other = maps.setdefault(map_stem(record.name), record)
         if other is not record:
             raise ValueError(
-                f"images {other.image_id!r} and {record.image_id!r} would share a map: their "
-                f"photos are {other.name} and {record.name}"
+                f"images {other.image_id!r} and {record.image_id!r} would share a map, since their "
+                f"photos are called {other.name} and {record.name}"
             )
         if record.image_id in ids:
-            raise ValueError(f"image {record.image_id!r} is there twice")
+            raise ValueError(f"duplicate image id {record.image_id!r}")
         ids.add(record.image_id)
 
 
 def _purpose(source: Source, target: Target) -> str:
-    """Give a text that differs for other images, classes or formats."""
+    """Return a hash that differs for other images, classes or formats."""
     described = {
         "target": target.write_map.__module__,
         "classes": [asdict(c) for s in (source, target) for c in s.categories],
@@ -124,37 +124,39 @@ def _purpose(source: Source, target: Target) -> str:
     return sha256(json.dumps(described).encode()).hexdigest()
 
 
-def _lost(lines: Iterable[Entry]) -> Mapping[str, int]:
+def _count_lost(lines: Iterable[Entry]) -> Mapping[str, int]:
     total: Counter[str] = Counter()
     for line in lines:
         total.update(line["lost"])  # type: ignore[call-overload]  # written here, above
     return +total
 
 
-def _write_index(done: Journal, target: Target, path: Path) -> None:
+def _write_index(finished: Journal, target: Target, path: Path) -> None:
     annotations = (
         {
             "image_id": json_fields.entry(line["image"])["id"],
             **json_fields.entry(line["annotation"]),
         }
-        for line in done
+        for line in finished
         if line["annotation"] is not None
     )
-    _write(path, done, annotations, target.categories)
+    _write_json(path, finished, annotations, target.categories)
 
 
-def _write_instances(done: Journal, target: Target, path: Path) -> None:
+def _write_instances(finished: Journal, target: Target, path: Path) -> None:
     things = (
         {"image_id": json_fields.entry(line["image"])["id"], **json_fields.entry(thing)}
-        for line in done
+        for line in finished
         for thing in json_fields.items(line, "instances")
     )
     numbered = ({"id": number, **thing} for number, thing in enumerate(things, 1))
     classes = Categories(tuple(c for c in target.categories if c.isthing))
-    _write(path, done, numbered, classes)
+    _write_json(path, finished, numbered, classes)
 
 
-def _write(path: Path, done: Journal, annotations: Iterable[Entry], categories: Categories) -> None:
-    images = (json_fields.entry(line["image"]) for line in done)
+def _write_json(
+    path: Path, finished: Journal, annotations: Iterable[Entry], categories: Categories
+) -> None:
+    images = (json_fields.entry(line["image"]) for line in finished)
     classes = {"categories": category_entries.entries(categories)}
     atomic.write_json(path, classes, {"images": images, "annotations": annotations})

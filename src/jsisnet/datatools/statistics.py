@@ -1,4 +1,4 @@
-"""What a data set holds: its photos' sizes, its void, and the segments of each class."""
+"""Statistics of a data set: image sizes, void, and the segments of each class."""
 
 from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,170 +13,126 @@ from jsisnet.files.processes import in_order
 from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import MEDIUM, SMALL
 
+SIZES = ("small", "medium", "large")
+"""Size classes of things, divided at COCO's areas of 32² and 96² pixels."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MapContents:
-    """What one map holds; segments without pixels are left out."""
+    """The segments of one map, without those that have no pixels."""
 
     size: tuple[int, int]
     """Height and width in pixels."""
 
-    numbers: Int64[np.ndarray, " n"]
-    """Places of the segments in the map, ascending."""
+    indices: Int64[np.ndarray, " n"]
+    """Indices of the segments in the map, ascending."""
 
     labels: Int64[np.ndarray, " n"]
-    """Their classes."""
+    """Class of each segment."""
 
     areas: Int64[np.ndarray, " n"]
-    """Their pixels."""
+    """Area of each segment in pixels."""
 
     crowds: Bool[np.ndarray, " n"]
-    """Whether they are crowds."""
-
-
-def contents(
-    records: Sequence[Record], *, processes: int = 1
-) -> Generator[MapContents, None, None]:
-    """Read maps one after the other and tell what each holds.
-
-    Args:
-        records: Images whose maps are read.
-        processes: How many share the work.
-
-    Returns:
-        The contents in order; whoever needs no more closes it.
-
-    Raises:
-        ValueError: If a map breaks a rule; the message names its file.
-    """
-    yield from in_order(_Work(records=tuple(records)), len(records), processes)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Work:
-    """Reads maps."""
-
-    records: tuple[Record, ...]
-
-    def __call__(self, rank: int, workers: int) -> Iterator[MapContents]:
-        for record in self.records[rank::workers]:
-            yield _contents(record)
-
-
-def _contents(record: Record) -> MapContents:
-    panoptic = record.read()
-    areas = panoptic.areas()
-    present = np.flatnonzero(areas)
-    segments = [panoptic.segments[i] for i in present.tolist()]
-    return MapContents(
-        size=panoptic.size,
-        numbers=present,
-        labels=np.array([segment.label for segment in segments], np.int64),
-        areas=areas[present],
-        crowds=np.array([segment.iscrowd for segment in segments], bool),
-    )
-
-
-SIZES = ("small", "medium", "large")
-"""Names of the sizes of things, which COCO's areas of 32² and 96² pixels part."""
+    """Whether each segment is a crowd region."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Segments:
-    """All segments with pixels of a data set, in the order of its images."""
+class SegmentTable:
+    """All segments of a data set that have pixels, in the order of its images."""
 
     images: Int64[np.ndarray, " n"]
-    """Places of their images among the records."""
+    """Index of each segment's image among the records."""
 
-    numbers: Int64[np.ndarray, " n"]
-    """Their places in the maps."""
+    indices: Int64[np.ndarray, " n"]
+    """Index of each segment in its map."""
 
     labels: Int64[np.ndarray, " n"]
-    """Their classes."""
+    """Class of each segment."""
 
     areas: Int64[np.ndarray, " n"]
-    """Their pixels."""
+    """Area of each segment in pixels."""
 
     crowds: Bool[np.ndarray, " n"]
-    """Whether they are crowds."""
+    """Whether each segment is a crowd region."""
 
     shares: Float64[np.ndarray, " n"]
-    """Parts of their images that they cover, above 0."""
+    """Fraction of its image that each segment covers, above 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassStatistics:
-    """What there is of a class. Crowds are counted apart: they are no segments here."""
+    """Statistics of one class. Crowd regions are counted separately, not as segments."""
 
     label: int
     """The class."""
 
     images: int
-    """Images that have a segment or a crowd of it."""
+    """Number of images with a segment or crowd region of the class."""
 
     segments: int
-    """Things, or areas of stuff."""
+    """Number of things, or of stuff segments."""
 
     crowds: int
-    """Groups of things that nobody took apart."""
+    """Number of crowd regions."""
 
     pixels: int
-    """Of segments and crowds."""
+    """Pixels of segments and crowd regions."""
 
     sizes: tuple[int, int, int]
-    """Segments of each of the `SIZES`."""
+    """Number of segments in each of the `SIZES`."""
 
     median_area: float | None
-    """Of the segments, in pixels; ``None`` if there are none."""
+    """Median area of the segments in pixels; ``None`` if there are none."""
 
     median_share: float | None
-    """Of the segments, as a part of their images, 0 to 1."""
+    """Median fraction of its image that a segment covers; ``None`` if there are none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Statistics:
-    """Numbers of a whole data set; they take some 40 bytes a segment, whatever its pixels."""
+    """Statistics of a data set, which take about 40 bytes of memory per segment."""
 
     categories: Categories
     """Classes of the data set."""
 
     heights: Int64[np.ndarray, " i"]
-    """Of the images, in their order."""
+    """Height of each image in pixels."""
 
     widths: Int64[np.ndarray, " i"]
-    """Likewise."""
+    """Width of each image in pixels."""
 
-    segments: Segments
-    """Of all images."""
+    segments: SegmentTable
+    """Segments of all images."""
 
     @property
     def pixels(self) -> int:
-        """Count the pixels of all images."""
+        """Number of pixels of all images."""
         return int((self.heights * self.widths).sum())
 
     @property
     def void(self) -> float | None:
-        """Give the part of all pixels that has no class, 0 to 1; ``None`` without images."""
+        """Fraction of all pixels that is void, 0 to 1; ``None`` without images."""
         owned = int(self.segments.areas.sum())
         return 1 - owned / self.pixels if self.pixels else None
 
     @property
     def isthing(self) -> Bool[np.ndarray, " n"]:
-        """Tell for each segment whether it is of a countable class, crowd or not."""
+        """Whether the class of each segment is a thing; crowd regions included."""
         kinds = np.array([category.isthing for category in self.categories], bool)
         return kinds[self.segments.labels]
 
     @property
     def things(self) -> Bool[np.ndarray, " n"]:
-        """Tell for each segment whether it is a thing, and no crowd."""
+        """Whether each segment is a thing, without crowd regions."""
         return self.isthing & ~self.segments.crowds
 
-    def per_image(self, wanted: Bool[np.ndarray, " n"]) -> Int64[np.ndarray, " i"]:
-        """Count some of the segments in each image."""
-        return np.bincount(self.segments.images[wanted], minlength=len(self.heights))
+    def per_image(self, selected: Bool[np.ndarray, " n"]) -> Int64[np.ndarray, " i"]:
+        """Count the selected segments in each image."""
+        return np.bincount(self.segments.images[selected], minlength=len(self.heights))
 
     def classes(self) -> tuple[ClassStatistics, ...]:
-        """Count what there is of each class, in the order of the labels."""
+        """Compute the statistics of each class, in the order of the labels."""
         labels = self.segments.labels
         order = np.argsort(labels, kind="stable")
         ends = np.searchsorted(labels[order], np.arange(len(self.categories) + 1))
@@ -203,7 +159,7 @@ class Statistics:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Give everything as JSON would; a number that does not exist is null."""
+        """Return everything as JSON-compatible values; ``None`` where a number is undefined."""
         segments, things, classes = self.segments, self.things, self.classes()
         sizes = [sum(c.sizes[i] for c in classes if self._isthing(c)) for i in range(len(SIZES))]
         return {
@@ -219,27 +175,27 @@ class Statistics:
             "things_per_image": _spread(self.per_image(things)),
             "images_without_things": int((self.per_image(self.isthing) == 0).sum()),
             "thing_sizes": dict(zip(SIZES, sizes, strict=True)),
-            "classes": [self._described(each) for each in classes],
+            "classes": [self._class_summary(each) for each in classes],
             "never_seen": [self.categories[c.label].name for c in classes if not c.images],
         }
 
-    def _isthing(self, of: ClassStatistics) -> bool:
-        return self.categories[of.label].isthing
+    def _isthing(self, found: ClassStatistics) -> bool:
+        return self.categories[found.label].isthing
 
-    def _described(self, of: ClassStatistics) -> dict[str, Any]:
-        category = self.categories[of.label]
+    def _class_summary(self, found: ClassStatistics) -> dict[str, Any]:
+        category = self.categories[found.label]
         return {
             "id": category.id,
             "name": category.name,
             "isthing": category.isthing,
-            "images": of.images,
-            "segments": of.segments,
-            "crowds": of.crowds,
-            "pixels": of.pixels,
-            "share": of.pixels / self.pixels if self.pixels else None,
-            **dict(zip(SIZES, of.sizes, strict=True)),
-            "median_area": of.median_area,
-            "median_share": of.median_share,
+            "images": found.images,
+            "segments": found.segments,
+            "crowds": found.crowds,
+            "pixels": found.pixels,
+            "share": found.pixels / self.pixels if self.pixels else None,
+            **dict(zip(SIZES, found.sizes, strict=True)),
+            "median_area": found.median_area,
+            "median_share": found.median_share,
         }
 
 
@@ -249,44 +205,87 @@ def statistics(
     processes: int = 1,
     on_image: Callable[[int, int], None] = lambda *_: None,
 ) -> Statistics:
-    """Read all maps of a data set and count what they hold.
+    """Read all maps of a data set and compute its statistics.
 
     Args:
         source: The data set; photos are not read.
-        processes: How many share the work.
-        on_image: Is told the numbers of images done and in total.
+        processes: Number of worker processes.
+        on_image: Called with the numbers of images done and in total.
 
     Raises:
-        ValueError: If a map breaks a rule; the message names its file.
+        ValueError: If a map is damaged or invalid; the message names its file.
     """
-    # Compact arrays: a large data set has millions of segments.
+    # Compact arrays, as a large data set has millions of segments.
     sides = array("q"), array("q")
     columns = [array("q") for _ in range(4)]
     crowds = array("b")
     total = len(source.records)
-    for image, found in enumerate(contents(source.records, processes=processes)):
+    for image, found in enumerate(read_map_contents(source.records, processes=processes)):
         for side, length in zip(sides, found.size, strict=True):
             side.append(length)
-        places = np.full(len(found.labels), image, np.int64)
-        values = (places, found.numbers, found.labels, found.areas)
+        image_column = np.full(len(found.labels), image, np.int64)
+        values = (image_column, found.indices, found.labels, found.areas)
         for column, value in zip(columns, values, strict=True):
             column.frombytes(value.tobytes())
         crowds.frombytes(found.crowds.tobytes())
         on_image(image + 1, total)
     heights, widths = (np.array(side, np.int64) for side in sides)
-    images, numbers, labels, areas = (np.array(column, np.int64) for column in columns)
+    images, indices, labels, areas = (np.array(column, np.int64) for column in columns)
     return Statistics(
         categories=source.categories,
         heights=heights,
         widths=widths,
-        segments=Segments(
+        segments=SegmentTable(
             images=images,
-            numbers=numbers,
+            indices=indices,
             labels=labels,
             areas=areas,
             crowds=np.array(crowds, bool),
             shares=areas / (heights * widths)[images],
         ),
+    )
+
+
+def read_map_contents(
+    records: Sequence[Record], *, processes: int = 1
+) -> Generator[MapContents, None, None]:
+    """Read maps and yield their segments.
+
+    Args:
+        records: Images whose maps are read.
+        processes: Number of worker processes.
+
+    Yields:
+        The contents of the maps in order. Close the generator to stop early.
+
+    Raises:
+        ValueError: If a map is damaged or invalid; the message names its file.
+    """
+    yield from in_order(_MapReader(records=tuple(records)), len(records), processes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _MapReader:
+    """Reads every n-th map in a worker process."""
+
+    records: tuple[Record, ...]
+
+    def __call__(self, rank: int, workers: int) -> Iterator[MapContents]:
+        for record in self.records[rank::workers]:
+            yield _read_map(record)
+
+
+def _read_map(record: Record) -> MapContents:
+    panoptic = record.read()
+    areas = panoptic.areas()
+    present = np.flatnonzero(areas)
+    segments = [panoptic.segments[i] for i in present.tolist()]
+    return MapContents(
+        size=panoptic.size,
+        indices=present,
+        labels=np.array([segment.label for segment in segments], np.int64),
+        areas=areas[present],
+        crowds=np.array([segment.iscrowd for segment in segments], bool),
     )
 
 

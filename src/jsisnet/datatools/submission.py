@@ -1,9 +1,9 @@
-"""Archives for COCO's panoptic challenge: one zip of a JSON file and the folder of its PNGs."""
+"""Archives for COCO's panoptic challenge: a zip of a JSON file and the folder of its PNGs."""
 
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from jsisnet.categories import Categories
-from jsisnet.datatools.submission_check import Advance, Fault, check
+from jsisnet.datatools.submission_check import ArchiveViolations, check_archive
 from jsisnet.files import journal
 from jsisnet.files.archives import stored_file
 from jsisnet.files.atomic import remove_leftovers, replacing
@@ -20,19 +20,28 @@ from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
 from jsisnet.formats.image_list import ImageList
 from jsisnet.panoptic import ImageId, PanopticMap
 
-LINES, PNGS = "annotations.jsonl", "pngs"
-"""Names of the file with one annotation a line, below a line about them all, and of the folder of
-the PNGs."""
+ANNOTATIONS, PNGS = "annotations.jsonl", "pngs"
+"""Names of the journal, which has one annotation a line, and of the folder of the PNGs."""
 
 _OTHER_MAPS = (
-    "holds maps of other photos, or of a model with other weights or settings; expected those it "
-    "was begun with, or no such folder"
+    "holds maps of other photos or of another model; use the same photos, weights and settings, "
+    "or delete the folder"
 )
+_NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PERMISSIONS = 0o644 << 16
+
+
+class InvalidArchiveError(ValueError):
+    """An archive would violate rules of the challenge."""
+
+    def __init__(self, violations: tuple[ArchiveViolations, ...]):
+        super().__init__("not written, since it would break rules of the challenge")
+        self.violations = violations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MapFolder:
-    """Maps that are done; going through it reads one annotation after the other from the file."""
+    """Folder of finished maps; iterating reads their annotations one by one from the journal."""
 
     folder: Path
     """The folder."""
@@ -41,7 +50,7 @@ class MapFolder:
     """Images that have a map."""
 
     lines: Journal
-    """One for each map."""
+    """Journal with one entry per map."""
 
     @property
     def pngs(self) -> Path:
@@ -51,13 +60,13 @@ class MapFolder:
     def add(
         self, panoptic: PanopticMap, categories: Categories, *, image_id: ImageId, name: str
     ) -> None:
-        """Keep the map of one image.
+        """Write the map of one image.
 
         Args:
             panoptic: The map.
             categories: Its classes, with the ids to write.
-            image_id: The image's id.
-            name: Path of the PNG inside the folder of the PNGs.
+            image_id: Id of the image.
+            name: Path of the PNG relative to the folder of the PNGs.
         """
         write_png(panoptic, self.pngs / name)
         segments = [
@@ -68,7 +77,7 @@ class MapFolder:
         self.done.add(image_id)
 
     def __iter__(self) -> Iterator[Annotation]:
-        values: Any  # as `add` has written them
+        values: Any  # as `add` writes them
         for values in self.lines:
             infos = (SegmentInfo(id=i, category_id=c) for i, c in values["segments"])
             yield Annotation(
@@ -81,102 +90,92 @@ class MapFolder:
             )
 
     def remove(self) -> None:
-        """Delete the folder and all that is in it."""
+        """Delete the folder and everything in it."""
         shutil.rmtree(self.folder)
 
 
 @contextmanager
 def open_map_folder(folder: Path, purpose: str) -> Iterator[MapFolder]:
-    """Begin a folder, or go on with one.
+    """Create a folder of maps or resume one.
 
     Args:
-        folder: Made if it is missing.
-        purpose: What the maps are made of and with; those of two purposes may not be mixed.
+        folder: The folder; created if it is missing.
+        purpose: Identifies the images and the model; maps of different purposes may not be mixed.
 
     Raises:
-        ValueError: If the folder was begun for another purpose, is none of this kind, or is being
-            written to by somebody else.
+        ValueError: If the folder has another purpose, is damaged, or another process is writing to
+            it.
     """
-    path = folder / LINES
+    path = folder / ANNOTATIONS
     (folder / PNGS).mkdir(parents=True, exist_ok=True)
     with journal.open_journal(path, purpose, refusal=_OTHER_MAPS) as lines:
         remove_leftovers(folder / PNGS)
         try:
             done: set[Any] = {values["image_id"] for values in lines}
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: is damaged; expected no such folder") from error
+            raise ValueError(f"{path}: is damaged; delete the folder to start again") from error
         yield MapFolder(folder=folder, done=done, lines=lines)
 
 
-_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_PERMISSIONS = 0o644 << 16
-
-
-class FaultyArchiveError(ValueError):
-    """An archive would break rules of the challenge."""
-
-    def __init__(self, faults: tuple[Fault, ...]):
-        super().__init__("no archive is written, for it would break rules of the challenge")
-        self.faults = faults
-
-
-def title(split: str, name: str) -> str:
-    """Give the name that the archive, its JSON file and its folder share.
+def archive_stem(split: str, name: str) -> str:
+    """Return the name that an archive, its JSON file and its folder share.
 
     Args:
-        split: Part of the data set, such as ``test-dev2017``.
-        name: Whose predictions these are.
+        split: Split of the data set, such as ``test-dev2017``.
+        name: Name of the method.
 
     Raises:
-        ValueError: If one of them is empty or has other characters than file names should.
+        ValueError: If one of them is empty or has characters that are unsafe in file names.
     """
     for part in (split, name):
-        if not _PART.fullmatch(part):
-            raise ValueError(f"{part!r} becomes part of a name; expected letters, digits and .-_")
+        if not _NAME_PART.fullmatch(part):
+            raise ValueError(
+                f"{part!r} cannot be part of a file name; expected letters, digits and .-_"
+            )
     return f"panoptic_{split}_{name}_results"
 
 
-def write(
+def write_archive(
     archive: Path,
     annotations: Iterable[Annotation],
     pngs: Path,
-    wanted: ImageList,
+    expected: ImageList,
     *,
-    on_image: Advance | None = None,
+    on_image: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write an archive and read it back; it appears complete and without faults, or not at all.
+    """Write an archive and check it; it appears complete and valid, or not at all.
 
     Args:
-        archive: File to write, named by `title`; names inside follow from it.
-        annotations: Predictions, passed through twice.
-        pngs: Folder of their PNGs, which go into the archive as they are.
-        wanted: The images that the archive has to hold, and the classes to use.
-        on_image: Is told the number of maps that are read back and their total.
+        archive: File to write, named by `archive_stem`; the names inside follow from it.
+        annotations: Predictions; iterated twice.
+        pngs: Folder of their PNGs, which are stored unchanged.
+        expected: The images that the archive must hold, and the categories to use.
+        on_image: Called with the numbers of maps checked and in total.
 
     Raises:
-        FaultyArchiveError: If `check` finds a fault.
+        InvalidArchiveError: If `check_archive` finds a violation.
     """
     with replacing(archive) as temporary:
         with ZipFile(temporary, "w") as file:
             _write_json(file, f"{archive.stem}.json", annotations, pngs)
             _write_pngs(file, archive.stem, annotations, pngs)
-        faults = check(temporary, wanted, on_image=on_image)
-        if faults:
-            raise FaultyArchiveError(faults)
+        violations = check_archive(temporary, expected, on_image=on_image)
+        if violations:
+            raise InvalidArchiveError(violations)
 
 
 def _write_json(file: ZipFile, name: str, annotations: Iterable[Annotation], pngs: Path) -> None:
-    entry = _entry(name)
+    entry = _zip_entry(name)
     entry.compress_type = ZIP_DEFLATED
     with file.open(entry, "w") as lines:
         separator = '{"annotations": [\n'
         for annotation in annotations:
-            lines.write((separator + _line(annotation, pngs)).encode())
+            lines.write((separator + _annotation_json(annotation, pngs)).encode())
             separator = ",\n"
         lines.write(b"\n]}\n")
 
 
-def _line(annotation: Annotation, pngs: Path) -> str:
+def _annotation_json(annotation: Annotation, pngs: Path) -> str:
     values = {
         "image_id": annotation.image_id,
         "file_name": annotation.png.relative_to(pngs).as_posix(),
@@ -193,11 +192,11 @@ def _write_pngs(file: ZipFile, folder: str, annotations: Iterable[Annotation], p
         name = annotation.png.relative_to(pngs).as_posix()
         if name not in written:
             written.add(name)
-            file.writestr(_entry(f"{folder}/{name}"), stored_file(annotation.png).read_bytes())
+            file.writestr(_zip_entry(f"{folder}/{name}"), stored_file(annotation.png).read_bytes())
 
 
-def _entry(name: str) -> ZipInfo:
-    """Describe a file without its time, so that the same maps give the same archive."""
+def _zip_entry(name: str) -> ZipInfo:
+    """Return a zip entry without a time stamp, so that the same maps give the same archive."""
     entry = ZipInfo(name)
     entry.external_attr = _PERMISSIONS
     return entry

@@ -1,4 +1,4 @@
-"""Archives for COCO's panoptic challenge, read as a server would, but with all that is wrong."""
+"""Check of an archive for COCO's panoptic challenge, which reports all violations at once."""
 
 import json
 import math
@@ -17,129 +17,273 @@ from typing import NoReturn
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from jsisnet.categories import CategoryId
+from jsisnet.datatools.violations import RuleViolations, ViolationCounter
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MAX_ID, read_ids
 from jsisnet.formats.image_list import ImageList, ListedImage
 from jsisnet.formats.pixel_codes import renumber
+from jsisnet.formats.records import size_text
 from jsisnet.panoptic import ImageId
 
 MAX_EXAMPLES = 5
-"""Sentences that a fault shows, of however many cases."""
-
-
-class Rule(StrEnum):
-    """What an archive has to comply with."""
-
-    ZIP = "the archive is a whole zip file without passwords"
-    PATHS = "every path stays inside the archive and is there once"
-    LAYOUT = "the archive holds one JSON file, the folder named like it with PNGs, and nothing else"
-    NAMES = "the JSON file is called panoptic_SPLIT_NAME_results.json"
-    JSON = "every JSON parser can read the JSON file"
-    ENTRIES = "an annotation has image_id, file_name and segments_info with id and category_id"
-    IMAGES = "every image of the list has one annotation, and no other image has any"
-    FILES = "every annotation has a PNG of its own, and every PNG an annotation"
-    PNGS = "a map is a whole PNG with 8-bit RGB pixels"
-    SIZES = "a map has the size of its photo"
-    IDS = "the ids of the PNG are those of the JSON file, each once"
-    CATEGORIES = "a segment has one of the categories"
-    STUFF = "an image has at most one segment of a stuff class"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """A rule that an archive breaks."""
-
-    rule: Rule
-    """The rule."""
-
-    count: int
-    """How often it is broken."""
-
-    examples: tuple[str, ...]
-    """The first cases, at most `MAX_EXAMPLES`, one sentence each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Broken rules so far."""
-
-    counts: Counter[Rule] = field(default_factory=Counter)
-    examples: dict[Rule, list[str]] = field(default_factory=dict)
-
-    def add(self, rule: Rule, sentence: str) -> None:
-        """Add a case."""
-        self.counts[rule] += 1
-        shown = self.examples.setdefault(rule, [])
-        if len(shown) < MAX_EXAMPLES:
-            shown.append(sentence)
-
-    def faults(self) -> tuple[Fault, ...]:
-        """Give each broken rule with its cases, in the order of the first ones."""
-        return tuple(
-            Fault(rule=rule, count=count, examples=tuple(self.examples[rule]))
-            for rule, count in self.counts.items()
-        )
-
+"""Number of messages that are kept for each rule."""
 
 _TITLE = re.compile(r"panoptic_.+_.+_results")
-_NAMES = "panoptic_SPLIT_NAME_results.json"
+_JSON_NAME = "panoptic_SPLIT_NAME_results.json"
+_MAX_JSON_BYTES = 2**30
+_KEYS = ("annotations", "image_id", "file_name", "segments_info", "id", "category_id")
+_ZIP_ERRORS = (BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error)
+_PNG_HEADER = struct.Struct(">8s8xIIBB")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_RGB = (8, 2)
+
+
+class ArchiveRule(StrEnum):
+    """A rule of the challenge; its value says what is wrong if it is violated."""
+
+    ZIP = "archive is damaged, incomplete or encrypted"
+    PATHS = "path leads outside the archive or occurs twice"
+    LAYOUT = "archive does not hold one JSON file and the folder of its PNGs alone"
+    NAMES = "JSON file is not called panoptic_SPLIT_NAME_results.json"
+    JSON = "JSON file is not valid JSON"
+    ENTRIES = "annotation lacks image_id, file_name or segments_info with id and category_id"
+    IMAGES = "image has no annotation, more than one, or is not listed"
+    FILES = "annotation has no PNG of its own, or PNG no annotation"
+    PNGS = "map is not a complete PNG with 8-bit RGB pixels"
+    SIZES = "map and photo differ in size"
+    IDS = "segment ids of the PNG and the JSON file differ"
+    CATEGORIES = "segment has an unknown category"
+    STUFF = "stuff class has several segments in an image"
+
+
+ArchiveViolations = RuleViolations[ArchiveRule]
+"""The violations of one rule."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
-    """Where an archive has what."""
+class ArchiveContents:
+    """The files of an archive."""
 
     json: ZipInfo
     """The JSON file."""
 
     pngs: dict[str, ZipInfo]
-    """By their paths inside the folder that is named like the JSON file."""
+    """PNGs by their paths inside the folder named like the JSON file."""
 
 
-def read_layout(entries: Iterable[ZipInfo], findings: Findings) -> Layout | None:
-    """Sort the files of an archive.
+def check_archive(
+    archive: Path, expected: ImageList, *, on_image: Callable[[int, int], None] | None = None
+) -> tuple[ArchiveViolations, ...]:
+    """Check an archive, written by any program.
+
+    Args:
+        archive: The zip file. Its maps are read one by one.
+        expected: The images that it must hold, and the categories to use.
+        on_image: Called with the numbers of maps read and in total.
+
+    Returns:
+        The violated rules; empty if the archive is valid.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    counter: ViolationCounter[ArchiveRule] = ViolationCounter(MAX_EXAMPLES)
+    try:
+        with ZipFile(archive) as file, TemporaryDirectory() as scratch:
+            contents = _sort_entries(file.infolist(), counter)
+            if contents is not None:
+                png = Path(scratch, "map.png")
+                _ArchiveChecker(file, contents, expected, counter, png).check(on_image)
+    except BadZipFile as error:
+        counter.add(ArchiveRule.ZIP, f"it can't be read ({error})")
+    return counter.by_rule()
+
+
+@dataclass(frozen=True, slots=True)
+class _ArchiveChecker:
+    """Checks the JSON file and the PNGs of an archive."""
+
+    file: ZipFile
+    contents: ArchiveContents
+    expected: ImageList
+    counter: ViolationCounter[ArchiveRule]
+    scratch: Path
+    """Temporary file for the PNG that is being read."""
+    owners: dict[str, ImageId] = field(default_factory=dict)
+    """Image of each PNG that an annotation names."""
+    seen: set[ImageId] = field(default_factory=set)
+
+    def check(self, on_image: Callable[[int, int], None] | None) -> None:
+        annotations = self._read_annotations()
+        if annotations is None:
+            return
+        for number, values in enumerate(annotations):
+            try:
+                self._check_annotation(json_fields.entry(values))
+            except ValueError as error:
+                self.counter.add(ArchiveRule.ENTRIES, f"annotations[{number}]: {error}")
+            if on_image is not None:
+                on_image(number + 1, len(annotations))
+        self._check_missing()
+
+    def _check_missing(self) -> None:
+        for image_id in self.expected.images:
+            if image_id not in self.seen:
+                self.counter.add(ArchiveRule.IMAGES, f"image {image_id!r}: has no annotation")
+        for name in self.contents.pngs:
+            if name not in self.owners:
+                self.counter.add(ArchiveRule.FILES, f"{name!r}: no annotation names this PNG")
+
+    def _read_annotations(self) -> list[object] | None:
+        if self.contents.json.file_size > _MAX_JSON_BYTES:
+            text = f"the JSON file is larger than {_MAX_JSON_BYTES:,} bytes"
+            self.counter.add(ArchiveRule.JSON, text)
+            return None
+        try:
+            content = self.file.read(self.contents.json)
+        except _ZIP_ERRORS as error:
+            self.counter.add(ArchiveRule.ZIP, f"the JSON file can't be read ({error})")
+            return None
+        try:
+            return _parse_strictly(content)
+        except RecursionError:
+            self.counter.add(ArchiveRule.JSON, "the JSON file: is nested too deeply")
+        except ValueError as error:
+            self.counter.add(ArchiveRule.JSON, f"the JSON file: {error}")
+        return None
+
+    def _check_annotation(self, values: Entry) -> None:
+        image_id = json_fields.identity(values, "image_id")
+        name = json_fields.text(values, "file_name")
+        place = f"image {image_id!r}"
+        image = self.expected.images.get(image_id)
+        if image is None:
+            self.counter.add(ArchiveRule.IMAGES, f"{place}: is not in the list")
+        elif image_id in self.seen:
+            self.counter.add(ArchiveRule.IMAGES, f"{place}: has two annotations")
+        self.seen.add(image_id)
+        entry = self._find_png(place, name)
+        self.owners.setdefault(name, image_id)
+        segments = json_fields.each(values, "segments_info", _parse_segment)
+        self._check_categories(place, [category_id for _, category_id in segments])
+        if entry is not None and image is not None:
+            self._check_png(place, entry, image, [segment_id for segment_id, _ in segments])
+
+    def _find_png(self, place: str, name: str) -> ZipInfo | None:
+        entry = self.contents.pngs.get(name)
+        if entry is None:
+            self.counter.add(ArchiveRule.FILES, f"{place}: its PNG {name!r} is not in the folder")
+        elif name in self.owners:
+            text = f"{name!r} is already the PNG of image {self.owners[name]!r}"
+            self.counter.add(ArchiveRule.FILES, f"{place}: {text}")
+            return None
+        return entry
+
+    def _check_categories(self, place: str, category_ids: Iterable[CategoryId]) -> None:
+        known = self.expected.categories
+        for category_id, count in Counter(category_ids).items():
+            if category_id not in known:
+                text = f"{place}: unknown category {category_id!r}"
+                self.counter.add(ArchiveRule.CATEGORIES, text)
+            elif count > 1 and not known[known.label(category_id)].isthing:
+                name = known[known.label(category_id)].name
+                self.counter.add(ArchiveRule.STUFF, f"{place}: {name!r} has {count} segments")
+
+    def _check_png(self, place: str, entry: ZipInfo, image: ListedImage, listed: list[int]) -> None:
+        height, width = image.size
+        # Even incompressible pixels take less space, so a larger file is not a map.
+        if entry.file_size > 8 * height * width + 2**20:
+            text = f"{place}: its PNG has {entry.file_size:,} bytes, too many for its size"
+            self.counter.add(ArchiveRule.PNGS, text)
+            return
+        try:
+            content = self.file.read(entry)
+        except _ZIP_ERRORS as error:
+            self.counter.add(ArchiveRule.ZIP, f"{place}: its PNG can't be read ({error})")
+            return
+        header = _PNG_HEADER.unpack(content[: _PNG_HEADER.size].ljust(_PNG_HEADER.size, b"\0"))
+        signature, found_width, found_height, *kind = header
+        if signature != _PNG_SIGNATURE or tuple(kind) != _RGB:
+            self.counter.add(ArchiveRule.PNGS, f"{place}: its PNG has no 8-bit RGB pixels")
+        elif (found_height, found_width) != image.size:
+            found = size_text((found_height, found_width))
+            text = f"{place}: its PNG is {found} pixels, but its photo is {size_text(image.size)}"
+            self.counter.add(ArchiveRule.SIZES, text)
+        else:
+            self.scratch.write_bytes(content)
+            self._check_ids(place, listed)
+
+    def _check_ids(self, place: str, listed: list[int]) -> None:
+        try:
+            ids = read_ids(self.scratch)
+        except ValueError as error:
+            self.counter.add(ArchiveRule.PNGS, f"{place}: its PNG {error}")
+            return
+        add = partial(self.counter.add, ArchiveRule.IDS)
+        counts = Counter(listed)
+        for segment_id, count in counts.items():
+            if count > 1:
+                add(f"{place}: segment {segment_id} is listed {count} times")
+        try:
+            _, areas = renumber(ids, list(counts))
+        except ValueError as error:
+            add(f"{place}: {error}")
+            return
+        for segment_id, area in zip(counts, areas.tolist(), strict=True):
+            if area == 0:
+                add(f"{place}: segment {segment_id} is listed but has no pixels")
+
+
+def _sort_entries(
+    entries: Iterable[ZipInfo], counter: ViolationCounter[ArchiveRule]
+) -> ArchiveContents | None:
+    """Sort the entries of an archive into the JSON file and the PNGs.
 
     Args:
         entries: The archive's directory.
-        findings: Is told of every file that is out of place.
+        counter: Counts every file that is out of place.
 
     Returns:
-        Nothing if it isn't clear which one is the JSON file.
+        The sorted entries; ``None`` unless there is exactly one candidate for the JSON file.
     """
-    files = _files(entries, findings)
+    files = _find_files(entries, counter)
     tops = [name for name in files if "/" not in name and name.endswith(".json")]
     if len(tops) != 1:
         found = ", ".join(map(repr, tops[:MAX_EXAMPLES])) or "none"
-        findings.add(Rule.LAYOUT, f"expected one JSON file outside any folder, found {found}")
+        text = f"expected one JSON file outside any folder, found {found}"
+        counter.add(ArchiveRule.LAYOUT, text)
         return None
     title = tops[0].removesuffix(".json")
     if not _TITLE.fullmatch(title):
-        findings.add(Rule.NAMES, f"the JSON file is called {tops[0]!r}, expected {_NAMES}")
-    layout = Layout(json=files.pop(tops[0]), pngs={})
+        text = f"the JSON file is called {tops[0]!r}, expected {_JSON_NAME}"
+        counter.add(ArchiveRule.NAMES, text)
+    contents = ArchiveContents(json=files.pop(tops[0]), pngs={})
     for name, entry in files.items():
         if name.startswith(f"{title}/") and name.endswith(".png"):
-            layout.pngs[name.removeprefix(f"{title}/")] = entry
+            contents.pngs[name.removeprefix(f"{title}/")] = entry
         else:
-            findings.add(Rule.LAYOUT, f"{name!r} is no PNG in the folder {title!r}")
-    return layout
+            counter.add(ArchiveRule.LAYOUT, f"{name!r} is not a PNG in the folder {title!r}")
+    return contents
 
 
-def _files(entries: Iterable[ZipInfo], findings: Findings) -> dict[str, ZipInfo]:
+def _find_files(
+    entries: Iterable[ZipInfo], counter: ViolationCounter[ArchiveRule]
+) -> dict[str, ZipInfo]:
     files: dict[str, ZipInfo] = {}
     for entry in entries:
-        # The name that zipfile gives out is shortened and mended.
+        # `filename` is sanitized by zipfile.
         name = entry.orig_filename
-        if _escapes(name) or stat.S_ISLNK(entry.external_attr >> 16):
-            findings.add(Rule.PATHS, f"{name!r} is no file inside the archive")
+        if _is_outside(name) or stat.S_ISLNK(entry.external_attr >> 16):
+            counter.add(ArchiveRule.PATHS, f"{name!r} is not a file inside the archive")
         elif name in files:
-            findings.add(Rule.PATHS, f"{name!r} is there twice")
+            counter.add(ArchiveRule.PATHS, f"{name!r} occurs twice")
         elif not entry.is_dir():
             files[name] = entry
     return files
 
 
-def _escapes(name: str) -> bool:
+def _is_outside(name: str) -> bool:
     try:
         json_fields.path_in(Path(), {"name": name}, "name")
     except ValueError:
@@ -147,204 +291,36 @@ def _escapes(name: str) -> bool:
     return False
 
 
-Advance = Callable[[int, int], None]
-"""Is told the number of things done and in total."""
-
-_MAX_JSON = 2**30
-_KEYS = ("annotations", "image_id", "file_name", "segments_info", "id", "category_id")
-_UNREADABLE = (BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error)
-_HEADER = struct.Struct(">8s8xIIBB")
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_RGB = (8, 2)
+def _parse_segment(values: Entry) -> tuple[int, CategoryId]:
+    segment_id = json_fields.integer(values, "id", lowest=1, highest=MAX_ID)
+    return segment_id, json_fields.identity(values, "category_id")
 
 
-def check(
-    archive: Path, wanted: ImageList, *, on_image: Advance | None = None
-) -> tuple[Fault, ...]:
-    """Find all that is wrong with an archive, whoever made it.
-
-    Args:
-        archive: The zip file. One map after the other is read from it.
-        wanted: The images that it has to hold, and the classes to use.
-        on_image: Is told the number of maps that are read and their total.
-
-    Returns:
-        The broken rules, none if the archive is right.
-
-    Raises:
-        OSError: If there is no such file.
-    """
-    findings = Findings()
-    try:
-        with ZipFile(archive) as file, TemporaryDirectory() as scratch:
-            layout = read_layout(file.infolist(), findings)
-            if layout is not None:
-                png = Path(scratch, "map.png")
-                _Check(file, layout, wanted, findings, png).run(on_image)
-    except BadZipFile as error:
-        findings.add(Rule.ZIP, f"it can't be read ({error})")
-    return findings.faults()
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """A check of the JSON file and the PNGs of an archive."""
-
-    file: ZipFile
-    layout: Layout
-    wanted: ImageList
-    findings: Findings
-    scratch: Path
-    """File for the PNG that is being read."""
-    owners: dict[str, ImageId] = field(default_factory=dict)
-    """Images by the PNGs that they name."""
-    seen: set[ImageId] = field(default_factory=set)
-
-    def run(self, on_image: Advance | None) -> None:
-        annotations = self._annotations()
-        if annotations is None:
-            return
-        for number, values in enumerate(annotations):
-            try:
-                self._annotation(json_fields.entry(values))
-            except ValueError as error:
-                self.findings.add(Rule.ENTRIES, f"annotations[{number}]: {error}")
-            if on_image is not None:
-                on_image(number + 1, len(annotations))
-        self._absent()
-
-    def _absent(self) -> None:
-        for image_id in self.wanted.images:
-            if image_id not in self.seen:
-                self.findings.add(Rule.IMAGES, f"image {image_id!r}: has no annotation")
-        for name in self.layout.pngs:
-            if name not in self.owners:
-                self.findings.add(Rule.FILES, f"{name!r} is the PNG of no annotation")
-
-    def _annotations(self) -> list[object] | None:
-        if self.layout.json.file_size > _MAX_JSON:
-            self.findings.add(Rule.JSON, f"the JSON file is larger than {_MAX_JSON:,} bytes")
-            return None
-        try:
-            text = self.file.read(self.layout.json)
-        except _UNREADABLE as error:
-            self.findings.add(Rule.ZIP, f"the JSON file can't be read ({error})")
-            return None
-        try:
-            return _strictly(text)
-        except RecursionError:
-            self.findings.add(Rule.JSON, "the JSON file: is nested too deeply")
-        except ValueError as error:
-            self.findings.add(Rule.JSON, f"the JSON file: {error}")
-        return None
-
-    def _annotation(self, values: Entry) -> None:
-        image_id = json_fields.identity(values, "image_id")
-        name = json_fields.text(values, "file_name")
-        place = f"image {image_id!r}"
-        image = self.wanted.images.get(image_id)
-        if image is None:
-            self.findings.add(Rule.IMAGES, f"{place}: is not in the list")
-        elif image_id in self.seen:
-            self.findings.add(Rule.IMAGES, f"{place}: has two annotations")
-        self.seen.add(image_id)
-        entry = self._own_png(place, name)
-        self.owners.setdefault(name, image_id)
-        segments = json_fields.each(values, "segments_info", _segment)
-        self._classes(place, [category_id for _, category_id in segments])
-        if entry is not None and image is not None:
-            self._png(place, entry, image, [number for number, _ in segments])
-
-    def _own_png(self, place: str, name: str) -> ZipInfo | None:
-        entry = self.layout.pngs.get(name)
-        if entry is None:
-            self.findings.add(Rule.FILES, f"{place}: its PNG {name!r} is not in the folder")
-        elif name in self.owners:
-            first = self.owners[name]
-            self.findings.add(Rule.FILES, f"{place}: {name!r} is the PNG of image {first!r}, too")
-            return None
-        return entry
-
-    def _classes(self, place: str, category_ids: Iterable[CategoryId]) -> None:
-        known = self.wanted.categories
-        for category_id, times in Counter(category_ids).items():
-            if category_id not in known:
-                self.findings.add(Rule.CATEGORIES, f"{place}: has the category {category_id!r}")
-            elif times > 1 and not known[known.label(category_id)].isthing:
-                name = known[known.label(category_id)].name
-                self.findings.add(Rule.STUFF, f"{place}: has {times} segments of {name!r}")
-
-    def _png(self, place: str, entry: ZipInfo, image: ListedImage, listed: list[int]) -> None:
-        height, width = image.size
-        # Pixels that can't be compressed take less, so more would be no map.
-        if entry.file_size > 8 * height * width + 2**20:
-            self.findings.add(Rule.PNGS, f"{place}: its PNG has {entry.file_size:,} bytes")
-            return
-        try:
-            content = self.file.read(entry)
-        except _UNREADABLE as error:
-            self.findings.add(Rule.ZIP, f"{place}: its PNG can't be read ({error})")
-            return
-        header = _HEADER.unpack(content[: _HEADER.size].ljust(_HEADER.size, b"\0"))
-        signature, found_width, found_height, *kind = header
-        if signature != _SIGNATURE or tuple(kind) != _RGB:
-            self.findings.add(Rule.PNGS, f"{place}: its PNG has no 8-bit RGB pixels")
-        elif (found_height, found_width) != image.size:
-            sizes = f"{found_height}x{found_width} pixels, its photo {height}x{width}"
-            self.findings.add(Rule.SIZES, f"{place}: its PNG has {sizes}")
-        else:
-            self.scratch.write_bytes(content)
-            self._ids(place, listed)
-
-    def _ids(self, place: str, listed: list[int]) -> None:
-        try:
-            ids = read_ids(self.scratch)
-        except ValueError as error:
-            self.findings.add(Rule.PNGS, f"{place}: its PNG {error}")
-            return
-        add = partial(self.findings.add, Rule.IDS)
-        times = Counter(listed)
-        for number in (number for number, count in times.items() if count > 1):
-            add(f"{place}: segment {number} is listed {times[number]} times")
-        try:
-            _, areas = renumber(ids, list(times))
-        except ValueError as error:
-            add(f"{place}: {error}")
-            return
-        for number, area in zip(times, areas.tolist(), strict=True):
-            if area == 0:
-                add(f"{place}: segment {number} is listed, but owns no pixel")
-
-
-def _segment(values: Entry) -> tuple[int, CategoryId]:
-    number = json_fields.integer(values, "id", lowest=1, highest=MAX_ID)
-    return number, json_fields.identity(values, "category_id")
-
-
-def _strictly(text: bytes) -> list[object]:
-    content = json.loads(
-        text.decode("utf-8"),
-        parse_constant=_refuse,
-        parse_float=_finite,
-        object_pairs_hook=_needed,
+def _parse_strictly(content: bytes) -> list[object]:
+    """Return the annotations of a JSON file, refusing what some JSON parsers do not accept."""
+    parsed = json.loads(
+        content.decode("utf-8"),
+        parse_constant=_refuse_constant,
+        parse_float=_parse_finite,
+        object_pairs_hook=_keep_known_keys,
     )
-    return json_fields.items(json_fields.entry(content), "annotations")
+    return json_fields.items(json_fields.entry(parsed), "annotations")
 
 
-def _needed(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Keep of a JSON object what counts, so that large files take little memory."""
+def _keep_known_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Drop the fields of an object that are not checked, to save memory."""
     keys = {key for key, _ in pairs}
     if len(keys) < len(pairs):
         raise ValueError(f"has an object in which a key occurs twice, among {sorted(keys)[:3]}")
     return {key: value for key, value in pairs if key in _KEYS}
 
 
-def _refuse(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"holds {constant}, which is not JSON")
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"holds {text}, which no floating-point number can be")
+        raise ValueError(f"holds {text}, which is too large for a floating-point number")
     return number

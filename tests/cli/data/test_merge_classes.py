@@ -108,7 +108,7 @@ def test_other_formats_are_joined_too(tmp_path):
         ("[car]", (), "expected names of new classes with their members"),
         ("", (), "expected names of new classes with their members"),
         ("a: " + "[" * 5000, (), "classes.yaml: invalid YAML: nested too deeply"),
-        ("a: [carr]", (), "the nearest is 'car'"),
+        ("a: [carr]", (), "did you mean 'car'"),
         (MAPPING, ("--root", "x"), "--root is not used by the format coco"),
     ],
 )

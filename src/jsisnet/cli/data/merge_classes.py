@@ -17,7 +17,7 @@ from jsisnet.cli.outputs import refuse_folder_in_maps
 from jsisnet.formats.open import Format
 
 if TYPE_CHECKING:
-    from jsisnet.datatools.join_classes import Joining
+    from jsisnet.datatools.join_classes import ClassMapping
 
 
 def merge_classes(  # noqa: PLR0913 - one parameter per option
@@ -61,7 +61,7 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
         processes: Number of worker processes; each holds a few maps. Default: one per core.
     """
     from jsisnet.datatools import convert
-    from jsisnet.datatools.join_classes import joined
+    from jsisnet.datatools.join_classes import map_classes
     from jsisnet.formats.coco import coco_target
 
     if (by is None) == (mapping is None):
@@ -70,12 +70,12 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
         raise ValueError("--only requires --mapping FILE")
     opened_source = open_source(source, location)
     refuse_folder_in_maps(location, out)
-    joining = _joining(opened_source.categories, mapping, only=only)
-    target = coco_target(out, joining.categories)
+    mapped = _class_mapping(opened_source.categories, mapping, only=only)
+    target = coco_target(out, mapped.categories)
     try:
         with progress("merging") as advance:
             convert.convert(
-                joined(opened_source, joining),
+                map_classes(opened_source, mapped),
                 target,
                 processes=processes or os.cpu_count() or 1,
                 on_image=advance,
@@ -83,22 +83,22 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
     except (KeyboardInterrupt, SystemExit) as error:
         say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
-    _print(opened_source.categories, joining)
+    _print(opened_source.categories, mapped)
     display(
         f"Wrote {out / target.index}: {len(opened_source.records):,} maps, "
-        f"{len(joining.categories)} classes"
+        f"{len(mapped.categories)} classes"
     )
     return 0
 
 
-def _joining(categories: Categories, mapping: Path | None, *, only: bool) -> "Joining":
+def _class_mapping(categories: Categories, mapping: Path | None, *, only: bool) -> "ClassMapping":
     from jsisnet.datatools import join_classes
 
     if mapping is None:
-        return join_classes.by_supercategory(categories)
+        return join_classes.map_by_supercategory(categories)
     values = _read_yaml(mapping)
     try:
-        return join_classes.by_groups(categories, join_classes.parse(values), only=only)
+        return join_classes.map_by_groups(categories, join_classes.parse_groups(values), only=only)
     except ValueError as error:
         raise ValueError(f"{mapping}: {error}") from None
 
@@ -138,14 +138,14 @@ def _refuse_duplicate_keys(content: Any) -> None:  # noqa: ANN401 - what YAML co
                     raise ValueError(f"duplicate key {duplicate!r}")
 
 
-def _print(before: Categories, joining: "Joining") -> None:
-    for category in joining.categories:
+def _print(before: Categories, mapped: "ClassMapping") -> None:
+    for category in mapped.categories:
         if category.members:
             kind = "things" if category.isthing else "stuff"
             display(f"{category.name} ({kind}): {', '.join(category.members)}")
     dropped = [
         category.name
-        for category, label in zip(before, joining.labels, strict=True)
+        for category, label in zip(before, mapped.labels, strict=True)
         if label == UNKNOWN
     ]
     if dropped:

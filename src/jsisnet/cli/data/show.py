@@ -118,10 +118,10 @@ def _spread(records: Sequence[Record], count: int) -> list[Record]:
 
 def _having(label: int, records: Sequence[Record], count: int) -> list[Record]:
     """Return the first records whose maps have a class."""
-    from jsisnet.datatools.statistics import contents
+    from jsisnet.datatools.statistics import read_map_contents
 
     found: list[Record] = []
-    read = contents(records, processes=os.cpu_count() or 1)
+    read = read_map_contents(records, processes=os.cpu_count() or 1)
     # Closing the generator stops the workers as soon as enough images are found.
     with closing(read), progress("searching") as advance:
         for done, (record, held) in enumerate(zip(records, read, strict=True), 1):

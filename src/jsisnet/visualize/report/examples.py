@@ -8,7 +8,7 @@ import numpy as np
 
 from jsisnet.arrays import Int64, UInt8
 from jsisnet.categories import Categories
-from jsisnet.datatools.statistics import Segments, Statistics
+from jsisnet.datatools.statistics import SegmentTable, Statistics
 from jsisnet.files.processes import in_order
 from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import PanopticMap, Segment
@@ -133,7 +133,7 @@ class _Drawing:
             )
 
 
-def _choose(segments: Segments, label: int, count: int) -> list[Example]:
+def _choose(segments: SegmentTable, label: int, count: int) -> list[Example]:
     places = np.flatnonzero(segments.labels == label)
     single = places[~segments.crowds[places]]
     places = single if len(single) else places
@@ -152,7 +152,7 @@ def _choose(segments: Segments, label: int, count: int) -> list[Example]:
             Example(
                 label=label,
                 image=image,
-                number=int(segments.numbers[place]),
+                number=int(segments.indices[place]),
                 share=float(segments.shares[place]),
                 rank=nearest + 1,
                 of=len(places),

@@ -1,9 +1,9 @@
-"""Panoptic quality: ours against hotcoco's and the official script's (panopticapi-lite).
+"""Speed and memory of panoptic quality, compared with hotcoco and panopticapi (panopticapi-lite).
 
-Whole commands are timed, from pairs of PNG files to numbers, one after the other in turn; then
-predictions that are still in memory, as during a training, on the way that each of them has for
-these. All have to give the same numbers. With --quick fewer scenes are listed many times each. The
-official script gets an environment of its own, for which pip downloads it once.
+Whole commands, from pairs of PNG files to numbers, are timed in turn; then the evaluation of
+predictions in memory, as during training, in the way that each program supports. All must give the
+same numbers. With --quick fewer scenes are listed many times each. panopticapi is installed once
+with pip, in an environment of its own.
 """
 
 import argparse
@@ -35,17 +35,17 @@ from jsisnet.formats.coco import read_annotations, read_png
 from jsisnet.panoptic import PanopticMap, Segment
 
 PEERS = Path(__file__).parent.parent / "build" / "panopticapi"
-"""Where the official script is installed."""
+"""Environment with panopticapi."""
 
 PHOTO, LARGE = (480, 640), (4000, 5000)
-"""Heights and widths."""
+"""Height and width of the images."""
 
 THREADS = 2
 SLOW, FEW = 2, 25
-"""Images for torchmetrics, and in memory."""
+"""Numbers of images for torchmetrics, and in memory."""
 
 CROWDS, VOID = 6, 10
-"""One image in so many has a crowd, or a strip of void so many pixels high."""
+"""Things per crowd region, and height of the void strip at the top of the ground truth."""
 
 GOAL_OFFICIAL, GOAL_HOTCOCO, GOAL_IN_MEMORY = 4.0, 1.0, 3.0
 GOAL_MEGABYTES, GOAL_GROWTH = 260.0, 10.0
@@ -57,23 +57,23 @@ OFFICIAL = "import sys; from panopticapi.evaluation import pq_compute; pq_comput
 
 @dataclass(frozen=True)
 class Pairs:
-    """A truth and predictions on disk, and the predictions in memory."""
+    """Ground truth and predictions on disk, and the predictions in memory."""
 
     truth: Path
     prediction: Path
     maps: tuple[PanopticMap, ...]
     count: int
-    """Pairs that the files list."""
+    """Number of pairs that the files list."""
 
 
 def write_pairs(folder: Path, number: int, size: tuple[int, int], times: int = 1) -> Pairs:
-    """Draw scenes, and predictions that are somewhat wrong.
+    """Write scenes and imperfect predictions of them.
 
     Args:
-        folder: Where the files go.
-        number: Scenes.
-        size: Height and width.
-        times: How often each scene is listed, always as another image.
+        folder: Folder to write.
+        number: Number of scenes.
+        size: Height and width in pixels.
+        times: How often each scene is listed, with a new image id each time.
     """
     random = np.random.default_rng(0)
     maps, entries = [], {"truth": [], "prediction": []}
@@ -111,7 +111,7 @@ def _spoilt_truth(drawn: PanopticMap, index: int) -> PanopticMap:
 
 
 def _prediction(drawn: PanopticMap, random: np.random.Generator) -> PanopticMap:
-    """Move a map, change some classes and leave a segment out."""
+    """Shift a map, change some classes and drop a segment."""
     reach = max(1, drawn.size[0] // 60)
     ids = np.roll(drawn.ids, random.integers(-reach, reach + 1, 2), (0, 1))
     ids[ids == random.integers(1, len(drawn.segments) + 1)] = 0
@@ -127,7 +127,7 @@ def _prediction(drawn: PanopticMap, random: np.random.Generator) -> PanopticMap:
 def _written(
     folder: Path, panoptic: PanopticMap, index: int, random: np.random.Generator
 ) -> dict[str, object]:
-    """Write a map as other programs do, with ids of their own."""
+    """Write a map with random segment ids, as other programs do."""
     folder.mkdir(parents=True, exist_ok=True)
     ids = np.append(0, random.choice(MAX_ID, len(panoptic.segments), replace=False) + 1)
     ids_to_rgb(ids.astype(np.uint32)[panoptic.ids]).save(folder / f"{index}.png")
@@ -149,7 +149,7 @@ def _written(
 
 
 def official_python() -> str:
-    """Give an interpreter that has the official script, which is installed if it is missing."""
+    """Return a Python interpreter with panopticapi, installing it if necessary."""
     python = PEERS / "bin" / "python"
     if not (PEERS / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(PEERS)], check=True)
@@ -160,7 +160,7 @@ def official_python() -> str:
 
 
 def commands(pairs: Pairs, threads: int) -> dict[str, list[str]]:
-    """Give the whole commands, without that of the official script."""
+    """Return the commands to time, without that of panopticapi."""
     files = [str(pairs.truth), str(pairs.prediction)]
     return {
         "ours": [sys.executable, "-c", OURS, "score", *files, "--processes", str(threads)],
@@ -173,7 +173,7 @@ def _threads(number: int) -> str:
 
 
 def timed(command: list[str], threads: int) -> float:
-    """Run a command, and give its seconds."""
+    """Run a command and return its run time in seconds."""
     environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
     began = time.perf_counter()
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
@@ -181,7 +181,7 @@ def timed(command: list[str], threads: int) -> float:
 
 
 def peak_megabytes(command: list[str]) -> float:
-    """Run a command, and give the most memory that it and its processes had together."""
+    """Run a command and return the peak memory of all its processes together, in MB."""
     with subprocess.Popen(
         command, env=os.environ | {"RAYON_NUM_THREADS": str(THREADS)}, stdout=subprocess.DEVNULL
     ) as process:
@@ -193,7 +193,7 @@ def peak_megabytes(command: list[str]) -> float:
 
 
 def _resident(pid: int) -> float:
-    """Sum the megabytes of a process and of all that it has started."""
+    """Return the resident memory of a process and its descendants, in MB."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         tasks = Path(f"/proc/{pid}/task").iterdir()
@@ -205,7 +205,7 @@ def _resident(pid: int) -> float:
 
 
 def decoding(pairs: Pairs, decode: Callable[[Path], object]) -> float:
-    """Give the seconds that the PNGs of both sides take to be decoded alone."""
+    """Return the seconds that decoding the PNGs of both sides takes."""
     paths = [path for file in (pairs.truth, pairs.prediction) for path in _pngs(file)]
     began = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -218,19 +218,19 @@ def _pngs(file: Path) -> list[Path]:
 
 
 def with_pillow(path: Path) -> None:
-    """Decode a PNG as most programs do."""
+    """Decode a PNG with Pillow."""
     with Image.open(path) as image:
         image.load()
 
 
 def with_strips(path: Path) -> None:
-    """Decode a PNG as ours does."""
+    """Decode a PNG with our reader."""
     for _ in open_ids(path).strips:
         pass
 
 
 def ours_in_memory(pairs: Pairs) -> PanopticQuality:
-    """Compare maps with a truth on disk."""
+    """Evaluate maps in memory against ground truth on disk."""
     truth = read_annotations(pairs.truth)
 
     def quality_of(index: int) -> PanopticQuality:
@@ -244,18 +244,18 @@ def ours_in_memory(pairs: Pairs) -> PanopticQuality:
 
 
 def hotcoco_in_memory(pairs: Pairs, folder: Path) -> dict[str, object]:
-    """Write maps for hotcoco, which reads files alone, and compare them."""
+    """Write maps and evaluate them with hotcoco, which reads only files."""
     return hotcoco.panoptic.pq_compute(str(pairs.truth), str(_as_files(pairs, folder)))
 
 
 def official_in_memory(pairs: Pairs, folder: Path, python: str) -> None:
-    """Likewise for the official script, as detectron2's evaluator does."""
+    """Write maps and evaluate them with panopticapi, as detectron2's evaluator does."""
     files = [str(pairs.truth), str(_as_files(pairs, folder))]
     subprocess.run([python, "-c", OFFICIAL, *files], stdout=subprocess.DEVNULL, check=True)
 
 
 def _as_files(pairs: Pairs, folder: Path) -> Path:
-    """Write maps with what most programs use."""
+    """Write maps with Pillow."""
     (folder / "memory").mkdir(exist_ok=True)
 
     def write(index: int) -> dict[str, object]:
@@ -275,7 +275,7 @@ def _as_files(pairs: Pairs, folder: Path) -> Path:
 
 
 def check_numbers(pairs: Pairs, folder: Path, python: str) -> None:
-    """Stop unless all contestants agree on every class."""
+    """Exit unless all programs agree on every class."""
     ours = folder / "ours.json"
     command = commands(pairs, THREADS)["ours"]
     subprocess.run([*command, "--json", str(ours)], stdout=subprocess.DEVNULL, check=True)
@@ -295,13 +295,13 @@ def check_numbers(pairs: Pairs, folder: Path, python: str) -> None:
         for category_id, values in classes.items():
             mine = found[CATEGORIES[CATEGORIES.label(int(category_id))].name]["pq"] or 0.0
             if abs(mine - 100 * max(0.0, values["pq"])) > 1e-7:  # noqa: PLR2004 - rounding
-                sys.exit(f"{name} gives another PQ for category {category_id}")
+                sys.exit(f"{name} computes a different PQ for category {category_id}")
 
 
 def whole_commands(
     pairs: Pairs, python: str, runs: int, figures: dict[str, object]
 ) -> dict[str, float]:
-    """Time the commands in turn; give the median seconds of each."""
+    """Time the commands in turn and return the median seconds of each."""
     contestants = {
         f"{name}, {_threads(threads)}": (command, threads)
         for threads in (THREADS, 1)
@@ -325,7 +325,7 @@ def whole_commands(
 def measure_photos(
     folder: Path, chosen: argparse.Namespace, python: str, figures: dict[str, object]
 ) -> list[Promise]:
-    """Measure pairs of the size of photos."""
+    """Measure pairs of 640x480 pixels."""
     scenes, times, runs = (25, 20, 2) if chosen.quick else (500, 1, 7)
     pairs = write_pairs(folder, scenes, PHOTO, times)
     check_numbers(pairs, folder, python)
@@ -345,8 +345,10 @@ def measure_photos(
     official = medians["panopticapi, a process per core"]
     return [
         Promise("whole command, times as fast as panopticapi", official / ours, GOAL_OFFICIAL),
-        Promise(f"likewise as hotcoco, {THREADS} threads", both / ours, GOAL_HOTCOCO),
-        Promise("likewise as hotcoco, 1 thread", alone, GOAL_HOTCOCO),
+        Promise(
+            f"whole command, times as fast as hotcoco, {THREADS} threads", both / ours, GOAL_HOTCOCO
+        ),
+        Promise("whole command, times as fast as hotcoco, 1 thread", alone, GOAL_HOTCOCO),
         Promise("MB more for 500 images than for 25", most - least, GOAL_GROWTH, True),
         *measure_in_memory(few, folder, python, runs, figures),
     ]
@@ -355,8 +357,8 @@ def measure_photos(
 def measure_in_memory(
     pairs: Pairs, folder: Path, python: str, runs: int, figures: dict[str, object]
 ) -> list[Promise]:
-    """Measure predictions that are in memory."""
-    print("predictions in memory, the truth on disk")
+    """Measure the evaluation of predictions in memory."""
+    print("predictions in memory, ground truth on disk")
     contestants = {
         "ours": lambda: ours_in_memory(pairs),
         "hotcoco, written first": lambda: hotcoco_in_memory(pairs, folder),
@@ -386,7 +388,7 @@ def measure_in_memory(
 
 
 def torchmetrics_in_memory(pairs: Pairs) -> list[float]:
-    """Time torchmetrics on a few images, as it takes a second for each."""
+    """Time torchmetrics on a few images, as it takes a second per image."""
     truth = read_annotations(pairs.truth)
     metric = torchmetrics.detection.PanopticQuality(
         things=set(CATEGORIES.thing_labels),
@@ -403,7 +405,7 @@ def torchmetrics_in_memory(pairs: Pairs) -> list[float]:
 
 
 def _as_pairs(panoptic: PanopticMap) -> torch.Tensor:
-    """Give the class and the segment of each pixel; void is a class of its own."""
+    """Return the class and the segment of each pixel; void is an additional class."""
     labels = np.array([len(CATEGORIES), *(segment.label for segment in panoptic.segments)])
     return torch.from_numpy(np.stack([labels[panoptic.ids], panoptic.ids], axis=-1)[None])
 
@@ -416,7 +418,7 @@ def measure_large(
     contestants = commands(pairs, THREADS)
     named: dict[str, object] = {}
     if chosen.quick:
-        print("not run: times of 20 megapixels, panopticapi's memory")
+        print("skipped: times for 20 megapixels, memory of panopticapi")
     else:
         check_numbers(pairs, folder, python)
         print(f"{pairs.count} pairs of 5000x4000, whole commands")
@@ -430,7 +432,7 @@ def measure_large(
 
 
 def main() -> None:
-    """Measure everything."""
+    """Run all measurements."""
     chosen = options(__doc__)
     torch.set_num_threads(THREADS)
     python = official_python()

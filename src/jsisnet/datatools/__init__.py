@@ -1,7 +1,7 @@
-"""What `jsisnet data` and `jsisnet submit` do: check, convert, split and describe data sets.
+"""Tools behind `jsisnet data` and `jsisnet submit`: check, convert, split and describe data sets.
 
 May import `formats` and what lies below it, and no torch.
-Begin with `check_dataset`; every other tool is one module.
+Start with `check_dataset`; every other tool is one module.
 """
 
 from jsisnet._lazy import attach as _attach

@@ -27,7 +27,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
 
 
-def test_a_scene_does_not_depend_on_how_many_there_are(tmp_path):
+def test_a_scene_does_not_depend_on_the_number_of_scenes(tmp_path):
     write_scenes(tmp_path / "few", (2, 1), SIZE)
     write_scenes(tmp_path / "many", (4, 3), SIZE)
     few, many = contents(tmp_path / "few"), contents(tmp_path / "many")
@@ -37,7 +37,7 @@ def test_a_scene_does_not_depend_on_how_many_there_are(tmp_path):
     assert all(few[name] == many[name] for name in pictures)
 
 
-def test_more_scenes_join_those_that_are_there(tmp_path):
+def test_scenes_can_be_added_later(tmp_path):
     write_scenes(tmp_path / "grown", (2, 1), SIZE)
     write_scenes(tmp_path / "grown", (4, 3), SIZE)
     write_scenes(tmp_path / "new", (4, 3), SIZE)
@@ -52,7 +52,7 @@ def test_training_and_validation_differ(tmp_path):
     assert photos[0] != photos[1]
 
 
-def test_what_is_written_is_read_again(tmp_path):
+def test_written_scenes_can_be_read_back(tmp_path):
     write_scenes(tmp_path / "a", (0, 2), SIZE, seed=7)
     path = tmp_path / "a" / "panoptic_val.json"
 
@@ -67,7 +67,7 @@ def test_what_is_written_is_read_again(tmp_path):
         assert np.array_equal(np.asarray(Image.open(annotation.image)), scene.photo())
 
 
-def test_who_was_killed_goes_on_without_painting_again(tmp_path):
+def test_a_killed_run_resumes_without_painting_again(tmp_path):
     program = (
         "import os; from pathlib import Path;"
         "from jsisnet.datatools.scenes.dataset import write_scenes\n"
@@ -87,22 +87,22 @@ def test_who_was_killed_goes_on_without_painting_again(tmp_path):
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
-def test_scenes_of_another_seed_are_not_mixed_in(tmp_path):
+def test_scenes_of_another_seed_are_refused(tmp_path):
     write_scenes(tmp_path / "a", (1, 0), SIZE)
 
     with pytest.raises(ValueError, match=r"scenes\.json: holds .* expected .*'seed': 1"):
         write_scenes(tmp_path / "a", (1, 0), SIZE, seed=1)
 
 
-def test_a_folder_with_something_else_is_refused(tmp_path):
+def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
 
-    with pytest.raises(ValueError, match="something else already"):
+    with pytest.raises(ValueError, match="holds other files"):
         write_scenes(tmp_path, (1, 0), SIZE)
     assert contents(tmp_path) == {"mine.txt": b"mine"}
 
 
-def test_two_at_once_do_not_write_to_one_folder(tmp_path):
+def test_two_processes_do_not_write_to_one_folder(tmp_path):
     def begin_again(*_):
         with pytest.raises(ValueError, match="another command is writing to it"):
             write_scenes(tmp_path, (1, 0), SIZE)
@@ -114,7 +114,7 @@ def test_two_at_once_do_not_write_to_one_folder(tmp_path):
 
 
 @pytest.mark.parametrize(("counts", "seed"), [((-1, 2), 0), ((0, 0), 0), ((1, 1), -1)])
-def test_silly_numbers_are_refused_before_anything_is_written(tmp_path, counts, seed):
+def test_invalid_numbers_are_refused_before_anything_is_written(tmp_path, counts, seed):
     with pytest.raises(ValueError, match="expected 0 or more"):
         write_scenes(tmp_path / "a", counts, SIZE, seed=seed)
     assert not (tmp_path / "a").exists()
@@ -128,7 +128,7 @@ def test_progress_counts_all_scenes(tmp_path):
     assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_the_settings_say_what_the_folder_holds(tmp_path):
+def test_the_settings_are_written_into_the_folder(tmp_path):
     write_scenes(tmp_path / "a", (1, 0), SIZE, seed=3)
 
     held = json.loads((tmp_path / "a" / "scenes.json").read_text())

@@ -13,7 +13,7 @@ def maps():
     return [Scene((0, 0, index), SIZE).panoptic() for index in range(60)]
 
 
-def test_a_scene_is_decided_by_its_key_and_size():
+def test_a_scene_depends_only_on_its_key_and_size():
     first, again, other = (Scene((0, 0, index), SIZE) for index in (3, 3, 4))
 
     assert np.array_equal(first.photo(), again.photo())
@@ -35,7 +35,7 @@ def test_crowds_and_void_occur_but_not_everywhere(maps):
     assert 0 < sum(void) < len(maps) / 2
 
 
-def test_things_hide_parts_of_each_other_and_are_cut_by_the_border(maps):
+def test_things_overlap_and_are_cut_off_by_the_image_border(maps):
     boxes = [panoptic.boxes() for panoptic in maps]
     things = [[segment.isthing for segment in panoptic.segments] for panoptic in maps]
     cut = [
@@ -54,7 +54,7 @@ def _overlap(boxes):
     return (np.triu((high - low > 2).all(axis=2), 1)).any()
 
 
-def test_a_stuff_class_is_one_segment_and_none_is_a_sliver(maps):
+def test_a_stuff_class_is_one_segment_and_no_segment_is_tiny(maps):
     for panoptic in maps:
         stuff = [segment.label for segment in panoptic.segments if not segment.isthing]
 
@@ -63,16 +63,16 @@ def test_a_stuff_class_is_one_segment_and_none_is_a_sliver(maps):
         assert panoptic.areas().min() >= panoptic.ids.size / 1000
 
 
-def test_a_larger_picture_shows_the_same_scene():
+def test_a_larger_image_shows_the_same_scene():
     small, large = Scene((0, 0, 1), (64, 96)), Scene((0, 0, 1), (128, 192))
     labels, larger = small.panoptic().labels(), large.panoptic().labels()
-    paler = large.photo().reshape(64, 2, 96, 2, 3).mean(axis=(1, 3))
+    shrunk = large.photo().reshape(64, 2, 96, 2, 3).mean(axis=(1, 3))
 
     assert (labels == larger[::2, ::2]).mean() > 0.93
-    assert abs(paler.astype(float) - small.photo()).mean() < 20
+    assert abs(shrunk.astype(float) - small.photo()).mean() < 20
 
 
-def test_the_photo_is_true_to_the_map():
+def test_the_photo_agrees_with_the_map():
     scenes = [Scene((0, 0, index), (64, 96)) for index in range(40)]
     roads = [
         scene.photo()[scene.panoptic().labels() == ROAD].astype(float).mean(axis=0)
@@ -85,7 +85,7 @@ def test_the_photo_is_true_to_the_map():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 190), (201, 47), (32, 1000)])
-def test_any_size_can_be_drawn(size):
+def test_scenes_may_have_any_size_and_aspect(size):
     for index in range(6):
         scene = Scene((5, 1, index), size)
 
@@ -94,6 +94,6 @@ def test_any_size_can_be_drawn(size):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 500), (64, 10_001), (0, 64)])
-def test_a_silly_size_is_refused(size):
+def test_a_size_out_of_range_is_refused(size):
     with pytest.raises(ValueError, match=rf"{size[0]}x{size[1]}.*expected sides of 32 to 10000"):
         Scene((0, 0, 0), size)

@@ -1,7 +1,7 @@
 """Generated scenes with exact ground truth, for tests and first trainings.
 
 May import `formats` and what lies below it.
-Begin with `write_scenes`; `layout` composes a scene, `shapes` and `textures` draw it.
+Start with `write_scenes`; `layout` composes a scene, `shapes` and `textures` paint it.
 """
 
 from jsisnet._lazy import attach as _attach

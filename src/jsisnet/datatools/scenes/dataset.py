@@ -1,4 +1,4 @@
-"""Generated scenes as a data set in COCO's panoptic format."""
+"""Data sets of generated scenes in COCO panoptic format."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -12,13 +12,13 @@ from jsisnet.files.photos import write_picture
 from jsisnet.formats import coco
 
 SPLITS = ("train", "val")
-"""Folders of photos; beside each lies its ``panoptic_NAME.json`` and the folder of the maps."""
+"""Folders of the photos; ``panoptic_SPLIT.json`` and the folder of the maps are beside them."""
 
 SETTINGS = "scenes.json"
-"""File that says what the folder holds, so that only the same is added to it."""
+"""File with the settings of the scenes in a folder; only equal scenes may be added."""
 
 _VERSION = 1
-"""Of the way scenes are drawn; changes with any pixel of one."""
+"""Version of the generator; to be increased when any pixel changes."""
 
 
 def write_scenes(
@@ -29,30 +29,30 @@ def write_scenes(
     seed: int = 0,
     on_scene: Callable[[int, int], object] | None = None,
 ) -> None:
-    """Write scenes to train and to validate on.
+    """Write a data set of scenes for training and validation.
 
-    A scene depends on the seed, the split, its number and the size alone. Photos that are there
-    already are not painted again: who is stopped can go on, and more scenes can be added later.
-    Photos are PNGs, so that their pixels do not depend on a decoder.
+    A scene depends only on the seed, the split, its index and the size. Existing photos are kept,
+    so that an interrupted run resumes and more scenes can be added later. Photos are PNGs, so that
+    their pixels do not depend on the decoder.
 
     Args:
-        folder: Where to write; it may hold scenes of the same seed and size.
-        counts: Number of scenes of each split.
+        folder: Folder to write; it may hold scenes of the same seed and size already.
+        counts: Numbers of training and validation scenes.
         size: Height and width in pixels.
-        seed: Decides all chance.
-        on_scene: Called after each scene with the numbers of scenes done and in total.
+        seed: Random seed.
+        on_scene: Called with the numbers of scenes done and in total.
 
     Raises:
-        ValueError: If a number is too low, a side is too short or too long, the folder holds
-            something else, or another process is writing to it.
+        ValueError: If a number or the size is out of range, the folder holds other files, or
+            another process is writing to it.
     """
     if seed < 0 or min(counts) < 0 or sum(counts) < 1:
         raise ValueError(
-            f"{counts[0]} and {counts[1]} scenes with seed {seed}; "
-            "expected 0 or more of each number, and a scene at least"
+            f"found {counts[0]} and {counts[1]} scenes with seed {seed}; "
+            "expected 0 or more for each, and at least one scene"
         )
     Scene((seed, 0, 0), size)
-    _claim(folder, {"version": _VERSION, "seed": seed, "size": list(size)})
+    _claim_folder(folder, {"version": _VERSION, "seed": seed, "size": list(size)})
     with lock_folder(folder):
         done = count(1)
         for number, (split, scenes) in enumerate(zip(SPLITS, counts, strict=True)):
@@ -79,22 +79,22 @@ def _write_split(
             on_scene()
 
 
-def _claim(folder: Path, settings: dict[str, object]) -> None:
-    """Mark a folder as one of scenes.
+def _claim_folder(folder: Path, settings: dict[str, object]) -> None:
+    """Write the settings into a new folder, or compare them with those in it.
 
     Raises:
-        ValueError: If it holds anything but scenes with these settings.
+        ValueError: If the folder holds anything but scenes with these settings.
     """
     path = folder / SETTINGS
     if path.is_file():
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            held = "something unreadable"
+            held = "invalid JSON"
         if held != settings:
             raise ValueError(f"{path}: holds {held}, expected {settings}; choose another folder")
         return
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something else already; expected an empty or new folder")
+        raise ValueError(f"{folder} holds other files; expected an empty or new folder")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(settings) + "\n", encoding="utf-8")

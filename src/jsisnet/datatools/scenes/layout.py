@@ -1,4 +1,4 @@
-"""What stands where in a generated scene, before a pixel is drawn."""
+"""Layout of a generated scene: regions and things, in units relative to the image."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ BALL, CRATE, RING, STAR, TREE, SKY, MOUNTAIN, WATER, GRASS, SAND, ROAD = range(1
 """Labels of `CATEGORIES`."""
 
 THINGS = (BALL, CRATE, RING, STAR, TREE)
-"""Labels of what is drawn on top of the stuff."""
+"""Labels of the thing classes."""
 
 CATEGORIES = Categories(
     (
@@ -30,103 +30,109 @@ CATEGORIES = Categories(
         Category(id=16, name="road", isthing=False, color=(118, 110, 158), supercategory="ground"),
     )
 )
-"""Five things and six stuff classes; merged by supercategory three of each."""
+"""Five thing and six stuff classes; three of each when merged by supercategory."""
 
+_MAX_THINGS = 7
+_MAX_TRIES = 12
+"""Positions to try for a thing before it is left out."""
 
-_MOST_THINGS = 7
-_TRIES = 12
-"""Places that are tried for one thing before the scene does without it."""
+_CROWD_ROWS = (6, 5, 3)
+"""Numbers of things in the rows of a crowd, from bottom to top."""
 
-_HEAP = (6, 5, 3)
-"""Members of a crowd, from the lowest row on."""
+_MIN_DISTANCE = 0.62
+"""Least distance between the centres of two things, relative to the sum of their radii, so that the
+one behind remains recognisable."""
 
-_CLOSEST = 0.62
-"""Distance of two things' centres by the sum of their radii, at least: what lies behind is still
-to be recognised."""
+_LAND_THINGS = (CRATE, TREE)
+"""Things that do not float on water."""
 
-_ASHORE = (CRATE, TREE)
-"""Things that don't swim."""
-
-_NEAR, _FAR = 0.21, 0.085
-"""Radius of a thing in front and at the horizon, by the shorter side of the picture."""
+_NEAR_RADIUS, _FAR_RADIUS = 0.21, 0.085
+"""Radius of a thing in the foreground and at the horizon, relative to the shorter side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thing:
-    """One object, or one of a crowd."""
+    """A single object, or one of a crowd."""
 
     label: int
-    """A class of things."""
+    """Class of the thing."""
 
     x: float
-    """Centre by the width of the picture."""
+    """Centre, relative to the image width."""
 
     y: float
-    """Centre by the height of the picture."""
+    """Centre, relative to the image height."""
 
     radius: float
-    """By the shorter side of the picture."""
+    """Radius, relative to the shorter side."""
 
     angle: float
-    """Turn in radians."""
+    """Rotation in radians."""
 
     variant: float
-    """Looks, 0 to 1."""
+    """Variation of colour and shape, 0 to 1."""
 
     seed: int
-    """Of everything else that is random about it."""
+    """Seed of its other random properties."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Road:
-    """A road from the horizon to the lower border, in parts of the width."""
+    """A road from the horizon to the bottom edge, in units of the image width."""
 
     far: float
+    """Centre at the horizon."""
+
     near: float
+    """Centre at the bottom edge."""
+
     half_width: float
-    """At the lower border."""
+    """Half the width at the bottom edge."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Post:
-    """A lamp post between camera and scene; it is of no class, so void."""
+    """A lamp post in front of the scene; it has no class, so its pixels are void."""
 
     x: float
-    """Centre by the width of the picture."""
+    """Centre, relative to the image width."""
 
     half_width: float
-    """By the shorter side of the picture."""
+    """Half the width, relative to the shorter side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
-    """A scene in parts of the picture's sides, the same at any number of pixels."""
+class SceneLayout:
+    """A scene in relative units, independent of the resolution."""
 
     horizon: float
-    """By the height."""
+    """Row of the horizon, relative to the image height."""
 
     peaks: float | None
-    """Height of the mountains by that of the picture; ``None`` without."""
+    """Height of the mountains, relative to the image height; ``None`` without mountains."""
 
     shore: float | None
-    """Where water ends and ground begins, by the height; ``None`` without water."""
+    """Row where the ground begins, relative to the image height; ``None`` without water."""
 
     ground: int
     """`GRASS` or `SAND`."""
 
     road: Road | None
+    """The road, if there is one."""
+
     groups: tuple[tuple[Thing, ...], ...]
-    """From the farthest to the nearest: single things, and crowds."""
+    """Single things and crowds, from back to front."""
 
     post: Post | None
+    """The lamp post, if there is one."""
 
 
-def draw_layout(random: np.random.Generator, aspect: float) -> Layout:
-    """Make up a scene.
+def sample_layout(random: np.random.Generator, aspect: float) -> SceneLayout:
+    """Sample a random scene.
 
     Args:
-        random: Where all chance comes from.
-        aspect: Width of the picture by its height.
+        random: Random generator.
+        aspect: Width of the image divided by its height.
     """
     horizon = random.uniform(0.28, 0.46)
     peaks = random.uniform(0.1, 0.2) if random.random() < 0.55 else None
@@ -140,47 +146,49 @@ def draw_layout(random: np.random.Generator, aspect: float) -> Layout:
             half_width=random.uniform(0.14, 0.24),
         )
     shores = horizon, horizon if shore is None else shore
-    groups: list[tuple[Thing, ...]] = [(thing,) for thing in _things(random, shores, aspect)]
+    groups: list[tuple[Thing, ...]] = [(thing,) for thing in _sample_things(random, shores, aspect)]
     if random.random() < 0.15:
-        groups.append(_crowd(random, horizon, aspect))
+        groups.append(_sample_crowd(random, horizon, aspect))
     post = None
     if random.random() < 0.15:
         post = Post(x=random.uniform(0.08, 0.92), half_width=random.uniform(0.012, 0.025))
-    return Layout(
+    return SceneLayout(
         horizon=horizon,
         peaks=peaks,
         shore=shore,
         ground=ground,
         road=road,
-        groups=tuple(sorted(groups, key=_foot)),
+        groups=tuple(sorted(groups, key=_lowest_point)),
         post=post,
     )
 
 
-def _things(random: np.random.Generator, shores: tuple[float, float], aspect: float) -> list[Thing]:
-    """Scatter things between the far or the near shore and the camera."""
+def _sample_things(
+    random: np.random.Generator, shores: tuple[float, float], aspect: float
+) -> list[Thing]:
+    """Place things at random between the horizon, or the shore for land things, and the camera."""
     placed: list[Thing] = []
-    for _ in range(random.integers(2, _MOST_THINGS + 1)):
-        for _ in range(_TRIES):
-            thing = _thing(random, shores, aspect)
-            if all(_apart(thing, other, aspect) for other in placed):
+    for _ in range(random.integers(2, _MAX_THINGS + 1)):
+        for _ in range(_MAX_TRIES):
+            thing = _sample_thing(random, shores, aspect)
+            if all(_far_enough(thing, other, aspect) for other in placed):
                 placed.append(thing)
                 break
     return placed
 
 
-def _thing(random: np.random.Generator, shores: tuple[float, float], aspect: float) -> Thing:
+def _sample_thing(random: np.random.Generator, shores: tuple[float, float], aspect: float) -> Thing:
     label = int(random.choice(THINGS))
     depth = random.uniform(0.12, 1.0)
-    radius = (_FAR + (_NEAR - _FAR) * depth) * random.uniform(0.8, 1.25)
+    radius = (_FAR_RADIUS + (_NEAR_RADIUS - _FAR_RADIUS) * depth) * random.uniform(0.8, 1.25)
     if label == TREE:
         radius *= 1.35
-    begin = shores[label in _ASHORE]
+    begin = shores[label in _LAND_THINGS]
     foot = begin + (1.04 - begin) * depth
     return Thing(
         label=label,
         x=random.uniform(0.0, 1.0),
-        y=foot - _down(radius, aspect),
+        y=foot - _to_height(radius, aspect),
         radius=radius,
         angle=random.uniform(-0.35, 0.35) * (label != TREE),
         variant=random.random(),
@@ -188,21 +196,23 @@ def _thing(random: np.random.Generator, shores: tuple[float, float], aspect: flo
     )
 
 
-def _crowd(random: np.random.Generator, horizon: float, aspect: float) -> tuple[Thing, ...]:
-    """Heap up balls or stars, too many to be told apart."""
+def _sample_crowd(random: np.random.Generator, horizon: float, aspect: float) -> tuple[Thing, ...]:
+    """Pile up small balls or stars as a crowd."""
     label = int(random.choice([BALL, STAR]))
     x, foot = random.uniform(0.1, 0.9), horizon + (1 - horizon) * random.uniform(0.2, 0.6)
     radius = random.uniform(0.03, 0.04)
     members = []
     rows = [
-        (row, place - (many - 1) / 2) for row, many in enumerate(_HEAP) for place in range(many)
+        (row, place - (many - 1) / 2)
+        for row, many in enumerate(_CROWD_ROWS)
+        for place in range(many)
     ]
     for row, place in rows:
         members.append(
             Thing(
                 label=label,
-                x=x + _across(place * 1.7 * radius, aspect) + random.normal(0, 0.004),
-                y=foot - _down(radius * (1 + 1.3 * row), aspect),
+                x=x + _to_width(place * 1.7 * radius, aspect) + random.normal(0, 0.004),
+                y=foot - _to_height(radius * (1 + 1.3 * row), aspect),
                 radius=radius,
                 angle=random.uniform(-math.pi, math.pi),
                 variant=random.random(),
@@ -212,22 +222,22 @@ def _crowd(random: np.random.Generator, horizon: float, aspect: float) -> tuple[
     return tuple(members)
 
 
-def _apart(thing: Thing, other: Thing, aspect: float) -> bool:
+def _far_enough(thing: Thing, other: Thing, aspect: float) -> bool:
     distance = math.hypot(
-        (thing.x - other.x) / _across(1.0, aspect), (thing.y - other.y) / _down(1.0, aspect)
+        (thing.x - other.x) / _to_width(1.0, aspect), (thing.y - other.y) / _to_height(1.0, aspect)
     )
-    return distance > _CLOSEST * (thing.radius + other.radius)
+    return distance > _MIN_DISTANCE * (thing.radius + other.radius)
 
 
-def _foot(group: tuple[Thing, ...]) -> float:
+def _lowest_point(group: tuple[Thing, ...]) -> float:
     return max(thing.y + thing.radius for thing in group)
 
 
-def _down(length: float, aspect: float) -> float:
-    """Turn parts of the shorter side into parts of the height."""
+def _to_height(length: float, aspect: float) -> float:
+    """Convert a length relative to the shorter side to one relative to the height."""
     return length * min(1.0, aspect)
 
 
-def _across(length: float, aspect: float) -> float:
-    """Turn parts of the shorter side into parts of the width."""
+def _to_width(length: float, aspect: float) -> float:
+    """Convert a length relative to the shorter side to one relative to the width."""
     return length * min(1.0, 1 / aspect)

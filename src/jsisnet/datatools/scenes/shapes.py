@@ -1,6 +1,6 @@
-"""Outlines and looks of the things in generated scenes.
+"""Outlines and paints of the things in generated scenes.
 
-A thing has coordinates of its own: u to the right and v down, in radii from its centre.
+Coordinates are relative to a thing: u to the right and v down, in radii from its centre.
 """
 
 import colorsys
@@ -14,20 +14,20 @@ from jsisnet.datatools.scenes.layout import BALL, CRATE, RING, STAR, TREE, Thing
 from jsisnet.datatools.scenes.textures import Color, Paint, Plane, flat, mixed, noise
 
 _LIGHT = (-0.48, -0.62, 0.62)
-"""Direction towards the sun: left, up, to the camera."""
+"""Direction of the sun: right, down and towards the camera."""
 
 _WHITE = (0.96, 0.95, 0.92)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """How the things of a class look."""
+    """Appearance of the things of a class."""
 
     depth: Callable[[Thing, Plane, Plane], Plane]
-    """How far inside the outline a place lies, in radii; negative outside."""
+    """Distance inside the outline in radii; negative outside."""
 
     paint: Callable[[Thing, Plane, Plane], Paint]
-    """Colours from 0 to 1; those outside the outline don't matter."""
+    """Colours from 0 to 1; arbitrary outside the outline."""
 
 
 def _ball(_: Thing, u: Plane, v: Plane) -> Plane:
@@ -35,26 +35,26 @@ def _ball(_: Thing, u: Plane, v: Plane) -> Plane:
 
 
 def _ball_paint(thing: Thing, u: Plane, v: Plane) -> Paint:
-    """Stripe a sphere from pole to pole."""
-    u, v = _turned(u, v, thing.angle * 3)
+    """Paint a sphere with stripes from pole to pole."""
+    u, v = _rotate(u, v, thing.angle * 3)
     w = np.sqrt(np.clip(1 - u * u - v * v, 0, 1))
     sector = np.floor(np.arctan2(u - 0.25, w + 0.35 * v) * (6 / math.pi))
     stripes = mixed(_color(thing, 0.85, 0.9), flat(_WHITE), (sector % 2).astype(np.float32))
-    x, y = _turned(u, v, -thing.angle * 3)
+    x, y = _rotate(u, v, -thing.angle * 3)
     light = x * _LIGHT[0] + y * _LIGHT[1] + w * _LIGHT[2]
     shine = np.clip(light - 0.93, 0, 1) * 9
     return mixed(stripes * (0.45 + 0.6 * light.clip(0))[..., None], flat(_WHITE), shine.clip(0, 1))
 
 
 def _crate(thing: Thing, u: Plane, v: Plane) -> Plane:
-    u, v = _turned(u, v, thing.angle)
+    u, v = _rotate(u, v, thing.angle)
     return np.minimum(0.86 - abs(u), 0.66 + 0.2 * np.float32(thing.variant) - abs(v))
 
 
 def _crate_paint(thing: Thing, u: Plane, v: Plane) -> Paint:
-    """Nail planks into a frame with a brace across."""
+    """Paint planks in a frame with a diagonal brace."""
     depth = _crate(thing, u, v)
-    u, v = _turned(u, v, thing.angle)
+    u, v = _rotate(u, v, thing.angle)
     random = np.random.default_rng(thing.seed)
     wood = np.array([random.uniform(0.55, 0.8), random.uniform(0.38, 0.5), 0.2], np.float32)
     if random.random() < 0.35:
@@ -73,7 +73,7 @@ def _ring(_: Thing, u: Plane, v: Plane) -> Plane:
 
 
 def _ring_paint(thing: Thing, u: Plane, v: Plane) -> Paint:
-    """Wind a band of two colours around a tube."""
+    """Paint a tube with bands of two colours."""
     angle = np.arctan2(v, u) + np.float32(thing.angle)
     bands = (angle * (4 / math.pi)) % 2 < 0.8
     tube = np.clip((np.hypot(u, v) - 0.7) / 0.3, -1, 1)
@@ -92,7 +92,7 @@ def _star(thing: Thing, u: Plane, v: Plane) -> Plane:
 
 
 def _star_paint(thing: Thing, u: Plane, v: Plane) -> Paint:
-    """Fold each arm along its ridge."""
+    """Paint a star whose arms are folded along a ridge."""
     _, across, side = _arm(thing, u, v)
     facing = np.where(side > 0, 1.0, 0.62) + 0.12 * (_LIGHT[0] * u + _LIGHT[1] * v)
     ridge = np.clip(1 - across / 0.04, 0, 1) * 0.18
@@ -100,7 +100,7 @@ def _star_paint(thing: Thing, u: Plane, v: Plane) -> Paint:
 
 
 def _arm(thing: Thing, u: Plane, v: Plane) -> tuple[Plane, Plane, Plane]:
-    """Give the place along and beside the nearest arm of a star, and the side of it."""
+    """Return the positions along and across the nearest arm of a star, and the side of the arm."""
     fifth = 2 * math.pi / 5
     angle = np.arctan2(u, -v) - np.float32(thing.angle)
     around = (angle + fifth / 2) % fifth - fifth / 2
@@ -118,13 +118,13 @@ def _trunk(u: Plane, v: Plane) -> Plane:
 
 def _crown(thing: Thing, u: Plane, v: Plane) -> Plane:
     if thing.variant < 0.4:
-        # A spruce: three skirts, one above the other.
+        # A spruce: three overlapping triangles.
         tops = (-1.0, -0.62, -0.2)
-        skirts = [
+        tiers = [
             np.minimum((v - top) * 0.5 - abs(u) * 0.87, (top + 0.42 + 0.2 * i) * 1.0 + 0.18 - v)
             for i, top in enumerate(tops)
         ]
-        return np.maximum.reduce(skirts).astype(np.float32)
+        return np.maximum.reduce(tiers).astype(np.float32)
     random = np.random.default_rng(thing.seed)
     spots = [(0.0, -0.4, 0.56), (-0.38, -0.16, 0.38), (0.38, -0.16, 0.38)]
     spots += [(random.uniform(-0.3, 0.3), random.uniform(-0.65, -0.5), 0.34)]
@@ -134,7 +134,7 @@ def _crown(thing: Thing, u: Plane, v: Plane) -> Plane:
 
 
 def _tree_paint(thing: Thing, u: Plane, v: Plane) -> Paint:
-    """Put speckled leaves before a dark trunk."""
+    """Paint speckled leaves in front of a dark trunk."""
     random = np.random.default_rng(thing.seed + 1)
     size, span = (u.shape[0], u.shape[1]), max(u.shape) / 26
     speckle = noise(random, size, (max(1.0, span), max(1.0, span)))
@@ -145,7 +145,7 @@ def _tree_paint(thing: Thing, u: Plane, v: Plane) -> Paint:
     return mixed(bark, green * light[..., None], (_crown(thing, u, v) > 0).astype(np.float32))
 
 
-def _turned(u: Plane, v: Plane, angle: float) -> tuple[Plane, Plane]:
+def _rotate(u: Plane, v: Plane, angle: float) -> tuple[Plane, Plane]:
     cosine, sine = np.float32(math.cos(angle)), np.float32(math.sin(angle))
     return u * cosine + v * sine, v * cosine - u * sine
 
@@ -161,4 +161,4 @@ SHAPES = {
     STAR: Shape(depth=_star, paint=_star_paint),
     TREE: Shape(depth=_tree, paint=_tree_paint),
 }
-"""How things look, by label."""
+"""Appearance of each thing class, by label."""

@@ -1,4 +1,4 @@
-"""Surfaces of generated scenes: what tells sky from water when both are blue."""
+"""Textures of the stuff in generated scenes."""
 
 import math
 from collections.abc import Callable
@@ -32,12 +32,12 @@ _ROADS = ((0.36, 0.36, 0.38), (0.46, 0.45, 0.45), (0.44, 0.38, 0.36))
 
 
 def noise(random: np.random.Generator, size: tuple[int, int], cell: tuple[float, float]) -> Plane:
-    """Draw smooth noise, mostly between -1 and 1.
+    """Return smooth noise, mostly between -1 and 1.
 
     Args:
-        random: Where the values come from.
-        size: Height and width.
-        cell: Height and width of a hump, in pixels.
+        random: Random generator.
+        size: Height and width in pixels.
+        cell: Height and width of a noise cell in pixels.
     """
     grid = [max(2, math.ceil(length / step) + 1) for length, step in zip(size, cell, strict=True)]
     values = random.uniform(-1.6, 1.6, grid).astype(np.float32)
@@ -46,7 +46,7 @@ def noise(random: np.random.Generator, size: tuple[int, int], cell: tuple[float,
 
 
 def clouds(random: np.random.Generator, size: tuple[int, int], cell: tuple[float, float]) -> Plane:
-    """Draw noise with ever finer and weaker details."""
+    """Return fractal noise: four octaves, each finer and weaker than the last."""
     total = np.zeros(size, np.float32)
     for octave in range(4):
         scale = 0.5**octave
@@ -55,23 +55,23 @@ def clouds(random: np.random.Generator, size: tuple[int, int], cell: tuple[float
 
 
 def mixed(first: Colors, second: Colors, share: Plane) -> Paint:
-    """Blend two paints; share 1 is all of the second one."""
+    """Blend two paints; a share of 1 gives the second one."""
     return first + (second - first) * share[..., None]
 
 
 def flat(color: tuple[float, float, float]) -> Color:
-    """Give one colour for all pixels."""
+    """Return one colour for all pixels."""
     return np.array(color, np.float32)[None, None]
 
 
 def pick(random: np.random.Generator, colors: tuple[tuple[float, float, float], ...]) -> Color:
-    """Choose one of some colours, and vary it a little."""
+    """Return one of the colours, slightly varied."""
     color = flat(colors[random.integers(len(colors))])
     return color + random.uniform(-0.04, 0.04, 3).astype(np.float32)
 
 
 def sky(random: np.random.Generator, size: tuple[int, int], unit: int) -> Paint:
-    """Grow paler towards the horizon, behind flat clouds."""
+    """Paint a sky that is paler at the horizon, with clouds."""
     top, bottom = _SKIES[random.integers(len(_SKIES))]
     height = np.linspace(0, 1, size[0], dtype=np.float32)[:, None].repeat(size[1], axis=1)
     air = mixed(flat(top), flat(bottom), height)
@@ -80,14 +80,14 @@ def sky(random: np.random.Generator, size: tuple[int, int], unit: int) -> Paint:
 
 
 def mountain(random: np.random.Generator, size: tuple[int, int], unit: int) -> Paint:
-    """Fold rock along slopes."""
+    """Paint folded rock."""
     folds = clouds(random, size, (0.12 * unit, 0.05 * unit))
     grain = noise(random, size, (0.012 * unit, 0.012 * unit))
     return pick(random, _MOUNTAINS) * (1 + 0.22 * folds + 0.08 * grain)[..., None]
 
 
 def water(random: np.random.Generator, size: tuple[int, int], unit: int) -> Paint:
-    """Ripple, with glints on the crests."""
+    """Paint waves with highlights on the crests."""
     waves = noise(random, size, (0.018 * unit, 0.16 * unit))
     waves = waves + 0.7 * noise(random, size, (0.012 * unit, 0.06 * unit))
     tone = pick(random, _WATERS) * (1 + 0.16 * waves)[..., None]
@@ -95,7 +95,7 @@ def water(random: np.random.Generator, size: tuple[int, int], unit: int) -> Pain
 
 
 def grass(random: np.random.Generator, size: tuple[int, int], unit: int) -> Paint:
-    """Let upright blades stand in patches."""
+    """Paint upright blades in patches."""
     blades = noise(random, size, (0.05 * unit, 0.013 * unit))
     patches = clouds(random, size, (0.16 * unit, 0.3 * unit))
     light = (1 + 0.2 * blades + 0.1 * patches)[..., None]
@@ -103,7 +103,7 @@ def grass(random: np.random.Generator, size: tuple[int, int], unit: int) -> Pain
 
 
 def sand(random: np.random.Generator, size: tuple[int, int], unit: int) -> Paint:
-    """Strew grains over low dunes."""
+    """Paint grains on low dunes."""
     dunes = clouds(random, size, (0.1 * unit, 0.4 * unit))
     grains = noise(random, size, (0.011 * unit, 0.011 * unit))
     return pick(random, _SANDS) * (1 + 0.06 * dunes + 0.06 * grains)[..., None]
@@ -112,13 +112,13 @@ def sand(random: np.random.Generator, size: tuple[int, int], unit: int) -> Paint
 def asphalt(
     random: np.random.Generator, across: Plane, along: Float32[np.ndarray, "h 1"], unit: int
 ) -> Paint:
-    """Lay a road with white edges and a dashed middle.
+    """Paint a road with white edges and a dashed centre line.
 
     Args:
-        random: Where all chance comes from.
-        across: Place between the borders of the road, -1 to 1.
-        along: Distance, in dashes and gaps.
-        unit: Shorter side of the picture in pixels.
+        random: Random generator.
+        across: Position across the road, -1 to 1 between its edges.
+        along: Distance along the road, in periods of the dashed line.
+        unit: Shorter side of the image in pixels.
     """
     size = (across.shape[0], across.shape[1])
     grain = noise(random, size, (0.01 * unit, 0.01 * unit))
@@ -136,4 +136,4 @@ TEXTURES: dict[int, Callable[[np.random.Generator, tuple[int, int], int], Paint]
     GRASS: grass,
     SAND: sand,
 }
-"""What paints a stuff class, from chance, size and the shorter side of the picture in pixels."""
+"""Painter of each stuff class; takes generator, size and shorter side of the image in pixels."""

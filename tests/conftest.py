@@ -12,5 +12,5 @@ settings.load_profile("jsisnet")
 
 @pytest.fixture
 def tiny(tmp_path):
-    """Six photos with ground truth, in files."""
+    """Return six photos with ground truth, in files."""
     return factories.tiny_dataset(tmp_path / "tiny")

@@ -194,7 +194,7 @@ def test_a_data_set_labels_a_merged_class_if_it_has_all_members():
 
 
 def named(*names, isthing=False):
-    """Give the names of classes, and of what they are in a mirror."""
+    """Return the name of each class and of its mirrored class."""
     categories = Categories(
         tuple(Category(id=i, name=name, isthing=isthing) for i, name in enumerate(names))
     )
@@ -216,7 +216,7 @@ def named(*names, isthing=False):
         ("left of right lane", "right of left lane"),
     ],
 )
-def test_left_and_right_classes_are_exchanged_in_a_mirror(left, right, isthing):
+def test_flipping_swaps_left_and_right_classes(left, right, isthing):
     assert named("road", left, "sky", right, isthing=isthing) == {
         "road": "road",
         left: right,
@@ -236,17 +236,17 @@ def test_left_and_right_classes_are_exchanged_in_a_mirror(left, right, isthing):
         ("Split Left or Right", "Straight"),
     ],
 )
-def test_a_class_without_partner_stays_what_it_is_in_a_mirror(names):
+def test_flipping_keeps_a_class_without_counterpart(names):
     assert named(*names) == dict(zip(names, names, strict=True))
 
 
-def test_a_thing_is_no_partner_of_stuff():
+def test_flipping_never_swaps_a_thing_and_stuff():
     left, right = category(1, "left"), category(2, "right", isthing=True)
 
     assert Categories((left, right)).mirrored == (0, 1)
 
 
-def test_names_that_differ_in_capitals_alone_do_not_share_a_partner():
+def test_names_that_differ_only_in_case_do_not_share_a_counterpart():
     assert sorted(named("Left", "left", "right").items()) == [
         ("Left", "Left"),
         ("left", "right"),

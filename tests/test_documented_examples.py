@@ -1,4 +1,4 @@
-"""The documentation's examples that need no files run, and give what stands behind them."""
+"""Python examples in the documentation run and give the results stated there."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 @pytest.fixture(scope="module")
 def names():
-    """Run a section's blocks of Python, one after the other, and give the names they made."""
+    """Run the Python blocks of a section in order, and return their namespace."""
     text = (DOCS / "how_to" / "evaluate.md").read_text(encoding="utf-8")
     section = text.partition("## In your own training loop\n")[2].partition("\n## ")[0]
     made = {}

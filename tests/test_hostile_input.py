@@ -1,4 +1,4 @@
-"""Input that is wrong by mistake or by bad intent: one sentence each, and nothing is lost."""
+"""Invalid or malicious input gives one message and destroys no files."""
 
 import json
 import os

@@ -26,7 +26,7 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself_with_an_example(name, capsys):
+def test_the_help_of_every_command_has_an_example(name, capsys):
     assert run([name, "--help"]) == 0
 
     text = capsys.readouterr().out
@@ -42,7 +42,7 @@ def test_every_command_explains_itself_with_an_example(name, capsys):
         (("reproduce",), ("table1", "table2", "table3", "table4", "figure1", "figure3", "speed")),
     ],
 )
-def test_a_list_of_commands_says_of_each_what_it_says_of_itself(group, names, capsys, monkeypatch):
+def test_lists_of_commands_give_the_first_sentence_of_each_help(group, names, capsys, monkeypatch):
     monkeypatch.setattr("jsisnet.cli.console.out.width", 200)
     monkeypatch.setattr(app, "_console", Console(width=200))  # an earlier one has another width
     assert run([*group, "--help"]) == 0
@@ -55,7 +55,7 @@ def test_a_list_of_commands_says_of_each_what_it_says_of_itself(group, names, ca
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_line_of_the_help_is_broken_by_a_narrow_terminal(name):
+def test_narrow_terminals_do_not_wrap_the_help(name):
     text = inspect.getdoc(app[name].default_command).partition("Args:")[0]
     lines = text.splitlines()
 
@@ -81,7 +81,7 @@ def test_without_command_the_help_lists_all(capsys):
         (["describe", "coco", "--things", "many"], "--things"),
     ],
 )
-def test_misuse_is_explained_in_one_sentence(tokens, message, capsys):
+def test_wrong_usage_gives_one_message(tokens, message, capsys):
     assert run(tokens) == 2
 
     error = capsys.readouterr().err
@@ -90,7 +90,7 @@ def test_misuse_is_explained_in_one_sentence(tokens, message, capsys):
     assert message in error
 
 
-def test_bad_input_is_explained_in_one_sentence(capsys):
+def test_invalid_input_gives_one_message(capsys):
     assert run(["score", "nowhere.json", "nothing.json"]) == 1
 
     assert capsys.readouterr().err == (
@@ -98,7 +98,7 @@ def test_bad_input_is_explained_in_one_sentence(capsys):
     )
 
 
-def test_debugging_shows_where_an_error_comes_from(monkeypatch):
+def test_debug_mode_shows_the_traceback(monkeypatch):
     with pytest.raises(ValueError, match=r"nowhere\.json"):
         run(["score", "nowhere.json", "nothing.json", "--debug"])
 
@@ -119,7 +119,7 @@ def test_debugging_shows_where_an_error_comes_from(monkeypatch):
         (KeyError("x"), "KeyError: 'x' (this is a bug in jsisnet"),
     ],
 )
-def test_an_error_becomes_a_sentence(error, text):
+def test_an_error_becomes_one_message(error, text):
     assert describe_error(error).startswith(text)
 
 
@@ -136,7 +136,7 @@ def test_scoring_starts_without_torch(tiny):
     assert b"100.00" in done.stdout
 
 
-def test_a_reader_that_goes_away_ends_a_command_in_silence(tiny):
+def test_a_closed_pipe_ends_a_command_silently(tiny):
     command = [sys.executable, "-m", "jsisnet", "score", *2 * [str(tiny.annotations)]]
     read, write = os.pipe()
     os.close(read)
@@ -183,7 +183,7 @@ def test_a_thread_that_fails_at_the_end_is_silent():
     assert "KeyError: 'shown'" in done.stderr
 
 
-def test_a_missing_library_is_named_with_the_line_to_type(monkeypatch, capsys):
+def test_a_missing_library_is_named_with_the_install_command(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "jsisnet.training.curves", raising=False)
 

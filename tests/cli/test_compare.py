@@ -55,7 +55,7 @@ def test_files_receive_all_numbers(results, capsys):
 
 
 @pytest.mark.usefixtures("results")
-def test_images_that_are_alike_are_not_listed(capsys):
+def test_images_without_a_difference_are_not_listed(capsys):
     assert run(["compare", "a.json", "a.json"]) == 0
 
     text = capsys.readouterr().out
@@ -89,7 +89,7 @@ def test_common_images_are_compared_on_demand(capsys):
         (["a.json"], "B"),
     ],
 )
-def test_what_can_not_be_compared_is_told_in_one_sentence(capsys, tokens, message):
+def test_results_that_cannot_be_compared_give_one_message(capsys, tokens, message):
     assert run(["compare", *tokens]) > 0
 
     error = capsys.readouterr().err

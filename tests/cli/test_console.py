@@ -2,7 +2,7 @@ from jsisnet.cli.console import display
 from jsisnet.cli.tables import table
 
 
-def test_what_a_terminal_would_obey_is_shown_instead(capsys):
+def test_control_characters_are_shown_escaped(capsys):
     names = table("class")
     names.add_row("red \x1b[31m")
 
@@ -14,7 +14,7 @@ def test_what_a_terminal_would_obey_is_shown_instead(capsys):
     assert "\x1b" not in shown
 
 
-def test_lines_stay_lines(capsys):
+def test_line_breaks_are_kept(capsys):
     display("one\ntwo")
 
     assert capsys.readouterr().out == "one\ntwo\n"

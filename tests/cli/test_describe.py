@@ -81,7 +81,7 @@ def test_settings_change_the_shapes(described):
         ([LITE, "--network.trunk.name", "unicorn"], "unicorn"),
     ],
 )
-def test_what_is_no_network_is_named(tokens, message, capsys):
+def test_an_unknown_network_is_named(tokens, message, capsys):
     assert run(["describe", *tokens]) == 1
 
     assert message in capsys.readouterr().err

@@ -9,13 +9,13 @@ from jsisnet.cli.errors import TERMINATED
 
 @pytest.fixture(autouse=True)
 def interruptible():
-    """Let this process hear SIGINT, whoever started it."""
+    """Restore the default SIGINT handler, even if the parent process ignores the signal."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interruption_that_was_swallowed_is_raised_again():
+def test_a_swallowed_interrupt_is_raised_again():
     with errors.signals_raise():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -30,7 +30,7 @@ def test_termination_exits_with_its_code():
     assert raised.value.code == TERMINATED
 
 
-def test_nothing_is_insisted_on_without_a_signal_or_after_the_block():
+def test_without_a_signal_or_after_the_block_nothing_is_raised():
     errors.insist()
     with errors.signals_raise(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
@@ -39,7 +39,7 @@ def test_nothing_is_insisted_on_without_a_signal_or_after_the_block():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_ignored_interruption_stays_ignored():
+def test_an_ignored_interrupt_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     with errors.signals_raise():

@@ -29,7 +29,7 @@ def model(tmp_path):
 
 
 def evaluated(tiny, tmp_path, *options):
-    """Run `evaluate`, and give what it wrote."""
+    """Run `evaluate` and return its JSON."""
     json_file = tmp_path / "quality.json"
     files = ("--images", str(tiny.images), "--annotations", str(tiny.annotations))
     assert run(["evaluate", *files, "--json", str(json_file), *options]) == 0
@@ -37,10 +37,10 @@ def evaluated(tiny, tmp_path, *options):
 
 
 PRECISION = {"mask_ap", "mask_ap50", "box_ap", "box_ap50", "instances"}
-"""What `evaluate` leaves out on demand."""
+"""Metrics of average precision, which `evaluate` can skip."""
 
 ADDED = {"miou", "semantic", "rpn_recall", "mode", "images"} | PRECISION
-"""What `evaluate` measures besides panoptic quality."""
+"""Metrics of `evaluate` other than panoptic quality."""
 
 
 def test_evaluate_gives_panoptic_quality_mean_iou_and_average_precision(
@@ -90,7 +90,7 @@ def test_evaluate_gives_the_recall_of_the_proposals_by_number_and_size(
     ("branches", "missing"),
     [("semantic", "mask_ap"), ("semantic", "rpn_recall"), ("instance", "miou")],
 )
-def test_what_a_network_has_no_branch_for_is_not_measured(tiny, tmp_path, model, branches, missing):
+def test_metrics_of_a_missing_branch_are_not_measured(tiny, tmp_path, model, branches, missing):
     assert missing not in evaluated(tiny, tmp_path, "--model", model(branches))
 
 
@@ -113,7 +113,7 @@ def test_predict_takes_instances_from_another_network_too(tiny, tmp_path, model,
     assert "stuff" in capsys.readouterr().out
 
 
-def test_networks_that_do_not_fit_end_in_one_sentence(tiny, tmp_path, model, capsys):
+def test_networks_that_do_not_fit_give_one_message(tiny, tmp_path, model, capsys):
     photo, out = str(tiny.images / "street0.jpg"), str(tmp_path / "maps")
     pair = ("--model", model("instance"), "--instances-from", model("semantic"))
 
@@ -166,7 +166,7 @@ def test_folders_of_pngs_may_be_named(tiny, tmp_path):
     )
 
 
-def test_areas_that_differ_are_accepted_on_demand(tiny):
+def test_wrong_areas_are_accepted_on_demand(tiny):
     content = json.loads(tiny.annotations.read_text())
     content["annotations"][0]["segments_info"][0]["area"] += 1
     tiny.annotations.write_text(json.dumps(content))

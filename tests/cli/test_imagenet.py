@@ -23,7 +23,7 @@ def test_the_weights_recognise_an_espresso_and_start_a_trunk(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("option", [("--name", "resnet50"), ("--photo", "missing.jpg")])
-def test_what_is_not_there_is_named_and_nothing_is_written(tmp_path, capsys, option):
+def test_missing_inputs_are_named_and_nothing_is_written(tmp_path, capsys, option):
     out = tmp_path / "weights.safetensors"
 
     assert run(["imagenet", "--out", str(out), *option]) == 1

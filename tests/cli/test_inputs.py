@@ -26,7 +26,7 @@ def test_files_come_in_the_order_given():
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_folder_stands_for_the_pictures_directly_in_it():
+def test_a_folder_means_the_images_directly_in_it():
     assert names(".") == ["a.jpg", "b.png"]
 
 
@@ -65,7 +65,7 @@ def test_a_named_file_is_tried_whatever_its_name():
 
 
 @pytest.mark.usefixtures("folder")
-def test_arguments_without_photo_are_told_apart():
+def test_arguments_without_photo_are_listed():
     found = find_photos(["a.jpg", "missing.jpg", "*.tiff"])
 
     assert found.unmatched == ("missing.jpg", "*.tiff")
@@ -81,7 +81,7 @@ def test_arguments_without_photo_are_told_apart():
         (["*.tiff", "nowhere"], r"no image found: \*.tiff, nowhere"),
     ],
 )
-def test_no_photo_at_all_is_refused(arguments, message):
+def test_arguments_without_any_photo_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         find_photos(arguments)
 
@@ -93,7 +93,7 @@ def test_an_empty_folder_is_refused(folder):
         find_photos(["empty"])
 
 
-def test_photos_of_one_stem_get_different_names(folder):
+def test_photos_with_the_same_stem_get_different_names(folder):
     for name in ("A_2.png", "more/a.png"):
         Image.new("RGB", (2, 2)).save(folder / name)
 

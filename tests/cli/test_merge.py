@@ -12,7 +12,7 @@ from jsisnet.cli.app import run
 
 @pytest.fixture
 def command(tmp_path):
-    """Give a command that merges what two perfect networks would say of the tiny data set."""
+    """Return a command that merges perfect predictions for the tiny data set."""
     tiny = factories.tiny_dataset(tmp_path)
     others = factories.tiny_instances(tmp_path, count=6)
     listed = json.loads(others.annotations.read_text())["annotations"]
@@ -44,7 +44,7 @@ def test_perfect_predictions_are_merged_to_a_perfect_result(rules, command, tmp_
     assert json.loads((tmp_path / "pq.json").read_text())["all"]["pq"] == 100.0
 
 
-def test_a_prediction_that_does_not_fit_is_one_sentence(command, tmp_path, capsys):
+def test_an_invalid_prediction_gives_one_message(command, tmp_path, capsys):
     (tmp_path / "stuff" / "street3.png").unlink()
 
     assert run(command) == 1
@@ -63,7 +63,7 @@ def test_a_prediction_that_does_not_fit_is_one_sentence(command, tmp_path, capsy
         ("merged", "--out must be the name of a .json file"),
     ],
 )
-def test_nothing_is_written_over_the_predictions(out, message, command, tmp_path, capsys):
+def test_predictions_are_not_overwritten(out, message, command, tmp_path, capsys):
     command[command.index("--out") + 1] = str(tmp_path / out)
 
     assert run(command) == 1

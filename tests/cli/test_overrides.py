@@ -39,7 +39,7 @@ from jsisnet.cli.overrides import split_settings
         ("", "", ""),
     ],
 )
-def test_settings_are_taken_out_with_as_many_values_as_they_have(line, rest, overrides):
+def test_settings_are_split_off_with_all_their_values(line, rest, overrides):
     assert split_settings(line.split()) == (rest.split(), tuple(overrides.split()))
 
 
@@ -50,6 +50,6 @@ def test_a_misspelt_setting_names_the_nearest():
     assert str(caught.value) == "Unknown option: --optim.momentun. Did you mean --optim.momentum?"
 
 
-def test_settings_of_the_training_are_none_of_a_model():
+def test_settings_of_a_training_are_not_settings_of_a_model():
     with pytest.raises(UnknownOptionError):
         split_settings(["predict", "a.jpg", "--optim.lr", "0.5"])

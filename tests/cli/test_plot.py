@@ -18,7 +18,7 @@ def runs(tmp_path):
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "b", "new"]])
-def test_the_figures_of_runs_become_a_picture(runs, names, capsys):
+def test_the_metrics_of_runs_are_plotted(runs, names, capsys):
     out = runs / "look.png"
 
     assert run(["plot", *(str(runs / name) for name in names), "--out", str(out)]) == 0
@@ -28,7 +28,7 @@ def test_the_figures_of_runs_become_a_picture(runs, names, capsys):
         assert picture.width == 1600
 
 
-def test_without_a_name_the_picture_lies_here(runs, monkeypatch):
+def test_by_default_the_plot_is_in_the_current_folder(runs, monkeypatch):
     monkeypatch.chdir(runs)
 
     assert run(["plot", "a"]) == 0
@@ -46,7 +46,7 @@ def test_without_a_name_the_picture_lies_here(runs, monkeypatch):
         (["a", "--out", "look.jpg"], "look.jpg: expected a name that ends in .png"),
     ],
 )
-def test_what_can_not_be_drawn_is_told_in_one_sentence(runs, monkeypatch, capsys, tokens, message):
+def test_invalid_input_gives_one_message(runs, monkeypatch, capsys, tokens, message):
     monkeypatch.chdir(runs)
 
     assert run(["plot", *tokens]) == 1

@@ -58,7 +58,7 @@ def test_score_writes_a_report_without_torch(files, tmp_path):
     assert (tmp_path / "r" / "index.html").is_file()
 
 
-def test_photos_that_are_nowhere_are_missed_before_anything_is_measured(files, tmp_path, capsys):
+def test_missing_photos_are_reported_before_anything_is_measured(files, tmp_path, capsys):
     truth, predictions = files
     report = ["--report", str(tmp_path / "report"), "--images", str(tmp_path / "nowhere")]
 
@@ -75,7 +75,7 @@ def test_photos_without_a_report_are_refused(files, capsys):
     assert "--images needs --report DIR" in capsys.readouterr().err
 
 
-def test_a_report_does_not_take_the_place_of_what_is_read(files, capsys):
+def test_a_report_does_not_overwrite_inputs(files, capsys):
     truth, predictions = files
     annotations = truth.annotations.with_name("index.html")
     truth.annotations.rename(annotations)
@@ -86,7 +86,7 @@ def test_a_report_does_not_take_the_place_of_what_is_read(files, capsys):
     assert "is an input" in capsys.readouterr().err
 
 
-def test_evaluate_writes_a_report_and_leaves_nothing_else(tmp_path, model, monkeypatch):
+def test_evaluate_writes_a_report_and_no_other_files(tmp_path, model, monkeypatch):
     truth = factories.tiny_dataset(tmp_path / "tiny")
     passing = tmp_path / "passing"
     passing.mkdir()

@@ -53,7 +53,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_experiment_explains_itself_with_an_example(name, capsys):
+def test_the_help_of_every_experiment_has_an_example(name, capsys):
     assert run(["reproduce", name, "--help"]) == 0
 
     text = capsys.readouterr().out
@@ -68,7 +68,7 @@ def test_the_experiments_are_listed(capsys):
     assert all(name in text for name in NAMES)
 
 
-def test_table_1_stands_beside_the_papers(model, data, tmp_path, capsys):
+def test_table_1_prints_the_papers_figures(model, data, tmp_path, capsys):
     out = tmp_path / "table1.json"
     command = ["reproduce", "table1", *data, "--model", model(), "--beside", "vistas-val"]
 
@@ -129,7 +129,7 @@ def test_table_4_gives_recall_by_number_and_size(model, data, tmp_path, capsys):
     assert "The paper on coco-val: 82.7" in shown
 
 
-def test_the_merge_is_taken_apart(model, data, tmp_path, capsys):
+def test_the_merge_ablation_lists_every_variant(model, data, tmp_path, capsys):
     out = tmp_path / "ablation.json"
 
     code = run(["reproduce", "merge-ablation", *data, "--model", model(), "--json", str(out)])
@@ -150,7 +150,7 @@ def test_one_branch_can_not_be_merged(model, data, capsys, branches):
     assert "has only one branch; expected both, to merge them" in capsys.readouterr().err
 
 
-def test_figure_1_shows_what_each_branch_says(model, tiny, tmp_path):
+def test_figure_1_shows_the_output_of_each_branch(model, tiny, tmp_path):
     photo, out = tiny.images / "street0.jpg", tmp_path / "figure1.png"
 
     assert run(["reproduce", "figure1", str(photo), "--out", str(out), "--model", model()]) == 0
@@ -199,7 +199,7 @@ def test_a_figure_of_no_photo_is_refused(model, tmp_path, capsys):
     ],
 )
 @pytest.mark.parametrize("name", ["table1", "table4", "merge-ablation"])
-def test_one_data_set_is_chosen(name, options, message, tmp_path, monkeypatch, capsys):
+def test_exactly_one_data_set_is_required(name, options, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     assert run(["reproduce", name, *options]) == 1
@@ -234,7 +234,7 @@ def test_settings_and_data_are_not_replaced_by_figures(name, config, tiny, tmp_p
 
 
 @pytest.mark.parametrize("options", [[], ["--tiny", "--model", "coco"]])
-def test_steps_are_those_of_a_training(options, data, tmp_path, monkeypatch, capsys):
+def test_steps_apply_only_to_the_training_of_tiny(options, data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     places = [] if options else data
 
@@ -244,7 +244,7 @@ def test_steps_are_those_of_a_training(options, data, tmp_path, monkeypatch, cap
 
 
 @pytest.mark.parametrize("name", ["table2", "table3", "speed"])
-def test_settings_or_generated_scenes_are_chosen(name, tmp_path, monkeypatch, capsys):
+def test_settings_and_generated_scenes_exclude_each_other(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     assert run(["reproduce", name]) == 1
@@ -319,7 +319,7 @@ def test_table_3_needs_validation_data(config, tmp_path, capsys):
         (["--train.log-every", "4"], "train.log_every is 4, which logs only one of 4 steps"),
     ],
 )
-def test_what_can_not_be_measured_is_refused_before_any_training(
+def test_unmeasurable_settings_are_refused_before_any_training(
     config, tmp_path, capsys, options, message
 ):
     out = tmp_path / "runs"
@@ -330,7 +330,7 @@ def test_what_can_not_be_measured_is_refused_before_any_training(
     assert not out.exists()
 
 
-def test_a_figure_that_is_no_picture_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+def test_an_invalid_figure_name_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     assert run(["reproduce", "figure1", "--tiny", "--out", "figure.txt"]) == 1

@@ -19,7 +19,7 @@ from jsisnet.formats import coco
 
 @pytest.fixture
 def predictions(tmp_path):
-    """Predictions for the tiny data set: each map one street on."""
+    """Predictions for the tiny data set: each map is that of the next street."""
     maps = [factories.tiny_map(index) for index in range(6)]
     with coco.writing(tmp_path / "predictions.json", CATEGORIES) as writer:
         for image_id, panoptic in enumerate([*maps[1:], maps[0]], 100):
@@ -55,7 +55,7 @@ def test_all_numbers_are_shown_and_written(tiny, predictions, tmp_path, capsys):
     assert sum(int(row["tp"]) for row in images) == sum(row["tp"] for row in result["classes"])
 
 
-def test_what_the_official_script_overlooks_is_told(tiny, predictions, capsys):
+def test_errors_that_the_official_script_overlooks_are_reported(tiny, predictions, capsys):
     edit(tiny.annotations, lambda content: content["annotations"].append(content["annotations"][0]))
 
     assert run(["score", str(tiny.annotations), str(predictions)]) == 0
@@ -76,7 +76,7 @@ def test_boundaries_and_missing_images_are_shown(tiny, predictions, capsys):
     assert "Scored 6 images (official rules); 1 without a prediction count as void" in shown
 
 
-def test_what_is_read_is_not_written_over(tiny, predictions, capsys):
+def test_inputs_are_not_overwritten(tiny, predictions, capsys):
     before = predictions.read_bytes()
 
     code = run(["score", str(tiny.annotations), str(predictions), "--csv", str(predictions)])
@@ -89,7 +89,7 @@ def test_what_is_read_is_not_written_over(tiny, predictions, capsys):
 @pytest.mark.parametrize(
     ("name", "said"), [("both.txt", "is given for two outputs"), (".", "is a folder")]
 )
-def test_outputs_need_names_of_their_own(tiny, predictions, tmp_path, capsys, name, said):
+def test_outputs_need_different_names(tiny, predictions, tmp_path, capsys, name, said):
     same = str(tmp_path / name)
 
     code = run(["score", str(tiny.annotations), str(predictions), "--csv", same, "--json", same])
@@ -99,7 +99,7 @@ def test_outputs_need_names_of_their_own(tiny, predictions, tmp_path, capsys, na
     assert not (tmp_path / "both.txt").exists()
 
 
-def test_names_in_a_file_give_a_terminal_no_commands(tiny, predictions, capsys):
+def test_names_in_a_file_cannot_control_the_terminal(tiny, predictions, capsys):
     def disturb(content):
         content["categories"][0]["name"] = "\x1b[31mred\u202e"
         content["categories"][0]["supercategory"] = "person"
@@ -119,7 +119,7 @@ def test_names_in_a_file_give_a_terminal_no_commands(tiny, predictions, capsys):
 
 
 def annotation(content):
-    """Give the entry of the second image."""
+    """Return the entry of the second image."""
     return content["annotations"][1]
 
 
@@ -167,7 +167,7 @@ OF_MAPS = {
     "missing": (lambda png: png.unlink(), "does not exist"),
     "text": (lambda png: png.write_text("no picture"), "is not a PNG"),
 }
-"""What may happen to a predicted PNG, and what is said."""
+"""Errors in a predicted PNG, and their messages."""
 
 OF_PREDICTIONS = {
     "no prediction": (
@@ -224,7 +224,7 @@ OF_PREDICTIONS = {
         "annotations[1]: 'image_id' is null, expected an integer or a string",
     ),
 }
-"""What may be wrong with the second image in the JSON file of predictions, and what is said."""
+"""Errors in the second entry of the predictions' JSON file, and their messages."""
 
 OF_TRUTHS = {
     "id 0": (lambda content: first(content).update(id=0), "'id' is 0, expected an integer"),
@@ -242,7 +242,7 @@ OF_TRUTHS = {
     ),
     "crowd of two": (lambda content: first(content).update(iscrowd=2), "'iscrowd' is 2, expected"),
 }
-"""Likewise for the truth."""
+"""Errors in the ground truth, and their messages."""
 
 WHOLE = {
     "cut off": (lambda path: path.write_text(path.read_text()[:-200]), "is not JSON: at byte"),
@@ -260,11 +260,11 @@ WHOLE = {
         "category 1 is 'dog', expected 'person'",
     ),
 }
-"""What may happen to the JSON file of predictions as a whole."""
+"""Errors in the predictions' JSON file as a whole, and their messages."""
 
 
-def said(capsys):
-    """Give the only sentence on standard error."""
+def stderr_line(capsys):
+    """Return the only line on standard error."""
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1, lines
     assert lines[0].startswith("jsisnet: ")
@@ -273,7 +273,7 @@ def said(capsys):
 
 @pytest.fixture
 def spoilt(tiny, predictions):
-    """Spoil the second of six images."""
+    """Introduce errors into the second of six images."""
 
     def spoil(kind):
         if kind in OF_MAPS:
@@ -289,19 +289,19 @@ def spoilt(tiny, predictions):
 
 
 @pytest.mark.parametrize("kind", [*OF_MAPS, *OF_PREDICTIONS, *OF_TRUTHS])
-def test_an_error_is_told_in_one_sentence(tiny, predictions, spoilt, capsys, kind):
+def test_an_error_gives_one_message(tiny, predictions, spoilt, capsys, kind):
     expected = spoilt(kind)
 
     assert run(["score", str(tiny.annotations), str(predictions)]) == 1
 
-    sentence = said(capsys)
+    sentence = stderr_line(capsys)
     assert expected in sentence
     assert "101" in sentence or "annotations[1]" in sentence
     assert ".json" in sentence or ".png" in sentence
 
 
 @pytest.mark.parametrize("kind", [*OF_MAPS, *OF_PREDICTIONS, *OF_TRUTHS])
-def test_the_rest_is_still_scored_on_demand(tiny, predictions, spoilt, tmp_path, capsys, kind):
+def test_invalid_images_can_be_skipped(tiny, predictions, spoilt, tmp_path, capsys, kind):
     expected = spoilt(kind)
     out = tmp_path / "q.json"
 
@@ -317,13 +317,13 @@ def test_the_rest_is_still_scored_on_demand(tiny, predictions, spoilt, tmp_path,
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_a_file_that_is_wrong_as_a_whole_is_told_in_one_sentence(tiny, predictions, capsys, kind):
+def test_an_invalid_file_gives_one_message(tiny, predictions, capsys, kind):
     spoil, expected = WHOLE[kind]
     spoil(predictions)
 
     assert run(["score", str(tiny.annotations), str(predictions), "--keep-going"]) == 1
 
-    assert expected in said(capsys)
+    assert expected in stderr_line(capsys)
 
 
 def test_a_missing_folder_of_maps_is_named(tiny, predictions, capsys):
@@ -331,11 +331,11 @@ def test_a_missing_folder_of_maps_is_named(tiny, predictions, capsys):
 
     assert run(["score", str(tiny.annotations), str(predictions)]) == 1
 
-    assert "predictions, does not exist" in said(capsys)
+    assert "predictions, does not exist" in stderr_line(capsys)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_it_leaves_nothing_behind(tmp_path, number):
+def test_an_interrupted_command_leaves_no_files(tmp_path, number):
     size = (2000, 3000)
     rows = np.arange(size[0] * size[1], dtype=np.int32).reshape(size) // 40 % 2 + 1
     panoptic = factories.panoptic_map([[1, 2]], *(factories.segment(label) for label in (3, 4)))
@@ -377,4 +377,4 @@ def test_the_categories_are_those_of_the_truth(tiny, predictions, capsys):
 
     assert run(["score", str(tiny.annotations), str(predictions)]) == 1
 
-    assert "panoptic_tiny.json: duplicate category id 3" in said(capsys)
+    assert "panoptic_tiny.json: duplicate category id 3" in stderr_line(capsys)

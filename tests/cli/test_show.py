@@ -9,7 +9,7 @@ from jsisnet.cli.app import run
 
 @pytest.fixture
 def show(tiny):
-    """Draw the first street; gives the exit code."""
+    """Return a function that draws the first street and returns the exit code."""
 
     def called(*options, json=tiny.annotations, photo=tiny.images / "street0.jpg"):
         return run(["show", str(photo), str(tiny.pngs / "map0.png"), str(json), *options])
@@ -57,6 +57,6 @@ def test_a_photo_of_another_size_is_refused(show, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["look", "look.txt"])
-def test_a_picture_of_no_format_is_refused(show, tmp_path, capsys, name):
+def test_an_unknown_image_format_is_refused(show, tmp_path, capsys, name):
     assert show("--out", str(tmp_path / name)) == 1
     assert ".jpg or .png" in capsys.readouterr().err

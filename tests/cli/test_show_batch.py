@@ -8,7 +8,7 @@ from jsisnet.cli.app import run
 
 @pytest.fixture
 def show(tiny, tmp_path, monkeypatch):
-    """Draw a batch of a training on the streets; gives the exit code."""
+    """Return a function that draws a batch of streets and returns the exit code."""
     config = training_runs.write_config(tmp_path / "street.yaml", tiny, steps=4)
     monkeypatch.chdir(tmp_path)
     return lambda *options: run(["show-batch", str(config), *options])
@@ -29,7 +29,7 @@ def test_the_batch_of_a_step_is_drawn(show, tmp_path, capsys):
     assert (first != second).any()
 
 
-def test_a_step_begins_behind_the_photos_of_the_steps_before(show, tmp_path):
+def test_a_step_starts_after_the_photos_of_earlier_steps(show, tmp_path):
     assert show("--step", "2", "--count", "1", "--out", "a.png") == 0
     assert show("--step", "4", "--count", "1", "--out", "b.png", "--train.batch-size", "1") == 0
 
@@ -46,7 +46,7 @@ def test_a_step_begins_behind_the_photos_of_the_steps_before(show, tmp_path):
         ["--count", "5"],
     ],
 )
-def test_settings_are_seen(show, tmp_path, options):
+def test_settings_change_the_batch(show, tmp_path, options):
     assert show("--out", "before.png") == 0
     assert show("--out", "after.png", *options) == 0
 
@@ -68,7 +68,7 @@ def test_settings_are_seen(show, tmp_path, options):
         (["--root", "nowhere"], "nowhere"),
     ],
 )
-def test_what_can_not_be_drawn_is_told_in_one_sentence(show, tiny, capsys, options, message):
+def test_invalid_input_gives_one_message(show, tiny, capsys, options, message):
     files = {path: path.read_bytes() for path in tiny.images.parent.rglob("*") if path.is_file()}
 
     assert show(*options) == 1

@@ -68,7 +68,7 @@ def test_a_model_gives_an_archive_that_passes_the_check(tiny, tmp_path, model, c
     assert found <= {category.id for category in factories.CATEGORIES}
 
 
-def test_the_list_may_have_no_labels_no_isthing_and_texts_as_ids(tiny, tmp_path, model):
+def test_the_list_may_lack_labels_and_isthing_and_have_strings_as_ids(tiny, tmp_path, model):
     listed = json.loads(tiny.annotations.read_text())
     for image in listed["images"]:
         image["id"] = f"street/{image['id']}"
@@ -83,7 +83,7 @@ def test_the_list_may_have_no_labels_no_isthing_and_texts_as_ids(tiny, tmp_path,
     assert [a["image_id"] for a in annotations] == [image["id"] for image in listed["images"]]
 
 
-def test_images_without_anything_found_have_empty_maps(tiny, tmp_path):
+def test_images_without_detections_have_empty_maps(tiny, tmp_path):
     blind = model_in(tmp_path / "blind", min_stuff_area=1e9)
 
     assert run(with_model(tiny, tmp_path, blind)) == 0
@@ -92,7 +92,7 @@ def test_images_without_anything_found_have_empty_maps(tiny, tmp_path):
     assert [annotation["segments_info"] for annotation in annotations] == [[]] * 6
 
 
-def test_a_model_that_numbers_its_classes_otherwise_submits_the_ids_of_the_list(tiny, tmp_path):
+def test_a_model_with_other_class_ids_submits_the_ids_of_the_list(tiny, tmp_path):
     numbered = tuple(replace(c, id=n) for n, c in enumerate(factories.CATEGORIES, 1001))
     other = model_in(tmp_path / "other", type(factories.CATEGORIES)(numbered), min_stuff_area=0.0)
 
@@ -119,7 +119,7 @@ def test_maps_are_kept_on_demand(tiny, tmp_path, model):
     assert len(list((tmp_path / "out" / f"{TITLE}.maps" / "pngs").iterdir())) == 6
 
 
-def test_a_photo_that_can_not_be_read_is_left_for_the_next_time(tiny, tmp_path, model, capsys):
+def test_an_unreadable_photo_is_tried_again_on_resuming(tiny, tmp_path, model, capsys):
     photo = tiny.images / "street0.jpg"
     whole = photo.read_bytes()
     photo.write_bytes(whole[:100])
@@ -146,7 +146,7 @@ def test_maps_of_another_model_are_not_mixed_in(tiny, tmp_path, model, capsys):
     assert "holds maps of other photos or of another model" in capsys.readouterr().err
 
 
-def test_who_stops_a_run_is_told_that_it_can_go_on(tiny, tmp_path, model, capsys, monkeypatch):
+def test_an_interrupted_run_says_how_to_resume(tiny, tmp_path, model, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
@@ -158,7 +158,7 @@ def test_who_stops_a_run_is_told_that_it_can_go_on(tiny, tmp_path, model, capsys
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on_and_gives_the_same_archive(tmp_path, model):
+def test_a_killed_run_resumes_and_gives_the_same_archive(tmp_path, model):
     tiny = factories.tiny_dataset(tmp_path / "streets", count=60)
     command = with_model(tiny, tmp_path, model, "--keep-maps")
     lines = tmp_path / "out" / f"{TITLE}.maps" / ANNOTATIONS
@@ -183,7 +183,7 @@ def test_a_run_that_is_killed_goes_on_and_gives_the_same_archive(tmp_path, model
     assert (tmp_path / "whole" / "out" / archive.name).read_bytes() == killed
 
 
-def test_predictions_that_exist_are_packed(tiny, tmp_path, capsys):
+def test_existing_predictions_are_packed(tiny, tmp_path, capsys):
     predictions = ("--predictions", str(tiny.annotations))
 
     assert run(options(tiny, tmp_path, *predictions)) == 0
@@ -207,7 +207,7 @@ def test_predictions_of_other_images_are_left_out(tiny, tmp_path):
     assert [annotation["image_id"] for annotation in annotations] == [101, 102]
 
 
-def test_predictions_with_faults_are_told_and_not_packed(tiny, tmp_path, capsys):
+def test_invalid_predictions_are_reported_and_not_packed(tiny, tmp_path, capsys):
     listed = json.loads(tiny.annotations.read_text())
     listed["annotations"] = listed["annotations"][:1]
     listed["annotations"][0]["segments_info"].pop()
@@ -227,7 +227,7 @@ def test_predictions_with_faults_are_told_and_not_packed(tiny, tmp_path, capsys)
     assert list(archive.parent.iterdir()) == []
 
 
-def test_classes_of_the_same_numbers_but_other_names_are_refused(tiny, tmp_path, capsys):
+def test_classes_with_the_same_ids_but_other_names_are_refused(tiny, tmp_path, capsys):
     listed = json.loads(tiny.annotations.read_text())
     listed["categories"][0]["name"] = "robot"
     predictions = tmp_path / "mine.json"
@@ -239,7 +239,7 @@ def test_classes_of_the_same_numbers_but_other_names_are_refused(tiny, tmp_path,
     assert "category 1 is 'robot', expected 'person'" in capsys.readouterr().err
 
 
-def test_faults_of_an_archive_are_listed_with_some_examples(tiny, tmp_path, capsys):
+def test_violations_of_an_archive_are_listed_with_examples(tiny, tmp_path, capsys):
     archive = tmp_path / "panoptic_val_mine_results.zip"
     with ZipFile(archive, "w") as file:
         file.writestr(f"{TITLE}.json", '{"annotations": []}')
@@ -280,7 +280,7 @@ def test_a_check_starts_without_torch(tiny, tmp_path):
         (["--check", "nowhere.zip"], "nowhere.zip: No such file or directory"),
     ],
 )
-def test_what_does_not_fit_together_is_explained(tiny, more, message, capsys):
+def test_contradictory_arguments_are_explained(tiny, more, message, capsys):
     assert run(["submit", "--image-info", str(tiny.annotations), *more]) == 1
 
     error = capsys.readouterr().err

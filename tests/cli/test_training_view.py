@@ -35,7 +35,7 @@ def train(callback, *, steps=10):
 
 
 def shown(bar, width):
-    """Give the lines that a terminal of some width shows."""
+    """Return the lines shown by a terminal of this width."""
     console = Console(width=width, color_system=None)
     with console.capture() as captured:
         console.print(bar.live.get_renderable())
@@ -84,7 +84,7 @@ def test_times_are_in_seconds_and_long_ones_in_hours(seconds, text):
     assert duration(seconds) == text
 
 
-def test_where_there_is_no_terminal_every_so_many_steps_get_a_line(capsys):
+def test_without_a_terminal_a_line_is_printed_at_intervals_of_steps(capsys):
     callback = progress_callback(CONFIG)
     train(callback)
 
@@ -96,7 +96,7 @@ def test_where_there_is_no_terminal_every_so_many_steps_get_a_line(capsys):
     assert lines[-1] == quality(10, RESULT)
 
 
-def test_where_there_is_no_terminal_a_long_evaluation_gets_a_line_a_minute(capsys, monkeypatch):
+def test_without_a_terminal_a_long_evaluation_prints_a_line_a_minute(capsys, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     lines = Lines(CONFIG)
@@ -166,5 +166,5 @@ def test_on_a_terminal_of_80_columns_no_figure_is_broken(steps):
 
 
 @pytest.mark.parametrize("kind", [Bar, Lines])
-def test_both_are_callbacks(kind):
+def test_both_views_are_callbacks(kind):
     assert isinstance(kind(CONFIG), Callback)

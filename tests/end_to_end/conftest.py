@@ -19,7 +19,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    """A browser that can reach nothing but files."""
+    """Return a browser without network access."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -41,7 +41,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser):
-    """Opens a page, which must neither complain nor ask for anything."""
+    """Return a function that opens a page, which must raise no errors and request no files."""
 
     @contextmanager
     def opening(path):

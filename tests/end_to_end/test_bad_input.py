@@ -13,7 +13,7 @@ GREY = np.tile(np.arange(48, dtype=np.uint8) * 5, (40, 1))
 
 @pytest.fixture
 def predict(trained, tmp_path, capsys):
-    """Segment files; gives the exit code and what was said on standard error."""
+    """Return a function that segments files and returns the exit code and standard error."""
 
     def called(*photos):
         out = str(tmp_path / "maps")
@@ -45,7 +45,7 @@ def test_any_kind_of_picture_is_segmented_at_its_own_size(predict, tmp_path, nam
         assert written.size == picture.size
 
 
-def test_a_turned_photo_is_segmented_upright(predict, tmp_path):
+def test_a_photo_with_exif_rotation_is_segmented_upright(predict, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(GREY).save(tmp_path / "phone.jpg", exif=exif)
@@ -55,7 +55,7 @@ def test_a_turned_photo_is_segmented_upright(predict, tmp_path):
         assert written.size == (40, 48)
 
 
-def test_photos_that_cannot_be_read_are_reported_and_the_others_go_on(predict, trained, tmp_path):
+def test_unreadable_photos_are_reported_and_the_others_are_segmented(predict, trained, tmp_path):
     good = trained.data.images / "street0.jpg"
     (tmp_path / "text.jpg").write_text("This is no photo.")
     (tmp_path / "empty.jpg").touch()
@@ -76,7 +76,7 @@ def test_photos_that_cannot_be_read_are_reported_and_the_others_go_on(predict, t
     }
 
 
-def test_a_bomb_is_refused(predict, tmp_path):
+def test_a_decompression_bomb_is_refused(predict, tmp_path):
     bomb = tmp_path / "bomb.png"
     Image.new("RGB", (1, 1)).save(bomb)
     content = bytearray(bomb.read_bytes())
@@ -100,14 +100,14 @@ def test_a_photo_too_long_to_be_drawn_as_jpeg_is_reported(predict, tmp_path):
     assert "a JPEG has at most 65500 pixels" in error
 
 
-def test_a_missing_photo_is_reported_and_the_others_go_on(predict, trained, tmp_path):
+def test_a_missing_photo_is_reported_and_the_others_are_segmented(predict, trained, tmp_path):
     code, error = predict(trained.data.images / "street0.jpg", tmp_path / "missing.jpg")
 
     assert (code, error) == (1, f"jsisnet: {tmp_path / 'missing.jpg'}: no image found\n")
     assert (tmp_path / "maps" / "street0.png").is_file()
 
 
-def test_a_map_never_takes_the_place_of_a_photo(trained, tmp_path, capsys):
+def test_a_map_never_overwrites_a_photo(trained, tmp_path, capsys):
     Image.fromarray(GREY).save(tmp_path / "street.png")
     before = (tmp_path / "street.png").read_bytes()
 
@@ -123,7 +123,7 @@ def test_a_map_never_takes_the_place_of_a_photo(trained, tmp_path, capsys):
     assert (tmp_path / "street.png").read_bytes() == before
 
 
-def test_a_file_in_the_place_of_the_folder_is_named(predict, trained, tmp_path):
+def test_a_file_with_the_name_of_the_output_folder_is_reported(predict, trained, tmp_path):
     (tmp_path / "maps").touch()
 
     code, error = predict(trained.data.images / "street0.jpg")
@@ -172,7 +172,7 @@ def test_an_unknown_category_is_named(trained, tmp_path, capsys):
         ("--device", "abacus"),
     ],
 )
-def test_what_is_missing_is_named(trained, tmp_path, capsys, option, missing):
+def test_missing_files_are_named(trained, tmp_path, capsys, option, missing):
     path = missing if option == "--device" else str(tmp_path / missing)
     options = {
         "--model": str(trained.run),
@@ -231,7 +231,7 @@ def test_a_misspelt_setting_among_the_options_is_suggested(trained, tmp_path, ca
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_not_finite_ends_the_training_in_one_sentence(trained, tmp_path, capsys):
+def test_a_loss_that_is_not_finite_ends_the_training_with_one_message(trained, tmp_path, capsys):
     out = str(tmp_path / "run")
 
     code = run(["train", str(trained.config), "--out", out, "--optim.lr", "1e30"])

@@ -58,7 +58,7 @@ def test_a_killed_training_can_be_resumed(config, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_training_says_how_to_resume(config, tmp_path, number):
+def test_an_interrupted_training_says_how_to_resume(config, tmp_path, number):
     folder = tmp_path / "run"
     command = [sys.executable, "-c", INTERRUPTIBLE, "train", str(config), "--out", str(folder)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}

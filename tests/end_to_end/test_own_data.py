@@ -1,4 +1,4 @@
-"""Who follows the documentation line by line arrives."""
+"""Following the documentation line by line leads to a trained and scored model."""
 
 import json
 import re

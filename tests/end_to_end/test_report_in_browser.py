@@ -19,7 +19,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def page(opened, report):
-    """The open page, which must neither complain nor ask for anything."""
+    """Return the open page, which must raise no errors and request no files."""
     with opened(report) as page:
         yield page
 

@@ -119,7 +119,7 @@ def test_predict_draws_each_map_on_its_photo(trained, tmp_path):
         assert overlay.size == (96, 64)
 
 
-def test_the_demo_segments_its_photos_and_says_where_to_look(trained, tmp_path, capsys):
+def test_the_demo_segments_its_photos_and_names_the_overlays(trained, tmp_path, capsys):
     out = tmp_path / "demo"
 
     assert run(["demo", "--model", str(trained.run), "--out", str(out)]) == 0

@@ -22,7 +22,7 @@ def test_a_match_counts_on_the_diagonal():
     assert pairs(row("1122", CAR, SKY), row("1122", CAR, SKY)) == {(CAR, CAR): 1, (SKY, SKY): 1}
 
 
-def test_a_segment_of_another_class_in_the_same_place_is_a_confusion():
+def test_a_segment_of_another_class_at_the_same_position_is_a_confusion():
     truth, prediction = row("1111", CAR), row("111.", BUS)
 
     assert class_confusions(match(truth, prediction)).tolist() == [[True]]

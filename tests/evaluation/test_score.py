@@ -38,7 +38,7 @@ def edit(path, change):
 
 
 def first(content):
-    """Give the first segment of a file."""
+    """Return the first segment of a file."""
     return content["annotations"][0]["segments_info"][0]
 
 
@@ -195,7 +195,7 @@ def test_scoring_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-ODDITIES = {
+OVERLOOKED_ERRORS = {
     "segment twice": (
         "truth",
         lambda content: content["annotations"][0]["segments_info"].append(
@@ -241,7 +241,7 @@ ODDITIES = {
         "predictions.json: 1 predictions are for images that are not in the ground truth",
     ),
 }
-"""What the official script overlooks: where it is, how it comes about, and what is said."""
+"""Errors that the official script overlooks: the file, how to introduce them, and the message."""
 
 OVERLOOKED = {
     "segment twice": {CAR: (1, 1, 0), BUS: (0, 0, 1), SKY: (2, 0, 0)},
@@ -253,12 +253,12 @@ OVERLOOKED = {
     "predicted image twice": {CAR: (2, 0, 0), SKY: (2, 0, 0)},
     "other image": {CAR: (2, 0, 0), SKY: (2, 0, 0)},
 }
-"""The official script's TP, FP and FN all the same."""
+"""TP, FP and FN of the official script despite these errors."""
 
 
-@pytest.mark.parametrize("kind", ODDITIES)
-def test_what_the_official_script_overlooks_counts_as_there_but_is_told(truth, predictions, kind):
-    which, change, said = ODDITIES[kind]
+@pytest.mark.parametrize("kind", OVERLOOKED_ERRORS)
+def test_overlooked_errors_keep_the_official_numbers_and_give_warnings(truth, predictions, kind):
+    which, change, said = OVERLOOKED_ERRORS[kind]
     edit({"truth": truth, "predictions": predictions}[which], change)
 
     total = measured(truth, predictions)
@@ -273,16 +273,16 @@ def test_what_the_official_script_overlooks_counts_as_there_but_is_told(truth, p
     assert total.errors == []
 
 
-@pytest.mark.parametrize("kind", ODDITIES)
-def test_strict_refuses_what_the_official_script_overlooks(truth, predictions, kind):
-    which, change, said = ODDITIES[kind]
+@pytest.mark.parametrize("kind", OVERLOOKED_ERRORS)
+def test_strict_mode_refuses_overlooked_errors(truth, predictions, kind):
+    which, change, said = OVERLOOKED_ERRORS[kind]
     edit({"truth": truth, "predictions": predictions}[which], change)
 
     with pytest.raises(ValueError, match=re.escape(said)):
         measured(truth, predictions, mode="strict")
 
 
-def test_strict_gives_the_numbers_of_sound_files(truth, predictions):
+def test_strict_mode_gives_the_same_numbers_for_valid_files(truth, predictions):
     assert quality_of_files(truth, predictions, mode="strict").tp.sum() == 4
 
 
@@ -295,7 +295,7 @@ def test_pixels_of_an_unlisted_true_segment_stay_in_the_union(tmp_path):
 
 
 def test_segment_zero_may_be_predicted(truth, predictions):
-    """It is no void then; networks with 100 slots begin to count there."""
+    """Networks with 100 query slots number their segments from 0, which is not void then."""
     png = predictions.with_suffix("") / "1.png"
     write_ids(np.array([[0, 0, 0, 2, 2]], np.uint32), png)
     edit(predictions, lambda content: first(content).update(id=0))
@@ -305,7 +305,7 @@ def test_segment_zero_may_be_predicted(truth, predictions):
     assert (quality.tp[CAR], quality.iou[CAR]) == (2, 2)
 
 
-def test_every_crowd_can_excuse(tmp_path):
+def test_all_crowds_can_excuse_predictions(tmp_path):
     crowd = segment(CAR, iscrowd=True)
     truth = write(tmp_path / "truth.json", {1: panoptic_map([[1, 1, 2, 3]], crowd, crowd, SKY_ONE)})
     path = write(tmp_path / "predictions.json", {1: panoptic_map([[1] * 4], segment(CAR))})
@@ -314,7 +314,7 @@ def test_every_crowd_can_excuse(tmp_path):
     assert quality_of_files(truth, path, mode="all-crowds").fp[CAR] == 0
 
 
-def test_an_image_without_prediction_may_be_taken_for_void(tmp_path, truth):
+def test_an_image_without_prediction_can_count_as_void(tmp_path, truth):
     path = write(tmp_path / "predictions.json", {1: BETTER})
 
     total = measured(truth, path, missing="void")
@@ -329,7 +329,7 @@ def test_every_image_has_its_own_quality(tmp_path, truth):
     images = total.summary()["images"]
     assert [image["image_id"] for image in images] == [1, 2]
     assert (images[0]["pq"], images[0]["tp"]) == (100, 2)
-    # The car is missed and the bus invented, so that two of three classes have none.
+    # The car is a false negative and the bus a false positive, so two classes have no match.
     assert images[1]["pq"] == pytest.approx(100 / 3)
     assert images[1]["classes"] == [
         {"name": "car", "iou": 0.0, "tp": 0, "fp": 0, "fn": 1},
@@ -338,7 +338,7 @@ def test_every_image_has_its_own_quality(tmp_path, truth):
     ]
 
 
-def test_classes_that_are_taken_for_one_another_are_counted(tmp_path, truth):
+def test_confused_classes_are_counted(tmp_path, truth):
     predictions = {1: WORSE, 2: panoptic_map([[0, 0, 0, 1, 1]], segment(SKY))}
 
     total = measured(truth, write(tmp_path / "predictions.json", predictions))
@@ -350,7 +350,7 @@ def test_classes_that_are_taken_for_one_another_are_counted(tmp_path, truth):
 
 
 def test_boundaries_are_measured_on_demand(tmp_path):
-    # A line through the middle is all boundary; a large square has an inside.
+    # A line is all boundary; a large square has an interior.
     size = 60
     ids = np.ones((size, size), np.int32)
     ids[20:40, 20:40] = 2
@@ -367,7 +367,7 @@ def test_boundaries_are_measured_on_demand(tmp_path):
 
 
 @pytest.mark.parametrize("processes", [2, 5, 50])
-def test_no_number_of_processes_changes_the_numbers(tiny, processes):
+def test_the_number_of_processes_does_not_change_the_numbers(tiny, processes):
     files = ComparedFiles(tiny.annotations, tiny.annotations)
 
     assert score(files, processes=processes).summary() == score(files).summary()

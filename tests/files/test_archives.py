@@ -54,7 +54,7 @@ def test_a_zip_whose_names_lead_out_of_it_is_refused(name, tmp_path):
         files_below(path, "", ".png")
 
 
-def test_what_is_neither_folder_nor_zip_is_refused(tmp_path):
+def test_a_file_that_is_neither_folder_nor_zip_is_refused(tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
 
     with pytest.raises(ValueError, match="is neither a folder nor a readable zip"):
@@ -63,7 +63,7 @@ def test_what_is_neither_folder_nor_zip_is_refused(tmp_path):
         files_below(tmp_path / "missing", "", ".png")
 
 
-def test_a_damaged_member_is_an_error_of_reading(archive):
+def test_a_damaged_member_is_a_read_error(archive):
     content = bytearray(archive.read_bytes())
     at = content.index(b"b/2.png", content.index(b"b/2.png") + 1)
     content[at] = ord("x")
@@ -75,7 +75,7 @@ def test_a_damaged_member_is_an_error_of_reading(archive):
 
 
 @pytest.mark.parametrize("packing", [ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA])
-def test_a_member_whose_packing_is_damaged_is_an_error_of_reading(packing, tmp_path):
+def test_a_member_with_damaged_compression_is_a_read_error(packing, tmp_path):
     path = tmp_path / "packed.zip"
     with ZipFile(path, "w", packing) as file:
         file.writestr("a.png", bytes(range(256)) * 9)
@@ -96,7 +96,7 @@ def test_a_zip_of_an_unknown_version_is_refused(archive):
         files_below(archive, "", ".png")
 
 
-def test_a_member_that_would_fill_the_memory_is_not_read(archive, monkeypatch):
+def test_a_member_that_expands_too_far_is_not_read(archive, monkeypatch):
     monkeypatch.setattr(archives, "_MAX_BYTES", 3)
 
     with pytest.raises(OSError, match="is larger than 3 bytes"):

@@ -21,7 +21,7 @@ def test_an_id_is_red_plus_256_green_plus_65536_blue():
 
 
 @given(arrays(np.uint32, (3, 5), elements=st.integers(0, MAX_ID)))
-def test_colours_give_back_every_id(ids):
+def test_every_id_survives_conversion_to_colours(ids):
     assert (rgb_to_ids(ids_to_rgb(ids)) == ids).all()
 
 
@@ -53,7 +53,7 @@ def test_renumbering_may_have_nothing_to_do():
 
 
 @pytest.mark.usefixtures("either_way")
-def test_id_zero_is_no_void_if_it_is_listed():
+def test_id_zero_is_not_void_if_it_is_listed():
     dense, areas = renumber(np.array([[0, 4]], np.uint32), [4, 0])
 
     assert dense.tolist() == [[2, 1]]

@@ -6,7 +6,7 @@ from jsisnet.files import json_fields
 
 
 @pytest.mark.parametrize("value", [5, 5.0])
-def test_a_whole_number_may_be_written_as_a_fraction(value):
+def test_an_integer_may_be_written_as_a_float(value):
     number = json_fields.integer({"x": value}, "x")
 
     assert number == 5
@@ -16,7 +16,7 @@ def test_a_whole_number_may_be_written_as_a_fraction(value):
 @pytest.mark.parametrize(
     "value", [None, True, "5", 5.5, float("nan"), float("inf"), -1, 11, [5], {}]
 )
-def test_other_values_are_no_whole_number_up_to_ten(value):
+def test_other_values_are_no_integer_up_to_ten(value):
     with pytest.raises(ValueError, match=r"^'x' is .*, expected an integer from 0 to 10$"):
         json_fields.integer({"x": value}, "x", highest=10)
 
@@ -34,7 +34,7 @@ def test_other_values_are_no_identity(value):
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0, False), (1, True), (True, True)])
-def test_a_flag_is_a_number_or_a_truth_value(value, expected):
+def test_a_flag_is_a_number_or_a_boolean(value, expected):
     assert json_fields.flag({"x": value}, "x") is expected
 
 
@@ -44,7 +44,7 @@ def test_other_values_are_no_flag(value):
         json_fields.flag({"x": value}, "x")
 
 
-def test_lists_and_texts_are_checked_too():
+def test_lists_and_strings_are_checked_too():
     with pytest.raises(ValueError, match=r"'x' is 3, expected a list$"):
         json_fields.items({"x": 3}, "x")
     with pytest.raises(ValueError, match=r"'x' is 3, expected a string$"):
@@ -60,18 +60,18 @@ def test_an_error_gives_the_position_in_a_list():
         json_fields.each({"x": [{}]}, "x", lambda values: json_fields.text(values, "y"))
 
 
-def test_a_long_value_is_cut():
+def test_a_long_value_is_shortened():
     with pytest.raises(ValueError, match=r"'x' is .{60}\.\.\., expected a number"):
         json_fields.number({"x": "a" * 1000}, "x")
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63), 10**4000])
-def test_an_identity_is_no_longer_than_a_number_of_a_machine(value):
+def test_an_integer_id_fits_64_bits(value):
     with pytest.raises(ValueError, match=r"^'x' is .{,63}, expected a 64-bit integer$"):
         json_fields.identity({"x": value}, "x")
 
 
-def test_a_value_that_holds_itself_or_no_json_is_cut_too():
+def test_recursive_values_and_values_that_are_no_json_are_shortened_too():
     endless, many = [1], ["lol"]
     endless.append(endless)
     for _ in range(40):
@@ -82,7 +82,7 @@ def test_a_value_that_holds_itself_or_no_json_is_cut_too():
             json_fields.number({"x": value}, "x")
 
 
-def test_a_file_may_lie_in_a_folder_below(tmp_path):
+def test_a_file_may_be_in_a_subfolder(tmp_path):
     assert json_fields.path_in(tmp_path, {"x": "a/b.png"}, "x") == tmp_path / "a" / "b.png"
 
 

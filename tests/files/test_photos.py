@@ -37,7 +37,7 @@ def test_the_result_is_writable(save):
     assert image[0, 0].tolist() == [7, 7, 7]
 
 
-def test_the_kind_of_file_is_seen_from_its_content(save):
+def test_the_format_is_detected_from_the_content(save):
     path = save(Image.fromarray(COLORS), "photo.jpg", format="PNG")
 
     assert np.array_equal(read_image(path), COLORS)
@@ -97,7 +97,7 @@ def test_transparency_of_a_palette_counts(save):
     assert read_image(path).tolist() == [[[255, 255, 255], [40, 50, 60]]]
 
 
-def test_one_pixel_is_a_picture(save):
+def test_an_image_of_one_pixel_is_read(save):
     path = save(Image.new("RGB", (1, 1), (1, 2, 3)), "dot.png")
 
     assert read_image(path).tolist() == [[[1, 2, 3]]]
@@ -112,7 +112,7 @@ def test_orientation_is_followed_only_on_demand(save):
     assert np.array_equal(read_image(path, upright=True), np.rot90(COLORS, -1))
 
 
-def test_a_picture_without_orientation_is_upright(save):
+def test_an_image_without_orientation_is_upright(save):
     path = save(Image.fromarray(COLORS), "scan.png")
 
     assert np.array_equal(read_image(path, upright=True), COLORS)
@@ -164,7 +164,7 @@ HUGE_BMP = (
         ),
     ],
 )
-def test_a_file_that_is_no_picture_gets_one_sentence_with_its_name(tmp_path, content, message):
+def test_a_file_that_is_no_image_gives_one_message_with_its_name(tmp_path, content, message):
     path = tmp_path / "holiday.jpg"
     path.write_bytes(content)
 

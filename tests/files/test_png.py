@@ -39,7 +39,7 @@ def chunk(name, values):
 
 
 def png(size, rows, *, channels=3, parts=1, end=b""):
-    """Give a PNG of rows as its filters left them."""
+    """Return a PNG file with these filtered rows."""
     height, width = size
     header = struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
     packed = zlib.compress(rows) + end
@@ -96,7 +96,7 @@ def test_filters_refer_to_the_strip_before(tmp_path, monkeypatch, filter_type):
         assert (np.concatenate(strips) == rgb_to_ids(image)).all()
 
 
-def test_an_interlaced_picture_is_read_as_well(tmp_path):
+def test_an_interlaced_image_is_read(tmp_path):
     ids = np.arange(12, dtype=np.uint32).reshape(3, 4)
     # Seven passes over the picture, each with rows of its own.
     passes = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2)]
@@ -114,7 +114,7 @@ def test_an_interlaced_picture_is_read_as_well(tmp_path):
 
 
 @pytest.mark.usefixtures("either_way")
-def test_a_file_gives_back_every_id(tmp_path):
+def test_every_id_survives_a_round_trip(tmp_path):
     ids = np.array([[0, 1, 255, 256], [65535, 65536, MAX_ID - 1, MAX_ID]], np.uint32)
 
     write_ids(ids, tmp_path / "map.png")
@@ -139,7 +139,7 @@ def test_alpha_is_ignored(tmp_path):
         ("1", "1-bit grey pixels"),
     ],
 )
-def test_pictures_of_other_kinds_are_refused(tmp_path, mode, found):
+def test_images_of_other_modes_are_refused(tmp_path, mode, found):
     path = write_picture(tmp_path / "map.png", mode)
 
     with pytest.raises(ValueError, match=f"is a PNG with {found}, expected 8-bit RGB"):
@@ -202,7 +202,7 @@ def test_a_changed_byte_is_noticed(tmp_path, place):
         (SIGNATURE + b"\xff\xff\xff\xffIHDR", "it is truncated"),
     ],
 )
-def test_impossible_pictures_are_refused(tmp_path, content, what):
+def test_impossible_dimensions_are_refused(tmp_path, content, what):
     (tmp_path / "map.png").write_bytes(content)
     if pixels._pixels is None and what == "a row has an unknown filter":
         what = ""  # Pillow has words of its own
@@ -211,7 +211,7 @@ def test_impossible_pictures_are_refused(tmp_path, content, what):
         read_ids(tmp_path / "map.png")
 
 
-def test_what_follows_the_pixels_is_ignored(tmp_path):
+def test_data_after_the_pixels_is_ignored(tmp_path):
     (tmp_path / "map.png").write_bytes(png((1, 1), b"\0\1\0\0" + bytes(200_000), end=b"more"))
 
     assert read_ids(tmp_path / "map.png").tolist() == [[1]]
@@ -219,7 +219,7 @@ def test_what_follows_the_pixels_is_ignored(tmp_path):
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("interlace", [0, 1])
-def test_pixels_that_are_missing_are_no_void(tmp_path, interlace):
+def test_missing_pixels_are_an_error_instead_of_void(tmp_path, interlace):
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, interlace))
     full = 8 * 25 if not interlace else 4 + 4 + 7 + 2 * 7 + 2 * 13 + 4 * 13 + 4 * 25
     for missing in (0, 1):
@@ -233,25 +233,25 @@ def test_pixels_that_are_missing_are_no_void(tmp_path, interlace):
 
 
 @pytest.mark.usefixtures("either_way")
-def test_a_stream_that_goes_on_and_on_is_not_followed(tmp_path):
+def test_an_endless_stream_is_not_decompressed(tmp_path):
     (tmp_path / "map.png").write_bytes(png((1, 1), b"\0\1\0\0" + bytes(2**22)))
 
     with pytest.raises(ValueError, match="too much data follows its last pixel"):
         read_ids(tmp_path / "map.png")
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path):
+def test_a_missing_file_is_reported_as_missing(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         read_ids(tmp_path / "map.png")
 
 
-def test_a_folder_is_no_picture(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is not a file"):
         read_ids(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such pipes")
-def test_a_pipe_is_not_waited_for(tmp_path):
+def test_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "map.png")
 
     with pytest.raises(ValueError, match="is not a file"):
@@ -270,7 +270,7 @@ def test_values_survive_to_the_last_bit(kind, tmp_path):
     assert found.tolist() == values.tolist()
 
 
-def test_the_values_of_a_palette_are_its_positions(tmp_path):
+def test_palette_images_are_read_as_indices(tmp_path):
     image = Image.new("P", (2, 1))
     image.putpalette([9, 9, 9, 8, 8, 8, 7, 7, 7, 6, 6, 6])
     image.putdata([3, 1])
@@ -293,7 +293,7 @@ def with_header(depth, kind):
         (with_header(8, 0), "can't be decoded: its header is damaged$"),
     ],
 )
-def test_what_would_be_converted_or_is_damaged_is_refused(content, message, tmp_path):
+def test_damaged_images_and_those_that_need_conversion_are_refused(content, message, tmp_path):
     (tmp_path / "bad.png").write_bytes(content)
 
     with pytest.raises(ValueError, match=message):

@@ -48,7 +48,7 @@ def test_results_come_in_order(processes):
     assert list(in_order(squares, COUNT, processes)) == [number**2 for number in range(COUNT)]
 
 
-def test_each_process_does_its_part():
+def test_each_process_computes_its_share():
     ids = list(in_order(process_ids, 6, 3))
 
     assert len(set(ids)) == 3
@@ -56,11 +56,11 @@ def test_each_process_does_its_part():
     assert ids[:3] == ids[3:]
 
 
-def test_one_process_does_everything_itself():
+def test_with_one_process_everything_runs_in_the_parent():
     assert set(in_order(process_ids, 6, 1)) == {os.getpid()}
 
 
-def test_without_results_nothing_is_started():
+def test_without_results_no_process_is_started():
     assert list(in_order(nothing, 0, 4)) == []
 
 
@@ -69,7 +69,7 @@ def test_results_may_be_larger_than_a_pipe():
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_an_error_arrives_in_its_turn(processes):
+def test_an_error_is_raised_in_order(processes):
     results = in_order(failing, COUNT, processes)
 
     assert [next(results) for _ in range(7)] == list(range(7))
@@ -82,7 +82,7 @@ def test_a_process_that_is_killed_is_noticed():
         list(in_order(dying, COUNT, 2))
 
 
-def test_processes_end_when_nobody_wants_the_rest():
+def test_processes_end_when_the_results_are_no_longer_read():
     results = in_order(process_ids, 6, 2)
     workers = [next(results), next(results)]
 

@@ -165,7 +165,7 @@ def test_the_recall_of_the_proposals_is_measured_on_the_things_of_every_photo(st
 
     recall = evaluate(predictor, streets).proposals
 
-    # A car of the made-up streets is 23 x 16 pixels, a person 12 x 38, a bus 31 x 25: all small.
+    # A car of the generated streets is 23 x 16 pixels, a person 12 x 38, a bus 31 x 25: all small.
     assert recall.images.tolist() == [6, 6, 0, 0]
     assert 0 < recall.mean[3, 0] < recall.mean[2, 0] < 1
     assert recall.proposals[3] == 6 * networks.TINY.proposals.max_proposals

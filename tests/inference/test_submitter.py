@@ -24,7 +24,7 @@ def wanted(tiny):
 
 
 def segment(tiny, wanted, folder):
-    """Segment the streets, and give what was told and which maps there are."""
+    """Segment the streets; return the messages and the names of the maps."""
     progress, failures = [], []
     with submission.open_map_folder(folder, "test") as maps:
         submitter.segment(

@@ -63,7 +63,7 @@ def test_classes_come_with_probabilities_best_first(packaged, coffee):
     assert list(named.values()) == sorted(named.values(), reverse=True)
 
 
-def test_imagenet_means_the_package_where_it_is_installed(packaged):
+def test_imagenet_selects_the_installed_package(packaged):
     made = imagenet.read(LITE, "imagenet")
 
     assert all(torch.equal(value, packaged[name]) for name, value in made.items())
@@ -124,7 +124,7 @@ def test_code_in_a_bare_pickle_is_refused_and_not_run(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"weights of a network\n", b"{}", b"\x80\x02.", b"PK\x03\x04", bytes(100)]
 )
-def test_a_file_of_something_else_is_refused(tmp_path, suffix, content):
+def test_other_files_are_refused(tmp_path, suffix, content):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
 
@@ -147,7 +147,7 @@ def test_a_truncated_file_is_refused(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("content", [[torch.ones(2)], {"epoch": 3}, {"state_dict": 5}, 7])
-def test_anything_but_a_dictionary_of_tensors_is_refused(tmp_path, content):
+def test_other_objects_than_a_dictionary_of_tensors_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
 
     with pytest.raises(ValueError, match=r"weights\.pth: expected a dictionary of tensors"):

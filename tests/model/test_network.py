@@ -207,7 +207,7 @@ def test_each_reading_has_its_shared_map(reading, channels):
     assert made.instance.roi.stage[0].conv1.in_channels == channels
 
 
-def test_reading_a_gives_the_region_head_all_but_the_inputs_of_its_first_unit(resnet50_weights):
+def test_reading_a_loads_the_region_head_except_its_first_inputs(resnet50_weights):
     made = loaded("A", resnet50_weights)
 
     assert left_out(made.instance.roi.stage, resnet50_weights) == {
@@ -216,21 +216,21 @@ def test_reading_a_gives_the_region_head_all_but_the_inputs_of_its_first_unit(re
     }
 
 
-def test_reading_b_gives_the_region_head_all_of_imagenets_last_stage(resnet50_weights):
+def test_reading_b_loads_the_region_head_from_imagenets_last_stage(resnet50_weights):
     made = loaded("B", resnet50_weights)
 
     assert left_out(made.instance.roi.stage, resnet50_weights) == set()
     assert isinstance(made.semantic.last_stage, nn.Identity)
 
 
-def test_reading_c_gives_both_branches_all_of_imagenets_last_stage(resnet50_weights):
+def test_reading_c_loads_both_branches_from_imagenets_last_stage(resnet50_weights):
     made = loaded("C", resnet50_weights)
 
     assert left_out(made.instance.roi.stage, resnet50_weights) == set()
     assert left_out(made.semantic.last_stage, resnet50_weights) == set()
 
 
-def test_a_thinner_region_head_fits_no_kernel_of_imagenet(resnet50_weights):
+def test_a_thinner_region_head_loads_no_kernel_of_imagenet(resnet50_weights):
     config = NetworkConfig(trunk=TrunkConfig(neck="none"), roi=RoIConfig(width=256))
     made = shapes_only(config, COCO).to_empty(device="cpu")
     for tensor in made.state_dict().values():

@@ -14,7 +14,7 @@ def head(channels: int = 4, num_things: int = 3, **changes) -> RoIHead:
 
 
 def reader(**changes) -> RoIHead:
-    """A head that gives what it reads."""
+    """Return a head whose features are the cells it extracts."""
     made = head(1, **changes)
     made.stage = nn.Identity()
     return made

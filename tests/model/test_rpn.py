@@ -140,7 +140,7 @@ def test_proposals_are_padded_with_zeros_to_a_fixed_number():
     assert made.valid.tolist() == [[True, False, False]]
 
 
-def test_of_two_that_overlap_too_much_the_one_of_lower_objectness_is_dropped():
+def test_of_two_overlapping_proposals_the_one_of_lower_objectness_is_dropped():
     anchors = [[0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 4]]
 
     made = proposed([(0, 3), (0, 2), (0, 1)], anchors, max_overlap=0.5)

@@ -39,7 +39,7 @@ def test_the_first_level_of_the_pyramid_is_the_mean_of_the_map():
     assert made.tolist() == [[[[1, 2, 3]], [[2, 2, 2]]]]
 
 
-def test_the_map_itself_and_each_projection_are_fused():
+def test_the_map_and_each_projection_are_fused():
     pooling = PyramidPooling(2048, SemanticConfig())
 
     assert pooling.fuse[0].weight.shape == (512, 2048 + 4 * 512, 3, 3)

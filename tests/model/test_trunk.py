@@ -163,7 +163,7 @@ def test_a_misspelt_model_gets_the_nearest_name():
         Trunk(TrunkConfig(name="resnet5"))
 
 
-def test_a_name_that_points_elsewhere_is_no_model():
+def test_a_name_with_a_hub_prefix_is_refused():
     with pytest.raises(ValueError, match="which timm does not have"):
         Trunk(TrunkConfig(name="hf-hub:somebody/something"))
 

@@ -82,7 +82,7 @@ def write(path, regions):
 
 
 def published_rules(things, stuff, config):
-    """Give the ids of the pixels and the categories of the segments that own one."""
+    """Return the id of each pixel, and the categories of the segments with pixels."""
     ids = {(y, x): 0 for y in range(SIZE[0]) for x in range(SIZE[1])}
     accepted = []
     for thing in sorted(things, key=lambda thing: -thing["score"]):

@@ -1,4 +1,4 @@
-"""Small data that the tests make up."""
+"""Small data sets, maps and results for the tests."""
 
 import json
 from collections.abc import Mapping
@@ -32,12 +32,12 @@ CATEGORIES = Categories(
 """Three things and three stuff classes; merging by supercategory leaves two of each."""
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
-"""Of the photos, in turn."""
+"""File suffixes of the photos, in rotation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TinyDataset:
-    """Where `tiny_dataset` has written."""
+    """Paths of the files that `tiny_dataset` writes."""
 
     images: Path
     annotations: Path
@@ -46,24 +46,24 @@ class TinyDataset:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TinyInstances:
-    """Where `tiny_instances` has written."""
+    """Paths of the files that `tiny_instances` writes."""
 
     images: Path
     annotations: Path
 
 
 def segment(label: int, **more: object) -> Segment:
-    """Give a segment of one of `CATEGORIES`."""
+    """Return a segment of one of `CATEGORIES`."""
     return Segment(label=label, isthing=CATEGORIES[label].isthing, **more)
 
 
 def panoptic_map(ids: list[list[int]], *segments: Segment) -> PanopticMap:
-    """Give a map that is written out."""
+    """Return a map from nested lists of ids."""
     return PanopticMap(np.array(ids, np.int32), segments)
 
 
 def tiny_map(index: int, size: tuple[int, int] = (64, 96)) -> PanopticMap:
-    """Draw the street number `index`: sky, road, and what stands on it.
+    """Draw street number `index`: sky, road and objects.
 
     Every street has a car and a person; odd ones have a tree, every third a bus. Number 2 has a
     crowd of persons, number 4 void along its left side.
@@ -92,7 +92,7 @@ def tiny_map(index: int, size: tuple[int, int] = (64, 96)) -> PanopticMap:
 
 
 def photo_of(panoptic: PanopticMap, seed: int = 0) -> Image.Image:
-    """Paint each class in its colour, with some noise."""
+    """Paint each class in its colour, with noise."""
     colors = np.array([(0, 0, 0), *(CATEGORIES[s.label].color for s in panoptic.segments)])
     noise = np.random.default_rng(seed).normal(0, 12, (*panoptic.size, 3))
     return Image.fromarray(np.clip(colors[panoptic.ids] + noise, 0, 255).astype(np.uint8))
@@ -123,7 +123,7 @@ def tiny_dataset(folder: Path, *, count: int = 6, size: tuple[int, int] = (64, 9
 def tiny_instances(
     folder: Path, *, count: int = 4, size: tuple[int, int] = (64, 96)
 ) -> TinyInstances:
-    """Write the things of the first streets, seen on another day, in COCO instances format.
+    """Write the things of the first streets, with other photos, in COCO instances format.
 
     Rectangles are polygons, everything else has run lengths.
     """
@@ -154,15 +154,15 @@ def tiny_instances(
 def tiny_vistas(
     folder: Path, *, count: int = 6, split: str = "training", panoptic: bool = False
 ) -> Path:
-    """Write the first streets as a part of Mapillary Vistas 2.0, unpacked.
+    """Write the first streets as a split of an unpacked Mapillary Vistas 2.0.
 
-    Trees don't count, nor does "void", and crowds become a thing. A photo has the name of its map.
+    Trees and "void" are not evaluated, and a crowd becomes one thing. Photo and map share a name.
 
     Args:
         folder: Where to write.
         count: Number of streets.
-        split: Name of the part.
-        panoptic: Whether the panoptic file is there beside the 16-bit PNGs.
+        split: Name of the split.
+        panoptic: Whether to write the panoptic file too, beside the 16-bit PNGs.
 
     Returns:
         The folder of the annotations.
@@ -199,7 +199,7 @@ def tiny_vistas(
 
 
 def thing_entries() -> list[dict[str, object]]:
-    """Give the things of `CATEGORIES` as an official file of instances lists them."""
+    """Return the things of `CATEGORIES` as entries of COCO's instances files."""
     return [
         {name: entry[name] for name in ("id", "name", "supercategory")}
         for entry in category_entries()
@@ -208,7 +208,7 @@ def thing_entries() -> list[dict[str, object]]:
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, object]:
-    """Give the uncompressed run lengths of a mask, down the columns, background first."""
+    """Return the uncompressed run lengths of a mask, column by column, background first."""
     pixels = np.concatenate([[False], mask.ravel(order="F"), [False]])
     edges = np.flatnonzero(pixels[1:] != pixels[:-1])
     bounds = [0, *edges.tolist(), *([] if len(edges) and edges[-1] == mask.size else [mask.size])]
@@ -223,7 +223,7 @@ def _outlined(mask: np.ndarray) -> object:
 
 
 def category_entries() -> list[dict[str, object]]:
-    """Give `CATEGORIES` as an official file lists them."""
+    """Return `CATEGORIES` as entries of COCO's panoptic files."""
     return [
         {
             "id": category.id,
@@ -237,7 +237,7 @@ def category_entries() -> list[dict[str, object]]:
 
 
 def _annotation(panoptic: PanopticMap, image_id: int, png: Path) -> dict[str, object]:
-    """Write the map with sparse ids that need all three colours, and describe it."""
+    """Write a map with sparse ids that use all three bytes, and return its JSON entry."""
     numbers = [0, *(1 + 70_001 * number for number in range(1, len(panoptic.segments) + 1))]
     ids = np.array(numbers)[panoptic.ids]
     colors = np.stack([ids % 256, ids // 256 % 256, ids // 65536], axis=-1)
@@ -265,7 +265,7 @@ def _bbox(mask: np.ndarray) -> list[int]:
 
 
 def quality(**classes: tuple[float, int, int, int]) -> PanopticQuality:
-    """Give the sums of an image: IoU, tp, fp and fn by the names of `CATEGORIES`."""
+    """Return the sums of an image: IoU, tp, fp and fn by class name."""
     rows = [classes.get(category.name, (0.0, 0, 0, 0)) for category in CATEGORIES]
     iou, *counts = zip(*rows, strict=True)
     return PanopticQuality(np.array(iou, np.float64), *(np.array(c, np.int64) for c in counts))
@@ -274,7 +274,7 @@ def quality(**classes: tuple[float, int, int, int]) -> PanopticQuality:
 def result(
     images: Mapping[int | str, PanopticQuality], mode: str = "official", **more: object
 ) -> dict[str, Any]:
-    """Give what `jsisnet score` writes about images."""
+    """Return the JSON of `jsisnet score` for these images."""
     total = reduce(add, images.values(), PanopticQuality.zero(len(CATEGORIES)))
     described = [
         ImageQuality.of(image, sums).described(CATEGORIES) for image, sums in images.items()
@@ -283,6 +283,6 @@ def result(
 
 
 def write_result(path: Path, *args: Any, **options: Any) -> Path:
-    """Write a `result` to a file."""
+    """Write the return value of `result` to a file."""
     path.write_text(json.dumps(result(*args, **options)))
     return path

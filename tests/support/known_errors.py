@@ -52,7 +52,7 @@ def compared(folder: Path, size: tuple[int, int] = (64, 96)) -> Compared:
 def of_files(
     truth: factories.TinyDataset, predictions: Path, rules: CompareRules | None = None
 ) -> Compared:
-    """Compare files."""
+    """Compare two files."""
     files = ComparedFiles(truth.annotations, predictions, rules=rules)
     data = ReportData(files.categories)
     total = score(files, on_image=data.add)

@@ -99,7 +99,7 @@ def test_crowds_have_no_mask_but_a_dashed_frame():
     assert (shown[150, 150] == shown[290, 390]).all()
 
 
-def test_what_is_drawn_are_the_targets_not_the_truth():
+def test_targets_are_drawn_instead_of_the_ground_truth():
     made = example_of([[1, 2]], segment(SKY), segment(CAR), enlarged=200)
     wrong = replace(made, objects=networks.objects_of([[10, 10, 60, 60]], [0]))
 
@@ -120,7 +120,7 @@ def test_the_caption_counts_the_objects():
     assert caption(example_of(ids, *kinds), factories.CATEGORIES) == "2 car, 1 person, 1 crowd"
 
 
-def test_the_caption_tells_how_much_is_void():
+def test_the_caption_gives_the_share_of_void():
     made = example_of([[0, 1, 1, 1]], segment(SKY))
 
     assert caption(made, factories.CATEGORIES) == "no objects, 25.0% void"
@@ -138,7 +138,7 @@ def test_the_caption_tells_how_much_is_void():
         ),
     ],
 )
-def test_the_caption_tells_what_is_not_labelled(more, expected):
+def test_the_caption_lists_what_is_not_labelled(more, expected):
     made = example_of([[1]], segment(PERSON), **more)
 
     assert caption(made, factories.CATEGORIES) == expected

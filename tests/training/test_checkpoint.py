@@ -59,7 +59,7 @@ def test_a_checkpoint_that_can_not_be_written_leaves_the_one_before(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"step 3\n", b"\x80\x02.", bytes(100)])
-def test_a_file_of_something_else_is_refused(tmp_path, content):
+def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
 

@@ -86,7 +86,7 @@ def test_a_file_can_reset_a_value_of_its_base(written):
     assert read_config(written("base: base.yaml\nvalidation:")).validation is None
 
 
-def test_bases_that_go_in_circles_are_refused(written):
+def test_circular_bases_are_refused(written):
     written("base: run.yaml", "other.yaml")
 
     with pytest.raises(

@@ -51,7 +51,7 @@ def lines_of(figure, title):
     return [line.get_ydata().tolist() for line in axes.lines]
 
 
-def test_there_is_a_panel_for_all_that_a_training_writes(run):
+def test_every_metric_of_a_training_has_a_panel(run):
     folder = run("a", stepped(1), stepped(2), evaluated(2, 40.0))
 
     assert titles(plot([folder])) == [
@@ -132,7 +132,7 @@ def test_the_pace_counts_neither_evaluations_nor_pauses(run):
     assert lines_of(plot([folder]), "seconds per step")[0] == [2.0, 3.0]
 
 
-def test_runs_are_named_by_as_many_folders_as_tell_them_apart(run):
+def test_runs_are_named_by_the_shortest_unique_paths(run):
     folders = [run(name, stepped(1)) for name in ("x/run", "y/run", "other")]
 
     names = [text.partition(":")[0] for text in legend(plot(folders))]

@@ -149,7 +149,7 @@ def test_an_interrupt_is_not_a_failure_of_the_logger(caplog):
     assert caplog.messages == []
 
 
-def test_a_logger_is_told_whether_the_training_was_stopped():
+def test_a_logger_receives_whether_the_training_was_stopped():
     logger = ListLogger()
     callback = callback_for(logger)
     callback.on_train_start(0, 5)

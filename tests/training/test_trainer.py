@@ -550,7 +550,7 @@ def test_contradictory_settings_leave_no_run_folder(settings, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_callbacks_are_told_whether_the_training_finished(settings, tmp_path):
+def test_callbacks_receive_whether_the_training_finished(settings, tmp_path):
     stopped, finished = Log(stop_after=1), Log()
     with pytest.raises(PowerCutError):
         train(short(settings, steps=2), out=tmp_path, callbacks=[stopped])

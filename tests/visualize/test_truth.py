@@ -21,11 +21,11 @@ def records(tiny):
 
 
 def alone(panoptic):
-    """Give the record of a map without photo."""
+    """Return the record of a map without a photo."""
     return Record(image_id=1, name="1.jpg", image=None, size=None, read=lambda: panoptic)
 
 
-def test_the_truth_stands_beside_the_photo(records):
+def test_the_truth_is_drawn_beside_the_photo(records):
     both = contact_sheet(records[:1], CATEGORIES)
     over = contact_sheet(records[:1], CATEGORIES, overlay=True)
 

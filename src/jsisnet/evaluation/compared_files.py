@@ -77,13 +77,13 @@ class ComparedImage:
     """Matched segments; ``None`` for an invalid image."""
 
     boundary: Matching | None = None
-    """Segments matched by their boundaries, if that is asked for."""
+    """Segments matched by their boundaries; ``None`` if not measured."""
 
     error: str | None = None
     """Why the image was skipped."""
 
     warnings: tuple[str, ...] = ()
-    """What is wrong with the image, though the official script gives a number."""
+    """Errors of the image that the official script overlooks."""
 
 
 class ComparedFiles:
@@ -126,7 +126,7 @@ class ComparedFiles:
             image_id: number for number, image_id in enumerate(annotations.image_ids)
         }
         self.warnings = tuple(self._find_warnings())
-        """What is wrong with the files as a whole, though they can be compared."""
+        """Errors of the files as a whole that do not prevent the comparison."""
         if self.rules.mode == "strict" and self.warnings:
             raise ValueError(self.warnings[0])
 
@@ -188,25 +188,25 @@ class ComparedFiles:
     def _listed(
         self, image_id: ImageId, file: "_MapFile", entry: Entry, warnings: list[str]
     ) -> ListedMap:
-        place = f"{file.index.path}: image {image_id!r}"
+        prefix = f"{file.index.path}: image {image_id!r}"
         try:
             return read_listed_map(
                 entry,
                 self.categories,
                 file.pngs,
                 predicted=file.predicted,
-                on_warning=self._warner(place, warnings),
+                on_warning=self._warner(prefix, warnings),
             )
         except ValueError as error:
-            raise ValueError(_at(place, error)) from None
+            raise ValueError(_at(prefix, error)) from None
 
     def _matched(
         self, image_id: ImageId, truth: ListedMap, other: ListedMap | None, warnings: list[str]
     ) -> tuple[Matching, Matching | None]:
-        true_place = f"{truth.png}: image {image_id!r}"
-        place = true_place if other is None else f"{other.png}: image {image_id!r}"
+        true_prefix = f"{truth.png}: image {image_id!r}"
+        prefix = true_prefix if other is None else f"{other.png}: image {image_id!r}"
         listed = _empty_map() if other is None else other
-        maps = _open_maps(truth, other, true_place, place)
+        maps = _open_maps(truth, other, true_prefix, prefix)
         boundary = None
         if self.rules.boundary:
             whole = [np.concatenate([strip.copy() for strip in each.strips]) for each in maps]
@@ -218,19 +218,19 @@ class ComparedFiles:
         else:
             strips = zip(maps[0].strips, maps[1].strips, strict=True)
             shared = overlap_of_ids(strips, truth.ids, listed.ids)
-        self._check_truth(shared, truth, true_place, self._warner(true_place, warnings))
-        _check_prediction(shared, listed, place)
+        self._check_truth(shared, truth, true_prefix, self._warner(true_prefix, warnings))
+        _check_prediction(shared, listed, prefix)
         return _matching(shared, truth, listed, self.rules), boundary
 
     def _check_truth(
-        self, shared: Overlap, truth: ListedMap, place: str, on_warning: OnWarning
+        self, shared: Overlap, truth: ListedMap, prefix: str, on_warning: OnWarning
     ) -> None:
         areas = shared.true_areas
         wrong = np.flatnonzero((truth.areas != UNSTATED) & (truth.areas != areas))
         if len(wrong) and not self.rules.recount_areas:
             first = wrong[0]
             raise ValueError(
-                f"{place}: segment {truth.ids[first]}: has {areas[first]} pixels, but the JSON "
+                f"{prefix}: segment {truth.ids[first]}: has {areas[first]} pixels, but the JSON "
                 f"file says {truth.areas[first]}"
             )
         if (truth.areas == UNSTATED).any():
@@ -241,11 +241,11 @@ class ComparedFiles:
                 "pixels do not count as void"
             )
 
-    def _warner(self, place: str, warnings: list[str]) -> OnWarning:
+    def _warner(self, prefix: str, warnings: list[str]) -> OnWarning:
         """Return a function that collects warnings, or raises them in strict mode."""
 
         def warn(message: str) -> None:
-            warnings.append(f"{place}: {message}")
+            warnings.append(f"{prefix}: {message}")
             if self.rules.mode == "strict":
                 raise ValueError(warnings[-1])
 
@@ -299,15 +299,15 @@ def _categories(truth: CocoIndex, prediction: CocoIndex) -> Categories:
 
 
 def _open_maps(
-    truth: ListedMap, other: ListedMap | None, true_place: str, place: str
+    truth: ListedMap, other: ListedMap | None, true_prefix: str, prefix: str
 ) -> tuple[IdStrips, IdStrips]:
     """Open the two maps of an image.
 
     Args:
         truth: Annotation of the ground truth.
         other: Annotation of the prediction; ``None`` for a map that is all void.
-        true_place: Prefix of errors about the true map, including those raised while it is read.
-        place: Prefix of errors about the predicted map.
+        true_prefix: Prefix of errors about the true map, including those raised while it is read.
+        prefix: Prefix of errors about the predicted map.
 
     Returns:
         The true and the predicted map, as strips of the same shapes.
@@ -315,30 +315,30 @@ def _open_maps(
     Raises:
         ValueError: If a map can't be read, or they differ in size.
     """
-    first = _open_map(truth.png, true_place)
+    first = _open_map(truth.png, true_prefix)
     if other is None:
-        empty = (np.zeros_like(strip) for strip in _open_map(truth.png, true_place).strips)
+        empty = (np.zeros_like(strip) for strip in _open_map(truth.png, true_prefix).strips)
         return first, IdStrips(first.size, empty)
-    second = _open_map(other.png, place)
+    second = _open_map(other.png, prefix)
     try:
         check_sizes(first.size, second.size)
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
+        raise ValueError(f"{prefix}: {error}") from None
     return first, second
 
 
-def _open_map(png: Path, place: str) -> IdStrips:
-    def strips(opened: IdStrips) -> Iterator[Ids]:
+def _open_map(png: Path, prefix: str) -> IdStrips:
+    def strips(maps: IdStrips) -> Iterator[Ids]:
         try:
-            yield from opened.strips
+            yield from maps.strips
         except ValueError as error:
-            raise ValueError(f"{place}: {error}") from None
+            raise ValueError(f"{prefix}: {error}") from None
 
     try:
-        opened = open_ids(png)
+        ids = open_ids(png)
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-    return IdStrips(opened.size, strips(opened))
+        raise ValueError(f"{prefix}: {error}") from None
+    return IdStrips(ids.size, strips(ids))
 
 
 def _empty_map() -> ListedMap:
@@ -354,24 +354,24 @@ def _empty_map() -> ListedMap:
     )
 
 
-def _check_prediction(shared: Overlap, listed: ListedMap, place: str) -> None:
+def _check_prediction(shared: Overlap, listed: ListedMap, prefix: str) -> None:
     """Refuse predictions that the official script refuses.
 
     Args:
         shared: Overlap with the ground truth.
         listed: Annotation of the prediction.
-        place: Prefix of errors.
+        prefix: Prefix of errors.
 
     Raises:
         ValueError: If a pixel has an id that is not listed, or a listed segment is empty.
     """
     if shared.table[:, -1].any():
         raise ValueError(
-            f"{place}: segment {_first_unlisted(listed)}: is in the PNG, but not in the JSON file"
+            f"{prefix}: segment {_first_unlisted(listed)}: is in the PNG, but not in the JSON file"
         )
     empty = listed.ids[shared.areas == 0]
     if len(empty):
-        raise ValueError(f"{place}: segment {empty[0]}: is listed, but has no pixels")
+        raise ValueError(f"{prefix}: segment {empty[0]}: is listed, but has no pixels")
 
 
 def _first_unlisted(listed: ListedMap) -> int:
@@ -399,6 +399,6 @@ def _matching(
     )
 
 
-def _at(place: str, error: ValueError) -> str:
-    """Put a place in front of an error that does not name it yet."""
-    return str(error) if str(error).startswith(place) else f"{place}: {error}"
+def _at(prefix: str, error: ValueError) -> str:
+    """Prefix the message of an error that does not start with the prefix yet."""
+    return str(error) if str(error).startswith(prefix) else f"{prefix}: {error}"

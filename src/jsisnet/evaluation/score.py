@@ -25,11 +25,11 @@ class Score:
 
     categories: Categories
     mode: Mode
-    """CompareRules of the comparison."""
+    """Mode of the comparison; see `CompareRules.mode`."""
     quality: PanopticQuality
     """Panoptic quality of all images."""
     boundary: PanopticQuality | None
-    """Boundary PQ, by the lower one of a pair's IoU and the IoU of its boundaries, if asked for."""
+    """Boundary PQ, by the lower of a pair's IoU and boundary IoU; ``None`` if not measured."""
     confusion: Int64[np.ndarray, "k1 k1"]
     """Segments by true and predicted label; the last row and column stand for no segment, see
     `confusions`."""
@@ -38,7 +38,7 @@ class Score:
     missing: int = 0
     """Number of images without a prediction, which were treated as all void."""
     warnings: list[str] = field(default_factory=list)
-    """What is wrong with the files, though the official script gives a number."""
+    """Errors in the files that the official script overlooks."""
     errors: list[str] = field(default_factory=list)
     """Why images were skipped."""
 
@@ -94,7 +94,7 @@ class Score:
 
         Returns:
             The values of `panoptic_quality.summary`, and under ``boundary`` those by boundaries, if
-            they were asked for; ``mode``; ``images``; ``confusion``, an entry for each pair of
+            they were measured; ``mode``; ``images``; ``confusion``, an entry for each pair of
             classes that were confused, the most frequent first, where ``None`` stands for no
             segment; ``missing``; warnings as ``oddities`` and errors as ``faults``.
         """
@@ -126,9 +126,9 @@ class MeasuredImage:
     """Result of one image that is added to a `Score`."""
 
     quality: ImageQuality | None = None
-    """Its panoptic quality; ``None`` for an invalid image."""
+    """Panoptic quality of the image; ``None`` if it is invalid."""
     boundary: ImageQuality | None = None
-    """Its boundary PQ, if asked for."""
+    """Its boundary PQ; ``None`` if not measured."""
     confusions: Int64[np.ndarray, "n 2"]
     """True and predicted labels; see `confusions`."""
     missing: bool = False
@@ -136,7 +136,7 @@ class MeasuredImage:
     error: str | None = None
     """Why the image was skipped."""
     warnings: tuple[str, ...] = ()
-    """What is wrong with the image, though the official script gives a number."""
+    """Errors of the image that the official script overlooks."""
     compared: ComparedImage | None = None
     """The compared image itself, if `on_image` is used."""
 

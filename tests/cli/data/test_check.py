@@ -25,7 +25,7 @@ def spoil(streets, *names):
     streets.write()
 
 
-def test_a_sound_data_set_exits_with_0(streets, capsys):
+def test_a_valid_data_set_exits_with_0(streets, capsys):
     assert run(command(streets)) == 0
 
     expected = f"{streets.json}: 3 images, 15 segments: 0 errors, 0 warnings, 0 notes\n"
@@ -40,7 +40,7 @@ def test_warnings_alone_exit_with_0(streets, capsys):
     assert "0 errors, 1 warning, 0 notes" in capsys.readouterr().out
 
 
-def test_errors_are_told_with_examples_and_exit_with_1(streets, capsys):
+def test_errors_are_listed_with_examples_and_exit_with_1(streets, capsys):
     for info in streets.infos():
         info["area"] += 1
     spoil(streets, "a_shared_color")
@@ -57,7 +57,7 @@ def test_errors_are_told_with_examples_and_exit_with_1(streets, capsys):
     ]
 
 
-def test_the_findings_go_to_a_json_file(streets, tmp_path):
+def test_findings_are_written_to_a_json_file(streets, tmp_path):
     spoil(streets, "a_wrong_area")
 
     assert run(command(streets, "--json", str(tmp_path / "new" / "found.json"))) == 1
@@ -81,7 +81,7 @@ def test_a_repaired_copy_passes_the_check(streets, tmp_path, capsys):
     assert "stuff-twice: image 102: 'sky' has 2 segments: segments merged" in changes
 
 
-def test_a_copy_replaces_no_other_data_set(streets, tmp_path, capsys):
+def test_a_copy_overwrites_no_other_data_set(streets, tmp_path, capsys):
     other = tmp_path / "other" / streets.json.name
     other.parent.mkdir()
     other.write_text("precious")
@@ -101,7 +101,7 @@ def test_a_copy_with_errors_left_exits_with_1(streets, tmp_path, capsys):
     assert "some errors cannot be repaired automatically" in capsys.readouterr().err
 
 
-def test_nothing_is_written_of_a_broken_file(streets, tmp_path, capsys):
+def test_a_damaged_file_writes_nothing(streets, tmp_path, capsys):
     streets.json.write_text("{")
 
     assert run(command(streets, "--fix", str(tmp_path / "copy"))) == 1
@@ -109,7 +109,7 @@ def test_nothing_is_written_of_a_broken_file(streets, tmp_path, capsys):
     assert "was not written: no image is usable" in capsys.readouterr().err
 
 
-def test_a_stopped_check_says_how_it_goes_on(streets, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_check_says_how_to_resume(streets, tmp_path, capsys, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
@@ -129,7 +129,7 @@ def test_a_stopped_check_says_how_it_goes_on(streets, tmp_path, capsys, monkeypa
         (("--pngs", "nowhere"), "the folder of its PNGs, nowhere, does not exist"),
     ],
 )
-def test_contradictions_are_refused(streets, capsys, more, reason):
+def test_contradictory_options_are_refused(streets, capsys, more, reason):
     given = [text.format(streets=streets.json.parent, json=streets.json) for text in more]
 
     assert run(command(streets, *given)) == 1

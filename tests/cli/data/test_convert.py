@@ -32,7 +32,7 @@ def contents(path):
     )
 
 
-def test_a_data_set_goes_through_every_format_and_comes_back(tiny, tmp_path, capsys):
+def test_a_data_set_survives_a_round_trip_through_every_format(tiny, tmp_path, capsys):
     first, second, third, last = (tmp_path / name for name in ("1", "2", "3", "4"))
 
     assert from_coco(tiny, first, "--to", "semantic-instance") == 0
@@ -55,7 +55,7 @@ def test_a_data_set_goes_through_every_format_and_comes_back(tiny, tmp_path, cap
     assert told == "jsisnet: the class ids don't fit the format; renumbered them 1 to 6\n"
 
 
-def test_what_a_format_can_not_hold_is_counted_in_a_sentence(tiny, tmp_path, capsys):
+def test_information_that_a_format_cannot_represent_is_counted(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out", "--to", "two-channel") == 0
 
     told = capsys.readouterr().err
@@ -79,7 +79,7 @@ def test_outlines_of_things_become_maps(tmp_path):
     assert (source.records[0].read().ids == 0).any()
 
 
-def test_a_data_set_becomes_outlines_over_classes_and_comes_back(tiny, tmp_path, capsys):
+def test_a_data_set_survives_a_round_trip_through_outlines_over_classes(tiny, tmp_path, capsys):
     tool, back, plain = (tmp_path / name for name in ("tool", "back", "plain"))
 
     assert from_coco(tiny, tool, "--to", "coco-instances") == 0
@@ -106,7 +106,7 @@ def test_a_data_set_becomes_outlines_over_classes_and_comes_back(tiny, tmp_path,
             assert kinds[0] == kinds[1]
 
 
-def test_a_file_of_instances_has_what_other_programs_expect(tiny, tmp_path):
+def test_an_instances_file_has_the_fields_that_other_programs_expect(tiny, tmp_path):
     assert from_coco(tiny, tmp_path / "out", "--to", "coco-instances") == 0
 
     content = json.loads((tmp_path / "out/instances.json").read_text())
@@ -170,7 +170,7 @@ def test_vistas_and_two_channels_are_read(tmp_path):
         (["--from", "two-channel", "--pngs", "x", "--categories", "y.json"], "y.json: can't be"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(tokens, message, tmp_path, capsys):
+def test_an_invalid_option_gives_one_message(tokens, message, tmp_path, capsys):
     assert converted(*tokens, "--out", tmp_path / "out") == 1
 
     told = capsys.readouterr().err
@@ -178,7 +178,7 @@ def test_a_wrong_option_is_one_sentence(tokens, message, tmp_path, capsys):
     assert told.count("\n") == 1
 
 
-def test_a_broken_map_is_one_sentence_and_the_command_goes_on_once_it_is_right(
+def test_a_damaged_map_gives_one_message_and_the_command_resumes_once_it_is_repaired(
     tiny, tmp_path, capsys
 ):
     png = tiny.pngs / "map3.png"
@@ -196,7 +196,7 @@ def test_a_broken_map_is_one_sentence_and_the_command_goes_on_once_it_is_right(
     assert len(contents(tmp_path / "out/panoptic.json")) == 6
 
 
-def test_maps_are_not_written_among_those_that_are_read(tiny, tmp_path, capsys):
+def test_maps_are_not_written_into_the_input_folder(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out", "--to", "two-channel") == 0
     maps = tmp_path / "out" / "maps"
     before = sorted(maps.rglob("*"))
@@ -211,13 +211,13 @@ def test_maps_are_not_written_among_those_that_are_read(tiny, tmp_path, capsys):
     assert sorted(maps.rglob("*")) == before
 
 
-def test_no_more_processes_than_a_machine_can_have_are_started(tiny, tmp_path, capsys):
+def test_too_many_processes_are_refused(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out", "--processes", "100000") == 2
 
     assert "Must be <= 1024" in capsys.readouterr().err
 
 
-def test_a_finished_conversion_is_not_repeated_over_its_result(tiny, tmp_path, capsys):
+def test_a_finished_conversion_does_not_overwrite_its_result(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out") == 0
 
     assert from_coco(tiny, tmp_path / "out") == 1
@@ -242,7 +242,7 @@ def many_streets(folder, times=200):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_conversion_that_is_stopped_goes_on(how, tmp_path):
+def test_an_interrupted_conversion_resumes(how, tmp_path):
     annotations = many_streets(tmp_path)
     options = ["--from", "coco", "--annotations", str(annotations), "--processes", "2"]
     command = [sys.executable, "-m", "jsisnet", *CONVERT, *options]

@@ -27,7 +27,7 @@ def test_generated_truth_scores_perfectly_against_itself(tmp_path, capsys):
         (["--train", "-1"], "expected 0 or more"),
     ],
 )
-def test_silly_options_are_refused_in_one_sentence(options, message, tmp_path, capsys):
+def test_invalid_options_give_one_message(options, message, tmp_path, capsys):
     assert run(["data", "generate", "--out", str(tmp_path / "a"), *options]) == 1
 
     error = capsys.readouterr().err
@@ -49,7 +49,7 @@ def test_generating_starts_without_torch(tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_the_command_explains_itself_with_an_example(capsys):
+def test_the_help_has_an_example(capsys):
     assert run(["data", "generate", "--help"]) == 0
 
     text = capsys.readouterr().out

@@ -33,7 +33,7 @@ def merge(tiny, tmp_path):
     return called
 
 
-def test_a_mapping_makes_a_sound_data_set(merge, tiny, tmp_path, capsys):
+def test_a_mapping_gives_a_valid_data_set(merge, tiny, tmp_path, capsys):
     assert merge(MAPPING) == 0
 
     assert capsys.readouterr().out.splitlines() == [
@@ -47,7 +47,7 @@ def test_a_mapping_makes_a_sound_data_set(merge, tiny, tmp_path, capsys):
     assert [c.name for c in coco.source(made).categories] == ["vehicle", "above", "road"]
 
 
-def test_a_joined_data_set_scores_100_against_itself(merge, tmp_path, capsys):
+def test_a_merged_data_set_scores_100_against_itself(merge, tmp_path, capsys):
     assert merge(MAPPING) == 0
     made = str(tmp_path / "out/panoptic.json")
 
@@ -57,7 +57,7 @@ def test_a_joined_data_set_scores_100_against_itself(merge, tmp_path, capsys):
     assert json.loads((tmp_path / "score.json").read_text())["all"]["pq"] == 100
 
 
-def test_supercategories_are_joined(merge, tmp_path, capsys):
+def test_supercategories_are_merged(merge, tmp_path, capsys):
     assert merge(None, "--by", "supercategory") == 0
 
     entries = json.loads((tmp_path / "out/panoptic.json").read_text())["categories"]
@@ -68,7 +68,7 @@ def test_supercategories_are_joined(merge, tmp_path, capsys):
     assert ": 6 maps, 4 classes" in capsys.readouterr().out
 
 
-def test_only_drops_what_is_not_named(merge, tmp_path, capsys):
+def test_only_drops_classes_that_are_not_named(merge, tmp_path, capsys):
     assert merge("way: [road]", "--only") == 0
 
     (entry,) = json.loads((tmp_path / "out/panoptic.json").read_text())["categories"]
@@ -76,7 +76,7 @@ def test_only_drops_what_is_not_named(merge, tmp_path, capsys):
     assert "void: person, car, bus, sky, tree" in capsys.readouterr().out
 
 
-def test_other_formats_are_joined_too(tmp_path):
+def test_other_formats_are_merged_too(tmp_path):
     things = factories.tiny_instances(tmp_path / "things")
     (tmp_path / "classes.yaml").write_text("vehicle: [car, bus]")
     out = ["--mapping", str(tmp_path / "classes.yaml"), "--out", str(tmp_path / "out")]
@@ -112,7 +112,7 @@ def test_other_formats_are_joined_too(tmp_path):
         (MAPPING, ("--root", "x"), "--root is not used by the format coco"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_nothing_is_written(
+def test_invalid_input_gives_one_message_and_writes_nothing(
     merge, tmp_path, capsys, mapping, more, reason
 ):
     assert merge(mapping, *more) == 1
@@ -123,7 +123,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_same_mapping(merge, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_resumes_with_the_same_mapping(merge, tmp_path, capsys, monkeypatch):
     convert_data = convert.convert
 
     def stopped(*args, **options):

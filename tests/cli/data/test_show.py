@@ -9,7 +9,7 @@ from jsisnet.cli.app import run
 
 @pytest.fixture
 def show(tiny, tmp_path):
-    """Draw some of the streets; gives the exit code and the picture."""
+    """Return a function that draws streets and returns the exit code and the picture."""
 
     def shown(*tokens, images=tiny.images):
         out = tmp_path / "look.png"
@@ -25,7 +25,7 @@ def show(tiny, tmp_path):
 
 @pytest.fixture
 def refused(tiny, tmp_path, capsys):
-    """Give the one sentence that refuses to draw."""
+    """Run a command that must fail, and return its message."""
 
     def sentence(*tokens, code=1):
         out = [] if "--out" in tokens else ["--out", str(tmp_path / "look.png")]
@@ -52,11 +52,11 @@ def test_a_data_set_smaller_than_the_count_is_shown_whole(show):
     assert same(show(), show("--count", "6", "--first"))
 
 
-def test_an_image_is_found_by_its_name_too(show):
+def test_an_image_can_be_named_by_its_file(show):
     assert same(show("--image", "street1.png"), show("--image", "101"))
 
 
-def test_a_seed_chooses_always_the_same_images(show):
+def test_a_seed_always_chooses_the_same_images(show):
     first, again, other = (show("--count", "3", "--random", seed) for seed in ("1", "1", "3"))
 
     assert same(first, again)
@@ -100,7 +100,7 @@ def test_without_photos_the_maps_are_drawn_alone(show):
         (("--root", "x"), "--root is not used by the format coco"),
     ],
 )
-def test_what_can_not_be_drawn_is_told_in_one_sentence(refused, options, message):
+def test_invalid_input_gives_one_message(refused, options, message):
     assert message in refused(*options)
 
 
@@ -108,7 +108,7 @@ def test_a_count_below_1_is_refused(refused):
     assert "--count" in refused("--count", "0", code=2)
 
 
-def test_no_file_of_the_data_is_replaced(refused, tiny):
+def test_files_of_the_data_set_are_not_overwritten(refused, tiny):
     photo = tiny.images / "street0.jpg"
     before = photo.read_bytes(), tiny.annotations.read_bytes()
 
@@ -117,7 +117,7 @@ def test_no_file_of_the_data_is_replaced(refused, tiny):
     assert before == (photo.read_bytes(), tiny.annotations.read_bytes())
 
 
-def test_a_class_that_no_image_has_is_told(refused, tiny):
+def test_a_class_without_images_is_reported(refused, tiny):
     content = json.loads(tiny.annotations.read_text())
     content["categories"].append({"id": 7, "name": "unicorn", "isthing": 1})
     tiny.annotations.write_text(json.dumps(content))
@@ -132,7 +132,7 @@ def test_a_data_set_without_images_is_refused(refused, tiny):
     assert "the data set has no image" in refused()
 
 
-def test_the_command_explains_itself_with_an_example(capsys):
+def test_the_help_has_an_example(capsys):
     assert run(["data", "show", "--help"]) == 0
 
     text = capsys.readouterr().out

@@ -24,7 +24,7 @@ def split(tiny, tmp_path):
     return called
 
 
-def test_the_parts_are_told_with_the_classes_they_lack(split, capsys):
+def test_parts_are_listed_with_the_classes_they_lack(split, capsys):
     assert split("--parts", "train=5", "val=1", "--seed", "3") == 0
 
     head, _, train, val, _, *lacking = capsys.readouterr().out.splitlines()
@@ -34,7 +34,7 @@ def test_the_parts_are_told_with_the_classes_they_lack(split, capsys):
     assert [line.split(" lacks ")[0] for line in lacking] == ["val"]
 
 
-def test_a_class_that_nobody_has_is_told_once(split, tiny, capsys):
+def test_a_class_without_segments_is_reported_once(split, tiny, capsys):
     content = json.loads(tiny.annotations.read_text())
     content["categories"].append({"id": 77, "name": "dog", "isthing": 1})
     tiny.annotations.write_text(json.dumps(content))
@@ -69,7 +69,7 @@ def test_instances_are_split_too(tmp_path, capsys):
         ),
     ],
 )
-def test_a_mistake_is_one_sentence_and_nothing_is_written(split, tmp_path, capsys, more, reason):
+def test_invalid_input_gives_one_message_and_writes_nothing(split, tmp_path, capsys, more, reason):
     assert split(*more) == 1
 
     told = capsys.readouterr().err
@@ -78,7 +78,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(split, tmp_path, capsy
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_is_stopped_says_how_it_goes_on(split, capsys, monkeypatch):
+def test_an_interrupted_run_says_how_to_resume(split, capsys, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
@@ -90,7 +90,7 @@ def test_a_run_that_is_stopped_says_how_it_goes_on(split, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_terminated_goes_on(tiny, tmp_path):
+def test_a_terminated_run_resumes(tiny, tmp_path):
     content = json.loads(tiny.annotations.read_text())
     for name, key in (("images", "id"), ("annotations", "image_id")):
         content[name] = [

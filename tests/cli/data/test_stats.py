@@ -11,7 +11,7 @@ def stats(*tokens):
     return run(["data", "stats", "--processes", "1", *map(str, tokens)])
 
 
-def test_the_numbers_are_shown_things_and_stuff_apart(tiny, capsys):
+def test_statistics_of_things_and_stuff_are_printed_separately(tiny, capsys):
     assert stats("--annotations", tiny.annotations) == 0
 
     lines = capsys.readouterr().out.splitlines()
@@ -59,7 +59,7 @@ def test_a_page_is_written_with_examples(tiny, tmp_path, capsys):
     assert capsys.readouterr().out.endswith(f"Wrote {out / 'index.html'}\n")
 
 
-def test_photos_that_can_not_be_shown_are_one_sentence(tiny, tmp_path, capsys):
+def test_unreadable_photos_give_one_message(tiny, tmp_path, capsys):
     for path in tiny.images.iterdir():
         path.unlink()
     out = tmp_path / "out"
@@ -71,7 +71,7 @@ def test_photos_that_can_not_be_shown_are_one_sentence(tiny, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
-def test_any_format_is_counted_alike(tiny, tmp_path, capsys):
+def test_every_format_gives_the_same_statistics(tiny, tmp_path, capsys):
     files = ("--annotations", str(tiny.annotations))
     pair = tmp_path / "pair"
     convert = ("data", "convert", "--from", "coco", "--to", "semantic-instance")
@@ -99,7 +99,7 @@ def test_any_format_is_counted_alike(tiny, tmp_path, capsys):
         (("--annotations", "nowhere.json"), "nowhere.json"),
     ],
 )
-def test_what_can_not_be_done_is_told_in_one_sentence(tiny, capsys, options, message):
+def test_invalid_arguments_give_one_message(tiny, capsys, options, message):
     other = tiny.annotations.with_name("other.txt")
     other.write_text("precious")
     names = {"json": tiny.annotations, "png": tiny.pngs / "map0.png", "other": other}
@@ -114,7 +114,7 @@ def test_what_can_not_be_done_is_told_in_one_sentence(tiny, capsys, options, mes
     assert before == (tiny.annotations.read_bytes(), names["png"].read_bytes())
 
 
-def test_a_broken_map_is_named(tiny, capsys):
+def test_a_damaged_map_is_named(tiny, capsys):
     (tiny.pngs / "map3.png").write_bytes(b"no map")
 
     assert stats("--annotations", tiny.annotations) == 1
@@ -137,7 +137,7 @@ def test_counting_and_the_page_need_no_torch(tiny, tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_the_command_explains_itself_with_an_example(capsys):
+def test_the_help_has_an_example(capsys):
     assert run(["data", "stats", "--help"]) == 0
 
     text = capsys.readouterr().out

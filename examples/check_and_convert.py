@@ -14,11 +14,10 @@ annotations, images, out = sys.argv[1:]
 
 report = jsisnet.check(annotations, images=images)
 print(report)
-for fault in report.faults:
-    print(
-        f"{fault.rule.severity}: {fault.rule.sentence}: {fault.count}, such as {fault.examples[0]}"
-    )
-if not report.sound:
+for violated in report.violations:
+    rule, example = violated.rule, violated.examples[0]
+    print(f"{rule.severity}: {rule.problem}: {violated.count}, such as {example}")
+if not report.valid:
     sys.exit("Repair the errors first; `jsisnet data check --fix` repairs most of them.")
 
 source = jsisnet.open_dataset("coco", annotations=annotations, images=images)

@@ -35,12 +35,15 @@ def test_an_image_may_have_no_instance(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"boxes": np.zeros((2, 5))}, r"boxes has the shape \(2, 5\), expected a row of 4"),
-        ({"scores": np.zeros(3)}, r"scores has the shape \(3,\), expected \(2,\)"),
-        ({"scores": np.array([np.inf, 0])}, "scores holds NaN or infinity"),
-        ({"masks": np.zeros((2, 3, 4))}, r"masks has the shape \(2, 3, 4\), expected \(2, m, m\)"),
-        ({"category_ids": np.array([3, 5])}, "category_ids holds 5, expected one of the 6"),
-        ({"category_ids": np.array([3, 92])}, r"category_ids holds 92 \('sky'\), which is stuff"),
+        ({"boxes": np.zeros((2, 5))}, r"boxes has the shape \(2, 5\); expected a row of 4"),
+        ({"scores": np.zeros(3)}, r"scores has the shape \(3,\); expected \(2,\)"),
+        ({"scores": np.array([np.inf, 0])}, "scores contains NaN or infinity"),
+        ({"masks": np.zeros((2, 3, 4))}, r"masks has the shape \(2, 3, 4\); expected \(2, m, m\)"),
+        ({"category_ids": np.array([3, 5])}, "category_ids contains 5; expected one of the 6"),
+        (
+            {"category_ids": np.array([3, 92])},
+            r"category_ids contains 92 \('sky'\), which is stuff",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_explained(change, message, tmp_path):
@@ -56,5 +59,5 @@ def test_a_missing_array_or_file_is_named(tmp_path):
 
     with pytest.raises(ValueError, match="has no array 'category_ids'"):
         predictions.read_box_masks(tmp_path / "street.npz", factories.CATEGORIES)
-    with pytest.raises(ValueError, match=r"nowhere.npz: is no file"):
+    with pytest.raises(ValueError, match=r"nowhere.npz: does not exist"):
         predictions.read_box_masks(tmp_path / "nowhere.npz", factories.CATEGORIES)

@@ -72,8 +72,8 @@ def test_probabilities_become_logits_even_if_they_are_0(folder):
     ("values", "message"),
     [
         ([92, 92], "is 1x2 pixels, but the photo is 1x3"),
-        ([92, 92, 77], "holds 77, which is no category id and does not stand for void"),
-        ([[1, 2, 3]] * 3, "is a PNG in colour, expected grey or palette"),
+        ([92, 92, 77], "contains 77, which is neither a category id nor void"),
+        ([[1, 2, 3]] * 3, "is a colour PNG; expected grey or palette"),
     ],
 )
 def test_pngs_that_do_not_fit_are_explained(values, message, folder):
@@ -86,13 +86,13 @@ def test_pngs_that_do_not_fit_are_explained(values, message, folder):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.zeros((5, 1, 3)), "holds 5 channels, expected one for each of the 6 categories"),
-        (np.zeros((6, 3)), r"holds an array of the shape \(6, 3\), expected \(6, rows, columns\)"),
-        (np.zeros((6, 0, 3)), r"holds an array of the shape \(6, 0, 3\)"),
-        (np.full((6, 1, 1), np.nan), "the array holds NaN or infinity"),
-        (np.full((6, 1, 1), "x"), "the array is of type <U1, expected numbers"),
-        (np.full((6, 1, 1), None), "can't be read as NumPy's file"),
-        (np.full((6, 1, 1), -0.5), "holds -0.5, expected probabilities"),
+        (np.zeros((5, 1, 3)), "contains 5 channels; expected one for each of 6 categories"),
+        (np.zeros((6, 3)), r"contains an array of shape \(6, 3\); expected \(6, rows, columns\)"),
+        (np.zeros((6, 0, 3)), r"contains an array of shape \(6, 0, 3\)"),
+        (np.full((6, 1, 1), np.nan), "the array contains NaN or infinity"),
+        (np.full((6, 1, 1), "x"), "the array has the type <U1; expected numbers"),
+        (np.full((6, 1, 1), None), "can't be read as a NumPy file"),
+        (np.full((6, 1, 1), -0.5), "contains -0.5; expected probabilities"),
     ],
 )
 def test_arrays_that_do_not_fit_are_explained(values, message, folder):
@@ -105,7 +105,7 @@ def test_arrays_that_do_not_fit_are_explained(values, message, folder):
 def test_several_arrays_in_a_file_are_refused(folder):
     np.savez(folder / "city" / "street.npz", a=np.zeros((6, 1, 1)), b=np.zeros(1))
 
-    with pytest.raises(ValueError, match=r"holds 2 arrays \('a', 'b'\), expected one"):
+    with pytest.raises(ValueError, match=r"contains 2 arrays \('a', 'b'\); expected one"):
         source(folder).read(PHOTO)
 
 

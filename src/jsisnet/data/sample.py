@@ -1,4 +1,4 @@
-"""What flows from a data set to the objective: samples, examples, batches."""
+"""Samples, training examples and batches: the data on its way to the objective."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from jsisnet.panoptic import IGNORE, ImageId, PanopticMap
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """A photo and its ground truth, which cover the same pixels."""
+    """A photo and its ground truth, of the same size."""
 
     image: UInt8[Tensor, "3 h w"]
-    """RGB. Samples may share it with a cache, so nobody writes to it."""
+    """RGB. It may be shared with a cache, so it must not be modified."""
 
     panoptic: PanopticMap
-    """Ground truth; labels are those of the `Categories` that the data set was opened with."""
+    """Ground truth, with the labels of the data set's `categories`."""
 
     image_id: ImageId
-    """Names the photo within its data set."""
+    """Id of the photo within its data set."""
 
     unlabelled: frozenset[int] = frozenset()
-    """Labels of the things that the ground truth is silent about: they may be anywhere."""
+    """Labels of the thing classes that are not annotated, and may appear anywhere."""
 
     semantic: bool = True
-    """Whether the classes of the pixels are there to be learned, not the objects alone."""
+    """Whether the classes of the pixels are used for training, and not the objects only."""
 
 
 @runtime_checkable
 class Samples(Protocol):
-    """Photos with ground truth that a training can read: `PanopticDataset`, or anybody's own."""
+    """Protocol of training data: `PanopticDataset`, or a class of your own."""
 
     @property
     def categories(self) -> Categories:
-        """Classes that the labels of the maps belong to."""
+        """Classes of the maps."""
 
     def __len__(self) -> int: ...
 
@@ -48,16 +48,16 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objects:
-    """The things that a network should find in one image, possibly none."""
+    """Target objects of one image, possibly none."""
 
     boxes: Float[Tensor, "g 4"]
-    """Tight boxes, in pixels of the network input."""
+    """Tight bounding boxes, in pixels of the network input."""
 
     channels: Int64[Tensor, " g"]
     """Thing channels, not labels."""
 
     crowds: Float[Tensor, "c 4"]
-    """Boxes of the regions that hold groups of things: to be found or not, nobody minds."""
+    """Crowd boxes; predictions inside them are ignored."""
 
     def __len__(self) -> int:
         return len(self.channels)
@@ -65,7 +65,7 @@ class Objects:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """A network input and its targets; see `Batch` for what the values mean."""
+    """A network input and its targets; see `Batch` for the fields."""
 
     image: UInt8[Tensor, "3 h w"]
     semantic: UInt8[Tensor, "h w"]
@@ -78,35 +78,35 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Several examples of one size; tensors are on one device."""
+    """Examples of one size, stacked; all tensors are on one device."""
 
     images: UInt8[Tensor, "b 3 h w"]
     """RGB."""
 
     semantic: UInt8[Tensor, "b h w"]
-    """Label of each pixel, `IGNORE` where it is void. Crowds have the label of their class."""
+    """Label of each pixel, `IGNORE` for void. Crowds have the label of their class."""
 
     instance_ids: Int32[Tensor, "b h w"]
-    """i + 1 on the pixels of object i of that image, 0 elsewhere: on stuff, crowds and void."""
+    """i + 1 on the pixels of object i of the image, 0 elsewhere: on stuff, crowds and void."""
 
     objects: tuple[Objects, ...]
-    """Objects of each image; their order is that of `instance_ids`."""
+    """Objects of each image, in the order of `instance_ids`."""
 
     labelled: Bool[Tensor, "b t"]
-    """Which thing channels the source of each image labels. Things of the others may be anywhere in
-    it, so nothing there is background for them."""
+    """Whether the data set of each image annotates each thing channel. Things of the others may be
+    anywhere in the image, so no region counts as their background."""
 
     seeds: tuple[int, ...]
-    """Seed of what a training draws for each image, whatever batch the image is in."""
+    """Seeds of the random sampling for each image, independent of the batch."""
 
     image_ids: tuple[ImageId, ...]
-    """Names of the images."""
+    """Ids of the images."""
 
     def __len__(self) -> int:
         return len(self.image_ids)
 
     def to(self, device: torch.device | str) -> "Batch":
-        """Copy the tensors to a device; from pinned memory, without waiting for the copy."""
+        """Copy the tensors to a device; the copy is asynchronous from pinned memory."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=tensor.is_pinned()))
 
     def pin_memory(self) -> "Batch":
@@ -133,7 +133,7 @@ class Batch:
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Stack examples of one size, at least one."""
+    """Stack one or more examples of the same size."""
     return Batch(
         images=torch.stack([example.image for example in examples]),
         semantic=torch.stack([example.semantic for example in examples]),
@@ -146,17 +146,17 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def example(sample: Sample, categories: Categories, *, min_box: int = 1, seed: int = 0) -> Example:
-    """Derive the targets of one network input from its panoptic map.
+    """Compute the targets of a network input from its panoptic map.
 
-    Where the sample's ground truth is silent, so are the targets: without classes of pixels all of
-    them are void, and without any labelled thing there are no objects.
+    If the sample has no semantic ground truth, all pixels are void. If none of the thing classes is
+    annotated, there are no objects.
 
     Args:
         sample: Image and map at the size of the network input.
-        categories: Classes that the labels of the map belong to.
-        min_box: Objects whose box has a side below this many pixels are left out: their pixels
-            keep the class, but belong to no object.
-        seed: Seed of what the training draws for this image.
+        categories: Classes of the map.
+        min_box: Shortest side of an object's box, in pixels. Smaller objects are left out; their
+            pixels keep the class.
+        seed: Seed of the random sampling for this image.
     """
     panoptic = sample.panoptic
     boxes = panoptic.boxes()

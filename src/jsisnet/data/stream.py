@@ -1,7 +1,7 @@
-"""Training data as one infinite stream that can be entered at any position.
+"""Training data as an infinite stream with random access.
 
-What lies at a position depends on the seed and the position alone. So a resumed training sees the
-tail of the same stream, and neither the number of workers nor that of ranks matters.
+The example at a position depends only on the seed and the position. A resumed training therefore
+continues the same stream, and the numbers of workers and ranks make no difference.
 """
 
 from collections.abc import Iterator
@@ -24,18 +24,18 @@ _ORDER, _VARIATION, _TRAINING, _ROUND = range(4)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamSampler:
-    """The positions that one rank reads, for ever: every `world`-th from `start + rank` on.
+    """Infinite sampler of the positions of one rank: every `world`-th, beginning at `start + rank`.
 
-    A global batch is a run of consecutive positions whatever the number of ranks. A `DataLoader`
-    takes it as its `sampler`; Lightning Fabric must be told not to put its own in the place
+    A global batch consists of consecutive positions for any number of ranks. Pass it to a
+    `DataLoader` as its `sampler`, and keep Lightning Fabric from replacing it
     (``use_distributed_sampler=False``).
     """
 
     start: int = 0
-    """Number of photos that all ranks together have seen before."""
+    """Number of photos that all ranks together have already seen."""
 
     rank: int = 0
-    """Which of the ranks reads."""
+    """Index of the rank."""
 
     world: int = 1
     """Number of ranks."""
@@ -45,16 +45,16 @@ class StreamSampler:
 
 
 class Stream(Dataset[Example]):
-    """Examples by position, in random order: run after run through the samples of each source."""
+    """Examples by position, in random order, with repeated passes through each data set."""
 
     def __init__(self, samples: Samples, config: TransformConfig, *, seed: int = 0) -> None:
         """Open the stream.
 
         Args:
-            samples: At least one photo with ground truth; those of `Sources` are seen as often as
-                the weights of their parts say.
-            config: How the photos are varied.
-            seed: Not negative.
+            samples: At least one photo with ground truth. The photos of `Sources` are seen as often
+                as the weights of its parts say.
+            config: Augmentation.
+            seed: Seed of order and augmentation, 0 or more.
 
         Raises:
             ValueError: If there is no sample, or the seed is negative.
@@ -84,17 +84,17 @@ class Stream(Dataset[Example]):
 
 
 def sample_index(position: int, parts: tuple[Part, ...], seed: int) -> int:
-    """Tell which sample lies at a position of the stream.
+    """Return the index of the sample at a position of the stream.
 
-    The stream is cut into rounds. In each of them the parts take turns at random, every part as
-    often as it has photos, times its weight (rounded, but at least once). At its turns a part goes
-    through its photos, in an order of its own in each run through them, so none of them is ever
-    seen twice more than another.
+    The stream consists of rounds. In each round the parts take turns in random order; the number of
+    turns of a part is its number of photos times its weight, rounded, but at least one. At its turns
+    a part goes through its photos, shuffled anew in each pass, so the numbers of times that two of
+    its photos have been seen never differ by more than one.
 
     Args:
         position: 0 or more.
-        parts: Samples of one part lie behind those of the other; none is empty.
-        seed: Not negative.
+        parts: Concatenated parts of the samples, none of them empty.
+        seed: Seed of the order, 0 or more.
     """
     shares = tuple(max(1, round(part.weight * part.length)) for part in parts)
     number, place = divmod(position, sum(shares))
@@ -106,7 +106,7 @@ def sample_index(position: int, parts: tuple[Part, ...], seed: int) -> int:
 
 @lru_cache(maxsize=4)
 def _turns(number: int, shares: tuple[int, ...], seed: int) -> Int64[Tensor, "positions 2"]:
-    """Give for each position of a round the part whose turn it is, and its turns before."""
+    """Return for each position of a round the part that has its turn, and its turn number."""
     parts = torch.arange(len(shares)).repeat_interleave(torch.tensor(shares))
     parts = parts[torch.randperm(len(parts), generator=_generator(seed, _ROUND, number))]
     turns = torch.zeros_like(parts)

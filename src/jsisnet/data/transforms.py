@@ -1,4 +1,4 @@
-"""From a photo of any size to a network input, with and without augmentation."""
+"""Resizing and augmentation: from a photo of any size to a network input."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from jsisnet.data.sample import Sample
 from jsisnet.panoptic import VOID, PanopticMap, resize_ids
 
 PADDING = 128
-"""Grey of the network input where no photo is; near the mean of photos."""
+"""Grey value of the padding; close to the mean of photos."""
 
 _HIGHEST = {
     "hflip": 1,
@@ -27,31 +27,31 @@ _HIGHEST = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransformConfig:
-    """Size of the network input, and how training photos are varied.
+    """Size of the network input, and augmentation of the training photos.
 
-    The defaults are the paper's: the whole photo is resized to the input, whatever its aspect.
+    By default, as in the paper, the whole photo is resized to the input, whatever its aspect ratio.
 
     Raises:
-        ValueError: If a value lies outside its range.
+        ValueError: If a value is out of range.
     """
 
     size: tuple[int, int] = (400, 400)
     """Height and width of the network input."""
 
     hflip: float = 0.5
-    """Probability that the photo is mirrored; 0 for classes that tell left from right, unless their
-    names do so too: partners such as ``Arrow (Left)`` and ``Arrow (Right)`` are exchanged."""
+    """Probability of a horizontal flip. Classes whose names differ only in left and right, such as
+    ``Arrow (Left)`` and ``Arrow (Right)``, are exchanged; use 0 if other classes have a side."""
 
     min_scale: float = 1.0
-    """Smallest size of the resized photo relative to the input. Below 1 the rest is void."""
+    """Smallest size of the resized photo relative to the input. Below 1 the rest is padding."""
 
     max_scale: float = 1.0
-    """Largest size of the resized photo relative to the input. Above 1 a random part is used.
-    Halving is as likely as doubling: the logarithm of the scale is uniform."""
+    """Largest size of the resized photo relative to the input. Above 1 a random crop is used. The
+    logarithm of the scale is uniform, so halving is as likely as doubling."""
 
     keep_aspect: bool = False
-    """Whether scale 1 means the largest photo of true aspect that fits into the input, instead of
-    one that fills it."""
+    """Keep the aspect ratio: at scale 1 the photo is as large as fits into the input, instead of
+    being stretched to fill it."""
 
     brightness: float = 0.0
     """Factors are drawn between 1 - this and 1 + this."""
@@ -63,13 +63,13 @@ class TransformConfig:
     """Factors are drawn between 1 - this and 1 + this."""
 
     hue: float = 0.0
-    """Shifts are drawn between plus and minus this part of the colour circle, up to 0.5."""
+    """Shifts are drawn between minus and plus this fraction of the colour circle, up to 0.5."""
 
     grayscale: float = 0.0
-    """Probability that the photo loses its colours."""
+    """Probability of a conversion to greyscale."""
 
     min_box: int = 1
-    """Objects whose box has a side of fewer pixels in the network input are no targets."""
+    """Objects whose box has a shorter side, in pixels of the network input, are not targets."""
 
     def __post_init__(self) -> None:
         if min(self.size) < 1:
@@ -86,14 +86,14 @@ class TransformConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Span:
-    """How one axis of a photo lies on the same axis of the network input."""
+    """Part of one axis of a photo, and where it is placed on that axis of the network input."""
 
     source: slice
     target: slice
 
 
 def resize(image: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> UInt8[Tensor, "3 H W"]:
-    """Resize a photo to a height and width, smoothly."""
+    """Resize a photo to a height and width, with antialiasing."""
     return functional.resize(image, list(size), antialias=True)
 
 
@@ -103,19 +103,19 @@ def transform(
     generator: torch.Generator,
     mirrored: Sequence[int] | None = None,
 ) -> Sample:
-    """Make a varied network input of a photo.
+    """Convert a photo to a randomly augmented network input.
 
-    The randomness is the generator's alone, and each setting has its own draw: changing one
-    leaves the others' effect on the same photo as it was.
+    All randomness comes from the generator, and each setting has its own random number, so changing
+    one setting does not change the effect of the others on the same photo.
 
     Args:
         sample: The photo.
-        config: How it is varied.
-        generator: Where the randomness comes from.
-        mirrored: The label that each class has in a mirror; default: its own.
+        config: Size and augmentation.
+        generator: Source of randomness.
+        mirrored: The label of each class after a flip; default: its own.
 
     Returns:
-        Image and map of `config.size`, without the segments that own no pixel there.
+        Image and map of size `config.size`, without segments that have no pixel left.
     """
     flip, scale, y, x, *colours = torch.rand(9, generator=generator).tolist()
     height, width = _scaled_size(sample.panoptic.size, config, scale)
@@ -137,12 +137,12 @@ def transform(
         image = image.flip(-1)
         ids = ids[:, ::-1]
         if mirrored is not None:
-            sample = _in_a_mirror(sample, mirrored)
+            sample = _swap_sides(sample, mirrored)
     return replace(sample, image=image, panoptic=PanopticMap.compact(ids, sample.panoptic.segments))
 
 
-def _in_a_mirror(sample: Sample, mirrored: Sequence[int]) -> Sample:
-    """Exchange the classes of left and right, but no pixels."""
+def _swap_sides(sample: Sample, mirrored: Sequence[int]) -> Sample:
+    """Exchange left and right classes; the pixels stay."""
     segments = tuple(replace(s, label=mirrored[s.label]) for s in sample.panoptic.segments)
     return replace(
         sample,
@@ -162,10 +162,10 @@ def _scaled_size(
 
 
 def _span(length: int, canvas: int, scaled: float, draw: float) -> _Span:
-    """Place `length` pixels that would be resized to `scaled` on an axis of `canvas` pixels.
+    """Place `length` pixels, to be resized to `scaled` pixels, on an axis of `canvas` pixels.
 
-    What sticks out is cut off before the resizing, at whole pixels of the photo, so that image
-    and map stay aligned.
+    The crop is made before the resizing, at whole pixels of the photo, so that image and map stay
+    aligned.
     """
     taken = min(length, max(1, round(length * canvas / scaled)))
     covered = min(canvas, max(1, round(scaled)))

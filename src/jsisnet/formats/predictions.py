@@ -1,4 +1,4 @@
-"""Semantic predictions in a folder: for each photo a PNG of classes, or an array of scores."""
+"""Predictions of other networks: folders of semantic maps, and arrays of instances."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,47 +14,133 @@ from jsisnet.formats.class_maps import USUAL_VOID
 from jsisnet.formats.image_list import ListedImage
 from jsisnet.panoptic import IGNORE
 
+PngValues = Literal["ids", "labels"]
+"""Meaning of PNG values: category ids, or positions in the list of categories."""
 
-def load_array(path: Path) -> Mapping[str, np.ndarray]:
-    """Read a ``.npz`` file, or a ``.npy`` file as one with the sole array ``array``.
+ArrayValues = Literal["logits", "probabilities"]
+"""Meaning of array values."""
 
-    Raises:
-        ValueError: If the file is missing, damaged, or holds Python objects. The message doesn't
-            name it.
-    """
-    if not path.is_file():
-        raise ValueError("is no file")
-    try:
-        # NumPy itself would leave the file open when it is damaged.
-        with path.open("rb") as file:
-            content = np.load(file, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                return {"array": content}
-            return {name: content[name] for name in content.files}
-    except Exception as error:  # damaged files raise anything, zlib's and zipfile's own included
-        raise ValueError(f"can't be read as NumPy's file ({error})") from None
+Scores = Float32[np.ndarray, "k gh gw"]
+"""Logits or log-probabilities of each label, on a grid that spans the photo."""
 
+Labels = Int32[np.ndarray, "h w"]
+"""Label of each pixel of the photo, or `IGNORE`."""
 
-def finite(values: np.ndarray, name: str) -> None:
-    """Refuse an array that holds NaN, infinity or no numbers.
-
-    Raises:
-        ValueError: The message names the array.
-    """
-    if values.dtype.kind not in "fiu":
-        raise ValueError(f"{name} is of type {values.dtype}, expected numbers")
-    # Both are NaN if any value is, and no array of the same size is needed.
-    if values.size and not np.isfinite([values.min(), values.max()]).all():
-        raise ValueError(f"{name} holds NaN or infinity")
-
+_SUFFIXES = (".png", ".npz", ".npy")
+_AXES = 3
+"""Axes of an array: labels, rows and columns."""
 
 _NAMES = ("boxes", "category_ids", "scores", "masks")
 _CORNERS, _GRIDS = 4, 3
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SemanticFolder:
+    """A folder of semantic predictions, one file for each photo, with the same name."""
+
+    folder: Path
+
+    categories: Categories
+    """Classes of the predictions; arrays have one channel for each, in this order."""
+
+    png_values: PngValues = "ids"
+
+    array_values: ArrayValues = "logits"
+
+    void: tuple[int, ...] | None = None
+    """PNG values without a class. Default: 255, and for ids also 0, unless they are classes."""
+
+    def file(self, image: ListedImage) -> Path:
+        """Return the file of the prediction for an image.
+
+        Raises:
+            ValueError: If there is none or more than one.
+        """
+        stem = self.folder / Path(image.name).with_suffix("")
+        candidates = [stem.with_name(stem.name + suffix) for suffix in _SUFFIXES]
+        found = [path for path in candidates if path.is_file()]
+        match found:
+            case [path]:
+                return path
+            case []:
+                raise ValueError(f"{candidates[0]}: does not exist, nor does an .npz or .npy file")
+        raise ValueError(f"{found[0]} and {found[1].name} are both for {image.name}; expected one")
+
+    def read(self, image: ListedImage) -> Scores | Labels:
+        """Read the prediction for an image.
+
+        Raises:
+            ValueError: If the file is missing or damaged, does not fit the image or the classes,
+                or contains NaN. The message names the file.
+        """
+        path = self.file(image)
+        try:
+            if path.suffix == ".png":
+                return self._labels(read_values(path), image)
+            return self._scores(path)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def _labels(self, pixels: Integer[np.ndarray, "h w ..."], image: ListedImage) -> Labels:
+        if pixels.shape[2:]:
+            raise ValueError("is a colour PNG; expected grey or palette")
+        if pixels.shape != image.size:
+            found, listed = ("x".join(map(str, size)) for size in (pixels.shape, image.size))
+            raise ValueError(f"is {found} pixels, but the photo is {listed}")
+        highest = int(pixels.max())
+        table = np.full(highest + 1, -1, np.int32)
+        for value, label in self._known().items():
+            if value <= highest:
+                table[value] = label
+        labels = table[pixels]
+        if labels.min() < 0:
+            unknown = int(pixels[labels < 0][0])
+            kind = "category id" if self.png_values == "ids" else "position of a category"
+            raise ValueError(f"contains {unknown}, which is neither a {kind} nor void")
+        return labels
+
+    def _known(self) -> dict[int, int]:
+        """Return the label of each pixel value."""
+        known = {
+            value: label
+            for label, category in enumerate(self.categories)
+            for value in [category.id if self.png_values == "ids" else label]
+            if isinstance(value, int) and value >= 0
+        }
+        if self.void is not None:
+            return known | dict.fromkeys(self.void, IGNORE)
+        usual = USUAL_VOID if self.png_values == "ids" else (IGNORE,)
+        return dict.fromkeys(usual, IGNORE) | known
+
+    def _scores(self, path: Path) -> Scores:
+        found = _load_arrays(path)
+        if len(found) != 1:
+            names = ", ".join(map(repr, found)) or "none"
+            raise ValueError(f"contains {len(found)} arrays ({names}); expected one")
+        (values,) = found.values()
+        number = len(self.categories)
+        if values.ndim != _AXES or 0 in values.shape:
+            raise ValueError(
+                f"contains an array of shape {values.shape}; expected ({number}, rows, columns)"
+            )
+        if len(values) != number:
+            raise ValueError(
+                f"contains {len(values)} channels; expected one for each of {number} categories"
+            )
+        _check_finite(values, "the array")
+        values = values.astype(np.float32)
+        if self.array_values == "logits":
+            return values
+        if values.min() < 0:
+            raise ValueError(f"contains {values.min():g}; expected probabilities")
+        # Log-probabilities differ from logits by a constant for each cell, which changes neither the
+        # best class nor a softmax.
+        return np.log(np.maximum(values, np.finfo(np.float32).tiny))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BoxMasks:
-    """Things of one image, in the order of the file."""
+    """Detected things of one image, in the order of the file."""
 
     boxes: Float32[np.ndarray, "n 4"]
     """Corners x0, y0, x1, y1 in pixels of the photo."""
@@ -64,7 +150,7 @@ class BoxMasks:
     scores: Float64[np.ndarray, " n"]
 
     masks: Float32[np.ndarray, "n m m"]
-    """Probability that a point of the box belongs to the thing; the grid spans the box."""
+    """Probabilities of the mask on a grid that spans the box."""
 
 
 def read_box_masks(path: Path, categories: Categories) -> BoxMasks:
@@ -75,16 +161,16 @@ def read_box_masks(path: Path, categories: Categories) -> BoxMasks:
         categories: Classes of the things.
 
     Raises:
-        ValueError: If the file is missing, an array is missing, has another shape than `BoxMasks`
-            or a value that is no finite number, or a category is no thing; the message names it.
+        ValueError: If the file or an array is missing, an array has a wrong shape or values that
+            are not finite, or a category is not a thing. The message names the file.
     """
     try:
-        found = load_array(path)
+        found = _load_arrays(path)
         for name in _NAMES:
             if name not in found:
                 raise ValueError(f"has no array {name!r}")
         for name in ("boxes", "scores", "masks"):
-            finite(found[name], name)
+            _check_finite(found[name], name)
         _check_shapes(*(found[name].shape for name in _NAMES))
         return BoxMasks(
             boxes=found["boxes"].astype(np.float32),
@@ -106,146 +192,61 @@ def _check_shapes(
 ) -> None:
     number = boxes[0] if boxes else 0
     if boxes != (number, _CORNERS):
-        raise ValueError(f"boxes has the shape {boxes}, expected a row of 4 for each instance")
+        raise ValueError(f"boxes has the shape {boxes}; expected a row of 4 for each instance")
     for name, shape in (("category_ids", category_ids), ("scores", scores)):
         if shape != (number,):
-            raise ValueError(f"{name} has the shape {shape}, expected ({number},) as of the boxes")
+            raise ValueError(
+                f"{name} has the shape {shape}; expected ({number},), one for each box"
+            )
     if len(masks) != _GRIDS or masks[0] != number or masks[1] != masks[2] or not masks[1]:
         raise ValueError(
-            f"masks has the shape {masks}, expected ({number}, m, m): a square grid in each box"
+            f"masks has the shape {masks}; expected ({number}, m, m), a square grid for each box"
         )
 
 
 def _label(category_id: object, categories: Categories) -> int:
     if not isinstance(category_id, int | str) or category_id not in categories:
         known = f"one of the {len(categories)} categories"
-        raise ValueError(f"category_ids holds {category_id!r}, expected {known}")
+        raise ValueError(f"category_ids contains {category_id!r}; expected {known}")
     label = categories.label(category_id)
     if not categories[label].isthing:
         name = categories[label].name
-        raise ValueError(f"category_ids holds {category_id!r} ({name!r}), which is stuff")
+        raise ValueError(f"category_ids contains {category_id!r} ({name!r}), which is stuff")
     return label
 
 
-PngValues = Literal["ids", "labels"]
-"""Whether the pixels of PNGs are the data set's own ids or positions in its list of categories."""
+def _load_arrays(path: Path) -> Mapping[str, np.ndarray]:
+    """Read the arrays of a ``.npz`` file, or of a ``.npy`` file under the name ``array``.
 
-ArrayValues = Literal["logits", "probabilities"]
-"""What arrays hold."""
+    Raises:
+        ValueError: If the file is missing or damaged, or contains Python objects. The message does
+            not name the file.
+    """
+    if not path.is_file():
+        raise ValueError("does not exist")
+    try:
+        # NumPy would leave a damaged file open.
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"array": content}
+            return {name: content[name] for name in content.files}
+    except Exception as error:  # damaged files raise anything, zlib's and zipfile's own included
+        raise ValueError(f"can't be read as a NumPy file ({error})") from None
 
-Scores = Float32[np.ndarray, "k gh gw"]
-"""A logit, or a probability's logarithm, of each label on a grid that spans the photo."""
 
-Labels = Int32[np.ndarray, "h w"]
-"""Label of each pixel of the photo, or `IGNORE`."""
+def _check_finite(values: np.ndarray, name: str) -> None:
+    """Check that an array consists of finite numbers.
 
-_SUFFIXES = (".png", ".npz", ".npy")
-_AXES = 3
-"""Of an array: labels, rows and columns."""
+    Args:
+        values: The array.
+        name: Its name, for the message.
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SemanticFolder:
-    """Semantic predictions, named like the photos."""
-
-    folder: Path
-
-    categories: Categories
-    """Classes of the predictions; arrays have a channel for each, in this order."""
-
-    png_values: PngValues = "ids"
-
-    array_values: ArrayValues = "logits"
-
-    void: tuple[int, ...] | None = None
-    """Values of PNGs that stand for no class; by default 255, and 0 if they are ids, unless a class
-    has that number."""
-
-    def file(self, image: ListedImage) -> Path:
-        """Find the prediction for an image.
-
-        Raises:
-            ValueError: If there is none, or more than one.
-        """
-        stem = self.folder / Path(image.name).with_suffix("")
-        candidates = [stem.with_name(stem.name + suffix) for suffix in _SUFFIXES]
-        found = [path for path in candidates if path.is_file()]
-        match found:
-            case [path]:
-                return path
-            case []:
-                raise ValueError(f"{candidates[0]}: does not exist, nor does an .npz or .npy file")
-        raise ValueError(f"{found[0]} and {found[1].name} are both for {image.name}; expected one")
-
-    def read(self, image: ListedImage) -> Scores | Labels:
-        """Read the prediction for an image.
-
-        Raises:
-            ValueError: If the file is missing or damaged, does not fit the image or the classes,
-                or holds NaN. The message names it.
-        """
-        path = self.file(image)
-        try:
-            if path.suffix == ".png":
-                return self._labels(read_values(path), image)
-            return self._scores(path)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-
-    def _labels(self, pixels: Integer[np.ndarray, "h w ..."], image: ListedImage) -> Labels:
-        if pixels.shape[2:]:
-            raise ValueError(
-                "is a PNG in colour, expected grey or palette, a number for each pixel"
-            )
-        if pixels.shape != image.size:
-            found, listed = ("x".join(map(str, size)) for size in (pixels.shape, image.size))
-            raise ValueError(f"is {found} pixels, but the photo is {listed}")
-        highest = int(pixels.max())
-        table = np.full(highest + 1, -1, np.int32)
-        for value, label in self._known().items():
-            if value <= highest:
-                table[value] = label
-        labels = table[pixels]
-        if labels.min() < 0:
-            strange = int(pixels[labels < 0][0])
-            kind = "category id" if self.png_values == "ids" else "position of a category"
-            raise ValueError(f"holds {strange}, which is no {kind} and does not stand for void")
-        return labels
-
-    def _known(self) -> dict[int, int]:
-        """Give the labels that the values of pixels stand for."""
-        known = {
-            value: label
-            for label, category in enumerate(self.categories)
-            for value in [category.id if self.png_values == "ids" else label]
-            if isinstance(value, int) and value >= 0
-        }
-        if self.void is not None:
-            return known | dict.fromkeys(self.void, IGNORE)
-        usual = USUAL_VOID if self.png_values == "ids" else (IGNORE,)
-        return dict.fromkeys(usual, IGNORE) | known
-
-    def _scores(self, path: Path) -> Scores:
-        found = load_array(path)
-        if len(found) != 1:
-            names = ", ".join(map(repr, found)) or "none"
-            raise ValueError(f"holds {len(found)} arrays ({names}), expected one")
-        (values,) = found.values()
-        number = len(self.categories)
-        if values.ndim != _AXES or 0 in values.shape:
-            raise ValueError(
-                f"holds an array of the shape {values.shape}, expected ({number}, rows, columns)"
-            )
-        if len(values) != number:
-            raise ValueError(
-                f"holds {len(values)} channels, expected one for each of the {number} categories"
-            )
-        finite(values, "the array")
-        values = values.astype(np.float32)
-        if self.array_values == "logits":
-            return values
-        if values.min() < 0:
-            raise ValueError(f"holds {values.min():g}, expected probabilities")
-        # Logarithms of probabilities differ from logits by one number for each cell, which matters
-        # neither to the best class nor to a softmax.
-        return np.log(np.maximum(values, np.finfo(np.float32).tiny))
+    Raises:
+        ValueError: If it has another type, NaN or infinity.
+    """
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{name} has the type {values.dtype}; expected numbers")
+    # Both are NaN if any value is, and no array of the same size is needed.
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
+        raise ValueError(f"{name} contains NaN or infinity")

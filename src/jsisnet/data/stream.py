@@ -106,7 +106,7 @@ def sample_index(position: int, parts: tuple[Part, ...], seed: int) -> int:
 
 @lru_cache(maxsize=4)
 def _turns(number: int, shares: tuple[int, ...], seed: int) -> Int64[Tensor, "positions 2"]:
-    """Return for each position of a round the part that has its turn, and its turn number."""
+    """Return the part and its turn number for each position of a round."""
     parts = torch.arange(len(shares)).repeat_interleave(torch.tensor(shares))
     parts = parts[torch.randperm(len(parts), generator=_generator(seed, _ROUND, number))]
     turns = torch.zeros_like(parts)

@@ -133,8 +133,8 @@ class SemanticFolder:
             return values
         if values.min() < 0:
             raise ValueError(f"contains {values.min():g}; expected probabilities")
-        # Log-probabilities differ from logits by a constant for each cell, which changes neither the
-        # best class nor a softmax.
+        # Log-probabilities differ from logits by a constant for each cell, which changes neither
+        # the best class nor a softmax.
         return np.log(np.maximum(values, np.finfo(np.float32).tiny))
 
 

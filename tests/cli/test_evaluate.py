@@ -174,3 +174,19 @@ def test_wrong_areas_are_accepted_on_demand(tiny):
 
     assert run(["score", truth, truth]) == 1
     assert run(["score", truth, truth, "--recount-areas"]) == 0
+
+
+def test_every_format_can_be_evaluated(tiny, tmp_path, model, capsys):
+    written, options = tmp_path / "written", ("--model", model("semantic"))
+    convert = ("data", "convert", "--annotations", str(tiny.annotations), "--out", str(written))
+    assert run([*convert, "--from", "coco", "--to", "two-channel"]) == 0
+    maps = ("--pngs", str(written / "maps"), "--categories", str(written / "index.json"))
+    expected = evaluated(tiny, tmp_path, *options)
+
+    files = ("--format", "two-channel", *maps, "--json", str(tmp_path / "again.json"))
+    assert run(["evaluate", *files, "--images", str(tiny.images), *options]) == 0
+
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["stuff"] == expected["stuff"]
+    assert run(["evaluate", *files, *options]) == 1
+    assert "--images is required" in capsys.readouterr().err

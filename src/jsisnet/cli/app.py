@@ -48,7 +48,7 @@ COMMANDS = (
     Command(
         "evaluate",
         "evaluate",
-        "--images DIR --annotations FILE",
+        "[--format FORMAT]",
         "Evaluate a model on an annotated data set: PQ, mean IoU, AP and recall.",
     ),
     Command(

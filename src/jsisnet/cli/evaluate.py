@@ -1,19 +1,22 @@
 """`jsisnet evaluate`: evaluate a model on an annotated data set."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress, write_json
-from jsisnet.cli.options import Archive, Device, File, Flag, Folder, InstancesFrom, Model, Overrides
+from jsisnet.cli.location import LocationOptions
+from jsisnet.cli.options import Device, File, Flag, Folder, InstancesFrom, Model, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.report import PAGE, folder_for, report_evaluation
+from jsisnet.formats.open import Format
 
 
 def evaluate(  # noqa: PLR0913 - one parameter per option
     *,
-    images: Folder,
-    annotations: File,
-    pngs: Archive | None = None,
+    kind: Annotated[Format | None, Parameter(name="--format")] = None,
+    location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     model: Model = "coco",
     instances_from: InstancesFrom = None,
     out: Folder | None = None,
@@ -41,11 +44,11 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         jsisnet evaluate --images val2017 --annotations panoptic_val2017.json
         jsisnet evaluate --images photos --annotations truth.json --out files
         jsisnet evaluate --images photos --annotations truth.json --report report
+        jsisnet evaluate --format cityscapes --root cityscapes --split val
 
     Args:
-        images: Folder of the images.
-        annotations: COCO panoptic JSON file, or folder of Mapillary Vistas annotations.
-        pngs: PNGs of the annotations. Default: the folder named like the JSON file, beside it.
+        kind: Format of the data set. Default: vistas if --annotations is a folder, or else coco.
+        location: Where the data set is.
         model: Built-in model (coco, street), or the folder of a model or training run.
         instances_from: Model that detects the instances; the semantic segmentation and the
             settings of the merge remain those of --model.
@@ -66,9 +69,10 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         written += [*files, *(file.with_suffix("") for file in files)]
     if report is not None:
         written.append(report / PAGE)
-    refuse_to_replace([images, annotations, pngs or annotations.with_suffix("")], written)
+    maps = [path.with_suffix("") for path in location.paths]
+    refuse_to_replace([*location.paths, *maps], written)
     predictor = load_model(model, overrides, device, instances_from=instances_from)
-    dataset = open_for_model(predictor, images, annotations, pngs, recount_areas=recount_areas)
+    dataset = open_for_model(predictor, kind, location, recount_areas=recount_areas)
     with folder_for(out, report) as folder:
         with progress("evaluating") as advance:
             result = evaluator.evaluate(predictor, dataset, out=folder, on_image=advance, ap=ap)
@@ -78,7 +82,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         if json is not None:
             write_json(summary, json)
         if report is not None and folder is not None:
-            title, against = Path(model).name or model, annotations.name
+            title, against = Path(model).name or model, dataset.path.name
+            images = Path(dataset.config.images)
             report_evaluation(report, folder, summary, images=images, title=title, against=against)
 
 

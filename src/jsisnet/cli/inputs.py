@@ -12,6 +12,7 @@ from jsisnet.extras import install_hint
 
 if TYPE_CHECKING:
     from jsisnet.data.dataset import PanopticDataset
+    from jsisnet.formats.open import DatasetLocation, Format
     from jsisnet.inference.predictor import Predictor
 
 
@@ -141,24 +142,31 @@ def load_model(
 
 def open_for_model(
     predictor: "Predictor",
-    images: Path,
-    annotations: Path,
-    pngs: Path | None,
+    kind: "Format | None",
+    location: "DatasetLocation",
     *,
     recount_areas: bool,
 ) -> "PanopticDataset":
-    """Open a data set, COCO panoptic or a folder of Mapillary Vistas, in the classes of a model.
+    """Open a data set in the classes of a model.
+
+    Args:
+        predictor: The model.
+        kind: Format; default: vistas if the annotations are a folder, or else coco.
+        location: Where the data set is.
+        recount_areas: Whether to accept a JSON file whose areas differ from its PNGs.
 
     Raises:
-        ValueError: If a file is missing or damaged, or the model lacks a class of the data set.
+        ValueError: If an option is missing, a file is missing or damaged, or the model lacks a
+            class of the data set.
     """
     from jsisnet.data.dataset import DataConfig, PanopticDataset
+    from jsisnet.formats.open import check_location, photo_folder
 
-    data = DataConfig(
-        images=str(images),
-        annotations=str(annotations),
-        kind="vistas" if annotations.is_dir() else "panoptic",
-        pngs=None if pngs is None else str(pngs),
-        recount_areas=recount_areas,
-    )
+    if kind is None:
+        isfolder = location.annotations is not None and location.annotations.is_dir()
+        kind = "vistas" if isfolder else "coco"
+    check_location(kind, location, prefix="--")
+    if photo_folder(kind, location) is None:
+        raise ValueError("--images is required: the folder of the photos")
+    data = DataConfig.at(kind, location, recount_areas=recount_areas)
     return PanopticDataset(data, predictor.categories)

@@ -20,8 +20,7 @@ class LocationOptions(DatasetLocation):
     """Options that locate a data set."""
 
     annotations: File | None = None
-    """JSON file of coco and coco-instances. For vistas, the folder of a split's annotations, such
-    as training/v2.0, in place of --root, --split and --version."""
+    """JSON file of coco and coco-instances; or the folder of a vistas split: training/v2.0."""
 
     pngs: Archive | None = None
     """Maps of two-channel and coco. Default for coco: named like the JSON file, beside it."""

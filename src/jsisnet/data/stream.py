@@ -87,9 +87,9 @@ def sample_index(position: int, parts: tuple[Part, ...], seed: int) -> int:
     """Return the index of the sample at a position of the stream.
 
     The stream consists of rounds. In each round the parts take turns in random order; the number of
-    turns of a part is its number of photos times its weight, rounded, but at least one. At its turns
-    a part goes through its photos, shuffled anew in each pass, so the numbers of times that two of
-    its photos have been seen never differ by more than one.
+    turns of a part is its number of photos times its weight, rounded, but at least one. At its
+    turns a part goes through its photos, shuffled anew in each pass, so the numbers of times that
+    two of its photos have been seen never differ by more than one.
 
     Args:
         position: 0 or more.

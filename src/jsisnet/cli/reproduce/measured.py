@@ -1,6 +1,6 @@
 """Tables 1 and 4 of the paper and the ablation of the merge: experiments that evaluate a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,11 +8,13 @@ from cyclopts import Parameter
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
-from jsisnet.cli.options import Archive, File, Flag, Folder, Overrides
+from jsisnet.cli.location import LocationOptions
+from jsisnet.cli.options import File, Flag, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.reproduce.scenes import Network, Scenes
 from jsisnet.experiments.published import TABLE_4, DataName, validation_split
 from jsisnet.experiments.published import table1 as published_table1
+from jsisnet.formats.open import DatasetLocation, Format
 
 if TYPE_CHECKING:
     from jsisnet.data.dataset import PanopticDataset
@@ -24,17 +26,11 @@ if TYPE_CHECKING:
 class Photos:
     """Options for an annotated data set."""
 
-    images: Folder | None = None
-    """Folder of the images."""
+    location: LocationOptions = field(default_factory=LocationOptions)
 
-    annotations: File | None = None
-    """COCO panoptic JSON file, or folder of Mapillary Vistas annotations."""
-
-    pngs: Archive | None = None
-    """PNGs of the annotations. Default: the folder named like the JSON file, beside it."""
-
-    root: Folder | None = None
-    """Folder of COCO or Vistas as unpacked; its validation split replaces the options above."""
+    kind: Annotated[Format | None, Parameter(name="--format")] = None
+    """Format of the data set. Default: vistas if --annotations is a folder, or else coco. Without
+    --format, --root is COCO or Vistas as unpacked, of which the validation split is used."""
 
     recount_areas: Flag = False
     """Accept annotations whose areas differ from their PNGs."""
@@ -160,29 +156,30 @@ def _open(
     """Load model and data set; return them with the name of the closest data set in the paper."""
     from jsisnet.cli.inputs import open_for_model
 
-    images, annotations, pngs, published = _paths(photos, network)
-    refuse_to_replace([annotations], [json] if json else [])
+    location, published = _locate(photos, network)
+    refuse_to_replace(location.paths, [json] if json else [])
     predictor = network.load(overrides)
-    dataset = open_for_model(
-        predictor, images, annotations, pngs, recount_areas=photos.recount_areas
-    )
+    dataset = open_for_model(predictor, photos.kind, location, recount_areas=photos.recount_areas)
     return predictor, dataset, published
 
 
-def _paths(photos: Photos, scenes: Scenes) -> tuple[Path, Path, Path | None, DataName]:
-    own = [f"--{name}" for name in ("images", "annotations", "pngs") if getattr(photos, name)]
-    chosen = [*own[:1], *["--root"] * (photos.root is not None), *["--tiny"] * scenes.tiny]
+def _locate(photos: Photos, scenes: Scenes) -> tuple[DatasetLocation, DataName]:
+    given = photos.location
+    own = [f"--{name}" for name in ("images", "annotations", "pngs") if getattr(given, name)]
+    whole = given.root is not None and photos.kind is None
+    chosen = [*own[:1], *["--root"] * whole, *["--tiny"] * scenes.tiny]
     if len(chosen) > 1:
         raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other")
     if scenes.tiny:
         made = scenes.generated()
-        return made.photos, made.annotations, None, "coco-val"
-    if photos.root is not None:
-        part = validation_split(photos.root)
-        return part.images, part.annotations, None, part.name
-    if photos.images is None or photos.annotations is None:
+        return DatasetLocation(images=made.photos, annotations=made.annotations), "coco-val"
+    if whole:
+        assert given.root is not None
+        part = validation_split(given.root)
+        return DatasetLocation(images=part.images, annotations=part.annotations), part.name
+    if photos.kind is None and (given.images is None or given.annotations is None):
         raise ValueError("give --images and --annotations, --root, or --tiny")
-    return photos.images, photos.annotations, photos.pngs, "coco-val"
+    return given, "vistas-val" if photos.kind == "vistas" else "coco-val"
 
 
 def _evaluate(predictor: "Predictor", dataset: "PanopticDataset") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -26,6 +26,8 @@ CHANGES = "changes.txt"
 """File of a repaired copy that lists the changes, one a line."""
 
 _JOURNAL = ".check"
+_FIELDS = tuple(each.name for each in fields(ImageResult))
+"""What a journal keeps of an image; journals with other fields are started again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -364,10 +366,10 @@ def _purpose(paths: DatasetPaths, copy: Path | None) -> str:
         if path is not None and path.is_file():
             status = path.stat()
             known.append((status.st_size, status.st_mtime_ns))
-    return hashlib.sha256(repr((paths, copy, known)).encode()).hexdigest()
+    return hashlib.sha256(repr((_FIELDS, paths, copy, known)).encode()).hexdigest()
 
 
 def _purpose_of_source(source: Source) -> str:
     """Return a hash that differs for other images, paths or classes."""
     known = [(record.image_id, record.name, str(record.image)) for record in source.records]
-    return hashlib.sha256(repr((known, source.categories.items)).encode()).hexdigest()
+    return hashlib.sha256(repr((_FIELDS, known, source.categories.items)).encode()).hexdigest()

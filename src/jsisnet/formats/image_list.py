@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from jsisnet.categories import Categories, Category
-from jsisnet.files import json_fields
+from jsisnet.files import json_fields, json_stream
 from jsisnet.files.json_fields import Entry
 from jsisnet.formats import categories_json
 from jsisnet.panoptic import ImageId
@@ -88,14 +88,18 @@ def read(path: Path, categories: Path | None = None) -> ImageList:
         ValueError: If a file is invalid, or the maps of two images would have the same name. The
             message names the file.
     """
-    content = json_fields.load(path)
+    content = json_stream.load_without(path, ("annotations",))
     try:
         images: dict[ImageId, ListedImage] = {}
         json_fields.each(content, "images", partial(_add, images))
         _refuse_shared_names(images)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    source = content if categories is None else json_fields.load(categories)
+    source = (
+        content
+        if categories is None
+        else json_stream.load_without(categories, ("images", "annotations"))
+    )
     try:
         classes = _categories(source)
     except ValueError as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from jsisnet.categories import Categories
-from jsisnet.files import json_fields
+from jsisnet.files import json_fields, json_stream
 from jsisnet.files.archives import StoredFile, files_below
 from jsisnet.files.json_fields import Entry
 from jsisnet.formats import categories_json
@@ -67,7 +67,7 @@ def read_index(path: Path) -> MapIndex:
     Raises:
         ValueError: If the file is invalid, or two photos would have the same map.
     """
-    content = json_fields.load(path)
+    content = json_stream.load_without(path, ("annotations",))
     try:
         photos: dict[str, Photo] = {}
         if json_fields.has(content, "images"):

@@ -159,7 +159,7 @@ def test_a_class_that_is_stuff_elsewhere_is_named_with_the_files(streets, things
 
     rewritten(things, rename)
 
-    for first, second, kind in ((streets, things, "a thing here"), (things, streets, "stuff here")):
+    for first, second, kind in ((streets, things, "a thing, but"), (things, streets, "stuff, but")):
         with pytest.raises(ValueError, match=f"'sky' is {kind}") as caught:
             Sources([first, second])
         assert str(caught.value).startswith(f"{second.annotations}: ")
@@ -174,7 +174,7 @@ def test_merged_and_unmerged_data_go_together_if_the_merged_comes_first(streets,
     names = [sources.categories[s.label].name for s in sources[6].panoptic.segments]
     assert names == ["vehicle", "vehicle", "person"]
     assert sources[6].unlabelled == frozenset()
-    with pytest.raises(ValueError, match="'car' is part of 'vehicle' here, but of 'car' in"):
+    with pytest.raises(ValueError, match="'car' is merged into 'vehicle', but into 'car' in"):
         Sources([things, merged])
 
 

@@ -74,4 +74,4 @@ def test_contradictory_classes_give_one_error_message(config, tmp_path, capsys):
     error = capsys.readouterr().err
     assert code == 1
     assert error.count("\n") == 1
-    assert "instances_tiny.json: category 'car' is part of 'vehicle' here, but of 'car'" in error
+    assert "instances_tiny.json: category 'car' is merged into 'vehicle', but into 'car'" in error

@@ -151,7 +151,7 @@ def relabel(panoptic: PanopticMap, labels: Sequence[int], categories: Categories
 
 
 def drop_unknown(panoptic: PanopticMap, labels: Sequence[int]) -> PanopticMap:
-    """Give the segments new labels, and turn those without one into void.
+    """Assign new labels to the segments, and turn those without one into void.
 
     Args:
         panoptic: The map.

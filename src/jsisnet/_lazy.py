@@ -21,12 +21,12 @@ def attach(package: str, file: str) -> Exports:
         package: Name of the package, ``__name__``.
         file: Its ``__init__.py``, ``__file__``; the stub lies beside it.
     """
-    homes = _homes(Path(file).with_suffix(".pyi"))
+    imports = _imports(Path(file).with_suffix(".pyi"))
 
     def get(name: str) -> object:
-        if name not in homes:
+        if name not in imports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module, attribute = homes[name]
+        module, attribute = imports[name]
         try:
             value = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
@@ -39,12 +39,12 @@ def attach(package: str, file: str) -> Exports:
 
     def names() -> list[str]:
         dunders = (name for name in vars(sys.modules[package]) if name.startswith("__"))
-        return sorted({*homes, *dunders})
+        return sorted({*imports, *dunders})
 
-    return get, names, sorted(homes)
+    return get, names, sorted(imports)
 
 
-def _homes(stub: Path) -> dict[str, tuple[str, str]]:
+def _imports(stub: Path) -> dict[str, tuple[str, str]]:
     """Read the module and the original name of each import in a stub."""
     tree = ast.parse(stub.read_text(encoding="utf-8"))
     return {

@@ -60,15 +60,15 @@ def from_dict(
         return settings
 
     try:
-        made = _without_names(kind, app(list(overrides), exit_on_error=False, print_error=False))
+        result = _without_names(kind, app(list(overrides), exit_on_error=False, print_error=False))
     except cyclopts.MissingArgumentError as error:
         missing = getattr(error.argument, "name", "").removeprefix("--").replace("-", "_")
         hint = _contents(converted, missing) or _nearest(missing, values)
         raise ValueError(f"{source}: {missing} is missing{hint}") from error
     except (cyclopts.CycloptsError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error
-    _refuse_negative(asdict(made), source)  # type: ignore[call-overload]
-    return made
+    _refuse_negative(asdict(result), source)  # type: ignore[call-overload]
+    return result
 
 
 def with_names(kind: type, values: Mapping[str, Any], options: Sequence[str]) -> type:
@@ -127,8 +127,8 @@ def _names(dictionary: str, values: object, options: Sequence[str]) -> list[str]
     """Return the names of sections in values and options."""
     names = dict.fromkeys(map(str, values if isinstance(values, Mapping) else ()))
     for option in options:
-        place, _, rest = option.removeprefix("--").replace("-", "_").partition(".")
-        if place == dictionary and "." in rest and option.startswith("--"):
+        prefix, _, rest = option.removeprefix("--").replace("-", "_").partition(".")
+        if prefix == dictionary and "." in rest and option.startswith("--"):
             names[rest.partition(".")[0]] = None
     for name in names:
         if not _NAME.fullmatch(name) or iskeyword(name):
@@ -144,9 +144,9 @@ def _dataclass(name: str, members: Sequence[tuple[str, object, Any]]) -> type:
     return make_dataclass(name, members, kw_only=True, frozen=True, namespace=own)
 
 
-def _without_names(kind: type[Settings], made: object) -> Settings:
+def _without_names(kind: type[Settings], settings: object) -> Settings:
     """Convert an instance of the dataclass that `with_names` returned."""
-    values = vars(made)
+    values = vars(settings)
     return kind(**values | {name: vars(values[name]) for name in _dictionaries(kind)})
 
 
@@ -173,20 +173,20 @@ def _refuse_negative(values: Mapping[str, Any], source: str) -> None:
             raise ValueError(f"{source}: {name} is {value}; expected 0 or more")
 
 
-def _settings(kind: type, place: str = "") -> Iterator[tuple[str, object]]:
+def _settings(kind: type, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield the dotted names of all settings and sections with their types."""
     for name, hint in get_type_hints(kind).items():
-        yield f"{place}{name}", hint
+        yield f"{prefix}{name}", hint
         section = _section(hint)
         if section is not None:
-            yield from _settings(section, f"{place}{name}.")
+            yield from _settings(section, f"{prefix}{name}.")
 
 
-def _given(values: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, object]]:
+def _given(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
     for name, value in values.items():
-        yield f"{place}{name}", value
+        yield f"{prefix}{name}", value
         if isinstance(value, Mapping):
-            yield from _given(value, f"{place}{name}.")
+            yield from _given(value, f"{prefix}{name}.")
 
 
 def _dictionaries(kind: type) -> list[str]:

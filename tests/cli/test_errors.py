@@ -20,7 +20,7 @@ def test_a_swallowed_interrupt_is_raised_again():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            errors.insist()
+            errors.raise_received()
 
 
 def test_termination_exits_with_its_code():
@@ -31,10 +31,10 @@ def test_termination_exits_with_its_code():
 
 
 def test_without_a_signal_or_after_the_block_nothing_is_raised():
-    errors.insist()
+    errors.raise_received()
     with errors.signals_raise(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
-    errors.insist()
+    errors.raise_received()
 
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -44,6 +44,6 @@ def test_an_ignored_interrupt_stays_ignored():
 
     with errors.signals_raise():
         os.kill(os.getpid(), signal.SIGINT)
-        errors.insist()
+        errors.raise_received()
 
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -10,7 +10,7 @@ from hotcoco import mask as run_lengths
 
 from factories import BUS, CAR, CATEGORIES, PERSON, SKY, panoptic_map, segment
 from jsisnet.evaluation.average_precision import (
-    Collected,
+    CollectedInstances,
     ImageInstances,
     Things,
     average_precision,
@@ -47,7 +47,7 @@ def photo(true, found, scores, *, crowds=(), number=0):
 
 
 def ap50(*photos, label=CAR, kind="mask"):
-    precision = average_precision(Collected(photos), len(CATEGORIES), kind)
+    precision = average_precision(CollectedInstances(photos), len(CATEGORIES), kind)
     return precision.ap50[label]
 
 
@@ -58,7 +58,7 @@ LEFT, RIGHT = (CAR, 0, 0, 10, 10), (CAR, 10, 0, 20, 10)
 def test_exact_predictions_have_an_ap_of_one(kind):
     photos = (photo([LEFT, RIGHT], [LEFT, RIGHT], [0.9, 0.1]),)
 
-    precision = average_precision(Collected(photos), len(CATEGORIES), kind)
+    precision = average_precision(CollectedInstances(photos), len(CATEGORIES), kind)
 
     assert [precision.ap[CAR], precision.ap50[CAR]] == pytest.approx([1, 1])
     assert np.isnan(precision.ap[[PERSON, BUS, SKY]]).all()
@@ -66,7 +66,7 @@ def test_exact_predictions_have_an_ap_of_one(kind):
 
 def test_partial_overlap_counts_at_the_lower_thresholds_only():
     precision = average_precision(
-        Collected((photo([LEFT], [(CAR, 0, 0, 8, 8)], [0.9]),)), len(CATEGORIES), "mask"
+        CollectedInstances((photo([LEFT], [(CAR, 0, 0, 8, 8)], [0.9]),)), len(CATEGORIES), "mask"
     )
 
     assert precision.ap50[CAR] == pytest.approx(1)
@@ -122,8 +122,8 @@ def test_the_order_of_the_images_does_not_matter():
     right = photo([LEFT], [LEFT], [0.5], number=0)
     wrong = photo([LEFT], [RIGHT], [0.5], number=1)
 
-    forward = Collected((right,)) + Collected((wrong,))
-    backward = Collected((wrong,)) + Collected((right,))
+    forward = CollectedInstances((right,)) + CollectedInstances((wrong,))
+    backward = CollectedInstances((wrong,)) + CollectedInstances((right,))
 
     assert len(forward.images) == 2
     assert summary(forward, CATEGORIES) == summary(backward, CATEGORIES)
@@ -132,7 +132,7 @@ def test_the_order_of_the_images_does_not_matter():
 
 def test_means_are_over_the_classes_with_a_true_instance():
     bus = (BUS, 0, 0, 10, 10)
-    result = summary(Collected((photo([LEFT, bus], [LEFT], [0.9]),)), CATEGORIES)
+    result = summary(CollectedInstances((photo([LEFT, bus], [LEFT], [0.9]),)), CATEGORIES)
 
     names = ("mask_ap", "mask_ap50", "box_ap", "box_ap50")
     assert [result[name] for name in names] == pytest.approx([50, 50, 50, 50])
@@ -142,14 +142,14 @@ def test_means_are_over_the_classes_with_a_true_instance():
 
 @pytest.mark.parametrize("photos", [(), (photo([], [], []),), (photo([], [LEFT], [0.9]),)])
 def test_without_true_instances_the_summary_is_null_and_plain_json(photos):
-    result = summary(Collected(photos), CATEGORIES)
+    result = summary(CollectedInstances(photos), CATEGORIES)
 
     assert result["mask_ap"] is result["box_ap50"] is None
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
 def test_collected_instances_can_be_pickled():
-    collected = Collected((photo([LEFT], [LEFT], [0.9]),))
+    collected = CollectedInstances((photo([LEFT], [LEFT], [0.9]),))
 
     again = pickle.loads(pickle.dumps(collected))
 
@@ -157,7 +157,7 @@ def test_collected_instances_can_be_pickled():
 
 
 def test_pickled_instances_are_small():
-    collected = Collected((photo([LEFT] * 50, [RIGHT] * 50, [0.5] * 50),))
+    collected = CollectedInstances((photo([LEFT] * 50, [RIGHT] * 50, [0.5] * 50),))
 
     assert len(pickle.dumps(collected)) < 100 * 100
 

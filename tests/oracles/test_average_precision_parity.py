@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from jsisnet.evaluation.average_precision import (
-    Collected,
+    CollectedInstances,
     ImageInstances,
     Things,
     average_precision,
@@ -115,7 +115,7 @@ def test_every_class_has_the_oracles_precision(scenes, kind, name):
         evaluation.summarize()
     expected = evaluation.eval["precision"][..., 0, -1].mean(axis=1)
 
-    ours = average_precision(Collected(tuple(reversed(photos))), LABELS, kind)
+    ours = average_precision(CollectedInstances(tuple(reversed(photos))), LABELS, kind)
 
     assert expected[0, 0] > 0.1
     np.testing.assert_allclose(ours.ap[:-1], expected.mean(axis=0)[:-1], rtol=0, atol=1e-9)

@@ -91,16 +91,16 @@ def _print(result: Mapping[str, Any], top: int) -> None:
 
 
 def _groups(result: Mapping[str, Any]) -> "Table":
-    made = table("", "", ">A", ">B", ">B - A", ">95 % interval", "", ">B higher, %")
+    rich_table = table("", "", ">A", ">B", ">B - A", ">95 % interval", "", ">B higher, %")
     for group in _GROUPS:
         for quality in _QUALITIES:
             title = group.capitalize() if quality == _QUALITIES[0] else ""
-            made.add_row(title, quality.upper(), *_cells(result[group][quality]))
-    return made
+            rich_table.add_row(title, quality.upper(), *_cells(result[group][quality]))
+    return rich_table
 
 
 def _classes(result: Mapping[str, Any]) -> "Table":
-    made = table(
+    rich_table = table(
         "class",
         "kind",
         ">images",
@@ -112,22 +112,22 @@ def _classes(result: Mapping[str, Any]) -> "Table":
         ">B higher, %",
     )
     for row in result["classes"]:
-        made.add_row(row["name"], _kind(row), str(row["images"]), *_cells(row["pq"]))
-    return made
+        rich_table.add_row(row["name"], _kind(row), str(row["images"]), *_cells(row["pq"]))
+    return rich_table
 
 
 def _images(rows: Sequence[Mapping[str, Any]]) -> "Table":
-    made = table("image", ">PQ of A", ">of B", ">B - A")
+    rich_table = table("image", ">PQ of A", ">of B", ">B - A")
     for row in rows:
-        made.add_row(str(row["image_id"]), *_values(row))
-    return made
+        rich_table.add_row(str(row["image_id"]), *_values(row))
+    return rich_table
 
 
 def _figures(result: Mapping[str, Any]) -> "Table":
-    made = table("", ">A", ">B", ">B - A")
+    rich_table = table("", ">A", ">B", ">B - A")
     for name, row in result["figures"].items():
-        made.add_row(_FIGURES[name], *_values(row))
-    return made
+        rich_table.add_row(_FIGURES[name], *_values(row))
+    return rich_table
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -105,9 +105,9 @@ def _placeholders(things: int, stuff: int) -> Categories:
 
 def table_of_stages(stages: Sequence[Stage]) -> Table:
     """Return a table of stages, in the order in which they run."""
-    made = table("branch", "stage", "output", ">parameters", ">mult-adds", ">regions")
+    rich_table = table("branch", "stage", "output", ">parameters", ">mult-adds", ">regions")
     for stage in stages:
-        made.add_row(
+        rich_table.add_row(
             stage.branch,
             stage.name,
             "\n".join(map(_shape, stage.outputs)),
@@ -115,21 +115,21 @@ def table_of_stages(stages: Sequence[Stage]) -> Table:
             _number(stage.multiply_adds),
             NONE if stage.regions is None else str(stage.regions),
         )
-    return made
+    return rich_table
 
 
 def table_of_branches(stages: Sequence[Stage]) -> Table:
     """Return a table with the sums of each branch."""
-    made = table("branch", ">parameters", ">mult-adds/image")
+    rich_table = table("branch", ">parameters", ">mult-adds/image")
     branches = dict.fromkeys(stage.branch for stage in stages)
     groups = {name: [stage for stage in stages if stage.branch == name] for name in branches}
     for name, group in {**groups, "all": stages}.items():
-        made.add_row(
+        rich_table.add_row(
             name,
             _number(sum(stage.parameters for stage in group)),
             _number(sum(stage.multiply_adds_of_image for stage in group)),
         )
-    return made
+    return rich_table
 
 
 def _shape(shape: Shape) -> str:

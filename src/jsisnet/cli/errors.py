@@ -73,7 +73,7 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def insist() -> None:
+def raise_received() -> None:
     """Raise the exception of a received signal again; some libraries' callbacks swallow it."""
     if _received:
         _raise(_received[-1])

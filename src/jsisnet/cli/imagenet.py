@@ -36,15 +36,15 @@ def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | No
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: --out must end in .safetensors")
     weights = from_package(name)
-    made = tables.table("photo", "class", ">probability")
+    rich_table = tables.table("photo", "class", ">probability")
     photos = [sample_photo(KNOWN), sample_photo(OTHER), *([] if photo is None else [photo])]
     first = []
     for path in photos:
         guesses = classify(name, weights, read_image(path, upright=True))
         first.append(next(iter(guesses)))
         for guess, probability in guesses.items():
-            made.add_row(path.name, guess, f"{probability:.3f}")
-    display(made)
+            rich_table.add_row(path.name, guess, f"{probability:.3f}")
+    display(rich_table)
     if first[0] != EXPECTED:
         raise ValueError(
             f"the weights classify {photos[0].name} as {first[0]}; expected {EXPECTED}"

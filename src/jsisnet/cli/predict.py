@@ -76,15 +76,15 @@ def _segment(photo: Photo, predictor: "Predictor", writer: "coco.Writer", *, ove
 
 def _refuse_to_replace(photos: Sequence[Photo], out: Path) -> None:
     paths = {photo.path.resolve() for photo in photos}
-    amid_photos = out.resolve() in {path.parent for path in paths}
-    earlier = _maps_of_earlier_call(out) if amid_photos else set()
+    beside_photos = out.resolve() in {path.parent for path in paths}
+    earlier = _maps_of_earlier_call(out) if beside_photos else set()
     for photo in photos:
         for name in (_map(photo), _overlay(photo)):
             if (out / name).resolve() in paths:
                 raise ValueError(
                     f"{out / name} is one of the photos to segment; choose another --out"
                 )
-            if amid_photos and _map(photo) not in earlier and (out / name).exists():
+            if beside_photos and _map(photo) not in earlier and (out / name).exists():
                 raise ValueError(
                     f"{out / name} lies beside the photos and would be overwritten; choose another "
                     "--out"

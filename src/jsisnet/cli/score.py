@@ -111,8 +111,8 @@ def score(  # noqa: PLR0913 - one parameter per option
         write_csv(result["images"], _IMAGE_COLUMNS, images_csv)
     if report is not None and findings is not None:
         write_report(report, files, total, findings, images=images)
-    _say_first(result["oddities"])
-    _say_first(result["faults"])
+    _print_first(result["oddities"])
+    _print_first(result["faults"])
     return FAILED if result["faults"] else 0
 
 
@@ -143,7 +143,7 @@ def _verdict(result: dict[str, Any]) -> str:
     return text
 
 
-def _say_first(messages: Sequence[str]) -> None:
+def _print_first(messages: Sequence[str]) -> None:
     for message in messages[:_MAX_MESSAGES]:
         say(message)
     if len(messages) > _MAX_MESSAGES:

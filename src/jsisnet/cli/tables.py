@@ -45,24 +45,24 @@ _EXPERIMENT_FIGURES = {
 
 def table(*columns: str) -> Table:
     """Return an empty table; columns whose name begins with ``>`` hold numbers."""
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    rich_table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         isnumber = column.startswith(">")
-        made.add_column(
+        rich_table.add_column(
             column.removeprefix(">"),
             justify="right" if isnumber else "left",
             no_wrap=isnumber,
             overflow="fold",
         )
-    return made
+    return rich_table
 
 
 def segments(panoptic: PanopticMap, categories: Categories) -> Table:
     """Return a table of the segments of a map."""
-    made = table(">id", "class", "kind", ">score", ">area %", ">x0", ">y0", ">x1", ">y1")
+    rich_table = table(">id", "class", "kind", ">score", ">area %", ">x0", ">y0", ">x1", ">y1")
     described = zip(panoptic.segments, panoptic.areas(), panoptic.boxes().tolist(), strict=True)
     for number, (segment, area, corners) in enumerate(described, 1):
-        made.add_row(
+        rich_table.add_row(
             str(number),
             categories[segment.label].name,
             _kind(segment.isthing),
@@ -70,37 +70,39 @@ def segments(panoptic: PanopticMap, categories: Categories) -> Table:
             f"{100 * area / panoptic.ids.size:.1f}",
             *map(str, corners),
         )
-    return made
+    return rich_table
 
 
 def quality(summary: Mapping[str, Any], title: str = "") -> Table:
     """Return a table of PQ, SQ and RQ for all classes, things and stuff."""
-    made = table(title, ">PQ", ">SQ", ">RQ", ">classes")
+    rich_table = table(title, ">PQ", ">SQ", ">RQ", ">classes")
     for name in ("all", "things", "stuff"):
         row = summary[name]
-        made.add_row(name.capitalize(), *_percentages(row), str(row.get("n", "")))
-    return made
+        rich_table.add_row(name.capitalize(), *_percentages(row), str(row.get("n", "")))
+    return rich_table
 
 
 def ablation(results: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return a table of the PQ of variants and their differences from the first one."""
-    made = table("", ">PQ", ">difference", ">things", ">stuff")
+    rich_table = table("", ">PQ", ">difference", ">things", ">stuff")
     first = next(iter(results.values()))["all"]["pq"]
     for name, result in results.items():
         whole, things, stuff = (result[group]["pq"] for group in ("all", "things", "stuff"))
         difference = NONE if None in (whole, first) else f"{whole - first:+.2f}"
-        made.add_row(name, _percentage(whole), difference, _percentage(things), _percentage(stuff))
-    return made
+        rich_table.add_row(
+            name, _percentage(whole), difference, _percentage(things), _percentage(stuff)
+        )
+    return rich_table
 
 
 def loss_terms(terms: "Sequence[Term]", published: Mapping[str, float]) -> Table:
     """Return a table of loss terms: weights, published weights and weighted values."""
-    made = table("term", ">weight", ">paper's weight", ">weighted term")
+    rich_table = table("term", ">weight", ">paper's weight", ">weighted term")
     for term in terms:
         weights = (f"{term.weight:g}", f"{published[term.name]:g}")
-        made.add_row(term.name, *weights, f"{term.value:.4f}")
-    made.add_row("total", "", "", f"{sum(term.value for term in terms):.4f}")
-    return made
+        rich_table.add_row(term.name, *weights, f"{term.value:.4f}")
+    rich_table.add_row("total", "", "", f"{sum(term.value for term in terms):.4f}")
+    return rich_table
 
 
 def quality_of_classes(summary: Mapping[str, Any]) -> Table:
@@ -110,44 +112,44 @@ def quality_of_classes(summary: Mapping[str, Any]) -> Table:
         for heading, (part, figure) in _CLASS_FIGURES.items()
         if part in summary
     }
-    made = table("class", "kind", ">PQ", ">SQ", ">RQ", ">TP", ">FP", ">FN", *more)
+    rich_table = table("class", "kind", ">PQ", ">SQ", ">RQ", ">TP", ">FP", ">FN", *more)
     for row in summary["classes"]:
         counts = [str(row[name]) for name in ("tp", "fp", "fn")]
         values = [_percentage(figures.get(row["name"])) for figures in more.values()]
-        made.add_row(row["name"], _kind(row["isthing"]), *_percentages(row), *counts, *values)
-    return made
+        rich_table.add_row(row["name"], _kind(row["isthing"]), *_percentages(row), *counts, *values)
+    return rich_table
 
 
 def confusion(pairs: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table of the most frequent confusions, most frequent first."""
     swapped = [pair for pair in pairs if None not in (pair["truth"], pair["prediction"])]
-    made = table("class", "predicted as", ">segments")
+    rich_table = table("class", "predicted as", ">segments")
     for pair in swapped[:_MAX_CONFUSIONS]:
-        made.add_row(pair["truth"], pair["prediction"], str(pair["count"]))
-    return made
+        rich_table.add_row(pair["truth"], pair["prediction"], str(pair["count"]))
+    return rich_table
 
 
 def branches(summary: Mapping[str, Any]) -> Table:
     """Return a table of the figures of the semantic and the instance branch."""
-    made = table("", ">%")
+    rich_table = table("", ">%")
     for name, title in BRANCHES.items():
         if name in summary:
-            made.add_row(title, _percentage(summary[name]))
-    return made
+            rich_table.add_row(title, _percentage(summary[name]))
+    return rich_table
 
 
 def proposal_recall(summary: Mapping[str, Any]) -> Table:
     """Return a table of the mean recall of proposals, by their number and object size."""
     recall = summary["rpn_recall"]
     sets = list(recall["proposals"])
-    made = table("RPN mean recall, %", *(f">{name}" for name in sets), ">images")
+    rich_table = table("RPN mean recall, %", *(f">{name}" for name in sets), ">images")
     for size in ("all", "small", "medium", "large"):
         row = recall[size]
-        made.add_row(size, *(_percentage(row[name]) for name in sets), str(row["images"]))
+        rich_table.add_row(size, *(_percentage(row[name]) for name in sets), str(row["images"]))
     numbers = [recall["proposals"][name] for name in sets]
     given = [NONE if number is None else f"{number:.1f}" for number in numbers]
-    made.add_row("proposals per image", *given, "")
-    return made
+    rich_table.add_row("proposals per image", *given, "")
+    return rich_table
 
 
 def _percentages(row: Mapping[str, Any]) -> list[str]:
@@ -165,29 +167,29 @@ def _kind(isthing: bool) -> str:
 def experiment_table(rows: Mapping[str, Mapping[str, "Spread | None"]]) -> Table:
     """Return a table of figures over seeds, as mean and standard deviation."""
     figures = list(next(iter(rows.values())))
-    made = table("", *(f">{_EXPERIMENT_FIGURES[figure]}" for figure in figures))
+    rich_table = table("", *(f">{_EXPERIMENT_FIGURES[figure]}" for figure in figures))
     for name, row in rows.items():
-        made.add_row(name, *(_spread(row[figure]) for figure in figures))
-    return made
+        rich_table.add_row(name, *(_spread(row[figure]) for figure in figures))
+    return rich_table
 
 
 def published_experiment(rows: Mapping[str, Mapping[str, float | None]]) -> Table:
     """Return a table of published figures of one run."""
     figures = list(next(iter(rows.values())))
-    made = table("", *(f">{_EXPERIMENT_FIGURES[figure]}" for figure in figures))
+    rich_table = table("", *(f">{_EXPERIMENT_FIGURES[figure]}" for figure in figures))
     for name, row in rows.items():
-        made.add_row(name, *(NONE if row[f] is None else f"{row[f]:.1f}" for f in figures))
-    return made
+        rich_table.add_row(name, *(NONE if row[f] is None else f"{row[f]:.1f}" for f in figures))
+    return rich_table
 
 
 def costs(rows: Iterable["Cost"]) -> Table:
     """Return a table of the costs of one network, of two, and their ratio."""
-    made = table("", ">joint", ">semantic", ">instance", ">both", ">joint / both")
+    rich_table = table("", ">joint", ">semantic", ">instance", ">both", ">joint / both")
     for cost in rows:
         each = (cost.joint, cost.semantic, cost.instance, cost.both)
         figures = ["" if value is None else f"{value:.1f}" for value in each]
-        made.add_row(f"{cost.name}, {cost.unit}", *figures, f"{cost.ratio:.2f}")
-    return made
+        rich_table.add_row(f"{cost.name}, {cost.unit}", *figures, f"{cost.ratio:.2f}")
+    return rich_table
 
 
 def _spread(spread: "Spread | None") -> str:

@@ -19,8 +19,8 @@ from jsisnet.training.loop import StepReport
 _DAY = 24 * 60 * 60
 """Seconds."""
 
-_QUIET = 60
-"""Seconds that an evaluation may take without a line about it."""
+_LINE_INTERVAL = 60
+"""Seconds between lines about a long evaluation."""
 
 
 def progress_callback(config: TrainConfig) -> Callback:
@@ -50,7 +50,7 @@ class Bar(Callback):
 
     def on_step_end(self, report: StepReport) -> None:
         """Show a step."""
-        errors.insist()
+        errors.raise_received()
         self.pace.step_ended(report.step)
         left = duration(self.pace.seconds_left)
         self.training.update(self.step, completed=report.step, left=left)
@@ -61,7 +61,7 @@ class Bar(Callback):
 
     def on_image_evaluated(self, done: int, total: int) -> None:
         """Show how far an evaluation is."""
-        errors.insist()
+        errors.raise_received()
         if done == 1:
             self.evaluation.reset(self.photo)
         self.evaluation.update(self.photo, completed=done, total=total, visible=done < total)
@@ -94,7 +94,7 @@ class Lines(Callback):
 
     def on_step_end(self, report: StepReport) -> None:
         """Show a step if it is its turn."""
-        errors.insist()
+        errors.raise_received()
         self.pace.step_ended(report.step)
         if report.step % self.every and report.step != self.pace.steps:
             return
@@ -104,11 +104,11 @@ class Lines(Callback):
 
     def on_image_evaluated(self, done: int, total: int) -> None:
         """Show how far a long evaluation is."""
-        errors.insist()
+        errors.raise_received()
         now = time.monotonic()
         if done == 1:
             self.began = self.said = now
-        if now - self.said >= _QUIET and done < total:
+        if now - self.said >= _LINE_INTERVAL and done < total:
             left = (now - self.began) / (done - 1) * (total - done)
             display(f"evaluating: {done} of {total} photos  {duration(left)} left")
             self.said = now

@@ -60,13 +60,13 @@ class ImageInstances:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Collected:
+class CollectedInstances:
     """Instances of any number of images; ``+`` joins the images of two, in any order."""
 
     images: tuple[ImageInstances, ...] = ()
 
-    def __add__(self, other: "Collected") -> "Collected":
-        return Collected(self.images + other.images)
+    def __add__(self, other: "CollectedInstances") -> "CollectedInstances":
+        return CollectedInstances(self.images + other.images)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +122,9 @@ def true_things(panoptic: PanopticMap) -> tuple[Things, Bool[np.ndarray, " g"]]:
     return things, np.array([segment.iscrowd for segment in segments], bool)
 
 
-def average_precision(collected: Collected, num_labels: int, kind: Kind) -> AveragePrecision:
+def average_precision(
+    collected: CollectedInstances, num_labels: int, kind: Kind
+) -> AveragePrecision:
     """Compute the average precision of each label.
 
     Args:
@@ -156,7 +158,7 @@ def average_precision(collected: Collected, num_labels: int, kind: Kind) -> Aver
     return AveragePrecision(precision.mean(axis=0), precision[_IOU_50])
 
 
-def summary(collected: Collected, categories: Categories) -> dict[str, object]:
+def summary(collected: CollectedInstances, categories: Categories) -> dict[str, object]:
     """Return the average precision as plain values in percent, ready for a JSON file.
 
     Returns:

@@ -198,7 +198,7 @@ class ComparedFiles:
                 on_warning=self._warner(prefix, warnings),
             )
         except ValueError as error:
-            raise ValueError(_at(prefix, error)) from None
+            raise ValueError(_with_prefix(prefix, error)) from None
 
     def _matched(
         self, image_id: ImageId, truth: ListedMap, other: ListedMap | None, warnings: list[str]
@@ -399,6 +399,6 @@ def _matching(
     )
 
 
-def _at(prefix: str, error: ValueError) -> str:
+def _with_prefix(prefix: str, error: ValueError) -> str:
     """Prefix the message of an error that does not start with the prefix yet."""
     return str(error) if str(error).startswith(prefix) else f"{prefix}: {error}"

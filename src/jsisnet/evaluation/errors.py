@@ -12,7 +12,7 @@ from jsisnet.evaluation.matching import UNMATCHED, Matching
 
 ErrorKind = Literal["misclassified", "split", "merged", "inexact", "missed", "spurious"]
 """Cause of an error: the segment has the wrong class; one true segment is predicted in several
-parts; several are predicted as one; class and place are right, but the IoU is too low; nothing of
+parts; several are predicted as one; class and location are right, but the IoU is too low; nothing of
 the class is predicted there; a prediction has no true segment of its class there."""
 
 KINDS: tuple[ErrorKind, ...] = ("misclassified", "split", "merged", "inexact", "missed", "spurious")
@@ -60,7 +60,7 @@ def segment_errors(matching: Matching) -> tuple[SegmentError, ...]:
 def class_confusions(matching: Matching) -> Bool[np.ndarray, "g p"]:
     """Return which false negatives and false positives overlap by more than half of their union.
 
-    These are the segments whose place is right and whose class is wrong.
+    These are the segments whose location is right and whose class is wrong.
     """
     missed, false = _unmatched(matching)
     candidates = missed[:, None] & false

@@ -121,7 +121,7 @@ def reproduce(
                     network=replace(config.network, branches=name),
                     train=replace(config.train, seed=seed),
                 )
-                _train_apart(variant, folder, progress)
+                _train_separately(variant, folder, progress)
             yield seed, {name: _cached_row(name, folders, config) for name in ROWS}
 
 
@@ -134,7 +134,7 @@ def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | 
     return table
 
 
-def _train_apart(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
+def _train_separately(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
     """Train in a new process, resume a training, or do nothing if it is finished."""
     try:
         if not is_finished(config, folder):

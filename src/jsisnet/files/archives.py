@@ -56,13 +56,13 @@ def file_in(root: Path, name: str) -> StoredFile | None:
     return root / name if (root / name).is_file() else None
 
 
-def files_below(root: Path, folder: str, ending: str) -> dict[str, StoredFile]:
+def files_below(root: Path, folder: str, suffix: str) -> dict[str, StoredFile]:
     """Return the files below a folder by relative path, sorted, without hidden files.
 
     Args:
         root: A folder or a zip.
         folder: Path inside `root`; empty for all of it.
-        ending: Suffix of the file names.
+        suffix: Suffix of the file names.
 
     Raises:
         ValueError: If the folder or zip does not exist, or a path in the zip leads out of it.
@@ -71,11 +71,11 @@ def files_below(root: Path, folder: str, ending: str) -> dict[str, StoredFile]:
     if _iszip(root):
         prefix = f"{folder}/" if folder else ""
         for name in _names(root):
-            if name.startswith(prefix) and name.endswith(ending):
+            if name.startswith(prefix) and name.endswith(suffix):
                 found[name.removeprefix(prefix)] = Member(root, name)
     else:
         base = root / folder
-        for path in base.rglob(f"*{ending}"):
+        for path in base.rglob(f"*{suffix}"):
             if path.is_file():
                 found[path.relative_to(base).as_posix()] = path
     return {name: found[name] for name in sorted(found) if not _ishidden(name)}

@@ -129,15 +129,15 @@ class EntryReader:
     ) -> None:
         self._file.close()
 
-    def read(self, place: ByteRange) -> Entry:
+    def read(self, position: ByteRange) -> Entry:
         """Read the object at a position that `scan` or `scan_list` has passed on.
 
         Raises:
             ValueError: If the file has changed since; the message names it.
         """
-        self._file.seek(place.start)
+        self._file.seek(position.start)
         try:
-            return json_fields.entry(json.loads(self._file.read(place.stop - place.start)))
+            return json_fields.entry(json.loads(self._file.read(position.stop - position.start)))
         except ValueError:
             raise ValueError(f"{self._path}: was changed while it was being read") from None
 
@@ -247,8 +247,8 @@ class _Scanner:
             self._refuse(f"expected {character!r}")
         self.at += 1
 
-    def _refuse(self, why: str) -> NoReturn:
-        raise ValueError(f"is not JSON: at byte {self.before + self.at}: {why}")
+    def _refuse(self, reason: str) -> NoReturn:
+        raise ValueError(f"is not JSON: at byte {self.before + self.at}: {reason}")
 
     def _load(self) -> bool:
         """Extend the buffer, at least doubling what is left of it; return False at the end."""

@@ -13,7 +13,7 @@ from jsisnet.categories import Categories
 from jsisnet.data.dataset import PanopticDataset
 from jsisnet.data.sample import Sample
 from jsisnet.evaluation import average_precision, panoptic_quality, proposal_recall, semantic_iou
-from jsisnet.evaluation.average_precision import Collected, ImageInstances, Things
+from jsisnet.evaluation.average_precision import CollectedInstances, ImageInstances, Things
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality
 from jsisnet.evaluation.proposal_recall import ProposalRecall
 from jsisnet.evaluation.semantic_iou import SemanticIoU
@@ -42,7 +42,7 @@ PROPOSED = ProposalConfig(
 MIN_MASK = 0.5
 """Threshold of the masks for average precision."""
 
-Sums = TypeVar("Sums", SemanticIoU, Collected, ProposalRecall)
+Sums = TypeVar("Sums", SemanticIoU, CollectedInstances, ProposalRecall)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ class Evaluation:
     semantic: SemanticIoU | None = None
     """IoU of the semantic branch; ``None`` if not measured."""
 
-    instances: Collected | None = None
+    instances: CollectedInstances | None = None
     """Detections and ground truth for average precision; ``None`` if not measured."""
 
     proposals: ProposalRecall | None = None
@@ -174,7 +174,7 @@ def _measure(
             prediction=_things_in_image(ranked, frame, truth.size),
             scores=ranked.scores.astype(np.float64),
         )
-        instances = Collected((image,))
+        instances = CollectedInstances((image,))
     if outputs.proposals is not None and outputs.candidates is not None:
         proposals = proposal_recall.count(
             proposal_recall.true_boxes(truth),

@@ -179,7 +179,7 @@ def draw(axes: Axes, panel: Panel, runs: Sequence[Run], *, end: float) -> None:
         )
     axes.set_xlim(0, 1.02 * end)
     _set_scale(axes, panel, runs)
-    _set_look(axes)
+    _set_style(axes)
 
 
 def smoothed(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
@@ -375,7 +375,7 @@ def _set_scale(axes: Axes, panel: Panel, runs: Sequence[Run]) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
 
 
-def _set_look(axes: Axes) -> None:
+def _set_style(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.set_xlabel("step", loc="right", fontsize=9, color=DARK, labelpad=1)

@@ -55,16 +55,16 @@ def draw_frames(canvas: Image.Image, frames: Sequence[Frame]) -> None:
     taken = [frame.corners for frame in frames if _longer_side(frame.corners) < 2 * size]
     for frame in frames:
         extent = round(pen.textlength(frame.name, font)) + size // 2, round(1.2 * size)
-        place = _place(frame.corners, extent, canvas.size, taken)
-        if place is not None:
-            taken.append(place)
-            left, top, right, bottom = place
+        box = _find_room(frame.corners, extent, canvas.size, taken)
+        if box is not None:
+            taken.append(box)
+            left, top, right, bottom = box
             dark = tuple(value // 3 for value in frame.color)
-            pen.rectangle(_inclusive(place), fill=dark)
+            pen.rectangle(_inclusive(box), fill=dark)
             pen.text(((left + right) / 2, (top + bottom) / 2), frame.name, "white", font, "mm")
 
 
-def _place(
+def _find_room(
     corners: Corners, extent: tuple[int, int], size: tuple[int, int], taken: Sequence[Corners]
 ) -> Corners | None:
     """Find room for a label of this width and height: around the box first, then inside it."""
@@ -82,10 +82,10 @@ def _place(
     ]
     for left, top in spots:
         inside = min(max(left, 0), size[0] - width)
-        place = (inside, top, inside + width, top + height)
+        box = (inside, top, inside + width, top + height)
         fits = inside >= 0 <= top and top + height <= size[1]
-        if fits and not any(_overlap(place, other) for other in taken):
-            return place
+        if fits and not any(_overlap(box, other) for other in taken):
+            return box
     return None
 
 

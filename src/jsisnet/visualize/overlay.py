@@ -195,7 +195,7 @@ def _write_names(
         if segment.score is not None:
             text += f" {segment.score:.0%}"
         for size, font in fonts.items():
-            centre = labels.place(index + 1, 1.1 * size, pen.textlength(text, font) + 0.5 * size)
+            centre = labels.reserve(index + 1, 1.1 * size, pen.textlength(text, font) + 0.5 * size)
             if centre is not None:
                 halo = tuple((colors[index] * 0.3).astype(int).tolist())
                 edge = max(1, round(size / 8))
@@ -212,7 +212,7 @@ class _Labels:
         self._ids = np.pad(grid, 1, constant_values=VOID)
         self._taken = np.pad(np.zeros(grid.shape, bool), 1, constant_values=True)
 
-    def place(self, number: int, height: float, width: float) -> tuple[float, float] | None:
+    def reserve(self, number: int, height: float, width: float) -> tuple[float, float] | None:
         """Reserve the roomiest place for a box in a segment.
 
         Returns:

@@ -18,7 +18,7 @@ from jsisnet.visualize.palette import short_name
 _SIDE = 640
 """Longer side of a picture in pixels; smaller photos are enlarged by an integer factor."""
 
-_PAPER = 205
+_BLANK = 205
 """Grey value drawn in place of a missing photo."""
 
 _ASPECT = 1.4
@@ -130,7 +130,7 @@ def _picture(
     size = _drawn_size(panoptic.size)
     small = PanopticMap(resized_ids(panoptic.ids, size), panoptic.segments)
     if photo is None:
-        return draw(np.full((*size, 3), _PAPER, np.uint8), small, categories)
+        return draw(np.full((*size, 3), _BLANK, np.uint8), small, categories)
     canvas = resized_photo(photo, size)
     truth = draw(canvas, small, categories)
     if overlay:

@@ -77,7 +77,7 @@ def test_the_score_chart_compares_matches_with_mean_scores():
 
 
 def frequency(name, value, *, isthing=True):
-    return ClassBar(name=name, isthing=isthing, value=value, shown=f"{value:g}")
+    return ClassBar(name=name, isthing=isthing, value=value, formatted=f"{value:g}")
 
 
 def test_classes_are_drawn_from_the_most_frequent_to_the_rarest():

@@ -76,7 +76,7 @@ def show(  # noqa: PLR0913 - one parameter per option
         records = [_found(source, name) for name in image]
     elif with_class is not None:
         label = _label(source, with_class)
-        records = _having(label, _shuffled(source.records, seed), count)
+        records = _with_class(label, _shuffled(source.records, seed), count)
         if not records:
             raise ValueError(f"no image has the class {with_class!r}")
     elif seed is not None or first:
@@ -116,7 +116,7 @@ def _spread(records: Sequence[Record], count: int) -> list[Record]:
     return [records[i * many // few] for i in range(few)]
 
 
-def _having(label: int, records: Sequence[Record], count: int) -> list[Record]:
+def _with_class(label: int, records: Sequence[Record], count: int) -> list[Record]:
     """Return the first records whose maps have a class."""
     from jsisnet.datatools.statistics import read_map_contents
 

@@ -72,11 +72,11 @@ def _print(result: "SplitSummary") -> None:
     from jsisnet.cli.tables import table
 
     total = sum(part.images for part in result.parts)
-    made = table("part", ">images", ">share", ">annotations", ">classes missing")
+    rich_table = table("part", ">images", ">share", ">annotations", ">classes missing")
     for part in result.parts:
         numbers = f"{part.annotations:,}", f"{len(part.missing):,}"
-        made.add_row(part.name, f"{part.images:,}", f"{part.images / total:.1%}", *numbers)
-    display(made)
+        rich_table.add_row(part.name, f"{part.images:,}", f"{part.images / total:.1%}", *numbers)
+    display(rich_table)
     for part in result.parts:
         if part.missing:
             display(f"{part.name} lacks {join_names(part.missing)}")

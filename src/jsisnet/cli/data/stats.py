@@ -87,7 +87,7 @@ def _title(location: LocationOptions) -> str:
 def _print(summary: Mapping[str, Any]) -> None:
     classes = summary["classes"]
     seen = [row for row in classes if row["images"]]
-    things = sorted((row for row in seen if row["isthing"]), key=_commonest_first)
+    things = sorted((row for row in seen if row["isthing"]), key=_most_frequent_first)
     stuff = sorted((row for row in seen if not row["isthing"]), key=lambda row: -row["pixels"])
     display(_whole(summary), _sentence(summary))
     if things:
@@ -99,12 +99,12 @@ def _print(summary: Mapping[str, Any]) -> None:
         display(f"unused classes: {len(summary['never_seen'])} of {len(classes)}: {names}")
 
 
-def _commonest_first(row: Mapping[str, Any]) -> tuple[int, int]:
+def _most_frequent_first(row: Mapping[str, Any]) -> tuple[int, int]:
     return -row["segments"], -row["pixels"]
 
 
 def _whole(summary: Mapping[str, Any]) -> Table:
-    made = table(f"images: {summary['images']:,}", ">lowest", ">median", ">mean", ">highest")
+    rich_table = table(f"images: {summary['images']:,}", ">lowest", ">median", ">mean", ">highest")
     for name, title in (
         ("height", "height"),
         ("width", "width"),
@@ -113,8 +113,8 @@ def _whole(summary: Mapping[str, Any]) -> Table:
     ):
         spread = summary[name]
         figures = (_number(spread[each]) for each in ("lowest", "median", "mean", "highest"))
-        made.add_row(title, *figures)
-    return made
+        rich_table.add_row(title, *figures)
+    return rich_table
 
 
 def _sentence(summary: Mapping[str, Any]) -> str:
@@ -130,26 +130,26 @@ def _sentence(summary: Mapping[str, Any]) -> str:
 def _of_things(rows: Sequence[Mapping[str, Any]]) -> Table:
     sizes = ("small", "medium", "large")
     names = (">images", ">things", ">crowds", ">pixels %", *(f">{size}" for size in sizes))
-    made = table("thing", *names, ">median area")
+    rich_table = table("thing", *names, ">median area")
     for row in rows:
         counts = (row["images"], row["segments"], row["crowds"])
         parts = (_number(row[size]) for size in sizes)
         area = _number(row["median_area"], 0)
-        made.add_row(row["name"], *map(_number, counts), _percent(row["share"]), *parts, area)
-    return made
+        rich_table.add_row(row["name"], *map(_number, counts), _percent(row["share"]), *parts, area)
+    return rich_table
 
 
 def _of_stuff(rows: Sequence[Mapping[str, Any]]) -> Table:
-    made = table("stuff", ">images", ">pixels %", ">median area", ">% of image")
+    rich_table = table("stuff", ">images", ">pixels %", ">median area", ">% of image")
     for row in rows:
-        made.add_row(
+        rich_table.add_row(
             row["name"],
             _number(row["images"]),
             _percent(row["share"]),
             _number(row["median_area"], 0),
             _percent(row["median_share"]),
         )
-    return made
+    return rich_table
 
 
 def _number(value: int | float | None, digits: int = 1) -> str:

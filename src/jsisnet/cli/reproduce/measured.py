@@ -36,7 +36,7 @@ class Photos:
     """Accept annotations whose areas differ from their PNGs."""
 
 
-Beside = Annotated[DataName | None, Parameter(name="--beside")]
+PublishedData = Annotated[DataName | None, Parameter(name="--beside")]
 """Data set of the paper's figures to print."""
 
 
@@ -44,7 +44,7 @@ def table1(
     *,
     photos: Photos = Photos(),
     network: Network = Network(),  # noqa: B008 - frozen
-    beside: Beside = None,
+    beside: PublishedData = None,
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
@@ -79,7 +79,7 @@ def table4(
     *,
     photos: Photos = Photos(),
     network: Network = Network(),  # noqa: B008 - frozen
-    beside: Beside = None,
+    beside: PublishedData = None,
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
@@ -171,8 +171,8 @@ def _locate(photos: Photos, scenes: Scenes) -> tuple[DatasetLocation, DataName]:
     if len(chosen) > 1:
         raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other")
     if scenes.tiny:
-        made = scenes.generated()
-        return DatasetLocation(images=made.photos, annotations=made.annotations), "coco-val"
+        generated = scenes.generated()
+        return DatasetLocation(images=generated.photos, annotations=generated.annotations), "coco-val"
     if whole:
         assert given.root is not None
         part = validation_split(given.root)

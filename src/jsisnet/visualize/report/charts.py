@@ -57,7 +57,7 @@ class ClassBar:
     value: float
     """Frequency, above 0."""
 
-    shown: str
+    formatted: str
     """The frequency as the tooltip shows it."""
 
 
@@ -78,17 +78,17 @@ def outcome_bars(rows: Sequence[tuple[str, Int64[np.ndarray, " outcomes"]]]) -> 
     """Draw a stacked bar for each row of counts, in the order of `OUTCOMES`."""
     step, head, height = 58, 20, 26
     parts: list[Markup] = []
-    for place, (name, counts) in enumerate(rows):
-        y, x, total = place * step + head, 0.0, int(counts.sum())
+    for index, (name, counts) in enumerate(rows):
+        y, x, total = index * step + head, 0.0, int(counts.sum())
         parts.append(_text(0, y - head / 2, f"{name}: {total}", anchor="start"))
         for outcome, count in zip(OUTCOMES, counts.tolist(), strict=True):
             if count:
-                width, shown = _WIDTH * count / total, f"{percent(count / total, 0)} %"
+                width, formatted = _WIDTH * count / total, f"{percent(count / total, 0)} %"
                 what = f"{name}: {count} {OUTCOME_NAMES[outcome]}, {percent(count / total)} %"
                 parts.append(_rect(x, y, (width, height), outcome, what))
                 if width >= _MIN_LABELLED:
                     middle = x + width / 2, y + height / 2
-                    parts.append(_text(*middle, shown, class_=f"on-{outcome}"))
+                    parts.append(_text(*middle, formatted, class_=f"on-{outcome}"))
                 x += width
     label = "Stacked bars of the outcomes of segments; the table below has the numbers."
     return _svg(step * len(rows), label, parts)
@@ -109,9 +109,9 @@ def size_chart(tally: SizeTally, name: str) -> Markup:
         *_curve(_ratio(tally.iou, under), axis, "first"),
     ]
     most = max(int(np.maximum(tally.tp + tally.fn, tally.fp).max()), 1)
-    for place, range_ in enumerate(names):
-        tp, fp, fn = (int(values[place]) for values in (tally.tp, tally.fp, tally.fn))
-        x, width = axis.start(place) + 0.12 * axis.step, 0.36 * axis.step
+    for index, range_ in enumerate(names):
+        tp, fp, fn = (int(values[index]) for values in (tally.tp, tally.fp, tally.fn))
+        x, width = axis.start(index) + 0.12 * axis.step, 0.36 * axis.step
         up, top, side = _BARS * tp / most, _BARS * (tp + fn) / most, _BARS * fp / most
         where = f"{name} of {range_} % of the image"
         parts += [
@@ -124,7 +124,7 @@ def size_chart(tally: SizeTally, name: str) -> Markup:
                 "spurious",
                 f"{where}: {fp} false positives",
             ),
-            _text(axis.centre(place), base + 14, range_, class_="small"),
+            _text(axis.centre(index), base + 14, range_, class_="small"),
         ]
     parts += _count_axis(base, _BARS, most)
     parts.append(_axis_title(base, "size, % of the image"))
@@ -140,8 +140,8 @@ def score_chart(tally: ScoreTally) -> Markup:
     end = base + _GAP + bars
     parts = _percent_grid(height)
     columns = zip(tally.count.tolist(), tally.matched.tolist(), tally.total.tolist(), strict=True)
-    for place, (count, matched, total) in enumerate(columns):
-        low, x, width = place / SCORES, axis.start(place) + 2, axis.step - 4
+    for index, (count, matched, total) in enumerate(columns):
+        low, x, width = index / SCORES, axis.start(index) + 2, axis.step - 4
         tall = bars * count / most
         where = f"scores {low:.1f}–{low + 1 / SCORES:.1f}"
         parts.append(_rect(x, end - tall, (width, tall), "count", f"{where}: {count} segments"))
@@ -150,7 +150,7 @@ def score_chart(tally: ScoreTally) -> Markup:
             what = f"{where}: {matched} of {count} match, {percent(part)} %"
             parts.append(_rect(x, base - height * part, (width, height * part), "found", what))
             parts.append(_line((x, level), (x + width, level), "promised"))
-        parts.append(_text(axis.start(place), end + 14, f"{low:.1f}", class_="small"))
+        parts.append(_text(axis.start(index), end + 14, f"{low:.1f}", class_="small"))
     parts += [
         _baseline(base),
         _baseline(end),
@@ -177,10 +177,10 @@ def frequency_chart(classes: Sequence[ClassBar], what: str) -> Markup:
     parts = []
     for power in range(math.ceil(low), math.floor(high) + 1):
         parts += _grid_line(base - unit * (power - low), f"{10.0**power:,g}")
-    for place, each in enumerate(ordered):
-        tall, x = unit * (math.log10(each.value) - low), axis.start(place)
+    for index, each in enumerate(ordered):
+        tall, x = unit * (math.log10(each.value) - low), axis.start(index)
         size, kind = (max(0.85 * axis.step, 1), tall), "thing" if each.isthing else "stuff"
-        parts.append(_rect(x, base - tall, size, kind, f"{each.name}: {each.shown}"))
+        parts.append(_rect(x, base - tall, size, kind, f"{each.name}: {each.formatted}"))
         if named:
             parts.append(_upright(x + 0.42 * axis.step, base + 6, _shortened(each.name)))
     parts.append(_baseline(base))
@@ -200,12 +200,12 @@ def bar_chart(bins: Sequence[Bin], title: str, class_: str) -> Markup:
     axis, base = _Axis(len(bins)), _TOP + _HEIGHT
     parts = [_grid(_TOP), _grid(_TOP + _HEIGHT / 2)]
     every = math.ceil(len(bins) / _MAX_TICKS)
-    for place, each in enumerate(bins):
+    for index, each in enumerate(bins):
         size = 0.88 * axis.step, _HEIGHT * each.count / most
-        left = axis.start(place) + 0.06 * axis.step
+        left = axis.start(index) + 0.06 * axis.step
         parts.append(_rect(left, base - size[1], size, class_, f"{each.name}: {each.count:,}"))
-        if place % every == 0:
-            parts.append(_text(axis.centre(place), base + 14, each.tick, class_="small"))
+        if index % every == 0:
+            parts.append(_text(axis.centre(index), base + 14, each.tick, class_="small"))
     parts += _count_axis(base, _HEIGHT, most)
     parts.append(_axis_title(base, title))
     return _svg(base + _FOOT, f"Histogram of {title}; the table below has the numbers.", parts)
@@ -234,11 +234,11 @@ class _Axis:
     def __init__(self, count: int):
         self.step = (_WIDTH - _LEFT - _RIGHT) / count
 
-    def start(self, place: int) -> float:
-        return _LEFT + place * self.step
+    def start(self, index: int) -> float:
+        return _LEFT + index * self.step
 
-    def centre(self, place: int) -> float:
-        return self.start(place) + self.step / 2
+    def centre(self, index: int) -> float:
+        return self.start(index) + self.step / 2
 
 
 def _count_axis(base: Length, height: Length, most: int) -> list[Markup]:
@@ -274,8 +274,8 @@ def _percent_grid(height: Length) -> list[Markup]:
 
 def _curve(values: Float64[np.ndarray, " n"], axis: _Axis, class_: str) -> list[Markup]:
     points = [
-        (axis.centre(place), _TOP + _CURVE * (1 - value), value)
-        for place, value in enumerate(values.tolist())
+        (axis.centre(index), _TOP + _CURVE * (1 - value), value)
+        for index, value in enumerate(values.tolist())
         if not np.isnan(value)
     ]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)

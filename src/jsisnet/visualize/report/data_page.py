@@ -94,13 +94,13 @@ def write(
     classes = statistics.classes()
     photos = any(record.image is not None for record in source.records)
     chosen = choose_examples(statistics) if photos else ()
-    pictures, faults = draw_examples(chosen, source, processes=processes, on_image=on_image)
+    pictures, unreadable = draw_examples(chosen, source, processes=processes, on_image=on_image)
     unseen = [statistics.categories[each.label].name for each in classes if not each.images]
     context = {
         "title": title,
         "style": _STYLE,
         **_summary(statistics),
-        "notes": (("Classes that never occur", unseen), ("Photos that can't be read", faults)),
+        "notes": (("Classes that never occur", unseen), ("Photos that can't be read", unreadable)),
         "frequencies": _frequencies(classes, statistics),
         **_things(statistics),
         **_sizes(statistics),
@@ -109,7 +109,7 @@ def write(
         "examples": _cards(pictures, source, classes),
     }
     write_page(path, "data.html", context)
-    return faults
+    return unreadable
 
 
 def _summary(statistics: Statistics) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _frequency_chart(
             name=short_name(categories[each.label]),
             isthing=categories[each.label].isthing,
             value=float(value(each)),
-            shown=f"{value(each):,.4g}" if what.endswith("%") else f"{value(each):,}",
+            formatted=f"{value(each):,.4g}" if what.endswith("%") else f"{value(each):,}",
         )
         for each in classes
         if value(each)
@@ -205,8 +205,8 @@ def _sizes(statistics: Statistics) -> dict[str, Any]:
 
 
 def _size_bins(statistics: Statistics, wanted: Bool[np.ndarray, " n"]) -> tuple[Bin, ...]:
-    places = np.searchsorted(SIZES, statistics.segments.shares[wanted], side="right")
-    counts = np.bincount(places, minlength=len(SIZES) + 1).tolist()
+    bins = np.searchsorted(SIZES, statistics.segments.shares[wanted], side="right")
+    counts = np.bincount(bins, minlength=len(SIZES) + 1).tolist()
     return tuple(
         Bin(name=name, tick=name, count=count)
         for name, count in zip(size_ranges(), counts, strict=True)

@@ -97,14 +97,14 @@ def draw_examples(
         categories=source.categories,
     )
     pictures: dict[Example, Picture] = {}
-    faults = []
+    unreadable = []
     for done, result in enumerate(in_order(drawing, len(by_image), processes), 1):
         if isinstance(result, str):
-            faults.append(result)
+            unreadable.append(result)
         else:
             pictures.update(zip(drawing.examples[done - 1], result, strict=True))
         on_image(done, len(by_image))
-    return pictures, tuple(faults)
+    return pictures, tuple(unreadable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,28 +134,28 @@ class _Drawing:
 
 
 def _choose(segments: SegmentTable, label: int, count: int) -> list[Example]:
-    places = np.flatnonzero(segments.labels == label)
-    single = places[~segments.crowds[places]]
-    places = single if len(single) else places
-    places = places[np.argsort(-segments.shares[places], kind="stable")]
-    free = np.ones(len(places), bool)
+    positions = np.flatnonzero(segments.labels == label)
+    single = positions[~segments.crowds[positions]]
+    positions = single if len(single) else positions
+    positions = positions[np.argsort(-segments.shares[positions], kind="stable")]
+    free = np.ones(len(positions), bool)
     found = []
     for part in _RANKS[:count]:
-        distance = np.abs(np.arange(len(places)) - part * (len(places) - 1))
+        distance = np.abs(np.arange(len(positions)) - part * (len(positions) - 1))
         nearest = int(np.where(free, distance, np.inf).argmin())
         if not free[nearest]:
             break
-        place = places[nearest]
-        image = int(segments.images[place])
-        free &= segments.images[places] != image
+        position = positions[nearest]
+        image = int(segments.images[position])
+        free &= segments.images[positions] != image
         found.append(
             Example(
                 label=label,
                 image=image,
-                number=int(segments.indices[place]),
-                share=float(segments.shares[place]),
+                number=int(segments.indices[position]),
+                share=float(segments.shares[position]),
                 rank=nearest + 1,
-                of=len(places),
+                of=len(positions),
             )
         )
     return sorted(found, key=lambda example: example.rank)

@@ -38,7 +38,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
 - uncounted if it is ignored.
 """
 
-_RIGHT, _UNMATCHED, _WRONG, _MISSED, _INVENTED, _UNCOUNTED = range(len(COLORS))
+_RIGHT, _UNMATCHED, _WRONG, _MISSED, _SPURIOUS, _UNCOUNTED = range(len(COLORS))
 
 MAX_IMAGES = 48
 """Most images of a gallery."""
@@ -52,7 +52,7 @@ _MAX_ALT = 12
 _MAX_PIXELS, _MAX_SIDE = 360 * 270, 720
 """Most pixels of a picture, and of its longer side."""
 
-_PAPER = 205
+_BLANK = 205
 """Grey value drawn in place of a missing photo."""
 
 _STYLE = Style(outline=1 / 270, text=1 / 19, min_text=10)
@@ -91,7 +91,7 @@ class Gallery:
     labels: tuple[int, ...]
     """Classes of the errors that are shown, ascending."""
 
-    faults: tuple[str, ...]
+    unreadable: tuple[str, ...]
     """Messages about photos that can't be read."""
 
 
@@ -130,18 +130,18 @@ def gallery(data: ReportData, categories: Categories, photos: Mapping[ImageId, P
         ValueError: If a map has been damaged since it was compared.
     """
     lowest = {image.number for image in data.candidates().get("lowest", [])}
-    cards, faults, used = [], [], 0
+    cards, unreadable, used = [], [], 0
     labels: set[int] = set()
     for image in select(data):
-        drawn, fault = _draw_or_explain(image, photos.get(image.image_id), categories)
-        used += drawn.bytes
+        pictures, error = _draw_or_explain(image, photos.get(image.image_id), categories)
+        used += pictures.bytes
         if used > _MAX_BYTES:
             break
-        if fault is not None:
-            faults.append(fault)
-        cards.append(_card(image, drawn, categories, lowest=image.number in lowest))
+        if error is not None:
+            unreadable.append(error)
+        cards.append(_card(image, pictures, categories, lowest=image.number in lowest))
         labels.update(label for group in image.errors for label in group.labels)
-    return Gallery(cards=tuple(cards), labels=tuple(sorted(labels)), faults=tuple(faults))
+    return Gallery(cards=tuple(cards), labels=tuple(sorted(labels)), unreadable=tuple(unreadable))
 
 
 def select(data: ReportData) -> list[GalleryImage]:
@@ -172,14 +172,14 @@ def _draw_or_explain(
         return draw_pictures(image, None, categories), str(error)
 
 
-def _card(image: GalleryImage, drawn: Pictures, categories: Categories, *, lowest: bool) -> Card:
+def _card(image: GalleryImage, pictures: Pictures, categories: Categories, *, lowest: bool) -> Card:
     name = str(image.image_id)
     truth, prediction = (_contents(each, categories) for each in (image.truth, image.prediction))
     shown = (
-        ("photo", drawn.photo, f"Photo of image {name}"),
-        ("ground truth", drawn.truth, f"Ground truth of image {name}: {truth}"),
-        ("prediction", drawn.prediction, f"Prediction for image {name}: {prediction}"),
-        ("errors", drawn.errors, f"Error map of image {name}"),
+        ("photo", pictures.photo, f"Photo of image {name}"),
+        ("ground truth", pictures.truth, f"Ground truth of image {name}: {truth}"),
+        ("prediction", pictures.prediction, f"Prediction for image {name}: {prediction}"),
+        ("errors", pictures.errors, f"Error map of image {name}"),
     )
     return Card(
         name=name,
@@ -226,7 +226,7 @@ def draw_pictures(image: GalleryImage, photo: Path | None, categories: Categorie
     if image.prediction is not None:
         prediction = _read_map(image.prediction, categories, truth.size)
     if photo is None:
-        canvas = np.full((*truth.size, 3), _PAPER, np.uint8)
+        canvas = np.full((*truth.size, 3), _BLANK, np.uint8)
     else:
         canvas = resized_photo(read_image(photo), truth.size)
     return Pictures(
@@ -264,7 +264,7 @@ def _pixel_outcome(true: Segment, predicted: Segment, *, matched: bool) -> int:
         return _RIGHT if matched else _UNMATCHED
     if true.isthing == predicted.isthing:
         return _WRONG
-    return _MISSED if true.isthing else _INVENTED
+    return _MISSED if true.isthing else _SPURIOUS
 
 
 def _read_map(
@@ -297,8 +297,8 @@ def _renumber(ids: UInt32[np.ndarray, "h w"], listed: ListedMap) -> Int32[np.nda
     if not len(order):
         return np.zeros(ids.shape, np.int32)
     keys = listed.ids[order]
-    places = np.searchsorted(keys, ids).clip(max=len(keys) - 1)
-    return np.where(keys[places] == ids, order[places] + 1, VOID).astype(np.int32)
+    positions = np.searchsorted(keys, ids).clip(max=len(keys) - 1)
+    return np.where(keys[positions] == ids, order[positions] + 1, VOID).astype(np.int32)
 
 
 def _paint(

@@ -70,9 +70,9 @@ class SizeTally:
         true_bins = np.searchsorted(SIZES, overlap.true_areas / pixels, side="right")
         own_bins = np.searchsorted(SIZES, overlap.areas / pixels, side="right")
         hits = predicted & (matching.match != UNMATCHED)
-        places = true_bins[matching.match[hits]]
-        self.iou += np.bincount(places, matching.iou[hits], bins)
-        self.tp += np.bincount(places, minlength=bins)
+        bins_hit = true_bins[matching.match[hits]]
+        self.iou += np.bincount(bins_hit, matching.iou[hits], bins)
+        self.tp += np.bincount(bins_hit, minlength=bins)
         self.fp += np.bincount(own_bins[predicted & matching.false_positives], minlength=bins)
         self.fn += np.bincount(true_bins[true & matching.false_negatives], minlength=bins)
 

@@ -71,7 +71,7 @@ def write(path: Path, sources: Sources, score: Score, data: ReportData) -> None:
         "notes": (
             ("Warnings about the files", score.warnings),
             ("Images left out", score.errors),
-            ("Photos that can't be read", shown.faults),
+            ("Photos that can't be read", shown.unreadable),
         ),
         **_charts(data),
         **_class_tables(score, data),

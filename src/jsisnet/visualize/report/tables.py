@@ -118,9 +118,9 @@ def size_table(tallies: Mapping[str, SizeTally]) -> Table:
     """Return the numbers of the charts over segment size."""
     rows: list[tuple[str | int, ...]] = []
     for name, tally in tallies.items():
-        for place, range_ in enumerate(size_ranges()):
-            tp, fp, fn = (int(values[place]) for values in (tally.tp, tally.fp, tally.fn))
-            iou, under = float(tally.iou[place]), tp + (fp + fn) / 2
+        for index, range_ in enumerate(size_ranges()):
+            tp, fp, fn = (int(values[index]) for values in (tally.tp, tally.fp, tally.fn))
+            iou, under = float(tally.iou[index]), tp + (fp + fn) / 2
             means = (iou / under if under else None, iou / tp if tp else None)
             rows.append((range_, name, *map(percent, means), tp, fn, fp))
     head = ("size, % of the image", "kind", "PQ", "mean IoU", "TP", "FN", "FP")
@@ -131,8 +131,8 @@ def score_table(tally: ScoreTally) -> Table:
     """Return the numbers of the chart over scores."""
     rows: list[tuple[str | int, ...]] = []
     columns = zip(tally.count.tolist(), tally.matched.tolist(), tally.total.tolist(), strict=True)
-    for place, (count, matched, total) in enumerate(columns):
-        low = place / SCORES
+    for index, (count, matched, total) in enumerate(columns):
+        low = index / SCORES
         parts = (matched / count, total / count) if count else (None, None)
         range_ = f"{low:.1f}–{low + 1 / SCORES:.1f}"
         rows.append((range_, count, matched, *map(percent, parts)))

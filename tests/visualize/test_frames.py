@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jsisnet.visualize.frames import Frame, _overlap, _place, draw_frames
+from jsisnet.visualize.frames import Frame, _overlap, _find_room, draw_frames
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -67,7 +67,7 @@ def test_a_name_stands_beside_its_box_on_a_dark_ground_of_its_colour():
 def test_names_overlap_neither_each_other_nor_small_boxes_nor_the_edges():
     taken = boxes = [(x, y, x + 4, y + 4) for x in (0, 70, 116) for y in (0, 20, 56)]
     for box in boxes:
-        place = _place(box, (40, 13), (120, 60), taken)
+        place = _find_room(box, (40, 13), (120, 60), taken)
         taken = taken if place is None else [*taken, place]
 
     assert len(taken) > len(boxes) + 4

@@ -101,7 +101,7 @@ def test_names_lie_inside_their_segments():
 def test_names_do_not_overlap():
     room = _Labels(np.ones((60, 100), np.int32))
 
-    centres = [room.place(1, 12.0, 60.0) for _ in range(9)]
+    centres = [room.reserve(1, 12.0, 60.0) for _ in range(9)]
 
     rows = sorted(y for _, y in filter(None, centres))
     assert len(rows) > 2

@@ -12,8 +12,8 @@ from jsisnet.evaluation.matching import UNMATCHED, Matching
 
 ErrorKind = Literal["misclassified", "split", "merged", "inexact", "missed", "spurious"]
 """Cause of an error: the segment has the wrong class; one true segment is predicted in several
-parts; several are predicted as one; class and location are right, but the IoU is too low; nothing of
-the class is predicted there; a prediction has no true segment of its class there."""
+parts; several are predicted as one; class and location are right, but the IoU is too low; nothing
+of the class is predicted there; a prediction has no true segment of its class there."""
 
 KINDS: tuple[ErrorKind, ...] = ("misclassified", "split", "merged", "inexact", "missed", "spurious")
 """All kinds; if several could explain a segment, the first one does."""

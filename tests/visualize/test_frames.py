@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jsisnet.visualize.frames import Frame, _overlap, _find_room, draw_frames
+from jsisnet.visualize.frames import Frame, _find_room, _overlap, draw_frames
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 

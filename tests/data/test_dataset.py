@@ -253,14 +253,14 @@ def test_a_map_of_another_size_than_its_photo_is_refused_if_the_json_file_has_no
         PanopticDataset(config(rewritten(tiny, forget)))[1]
 
 
-def test_a_complete_ground_truth_is_silent_about_nothing(tiny):
+def test_a_complete_ground_truth_labels_everything(tiny):
     sample = PanopticDataset(config(tiny))[0]
 
     assert sample.unlabelled == frozenset()
     assert sample.semantic
 
 
-def test_a_file_without_stuff_says_no_classes_of_pixels(things):
+def test_a_file_without_stuff_labels_no_pixel_classes(things):
     dataset = PanopticDataset(things_config(things), CATEGORIES)
 
     assert not dataset[0].semantic
@@ -290,14 +290,14 @@ def test_a_merged_thing_of_which_the_file_lacks_a_member_is_unlabelled(tiny):
     ("trusted", "unlabelled", "semantic"),
     [("all", set(), True), ("semantic", {0, 1, 2}, True), ("instances", set(), False)],
 )
-def test_what_is_not_trusted_is_as_if_it_was_not_labelled(tiny, trusted, unlabelled, semantic):
+def test_ground_truth_that_is_not_trusted_counts_as_unlabelled(tiny, trusted, unlabelled, semantic):
     sample = PanopticDataset(config(tiny, trusted=trusted))[0]
 
     assert sample.unlabelled == unlabelled
     assert sample.semantic == semantic
 
 
-def test_the_same_photos_can_be_had_in_other_classes(tiny):
+def test_the_same_photos_can_be_read_in_other_classes(tiny):
     dataset = PanopticDataset(config(tiny, cache=True))
     before = dataset[0].panoptic
 
@@ -315,7 +315,7 @@ def test_the_classes_can_be_read_alone(tiny, things):
     assert len(things_config(things).read_categories()) == 3
 
 
-def test_classes_that_can_not_be_merged_are_refused_with_the_name_of_the_file(things):
+def test_unmergeable_classes_are_refused_with_the_name_of_the_file(things):
     rewritten(things, lambda content: content["categories"][0].pop("supercategory"))
 
     with pytest.raises(ValueError, match=r"instances_tiny\.json: category 'person' has no superc"):
@@ -408,6 +408,6 @@ def test_a_photo_of_another_size_than_its_map_of_vistas_is_refused(tmp_path):
         PanopticDataset(vistas_config(part))[0]
 
 
-def test_a_file_in_the_place_of_the_folder_of_vistas_is_refused(tiny):
+def test_a_file_instead_of_a_vistas_folder_is_refused(tiny):
     with pytest.raises(ValueError, match=r"tiny\.json: is not a folder; expected the annotations"):
         PanopticDataset(config(tiny, kind="vistas"))

@@ -7,7 +7,7 @@ from jsisnet.data.sample import Batch, Example, Objects, collate
 
 
 def example(image_id, *, value, objects):
-    """Give an example of two rows and three pixels, all of one value."""
+    """Return a uniform example of 2x3 pixels."""
     return Example(
         image=torch.full((3, 2, 3), value, dtype=torch.uint8),
         semantic=torch.full((2, 3), 7, dtype=torch.uint8),

@@ -97,7 +97,7 @@ def test_merged_classes_are_the_same_by_their_name_and_have_the_members_of_both(
     assert categories[1].members == ("car", "bus", "tram")
 
 
-def test_a_merged_class_is_labelled_by_those_who_know_all_its_members(streets, things):
+def test_a_merged_class_is_labelled_by_data_with_all_its_members(streets, things):
     streets, things = (replace(data, merge="supercategory") for data in (streets, things))
     same = Sources([streets, things])
 
@@ -116,7 +116,7 @@ def test_stuff_is_learned_only_from_data_that_has_some(streets, things):
     assert [sources[index].semantic for index in (0, 6)] == [True, False]
 
 
-def test_batches_say_what_is_labelled(streets, things):
+def test_batches_state_what_is_labelled(streets, things):
     batch = batch_of(Sources([streets, things]))
 
     silent = (batch.semantic == IGNORE).all(dim=2).all(dim=1)

@@ -69,7 +69,7 @@ class Sides(Streets):
     )
 
 
-def test_mirrored_photos_train_the_classes_of_the_other_side():
+def test_flipped_photos_train_the_classes_of_the_other_side():
     left_and_right = {
         flipped: Stream(Sides(), TransformConfig(size=(16, 24), hflip=flipped), seed=3)[0]
         for flipped in (0.0, 1.0)
@@ -82,14 +82,14 @@ def test_mirrored_photos_train_the_classes_of_the_other_side():
     assert torch.equal(mirrored.boxes[:, 0], 24 - still.boxes[:, 2])
 
 
-def test_each_run_through_the_data_holds_every_sample_once():
+def test_each_pass_through_the_data_has_every_sample_once():
     for epoch in range(20):
         run = [sample_index(epoch * 7 + place, (Part(length=7),), seed=0) for place in range(7)]
 
         assert sorted(run) == list(range(7))
 
 
-def test_each_run_and_each_seed_has_its_own_order():
+def test_each_pass_and_each_seed_has_its_own_order():
     def order(epoch, seed):
         return tuple(
             sample_index(epoch * 50 + place, (Part(length=50),), seed) for place in range(50)
@@ -198,7 +198,7 @@ def test_positions_of_several_parts_are_found_in_any_order():
     assert backward[::-1] == forward
 
 
-def test_a_sampler_goes_on_for_ever_from_its_start():
+def test_a_sampler_is_infinite_from_its_start():
     assert list(islice(StreamSampler(start=10), 4)) == [10, 11, 12, 13]
 
 
@@ -233,7 +233,7 @@ def test_the_number_of_ranks_does_not_matter(stream):
     assert torch.equal(together, alone.images)
 
 
-def test_a_photo_looks_different_in_each_run(stream):
+def test_a_photo_looks_different_in_each_pass(stream):
     first = {stream[p].image_id: stream[p].image for p in range(5)}
     second = {stream[p].image_id: stream[p].image for p in range(5, 10)}
 

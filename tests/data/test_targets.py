@@ -77,7 +77,7 @@ def test_a_map_without_segments_gives_no_objects_and_only_void():
     assert found.objects.channels.shape == (0,)
 
 
-def test_all_things_are_labelled_unless_the_ground_truth_is_silent_about_some():
+def test_all_things_are_labelled_unless_the_ground_truth_lacks_some():
     full, partial = targets([[0]]), targets([[0]], unlabelled=frozenset([CAR]))
 
     assert full.labelled.tolist() == [True, True, True]

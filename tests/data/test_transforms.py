@@ -22,7 +22,7 @@ def random(seed=0):
 
 
 def noise(size=(8, 12), seed=0):
-    """Give random colours, and a map of a sky with a car of a few random pixels."""
+    """Return random colours, and a map of a sky with a car of a few random pixels."""
     image = torch.randint(256, (3, *size), generator=random(seed), dtype=torch.uint8)
     ids = (image[0] > 200).numpy().astype(np.int32) + 1
     return Sample(
@@ -31,7 +31,7 @@ def noise(size=(8, 12), seed=0):
 
 
 def red_car(size, box):
-    """Give a black photo with a red car that fills a box."""
+    """Return a black photo with a red car that fills a box."""
     x0, y0, x1, y1 = box
     image = torch.zeros(3, *size, dtype=torch.uint8)
     image[:, y0:y1, x0:x1] = torch.tensor(RED, dtype=torch.uint8)[:, None, None]
@@ -52,7 +52,7 @@ def same(first, second):
     )
 
 
-def test_mirroring_twice_changes_nothing():
+def test_flipping_twice_changes_nothing():
     sample = noise()
 
     once = transform(sample, MIRROR, random())
@@ -61,7 +61,7 @@ def test_mirroring_twice_changes_nothing():
     assert same(transform(once, MIRROR, random()), sample)
 
 
-def test_mirroring_swaps_left_and_right():
+def test_flipping_swaps_left_and_right():
     sample = red_car((8, 12), box=(1, 2, 4, 7))
 
     mirrored = transform(sample, MIRROR, random())
@@ -69,7 +69,7 @@ def test_mirroring_swaps_left_and_right():
     assert mirrored.panoptic.boxes()[1].tolist() == [8, 2, 11, 7]
 
 
-def test_a_mirrored_photo_has_the_classes_that_they_are_in_a_mirror():
+def test_a_flipped_photo_has_flipped_classes():
     sample = replace(red_car((8, 12), box=(1, 2, 4, 7)), unlabelled=frozenset({CAR, BUS}))
     partners = [BUS, CAR, PERSON, SKY, TREE, ROAD]
 
@@ -82,7 +82,7 @@ def test_a_mirrored_photo_has_the_classes_that_they_are_in_a_mirror():
     assert still.unlabelled == {CAR, BUS}
 
 
-def test_left_becomes_right_in_a_mirror_and_left_again_in_a_second_one():
+def test_flipping_swaps_left_and_right_classes_and_flipping_twice_restores_them():
     sample = red_car((8, 12), box=(1, 2, 4, 7))
     partners = [PERSON, BUS, CAR, SKY, ROAD, TREE]
 
@@ -93,7 +93,7 @@ def test_left_becomes_right_in_a_mirror_and_left_again_in_a_second_one():
     assert same(transform(once, MIRROR, random(), partners), sample)
 
 
-def test_half_of_the_photos_are_mirrored():
+def test_half_of_the_photos_are_flipped():
     config = TransformConfig(size=(8, 12))
     sample = noise()
 
@@ -141,7 +141,7 @@ def test_image_and_map_move_together(seed, keep_aspect, scales, height, width):
     assert torch.equal(void(moved), (moved.image == PADDING).all(0))
 
 
-def test_a_photo_below_scale_1_lies_on_grey_that_is_void():
+def test_a_photo_below_scale_1_is_padded_with_grey_void():
     config = TransformConfig(size=(8, 12), min_scale=0.5, max_scale=0.5)
 
     placed = transform(red_car((4, 6), box=(0, 0, 6, 4)), config, random())
@@ -166,7 +166,7 @@ def test_a_photo_above_scale_1_is_cut():
     assert any(np.array_equal(cut.panoptic.ids, window) for window in windows)
 
 
-def test_every_place_of_the_photo_is_used():
+def test_every_part_of_the_photo_is_used():
     config = TransformConfig(size=(1, 4), min_scale=2.0, max_scale=2.0, hflip=0.0)
     one_segment_per_column = PanopticMap(
         np.arange(1, 9, dtype=np.int32)[None], tuple(segment(CAR, score=i / 8) for i in range(8))
@@ -218,7 +218,7 @@ def test_segments_that_vanish_are_dropped_and_the_others_renumbered():
     assert small.panoptic.ids.tolist() == [[1] * 4] * 2 + [[2] * 4] * 2
 
 
-def test_a_photo_without_segments_is_ordinary():
+def test_a_photo_without_segments_is_valid():
     panoptic = panoptic_map([[0, 0], [0, 0]])
     sample = Sample(image=torch.zeros(3, 2, 2, dtype=torch.uint8), panoptic=panoptic, image_id=1)
 
@@ -259,7 +259,7 @@ def test_the_generator_alone_decides():
     assert not same(transform(sample, VARIED, random(1)), transform(sample, VARIED, random(2)))
 
 
-def test_colours_vary_without_a_change_of_place():
+def test_colour_jitter_moves_no_pixels():
     plain = TransformConfig(size=(8, 12), min_scale=0.5, max_scale=2.0, keep_aspect=True)
     sample = noise((20, 30))
 
@@ -344,7 +344,7 @@ def small_street(number):
     return transform(sample, TransformConfig(size=(32, 48)), random()).panoptic
 
 
-def test_a_crowd_stays_one():
+def test_a_crowd_stays_a_crowd():
     assert [info.iscrowd for info in small_street(2).segments].count(True) == 1
 
 
@@ -352,7 +352,7 @@ def test_void_stays_void():
     assert (small_street(4).ids == VOID).mean() == pytest.approx(1 / 16, abs=0.01)
 
 
-def test_what_the_ground_truth_is_silent_about_stays_known():
+def test_unlabelled_classes_stay_known():
     sample = replace(noise(), unlabelled=frozenset([PERSON]), semantic=False)
 
     varied = transform(sample, MIRROR, random())

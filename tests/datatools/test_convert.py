@@ -229,7 +229,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert (tmp_path / "panoptic.json").read_text() == "precious"
 
 
-def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path):
+def test_a_file_with_the_name_of_the_folder_is_left_alone(tmp_path):
     (tmp_path / "out").write_text("precious")
 
     with pytest.raises(ValueError, match="out: is a file; expected a new folder"):

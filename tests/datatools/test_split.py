@@ -46,7 +46,7 @@ def test_every_image_is_in_one_part(files, tiny, tmp_path):
     assert sorted(train + val) == names(tiny.annotations)
 
 
-def test_a_part_is_a_sound_data_set_with_the_same_maps(files, tiny, tmp_path):
+def test_a_part_is_a_valid_data_set_with_the_same_maps(files, tiny, tmp_path):
     split(files, tmp_path / "out", CONFIG)
 
     whole = {r.image_id: r for r in coco.source(tiny.annotations).records}
@@ -123,7 +123,7 @@ def test_an_image_whose_name_fits_no_group_is_alone(files, tmp_path):
     assert split(files, tmp_path / "out", replace(CONFIG, group=r"street([01])\..*")).groups == 6
 
 
-def test_missing_classes_are_told(files, tiny, tmp_path):
+def test_missing_classes_are_reported(files, tiny, tmp_path):
     def add(content):
         content["categories"].append({"id": 77, "name": "dog", "isthing": 1})
 
@@ -162,7 +162,7 @@ def test_instances_stay_with_their_images(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "b.json"]
 
 
-def test_a_run_that_was_stopped_goes_on(files, tmp_path):
+def test_an_interrupted_run_resumes(files, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         split(files, tmp_path / "out", CONFIG, on_map=stop)
     assert not list((tmp_path / "out").glob("*.json"))
@@ -205,7 +205,7 @@ def _nothing(content):
         (lambda c: c["categories"].pop(0), "'category_id' is 1, expected one of the 5"),
     ],
 )
-def test_a_damaged_file_is_one_sentence(files, tiny, tmp_path, edit, reason):
+def test_a_damaged_file_gives_one_message(files, tiny, tmp_path, edit, reason):
     change(tiny.annotations, edit)
 
     with pytest.raises(ValueError, match=reason):
@@ -221,12 +221,12 @@ def test_a_damaged_file_is_one_sentence(files, tiny, tmp_path, edit, reason):
         ("(street).*", "1 images or groups .* can't be split into 2 parts"),
     ],
 )
-def test_a_group_that_can_not_be_is_refused(files, tmp_path, group, reason):
+def test_an_invalid_group_is_refused(files, tmp_path, group, reason):
     with pytest.raises(ValueError, match=reason):
         split(files, tmp_path / "out", replace(CONFIG, group=group))
 
 
-def test_maps_may_lie_elsewhere(files, tiny, tmp_path):
+def test_maps_may_be_in_another_folder(files, tiny, tmp_path):
     tiny.pngs.rename(tmp_path / "maps")
 
     with pytest.raises(ValueError, match="the folder of its PNGs"):
@@ -284,7 +284,7 @@ def test_fractions_are_exact():
         (["a=1e9999999"], "the share of 'a' is '1e9999999'"),
     ],
 )
-def test_what_is_no_share_is_one_sentence(texts, reason):
+def test_an_invalid_share_gives_one_message(texts, reason):
     with pytest.raises(ValueError, match=reason.replace(".", r"\.").replace("/", r"\/")):
         parse_shares(texts)
 

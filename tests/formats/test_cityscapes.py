@@ -141,7 +141,7 @@ def test_what_is_written_is_read_again_with_other_classes(tmp_path):
     ]
 
 
-def test_crowds_of_one_class_are_joined_and_counted_with_scores(tmp_path):
+def test_crowds_of_one_class_are_merged_and_counted_with_scores(tmp_path):
     crowds = [segment(CAR, iscrowd=True)] * 3
     panoptic = panoptic_map([[1, 2, 3, 4]], *crowds, segment(PERSON, score=0.5))
 

@@ -140,7 +140,7 @@ def test_a_missing_area_is_no_error(tmp_path):
     assert read_map(write(tmp_path, content)).areas().tolist() == [3, 2]
 
 
-def test_the_pngs_may_lie_elsewhere(tmp_path):
+def test_the_pngs_may_be_in_another_folder(tmp_path):
     path = write(tmp_path)
     (tmp_path / "truth").rename(tmp_path / "maps")
 
@@ -198,7 +198,7 @@ def test_crowd_and_void_survive(tmp_path):
         (changed(categories=[{"id": 1}]), r"categories\[0\]: category 1: has no 'name'"),
     ],
 )
-def test_a_malformed_json_file_is_refused_in_one_sentence(tmp_path, content, message):
+def test_a_malformed_json_file_gives_one_message(tmp_path, content, message):
     path = write(tmp_path, content)
 
     with pytest.raises(ValueError, match=message) as caught:
@@ -361,9 +361,7 @@ def write_twice(folder, *, image_id, image_name):
         (2, "../b.jpg", r"'file_name' is .* inside its folder"),
     ],
 )
-def test_no_map_is_written_over_another_or_outside_its_folder(
-    tmp_path, image_id, image_name, message
-):
+def test_no_map_overwrites_another_or_leaves_its_folder(tmp_path, image_id, image_name, message):
     with pytest.raises(ValueError, match=message):
         write_twice(tmp_path, image_id=image_id, image_name=image_name)
 

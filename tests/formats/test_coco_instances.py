@@ -44,7 +44,7 @@ def changed(*keys, **values):
 
 
 def things(*shapes, **more):
-    """Give annotations of cars with these shapes."""
+    """Return annotations of cars with these shapes."""
     common = {"image_id": 7, "category_id": 3} | more
     return [{"id": i, "segmentation": shape} | common for i, shape in enumerate(shapes)]
 
@@ -96,7 +96,7 @@ def test_a_thing_may_have_several_parts(tmp_path):
     assert panoptic.ids.tolist() == [[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0]]
 
 
-def test_polygons_and_both_kinds_of_run_lengths_are_the_same_to_it(tmp_path):
+def test_polygons_and_both_kinds_of_run_lengths_give_the_same_map(tmp_path):
     uncompressed = runs([0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0])
     compressed = mask.fr_py_objects(uncompressed, 3, 4)
     compressed["counts"] = compressed["counts"].decode()
@@ -106,7 +106,7 @@ def test_polygons_and_both_kinds_of_run_lengths_are_the_same_to_it(tmp_path):
     assert [m.ids.tolist() for m in maps] == [[[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]] * 3
 
 
-def test_of_two_things_the_smaller_one_lies_on_top(tmp_path):
+def test_the_smaller_of_two_things_is_on_top(tmp_path):
     all_of_it = [0, 0, 4, 0, 4, 3, 0, 3]
 
     maps = [drawn(tmp_path, things(*s)) for s in ([[SQUARE], [all_of_it]], [[all_of_it], [SQUARE]])]
@@ -115,7 +115,7 @@ def test_of_two_things_the_smaller_one_lies_on_top(tmp_path):
     assert maps[1].ids.tolist() == [[1, 2, 2, 1], [1, 2, 2, 1], [1, 1, 1, 1]]
 
 
-def test_crowds_lie_below_everything(tmp_path):
+def test_crowds_are_below_everything(tmp_path):
     crowd = things(runs([0, 0, 1, 0], [0] * 4, [0] * 4), iscrowd=1)
     crowd[0]["id"] = 5
 
@@ -125,7 +125,7 @@ def test_crowds_lie_below_everything(tmp_path):
     assert panoptic.segments == (segment(CAR), segment(CAR, iscrowd=True))
 
 
-def test_of_two_equally_large_things_the_later_one_lies_on_top(tmp_path):
+def test_the_later_of_two_equally_large_things_is_on_top(tmp_path):
     panoptic = drawn(tmp_path, things([SQUARE], [SQUARE]))
 
     assert panoptic.areas().tolist() == [0, 4]
@@ -139,7 +139,7 @@ def test_a_photo_without_things_is_all_void(tmp_path):
     assert panoptic.segments == ()
 
 
-def test_outlines_may_leave_the_photo_a_little(tmp_path):
+def test_outlines_may_slightly_exceed_the_photo(tmp_path):
     panoptic = drawn(tmp_path, things([[-1.5, 1, 7, 1, 7, 5, -1.5, 5]]))
 
     assert panoptic.ids.tolist() == [[0] * 4, [1] * 4, [1] * 4]
@@ -237,7 +237,7 @@ PACKED = {"size": [3, 4], "counts": "01;"}
         (changed(*ANNOTATION, segmentation={"size": [3, 4]}), "annotation 11: .* can't be read"),
     ],
 )
-def test_a_malformed_file_is_refused_in_one_sentence(tmp_path, content, message):
+def test_a_malformed_file_gives_one_message(tmp_path, content, message):
     path = write(tmp_path, content)
 
     with pytest.raises(ValueError, match=message) as caught:

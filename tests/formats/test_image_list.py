@@ -33,7 +33,7 @@ def test_annotations_of_a_list_are_not_read(tiny):
     assert list(image_list.read(tiny.annotations).images) == [100, 101, 102, 103, 104, 105]
 
 
-def test_classes_count_as_things_where_nobody_says_what_they_are(tmp_path):
+def test_classes_count_as_things_if_the_file_does_not_say(tmp_path):
     entries = [
         {key: value for key, value in entry.items() if key != "isthing"}
         for entry in factories.category_entries()
@@ -78,7 +78,7 @@ def test_merged_classes_are_those_of_a_list_that_merged_them_alike(tmp_path):
     assert [c.id for c in own] == [10, 20, 30, 40]
 
 
-def test_merged_classes_can_not_take_part_where_they_are_apart(tmp_path):
+def test_merged_classes_do_not_match_a_list_of_their_members(tmp_path):
     wanted = image_list.read(write(tmp_path / "list.json"))
 
     with pytest.raises(

@@ -54,7 +54,7 @@ class Export:
         return outlines.source(path, index, semantic=semantic, void=void)
 
     def pixels(self, **more):
-        """Give the name of the class of each pixel, with a capital for things and * for crowds."""
+        """Return the class name of each pixel, capitalised for things and with * for crowds."""
         source = self.source(**more)
         panoptic = source.records[0].read()
         names = ["void"]
@@ -80,7 +80,7 @@ def test_the_smaller_thing_lies_on_top_and_a_crowd_below(export):
     assert export.pixels() == ["PERSON", "CAR", "PERSON*", "sky"]
 
 
-def test_things_of_the_map_that_nobody_outlined_are_void(export):
+def test_things_of_the_map_without_an_outline_are_void(export):
     export.map(CAR_ID, CAR_ID, ROAD_ID, 0)
     export.outline(0, FIRST_PIXEL)
 
@@ -102,7 +102,7 @@ def test_outlines_of_stuff_lie_below_things_and_join_the_stuff_of_the_map(export
     assert len(export.source().records[0].read().segments) == 3
 
 
-def test_outlines_alone_will_do(export):
+def test_class_maps_are_optional(export):
     export.outline(2, ALL_FOUR)
     export.outline(1, FIRST_TWO)
 
@@ -227,14 +227,14 @@ def a_class_does_not_say_what_it_is(export):
         (a_class_does_not_say_what_it_is, "classes.json: categories.0.: category 1: has no 'isthi"),
     ],
 )
-def test_a_faulty_export_is_refused_in_a_sentence(planted, message, export):
+def test_a_faulty_export_gives_one_message(planted, message, export):
     planted(export)
 
     with pytest.raises(ValueError, match=message):
         export.pixels()
 
 
-def test_what_is_written_has_exact_masks_for_things_and_a_class_for_every_pixel(tmp_path):
+def test_written_files_have_exact_masks_for_things_and_a_class_for_every_pixel(tmp_path):
     kinds = (segment(SKY), segment(PERSON), segment(BUS, iscrowd=True), segment(CAR, score=0.5))
     panoptic = panoptic_map([[1, 2, 2], [2, 3, 2], [0, 2, 4]], *kinds)
 

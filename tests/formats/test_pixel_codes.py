@@ -155,7 +155,7 @@ def test_the_nearest_one_may_be_void(path):
         (colors_of(None, None), r"a\.png: is in colour, but none of the categories has a 'color'"),
     ],
 )
-def test_colors_that_tell_no_classes_apart_are_refused(categories, message, path):
+def test_ambiguous_colors_are_refused(categories, message, path):
     colored(path, (1, 2, 3))
 
     with pytest.raises(ValueError, match=message):

@@ -31,14 +31,14 @@ def test_pngs_hold_ids_of_categories(folder):
     assert source(folder).read(PHOTO).tolist() == [[SKY, ROAD, PERSON]]
 
 
-def test_void_is_0_and_255_unless_something_else_is_said(folder):
+def test_void_is_0_and_255_by_default(folder):
     write(folder, [0, 255, 92])
 
     assert source(folder).read(PHOTO).tolist() == [[IGNORE, IGNORE, SKY]]
     assert source(folder, void=(0, 255, 92)).read(PHOTO).tolist() == [[IGNORE] * 3]
 
 
-def test_pngs_may_hold_positions_instead_of_which_0_is_one(folder):
+def test_pngs_may_hold_positions_from_0(folder):
     write(folder, [0, 3, 255])
 
     assert source(folder, png_values="labels").read(PHOTO).tolist() == [[PERSON, SKY, IGNORE]]

@@ -50,7 +50,7 @@ RGB = np.array(
 """One stuff segment whatever its instances, three cars with instances up to 65280, and void."""
 
 
-def test_instances_beyond_255_are_told_apart_by_the_third_channel(tmp_path, index):
+def test_instances_beyond_255_use_the_third_channel(tmp_path, index):
     found = read(write(tmp_path / "maps", RGB), index)
 
     assert found == [(CAR, 1), (CAR, 1), (CAR, 1), (ROAD, 2)]
@@ -138,7 +138,7 @@ def test_an_empty_folder_is_refused(tmp_path, index):
         ),
     ],
 )
-def test_a_broken_list_is_refused(content, message, tmp_path):
+def test_an_invalid_list_is_refused(content, message, tmp_path):
     (tmp_path / "index.json").write_text(json.dumps(content))
 
     with pytest.raises(ValueError, match=message):

@@ -62,7 +62,7 @@ def new(tmp_path):
 
 
 def described(panoptic, categories):
-    """Give name and pixels of each segment."""
+    """Return the name and the pixels of each segment."""
     return sorted(
         (categories[s.label].name, int(area))
         for s, area in zip(panoptic.segments, panoptic.areas(), strict=True)
@@ -101,7 +101,7 @@ def test_ids_are_positions_plus_1_and_classes_that_are_not_evaluated_are_left_ou
     assert {c.color for c in categories} == {(255, 255, 255)}
 
 
-def test_which_classes_count_is_the_configurations_word(new):
+def test_the_configuration_decides_which_classes_are_evaluated(new):
     content = {"labels": [{**label, "evaluate": True} for label in CONFIG["labels"]]}
     write_config(new / "config_v2.0.json", content)
 
@@ -293,7 +293,7 @@ def test_the_folder_of_a_part_has_to_be_there(new):
         vistas.split_of(new / "test")
 
 
-def test_areas_of_a_panoptic_file_are_recounted_if_that_is_asked_for(old):
+def test_areas_of_a_panoptic_file_are_recounted_on_request(old):
     write_panoptic(old / "training/panoptic", "1.2")
     json_file = old / "training/panoptic/panoptic_2018.json"
     json_file.write_text(json_file.read_text().replace('"area": 2', '"area": 3'))

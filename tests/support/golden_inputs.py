@@ -1,10 +1,10 @@
-"""Write what the steps of the golden record read and no command writes.
+"""Write input files of the golden record that no command writes.
 
     python golden_inputs.py inputs SCENES INSTANCES CHANNELS OUT
     python golden_inputs.py even RUN RUN OUT
 
-The first one makes settings, photos, faults, and predictions with mistakes, from generated scenes
-and two conversions of them. The second one copies trainings, whose curves hold times.
+The first one writes settings, photos, invalid files and inexact predictions, from generated scenes
+and two conversions of them. The second one copies runs with fixed times and memory.
 """
 
 import json
@@ -43,7 +43,7 @@ void: [sky]
 
 
 def make_inputs(scenes: Path, instances: Path, channels: Path, *, out: Path) -> None:
-    """Write what commands read and none writes: settings, faults, and predictions with mistakes."""
+    """Write settings, invalid files and inexact predictions."""
     for name in ("shifted", "boxes", "logits"):
         (out / name).mkdir()
     for name, text in SETTINGS.items():
@@ -55,7 +55,7 @@ def make_inputs(scenes: Path, instances: Path, channels: Path, *, out: Path) -> 
             archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
     val, train = (read(scenes / f"panoptic_{part}.json") for part in ("val", "train"))
     write(out / "empty.json", val | {"annotations": []})
-    plant_faults(val)
+    introduce_errors(val)
     write(out / "faults.json", val)
     write_vistas(train["categories"], scenes, channels, out=out / "vistas")
     write_regions(train, read(instances / "instances.json"), out)
@@ -83,8 +83,8 @@ def copy_photos(out: Path) -> None:
         write(out / name, Path(str(package.origin)).with_name("data").joinpath(name).read_bytes())
 
 
-def plant_faults(content: dict[str, Any]) -> None:
-    """Break some rules of the format."""
+def introduce_errors(content: dict[str, Any]) -> None:
+    """Violate some rules of the format."""
     content["images"].append({"id": 9, "file_name": "gone.png", "height": 128, "width": 192})
     content["categories"][1]["color"] = content["categories"][0]["color"]
     first, second, third, fourth = (each["segments_info"] for each in content["annotations"])
@@ -98,7 +98,7 @@ def plant_faults(content: dict[str, Any]) -> None:
 def write_vistas(
     categories: list[dict[str, Any]], scenes: Path, channels: Path, *, out: Path
 ) -> None:
-    """Write two scenes as a part of Mapillary Vistas; its maps hold the same as two channels."""
+    """Write two scenes as a split of Mapillary Vistas, from their two-channel maps."""
     named = {each["id"]: each for each in categories}
     labels = [
         {"name": f"label--{number}", "readable": named.get(number, {}).get("name", str(number))}
@@ -145,7 +145,7 @@ def write_regions(truth: dict[str, Any], instances: dict[str, Any], out: Path) -
 
 
 def corners(bbox: list[float]) -> list[float]:
-    """Give the outline of a box."""
+    """Return the outline of a box."""
     x, y, width, height = bbox
     return [x, y, x + width, y, x + width, y + height, x, y + height]
 
@@ -163,7 +163,7 @@ def write(path: Path, content: object) -> None:
 
 
 def even_out(*runs: Path, out: Path) -> None:
-    """Copy runs with made-up times and memory, so that their curves are always the same."""
+    """Copy runs with fixed times and memory, so that their curves are always the same."""
     for run in runs:
         lines = (run / "metrics.jsonl").read_bytes().splitlines()
         even = [e | {"seconds": e["step"] / 2, "memory": 1000.0} for e in map(json.loads, lines)]
@@ -171,7 +171,7 @@ def even_out(*runs: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Make what the command line asks for."""
+    """Write the inputs that the arguments name."""
     kind, *folders, out = sys.argv[1:]
     if kind == "inputs":
         make_inputs(*map(Path, folders), out=Path(out))

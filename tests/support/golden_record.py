@@ -8,10 +8,10 @@ line, so it does not depend on how the package is laid out; PYTHONPATH chooses t
     PYTHONPATH=new/src python golden_record.py --out after.json
     python golden_record.py --compare before.json after.json
 
-Not compared is what differs from run to run: times and the use of memory, in JSON files and on the
-screen, and files that hold little else (see UNSTEADY). Paths are relative, so none tells where the
-steps ran. What is said in sentences may be reworded: of messages, pages and texts only the numbers
-count, and of pages the pictures, unless --text asks for all.
+Values that differ from run to run are not compared: times and memory, in JSON files and in the
+output, and files that consist mostly of them (see UNSTEADY). Paths are relative, so they do not
+depend on the working folder. Sentences may be reworded: of messages, pages and texts only the
+numbers are compared, and of pages also the pictures, unless --text is given.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from threading import Semaphore
 from typing import Any
 
 Record = dict[str, dict[str, Any]]
-"""What each step has left: exit code, digests of files, figures on the screen, and wording."""
+"""Results of each step: exit code, digests of files, numbers in the output, and wording."""
 
 COMMANDS = r"""
 [Made by the script golden_inputs.py]
@@ -174,41 +174,41 @@ bad_shares = data split --annotations VAL --out OUT --parts a=0.5 b=0.1
 bad_archive = submit --image-info VAL --check inputs/maps.zip
 bad_pair = compare score_all/it.json nowhere.json
 """
-"""Commands by their steps; + stands for the script beside this one. OUT is the folder of the step,
-and whatever begins with the name of another step is a file of that one; TRAIN and VAL are the truth
+"""Command of each step; + stands for `golden_inputs.py`. OUT is the folder of the step, and paths
+that begin with the name of another step are files of that step; TRAIN and VAL are the ground truth
 of the scenes."""
 
 HELP = """predict,demo,evaluate,score,compare,submit,merge,train,show-batch,plot,show,describe,
 imagenet,reproduce,reproduce table1,reproduce table2,reproduce table3,reproduce table4,
 reproduce figure1,reproduce figure3,reproduce speed,reproduce merge-ablation,data,data check,
 data convert,data generate,data merge-classes,data show,data split,data stats"""
-"""Commands of whose help the names of the options are recorded."""
+"""Commands whose option names are recorded from their help."""
 
 KILLED = {"resumed": ("checkpoint.pt", "--resume")}
-"""Steps that are terminated once a file exists, and then go on with an option."""
+"""Steps that are terminated once a file exists, and then resumed with an option."""
 
 UNSTEADY = re.compile(r"\.pt$|/?plot\.png$|events\.out\.tfevents\.")
-"""Files that are only noted: they hold times, or memory, and others hold the rest of them."""
+"""Files of which only the existence is compared, because they hold times or memory."""
 
 TIMES = re.compile(r"seconds|megabytes|memory|per_second")
-"""Keys of JSON files for what differs from run to run: times, and memory."""
+"""Keys of JSON files whose values differ from run to run: times and memory."""
 
 NUMBER = r"(?<![\w.])-?\d+(?:[.,]\d+)*"
 SPENT = re.compile(r"\S+ left|photos/s \S+|memory \S+ MB")
 TIMED = dict.fromkeys(("paper_speed", "paper_table3"), re.compile(rf"[ ─]*{NUMBER}|─+"))
-"""The same on the screen. Tables of two experiments are made of it; their JSON files say more."""
+"""Times and memory in the output of two experiments; their JSON files have all other values."""
 
 ROW = re.compile(r"(?m)^.*\S {2,}\S.* {2,}\S.*$")
-"""A line of a table. Its numbers are compared, and the rest of what is told is wording."""
+"""A row of a table, whose numbers are compared; all other output is wording."""
 
 SENTENCE, MOST = 5, 200
-"""Words from which on a text in a JSON file is one, and characters of a difference."""
+"""Words from which a string in a JSON file counts as a sentence, and length of a difference."""
 
 PATHS = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in PATHS),
-    "PYTHONSAFEPATH": "1",  # folders of steps are no packages
-    "OMP_NUM_THREADS": "1",  # what several threads add up depends on who comes first
+    "PYTHONSAFEPATH": "1",  # folders of steps are not packages
+    "OMP_NUM_THREADS": "1",  # sums over several threads depend on their order
     "CUDA_VISIBLE_DEVICES": "",
     "COLUMNS": "100",
     "TERM": "dumb",
@@ -216,7 +216,7 @@ ENVIRONMENT = os.environ | {
 
 
 def read_steps() -> dict[str, list[str]]:
-    """Give the arguments of each step's command."""
+    """Return the arguments of each step's command."""
     parser = ConfigParser(interpolation=None, delimiters="=")
     parser.read_string(COMMANDS)
     parts = (parser[part].items() for part in parser.sections())
@@ -230,13 +230,13 @@ TRUTH = {"TRAIN": "scenes/panoptic_train.json", "VAL": "scenes/panoptic_val.json
 
 
 def needs(name: str) -> set[str]:
-    """Give the steps whose files a step reads."""
+    """Return the steps whose files a step reads."""
     words = {TRUTH.get(word, word).split("/")[0] for word in STEPS[name]}
     return words & STEPS.keys() - {name}
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Give steps and all that they need, those first."""
+    """Return steps in order, each after the steps it depends on."""
     found: dict[str, None] = {}
     for name in names:
         if name not in found:
@@ -245,7 +245,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def record(work: Path, names: Iterable[str], jobs: int) -> Record:
-    """Take steps, as many at once as `jobs` says, and give what they left."""
+    """Run steps, at most `jobs` at once, and return their results."""
     results: Record = {}
     waiting = in_order(names)
     free = Semaphore(jobs)
@@ -272,7 +272,7 @@ def record(work: Path, names: Iterable[str], jobs: int) -> Record:
 
 
 def call(name: str, work: Path) -> dict[str, Any]:
-    """Run the command of a step, and give its exit code and what it says."""
+    """Run the command of a step, and return its exit code and output."""
     words = [TRUTH.get(word, re.sub(r"^OUT\b", name, word)) for word in STEPS[name]]
     own = str(Path(__file__).resolve().with_name("golden_inputs.py"))
     program = [own, *words[1:]] if words[0] == "+" else ["-m", "jsisnet", *words]
@@ -304,7 +304,7 @@ def call(name: str, work: Path) -> dict[str, Any]:
 
 
 def digests(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Give digests of files without their sentences, and of those that have any with them."""
+    """Return digests of files without messages, and of files with messages including them."""
     files, texts = {}, {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name, content = path.relative_to(folder).as_posix(), path.read_bytes()
@@ -327,7 +327,7 @@ def digests(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def steady(value: object, *, sentences: bool = False) -> object:
-    """Leave out of a JSON file what times and memory decide, and of sentences all but numbers."""
+    """Remove times and memory from a JSON value, and everything but numbers from sentences."""
     if isinstance(value, dict):
         costs = value.keys() - {"name", "unit"} if "unit" in value else ()
         kept = (key for key in value if key not in costs and not TIMES.search(key))
@@ -340,12 +340,12 @@ def steady(value: object, *, sentences: bool = False) -> object:
 
 
 def digest(content: bytes) -> str:
-    """Give what tells contents apart."""
+    """Return the digest of some contents."""
     return hashlib.sha256(content).hexdigest()
 
 
 def differences(before: Record, after: Record, *, text: bool) -> Iterator[str]:
-    """Give a line for each difference; messages and wording count only on demand."""
+    """Return a line per difference; messages and wording are compared only on demand."""
     for step in sorted(before.keys() | after.keys()):
         if step not in before or step not in after:
             yield f"{step}: is missing in the {'second' if step in before else 'first'} record"
@@ -354,13 +354,13 @@ def differences(before: Record, after: Record, *, text: bool) -> Iterator[str]:
         for part in sorted(old.keys() | new.keys()):
             first, second = (each.get(part, "(none)").split("\n") for each in (old, new))
             changes = list(difflib.unified_diff(first, second, n=0, lineterm=""))[2:]
-            told = " ".join(line for line in changes if not line.startswith("@@"))
-            if told:
-                yield f"{step}: {part}: {shorten(told, MOST)}"
+            changed = " ".join(line for line in changes if not line.startswith("@@"))
+            if changed:
+                yield f"{step}: {part}: {shorten(changed, MOST)}"
 
 
 def flat(step: dict[str, Any], *, text: bool) -> dict[str, str]:
-    """Give what is compared of a step by name: of each file, and of all else."""
+    """Return what is compared of a step by name: each file, and the rest."""
     found = {name: str(value) for name, value in step.items() if name not in ("files", "text")}
     found |= step.get("files", {})
     if text:
@@ -369,7 +369,7 @@ def flat(step: dict[str, Any], *, text: bool) -> dict[str, str]:
 
 
 def main() -> int:
-    """Record or compare, and give the exit code."""
+    """Record or compare, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, help="file that receives the record")
     parser.add_argument("--work", type=Path, help="new folder for what the steps write; kept")

@@ -81,7 +81,7 @@ class Bar(Callback):
 
 
 class Lines(Callback):
-    """Shows every so many steps in a line of its own."""
+    """Prints a line at intervals of steps."""
 
     def __init__(self, config: TrainConfig):
         self.pace = Pace(config)

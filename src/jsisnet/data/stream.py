@@ -97,11 +97,11 @@ def sample_index(position: int, parts: tuple[Part, ...], seed: int) -> int:
         seed: Seed of the order, 0 or more.
     """
     shares = tuple(max(1, round(part.weight * part.length)) for part in parts)
-    number, place = divmod(position, sum(shares))
-    part, turn = _turns(number, shares, seed)[place].tolist()
-    run, place = divmod(number * shares[part] + turn, parts[part].length)
+    number, offset = divmod(position, sum(shares))
+    part, turn = _turns(number, shares, seed)[offset].tolist()
+    run, offset = divmod(number * shares[part] + turn, parts[part].length)
     before = sum(other.length for other in parts[:part])
-    return before + int(_order(run, parts[part].length, part, seed)[place])
+    return before + int(_order(run, parts[part].length, part, seed)[offset])
 
 
 @lru_cache(maxsize=4)

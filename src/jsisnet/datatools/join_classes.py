@@ -145,7 +145,7 @@ def _parse_group(name: str, value: object) -> ClassGroup:
         for key in values:
             if key not in ("members", "isthing"):
                 raise ValueError(f"found {key!r}, expected 'members' and perhaps 'isthing'")
-        members = json_fields.texts(values, "members")
+        members = json_fields.strings(values, "members")
         if not members and name != VOID_NAME:
             raise ValueError("has no members")
         isthing = (

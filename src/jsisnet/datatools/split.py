@@ -262,7 +262,7 @@ class _FileReader:
 
     def image(self, entry: Entry) -> ImageId:
         image_id = json_fields.identity(entry, "id")
-        name = json_fields.text(entry, "file_name")
+        name = json_fields.string(entry, "file_name")
         if image_id in self.names:
             raise ValueError(f"image {image_id!r}: is listed twice")
         self.names[image_id] = name
@@ -327,7 +327,7 @@ def _category(entry: Entry) -> CategoryId:
 
 
 def _class(entry: Entry) -> tuple[CategoryId, str]:
-    return json_fields.identity(entry, "id"), json_fields.text(entry, "name")
+    return json_fields.identity(entry, "id"), json_fields.string(entry, "name")
 
 
 def _folder_of_pngs(files: Files) -> Path:

@@ -141,18 +141,18 @@ class Statistics:
             for label in range(len(self.categories))
         )
 
-    def _class(self, label: int, places: Int64[np.ndarray, " m"]) -> ClassStatistics:
+    def _class(self, label: int, indices: Int64[np.ndarray, " m"]) -> ClassStatistics:
         segments = self.segments
-        single = places[~segments.crowds[places]]
+        single = indices[~segments.crowds[indices]]
         areas = segments.areas[single]
         sizes = np.bincount(np.searchsorted((SMALL, MEDIUM), areas, side="right"), minlength=3)
         small, medium, large = sizes.tolist()
         return ClassStatistics(
             label=label,
-            images=len(np.unique(segments.images[places])),
+            images=len(np.unique(segments.images[indices])),
             segments=len(single),
-            crowds=len(places) - len(single),
-            pixels=int(segments.areas[places].sum()),
+            crowds=len(indices) - len(single),
+            pixels=int(segments.areas[indices].sum()),
             sizes=(small, medium, large),
             median_area=float(np.median(areas)) if len(areas) else None,
             median_share=float(np.median(segments.shares[single])) if len(areas) else None,

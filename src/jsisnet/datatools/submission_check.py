@@ -155,84 +155,86 @@ class _ArchiveChecker:
 
     def _check_annotation(self, values: Entry) -> None:
         image_id = json_fields.identity(values, "image_id")
-        name = json_fields.text(values, "file_name")
-        place = f"image {image_id!r}"
+        name = json_fields.string(values, "file_name")
+        prefix = f"image {image_id!r}"
         image = self.expected.images.get(image_id)
         if image is None:
-            self.counter.add(ArchiveRule.IMAGES, f"{place}: is not in the list")
+            self.counter.add(ArchiveRule.IMAGES, f"{prefix}: is not in the list")
         elif image_id in self.seen:
-            self.counter.add(ArchiveRule.IMAGES, f"{place}: has two annotations")
+            self.counter.add(ArchiveRule.IMAGES, f"{prefix}: has two annotations")
         self.seen.add(image_id)
-        entry = self._find_png(place, name)
+        entry = self._find_png(prefix, name)
         self.owners.setdefault(name, image_id)
         segments = json_fields.each(values, "segments_info", _parse_segment)
-        self._check_categories(place, [category_id for _, category_id in segments])
+        self._check_categories(prefix, [category_id for _, category_id in segments])
         if entry is not None and image is not None:
-            self._check_png(place, entry, image, [segment_id for segment_id, _ in segments])
+            self._check_png(prefix, entry, image, [segment_id for segment_id, _ in segments])
 
-    def _find_png(self, place: str, name: str) -> ZipInfo | None:
+    def _find_png(self, prefix: str, name: str) -> ZipInfo | None:
         entry = self.contents.pngs.get(name)
         if entry is None:
-            self.counter.add(ArchiveRule.FILES, f"{place}: its PNG {name!r} is not in the folder")
+            self.counter.add(ArchiveRule.FILES, f"{prefix}: its PNG {name!r} is not in the folder")
         elif name in self.owners:
             text = f"{name!r} is already the PNG of image {self.owners[name]!r}"
-            self.counter.add(ArchiveRule.FILES, f"{place}: {text}")
+            self.counter.add(ArchiveRule.FILES, f"{prefix}: {text}")
             return None
         return entry
 
-    def _check_categories(self, place: str, category_ids: Iterable[CategoryId]) -> None:
+    def _check_categories(self, prefix: str, category_ids: Iterable[CategoryId]) -> None:
         known = self.expected.categories
         for category_id, count in Counter(category_ids).items():
             if category_id not in known:
-                text = f"{place}: unknown category {category_id!r}"
+                text = f"{prefix}: unknown category {category_id!r}"
                 self.counter.add(ArchiveRule.CATEGORIES, text)
             elif count > 1 and not known[known.label(category_id)].isthing:
                 name = known[known.label(category_id)].name
-                self.counter.add(ArchiveRule.STUFF, f"{place}: {name!r} has {count} segments")
+                self.counter.add(ArchiveRule.STUFF, f"{prefix}: {name!r} has {count} segments")
 
-    def _check_png(self, place: str, entry: ZipInfo, image: ListedImage, listed: list[int]) -> None:
+    def _check_png(
+        self, prefix: str, entry: ZipInfo, image: ListedImage, listed: list[int]
+    ) -> None:
         height, width = image.size
         # Even incompressible pixels take less space, so a larger file is not a map.
         if entry.file_size > 8 * height * width + 2**20:
-            text = f"{place}: its PNG has {entry.file_size:,} bytes, too many for its size"
+            text = f"{prefix}: its PNG has {entry.file_size:,} bytes, too many for its size"
             self.counter.add(ArchiveRule.PNGS, text)
             return
         try:
             content = self.file.read(entry)
         except _ZIP_ERRORS as error:
-            self.counter.add(ArchiveRule.ZIP, f"{place}: its PNG can't be read ({error})")
+            self.counter.add(ArchiveRule.ZIP, f"{prefix}: its PNG can't be read ({error})")
             return
         header = _PNG_HEADER.unpack(content[: _PNG_HEADER.size].ljust(_PNG_HEADER.size, b"\0"))
         signature, found_width, found_height, *kind = header
         if signature != _PNG_SIGNATURE or tuple(kind) != _RGB:
-            self.counter.add(ArchiveRule.PNGS, f"{place}: its PNG has no 8-bit RGB pixels")
+            self.counter.add(ArchiveRule.PNGS, f"{prefix}: its PNG has no 8-bit RGB pixels")
         elif (found_height, found_width) != image.size:
             found = size_text((found_height, found_width))
-            text = f"{place}: its PNG is {found} pixels, but its photo is {size_text(image.size)}"
+            text = f"{prefix}: its PNG is {found} pixels, but its photo is {size_text(image.size)}"
             self.counter.add(ArchiveRule.SIZES, text)
         else:
             self.scratch.write_bytes(content)
-            self._check_ids(place, listed)
+            self._check_ids(prefix, listed)
 
-    def _check_ids(self, place: str, listed: list[int]) -> None:
+    def _check_ids(self, prefix: str, listed: list[int]) -> None:
         try:
             ids = read_ids(self.scratch)
         except ValueError as error:
-            self.counter.add(ArchiveRule.PNGS, f"{place}: its PNG {error}")
+            self.counter.add(ArchiveRule.PNGS, f"{prefix}: its PNG {error}")
             return
         add = partial(self.counter.add, ArchiveRule.IDS)
         counts = Counter(listed)
         for segment_id, count in counts.items():
             if count > 1:
-                add(f"{place}: segment {segment_id} is listed {count} times")
+                add(f"{prefix}: segment {segment_id} is listed {count} times")
         try:
             _, areas = renumber(ids, list(counts))
         except ValueError as error:
-            add(f"{place}: {error}")
+            add(f"{prefix}: {error}")
             return
         for segment_id, area in zip(counts, areas.tolist(), strict=True):
             if area == 0:
-                add(f"{place}: segment {segment_id} is listed but has no pixels")
+                add(f"{prefix}: segment {segment_id} is listed but has no pixels")
 
 
 def _sort_entries(

@@ -55,7 +55,7 @@ def read_result(path: Path) -> Result:
     """
     content = json_fields.load(path)
     try:
-        mode = json_fields.text(content, "mode")
+        mode = json_fields.string(content, "mode")
         listed = json_fields.each(content, "classes", _class)
         classes = dict(listed)
         if not classes:
@@ -82,7 +82,7 @@ def read_result(path: Path) -> Result:
 
 
 def _class(values: Entry) -> tuple[str, bool]:
-    return json_fields.text(values, "name"), json_fields.flag(values, "isthing")
+    return json_fields.string(values, "name"), json_fields.flag(values, "isthing")
 
 
 def _image(
@@ -101,7 +101,7 @@ def _image(
 
 
 def _sums(values: Entry, labels: Mapping[str, int]) -> tuple[int, float, int, int, int]:
-    name = json_fields.text(values, "name")
+    name = json_fields.string(values, "name")
     if name not in labels:
         raise ValueError(f"the class {name!r} is unknown")
     iou = json_fields.number(values, "iou")

@@ -82,7 +82,7 @@ def each(values: Entry, key: str, read: Callable[[Entry], _T]) -> tuple[_T, ...]
     return tuple(results)
 
 
-def text(values: Entry, key: str) -> str:
+def string(values: Entry, key: str) -> str:
     """Return a field that must be a string."""
     found = _required(values, key)
     if not isinstance(found, str):
@@ -123,7 +123,7 @@ def identity(values: Entry, key: str) -> int | str:
     return found
 
 
-def texts(values: Entry, key: str) -> tuple[str, ...]:
+def strings(values: Entry, key: str) -> tuple[str, ...]:
     """Return a field that must be a list of strings."""
     found = items(values, key)
     if not all(isinstance(item, str) for item in found):
@@ -141,7 +141,7 @@ def flag(values: Entry, key: str) -> bool:
 
 def path_in(folder: Path, values: Entry, key: str) -> Path:
     """Return the path of a file inside `folder` that a field names."""
-    name = text(values, key)
+    name = string(values, key)
     if _PLAIN_NAME.fullmatch(name):
         return folder / name
     # Windows knows both separators, so a name that is safe there is safe on any system.

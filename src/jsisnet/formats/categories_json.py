@@ -47,7 +47,7 @@ def refuse_other_names(content: json_fields.Entry, known: Categories) -> None:
 def _refuse_other_name(known: Categories, values: json_fields.Entry) -> None:
     number = json_fields.identity(values, "id")
     if number in known and json_fields.has(values, "name"):
-        name, expected = json_fields.text(values, "name"), known[known.label(number)].name
+        name, expected = json_fields.string(values, "name"), known[known.label(number)].name
         if name != expected:
             raise ValueError(f"category {number!r} is {name!r}, expected {expected!r}")
 
@@ -56,19 +56,19 @@ def _category(values: json_fields.Entry) -> Category:
     number = json_fields.identity(values, "id")
     try:
         group = (
-            json_fields.text(values, "supercategory")
+            json_fields.string(values, "supercategory")
             if json_fields.has(values, "supercategory")
             else None
         )
         return Category(
             id=number,
-            name=json_fields.text(values, "name"),
+            name=json_fields.string(values, "name"),
             isthing=json_fields.flag(values, "isthing"),
             color=_color(json_fields.items(values, "color"))
             if json_fields.has(values, "color")
             else None,
             supercategory=group,
-            members=json_fields.texts(values, "members")
+            members=json_fields.strings(values, "members")
             if json_fields.has(values, "members")
             else (),
         )

@@ -56,15 +56,15 @@ class StoredSegments(Collection[SegmentInfo]):
     """The segments of one image, read from the JSON file on each pass."""
 
     path: Path
-    place: ByteRange
+    byte_range: ByteRange
     predicted: bool
 
     def __iter__(self) -> Iterator[SegmentInfo]:
-        entry = read_entry(self.path, self.place)
+        entry = read_entry(self.path, self.byte_range)
         yield from _segments(entry, predicted=self.predicted)
 
     def __len__(self) -> int:
-        return len(json_fields.items(read_entry(self.path, self.place), "segments_info"))
+        return len(json_fields.items(read_entry(self.path, self.byte_range), "segments_info"))
 
     def __contains__(self, value: object) -> bool:
         return value in tuple(self)
@@ -324,7 +324,7 @@ class Writer:
         image_id = json_fields.identity(entry, "image_id")
         dimensions = {"height": height, "width": width}
         self.images[image_id] = {"id": image_id, "file_name": image_name, **dimensions}
-        self._names.add(json_fields.text(entry, "file_name"))
+        self._names.add(json_fields.string(entry, "file_name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,8 +370,8 @@ class _FileReader:
             raise ValueError(f"image {image_id!r}: {error}") from None
         if not self.used.keys() >= set(category_ids):
             for number, category_id in zip(segments.ids(), category_ids, strict=True):
-                place = f"annotations[{len(self.maps) - 1}]: image {image_id!r}: segment {number}"
-                self.used.setdefault(category_id, place)
+                prefix = f"annotations[{len(self.maps) - 1}]: image {image_id!r}: segment {number}"
+                self.used.setdefault(category_id, prefix)
         return image_id
 
     def photo(self, image_id: ImageId, number: int) -> _Photo:
@@ -382,10 +382,10 @@ class _FileReader:
         return photo
 
     def refuse_unknown_categories(self, categories: Categories) -> None:
-        for category_id, place in self.used.items():
+        for category_id, prefix in self.used.items():
             if category_id not in categories:
                 unknown = coco_index.unknown_category(category_id, categories)
-                raise ValueError(f"{place}: {unknown}")
+                raise ValueError(f"{prefix}: {unknown}")
 
     def _photo(self, entry: Entry) -> _Photo:
         path = None

@@ -149,7 +149,7 @@ class _Collector:
     image_ids: list[ImageId] = field(default_factory=list)
     bounds: "array[int]" = field(default_factory=lambda: array("q"))
 
-    def add(self, value: object, place: ByteRange) -> None:
+    def add(self, value: object, byte_range: ByteRange) -> None:
         if self.check is None:
             return
         self.count += 1
@@ -162,21 +162,21 @@ class _Collector:
             self.errors.append(message)
             return
         self.image_ids.append(self.ids.setdefault(image_id, image_id))
-        self.bounds.extend((place.start, place.stop))
+        self.bounds.extend((byte_range.start, byte_range.stop))
 
     def entries(self) -> EntryList:
         ranges = np.frombuffer(self.bounds, np.int64).reshape(-1, 2)
         return EntryList(image_ids=tuple(self.image_ids), ranges=ranges)
 
 
-def read_entry(path: Path, place: ByteRange) -> Entry:
+def read_entry(path: Path, byte_range: ByteRange) -> Entry:
     """Read one entry of a file.
 
     Raises:
         ValueError: If the file has changed since it was indexed; the message names it.
     """
     with EntryReader(path) as reader:
-        return reader.read(place)
+        return reader.read(byte_range)
 
 
 def find_photos(path: Path, folder: Path, wanted: Collection[ImageId]) -> dict[ImageId, Path]:

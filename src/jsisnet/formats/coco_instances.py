@@ -221,29 +221,29 @@ class _FileReader:
             image_id = json_fields.identity(entry, "image_id")
         except ValueError as error:
             raise ValueError(f"annotation {number!r}: {error}") from None
-        place = f"image {image_id!r}: annotation {number!r}"
+        prefix = f"image {image_id!r}: annotation {number!r}"
         try:
             category_id = json_fields.identity(entry, "category_id")
             photo = self.photos.get(image_id)
             if photo is not None:
                 _instance(entry, photo.size)
         except ValueError as error:
-            raise ValueError(f"{place}: {error}") from None
+            raise ValueError(f"{prefix}: {error}") from None
         self.early += photo is None
         if isinstance(number, int):
             self.numbers.append(number)
         else:
             self.names.append(number)
         if category_id not in self.used:
-            self.used[category_id] = f"annotations[{self.count}]: {place}"
+            self.used[category_id] = f"annotations[{self.count}]: {prefix}"
         self.count += 1
         return image_id
 
     def refuse_unknown_categories(self, categories: Categories) -> None:
-        for category_id, place in self.used.items():
+        for category_id, prefix in self.used.items():
             if category_id not in categories:
                 unknown = coco_index.unknown_category(category_id, categories)
-                raise ValueError(f"{place}: {unknown}")
+                raise ValueError(f"{prefix}: {unknown}")
 
     def refuse_duplicates(self) -> None:
         numbers = np.sort(np.frombuffer(self.numbers, np.int64))
@@ -266,8 +266,8 @@ def _check_early(annotations: EntryList, reader: _FileReader, path: Path) -> Non
                     raise ValueError("the image is not listed under 'images'")
                 _instance(entry, reader.photos[image_id].size)
             except ValueError as error:
-                place = f"image {image_id!r}: annotation {entry['id']!r}"
-                raise ValueError(f"annotations[{number}]: {place}: {error}") from None
+                prefix = f"image {image_id!r}: annotation {entry['id']!r}"
+                raise ValueError(f"annotations[{number}]: {prefix}: {error}") from None
 
 
 def _instance(entry: Entry, size: Size) -> Instance:

@@ -23,7 +23,7 @@ class Result:
     position: int
     """Index in the list."""
 
-    place: ByteRange
+    byte_range: ByteRange
     """Position of its entry in the file."""
 
 
@@ -68,8 +68,8 @@ class RegionList:
         """
         with EntryReader(self.path) as objects:
             for result in self.results:
-                entry = objects.read(result.place)
-                with _naming(f"{self.path}: result {result.position}: image {self.image_id!r}"):
+                entry = objects.read(result.byte_range)
+                with _prefixed(f"{self.path}: result {result.position}: image {self.image_id!r}"):
                     region = masks.runs(masks.shape(entry, self.size), self.size)
                 yield result.segment, masks.draw(region)
 
@@ -110,14 +110,14 @@ def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
     results: dict[ImageId, list[Result]] = {}
     count = 0
 
-    def add(value: object, place: ByteRange) -> None:
+    def add(value: object, byte_range: ByteRange) -> None:
         nonlocal count
-        with _naming(f"result {count}"):
+        with _prefixed(f"result {count}"):
             entry = json_fields.entry(value)
             image_id = json_fields.identity(entry, "image_id")
             if image_id not in wanted.images:
                 raise ValueError(f"'image_id' is {image_id!r}, which {wanted.path} does not list")
-            with _naming(f"image {image_id!r}"):
+            with _prefixed(f"image {image_id!r}"):
                 segment = _segment(entry, wanted, isthing=isthing)
                 if segment.isthing == isthing:
                     known = results.setdefault(image_id, [])
@@ -126,7 +126,7 @@ def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
                             f"duplicate 'category_id' {entry['category_id']!r}, expected one mask "
                             "for each stuff class"
                         )
-                    known.append(Result(segment, count, place))
+                    known.append(Result(segment, count, byte_range))
         count += 1
 
     json_stream.scan_list(path, add)
@@ -153,9 +153,9 @@ def _score(result: Result) -> float:
 
 
 @contextmanager
-def _naming(place: str) -> Iterator[None]:
-    """Put a place in front of errors."""
+def _prefixed(prefix: str) -> Iterator[None]:
+    """Prefix the messages of errors."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
+        raise ValueError(f"{prefix}: {error}") from None

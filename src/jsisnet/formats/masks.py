@@ -121,7 +121,7 @@ def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
 
 
 def _fits(counts: str, pixels: int) -> bool:
-    """Check whether valid runs have at most so many pixels; the library refuses more."""
+    """Check whether valid runs have at most this many pixels; the library refuses more."""
     try:
         mask.fr_py_objects({"size": [pixels, 1], "counts": counts}, pixels, 1)
     except ValueError:

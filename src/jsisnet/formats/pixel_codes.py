@@ -54,7 +54,7 @@ def decode(
         flat = values(rows).ravel()
         # Neighbours mostly share a segment, so runs of equal pixels are looked up, not pixels.
         starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1]))[: len(flat)]
-        found, places = np.unique(flat[starts], return_inverse=True)
+        found, positions = np.unique(flat[starts], return_inverse=True)
         for value in found.tolist():
             if value not in numbers:
                 meant = key(value)
@@ -62,7 +62,7 @@ def decode(
                 numbers[value] = VOID if meant is None else segments.setdefault(meant, new)
         table = np.array([numbers[value] for value in found.tolist()], np.int32)
         lengths = np.diff(starts, append=len(flat))
-        ids[rows] = np.repeat(table[places], lengths).reshape(-1, size[1])
+        ids[rows] = np.repeat(table[positions], lengths).reshape(-1, size[1])
     return PanopticMap(
         ids,
         tuple(

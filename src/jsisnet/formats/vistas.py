@@ -131,7 +131,7 @@ def read_classes(config: StoredFile) -> Classes:
     content = json_fields.load(config)
     try:
         labels = json_fields.each(content, "labels", lambda entry: entry)
-        readable = [json_fields.text(entry, "readable") for entry in labels]
+        readable = [json_fields.string(entry, "readable") for entry in labels]
         # The panoptic files use the readable names, as long as these are unique.
         key = "readable" if len(set(readable)) == len(readable) else "name"
         listed = Categories(
@@ -161,10 +161,10 @@ def _category(key: str, values: Entry) -> Category:
         [
             {
                 "id": values["id"],
-                "name": json_fields.text(values, key),
+                "name": json_fields.string(values, key),
                 "isthing": json_fields.flag(values, "instances"),
                 "color": values.get("color"),
-                "supercategory": json_fields.text(values, "name"),
+                "supercategory": json_fields.string(values, "name"),
             }
         ]
     )[0]

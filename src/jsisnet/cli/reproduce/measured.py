@@ -171,8 +171,8 @@ def _locate(photos: Photos, scenes: Scenes) -> tuple[DatasetLocation, DataName]:
     if len(chosen) > 1:
         raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other")
     if scenes.tiny:
-        generated = scenes.generated()
-        return DatasetLocation(images=generated.photos, annotations=generated.annotations), "coco-val"
+        data = scenes.generated()
+        return DatasetLocation(images=data.photos, annotations=data.annotations), "coco-val"
     if whole:
         assert given.root is not None
         part = validation_split(given.root)

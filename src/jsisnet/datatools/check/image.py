@@ -171,7 +171,7 @@ class _ImageChecker:
         if copied and segments is not None and ids is not None:
             annotation = self._copy_annotation(segments, ids)
         return ImageResult(
-            name=json_fields.text(self.image, "file_name"),
+            name=json_fields.string(self.image, "file_name"),
             violations=tuple(self.violations),
             digest=None if photo is None else photo.digest,
             segments=len(usable),
@@ -325,7 +325,7 @@ def _check_metadata(path: Path) -> list[Violation]:
 
 def _check_other_photo(folder: Path, image: Entry) -> ImageResult:
     """Hash a photo of the other data set; one that cannot be decoded is ignored."""
-    name = json_fields.text(image, "file_name")
+    name = json_fields.string(image, "file_name")
     try:
         photo = _read_photo(json_fields.path_in(folder, image, "file_name"))
     except ValueError:

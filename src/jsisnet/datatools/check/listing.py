@@ -102,18 +102,18 @@ class _ListReader:
 
     violations: list[Violation] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LISTS, 0))
-    places: dict[ImageId, ByteRange] = field(default_factory=dict)
+    byte_ranges: dict[ImageId, ByteRange] = field(default_factory=dict)
     names: dict[str, ImageId] = field(default_factory=dict)
     annotations: dict[ImageId, tuple[str, ByteRange]] = field(default_factory=dict)
     dropped: set[ImageId] = field(default_factory=set)
     """Images whose photo another image uses already."""
 
-    def add_image(self, value: object, place: ByteRange) -> None:
+    def add_image(self, value: object, byte_range: ByteRange) -> None:
         parsed = self._parse("images", value, "id")
         if parsed is None:
             return
         image_id, name = parsed
-        if image_id in self.places or image_id in self.dropped:
+        if image_id in self.byte_ranges or image_id in self.dropped:
             self._add(Rule.IMAGE_ID, f"image {image_id!r}: is listed twice")
         elif self.names.setdefault(name, image_id) != image_id:
             self.dropped.add(image_id)
@@ -121,16 +121,16 @@ class _ListReader:
             text = f"image {image_id!r}: {name!r} is already the photo of image {first!r}"
             self._add(Rule.IMAGE_NAME, text)
         else:
-            self.places[image_id] = place
+            self.byte_ranges[image_id] = byte_range
 
-    def add_annotation(self, value: object, place: ByteRange) -> None:
+    def add_annotation(self, value: object, byte_range: ByteRange) -> None:
         parsed = self._parse("annotations", value, "image_id")
         if parsed is None:
             return
         image_id, name = parsed
         if image_id in self.annotations:
             self._add(Rule.ANNOTATED_TWICE, f"image {image_id!r}: has two annotations")
-        self.annotations[image_id] = name, place
+        self.annotations[image_id] = name, byte_range
 
     def images(self) -> tuple[ListedImage, ...]:
         owners: dict[str, ImageId] = {}
@@ -138,7 +138,7 @@ class _ListReader:
         for image_id, (name, _) in self.annotations.items():
             if image_id in self.dropped:
                 continue
-            if image_id not in self.places:
+            if image_id not in self.byte_ranges:
                 self._add(Rule.UNLISTED, f"image {image_id!r}: has an annotation but is not listed")
             elif owners.setdefault(name, image_id) != image_id:
                 shared.add(image_id)
@@ -148,10 +148,10 @@ class _ListReader:
         return tuple(
             ListedImage(
                 image_id=image_id,
-                image=place,
+                image=byte_range,
                 annotation=self.annotations[image_id][1] if image_id in self.annotations else None,
             )
-            for image_id, place in self.places.items()
+            for image_id, byte_range in self.byte_ranges.items()
             if image_id not in shared
         )
 
@@ -161,7 +161,7 @@ class _ListReader:
         self.counts[name] += 1
         try:
             entry = json_fields.entry(value)
-            return json_fields.identity(entry, key), json_fields.text(entry, "file_name")
+            return json_fields.identity(entry, key), json_fields.string(entry, "file_name")
         except ValueError as error:
             self._add(Rule.ENTRY, f"{name}[{position}]: {error}")
             return None
@@ -188,31 +188,31 @@ class _CategoryReader:
             text = str(error).removeprefix("categories[0]: ")
             self._add(Rule.ENTRY, f"categories[{position}]: {text}")
             return
-        place = f"category {category.id!r}"
+        prefix = f"category {category.id!r}"
         if category.id in self.found:
-            self._add(Rule.CATEGORY_ID, f"{place}: is listed twice")
+            self._add(Rule.CATEGORY_ID, f"{prefix}: is listed twice")
             return
         if category.name in self.names:
             entry["name"] = f"{category.name} {category.id}"
-            text = f"{place}: is called {category.name!r} like another category"
+            text = f"{prefix}: is called {category.name!r} like another category"
             self._add(Rule.CATEGORY_NAME, text)
         self.names.add(category.name)
         if category.color is None:
             self.uncolored.append(category.name)
         elif category.color in self.colors:
             del entry["color"]
-            text = f"{place}: has the color of {self.colors[category.color]!r}"
+            text = f"{prefix}: has the color of {self.colors[category.color]!r}"
             self._add(Rule.COLOR_SHARED, text)
         else:
             self.colors[category.color] = category.name
-        isthing = self._isthing(entry, place)
+        isthing = self._isthing(entry, prefix)
         self.found[category.id] = ListedCategory(entry=entry, isthing=isthing)
 
-    def _isthing(self, entry: Entry, place: str) -> bool | None:
+    def _isthing(self, entry: Entry, prefix: str) -> bool | None:
         try:
             return json_fields.flag(entry, "isthing")
         except ValueError as error:
-            self._add(Rule.CATEGORY_KIND, f"{place}: {error}")
+            self._add(Rule.CATEGORY_KIND, f"{prefix}: {error}")
             return None
 
     def _add(self, rule: Rule, message: str) -> None:

@@ -203,15 +203,15 @@ def _sample_crowd(random: np.random.Generator, horizon: float, aspect: float) ->
     radius = random.uniform(0.03, 0.04)
     members = []
     rows = [
-        (row, place - (many - 1) / 2)
+        (row, column - (many - 1) / 2)
         for row, many in enumerate(_CROWD_ROWS)
-        for place in range(many)
+        for column in range(many)
     ]
-    for row, place in rows:
+    for row, column in rows:
         members.append(
             Thing(
                 label=label,
-                x=x + _to_width(place * 1.7 * radius, aspect) + random.normal(0, 0.004),
+                x=x + _to_width(column * 1.7 * radius, aspect) + random.normal(0, 0.004),
                 y=foot - _to_height(radius * (1 + 1.3 * row), aspect),
                 radius=radius,
                 angle=random.uniform(-math.pi, math.pi),

@@ -37,7 +37,7 @@ def square(label, side):
     return factories.panoptic_map(np.ones((side, side), int).tolist(), factories.segment(label))
 
 
-def test_images_segments_and_pixels_of_a_class_are_statistics_of():
+def test_images_segments_and_pixels_of_a_class_are_counted():
     sky, car = (statistics_of(STREET, CROWDED).classes()[label] for label in (SKY, CAR))
 
     assert (sky.images, sky.segments, sky.crowds, sky.pixels) == (2, 2, 0, 6)

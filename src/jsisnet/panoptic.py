@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jsisnet.arrays import Int, Int32, Int64
+from jsisnet.arrays import Int, Int32, Int64, Shaped
 
 ImageId = int | str
 """Id that ground truth and predictions of an image share."""
@@ -54,15 +54,12 @@ class PanopticMap:
     """Segments in the order of their numbers."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ids, np.ndarray):
+            raise ValueError(f"ids are of type {type(self.ids).__name__}; expected a NumPy array")
         if self.ids.dtype != np.int32 or self.ids.ndim != 2:  # noqa: PLR2004 - height and width
             found = f"{self.ids.dtype} {'x'.join(map(str, self.ids.shape))}"
             raise ValueError(f"ids are {found}; expected int32 with shape (height, width)")
-        lowest, highest = (int(self.ids.min()), int(self.ids.max())) if self.ids.size else (0, 0)
-        if lowest < VOID or highest > len(self.segments):
-            raise ValueError(
-                f"ids of a map with {len(self.segments)} segments are {lowest} to {highest}; "
-                f"expected {VOID} to {len(self.segments)}"
-            )
+        _check_ids(self.ids, len(self.segments))
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -70,7 +67,12 @@ class PanopticMap:
 
     @classmethod
     def compact(cls, ids: Int[np.ndarray, "h w"], segments: Sequence[Segment]) -> "PanopticMap":
-        """Return a map without the segments that have no pixels, renumbered in order."""
+        """Return a map without the segments that have no pixels, renumbered in order.
+
+        Raises:
+            ValueError: If an id is no integer from `VOID` to the number of segments.
+        """
+        _check_ids(ids, len(segments))
         seen = np.zeros(len(segments) + 1, bool)
         for strip in _strips(ids):
             seen[strip] = True
@@ -116,6 +118,17 @@ class PanopticMap:
         """Return the label of each pixel; void pixels are `IGNORE`."""
         table = np.array([IGNORE, *(segment.label for segment in self.segments)], np.int32)
         return _look_up(table, self.ids)
+
+
+def _check_ids(ids: Shaped[np.ndarray, "h w"], count: int) -> None:
+    if ids.dtype.kind not in "iu":
+        raise ValueError(f"ids are {ids.dtype}; expected integers")
+    lowest, highest = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
+    if lowest < VOID or highest > count:
+        raise ValueError(
+            f"ids of a map with {count} segments are {lowest} to {highest}; "
+            f"expected {VOID} to {count}"
+        )
 
 
 def _look_up(

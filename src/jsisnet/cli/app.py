@@ -6,11 +6,12 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownCommandError
 
 from jsisnet.cli import errors
 from jsisnet.cli.commands import Command, register
@@ -155,6 +156,9 @@ def run(tokens: Sequence[str]) -> int:
         code = _launch([token for token in tokens if token != DEBUG])
         sys.stdout.flush()
         return code
+    except UnknownCommandError as error:
+        say(_unknown_command(error))
+        return MISUSED
     except CycloptsError as error:
         say(f"{error}")
         return MISUSED
@@ -180,6 +184,18 @@ def _launch(tokens: Sequence[str]) -> int:
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
     return command(*bound.args, **bound.kwargs) or 0
+
+
+def _unknown_command(error: UnknownCommandError) -> str:
+    """Return the message for a misspelt command.
+
+    The error's own message would import every command, and fail where one lacks its libraries.
+    """
+    (name, *_), app = error.unused_tokens or [""], error.app or ()
+    names = [command for command in app if not command.startswith("-")]
+    near = get_close_matches(name, names, 1)
+    hint = f'Did you mean "{near[0]}"? ' if near else ""
+    return f'No command named "{name}". {hint}Commands: {", ".join(names)}.'
 
 
 def _command_of(tokens: Sequence[str]) -> str:

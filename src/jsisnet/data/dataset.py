@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from jsisnet.categories import Categories
+from jsisnet.checks import check_settings
 from jsisnet.data.sample import Sample
 from jsisnet.files.archives import file_exists
 from jsisnet.files.photos import read_image
@@ -110,6 +111,7 @@ class DataConfig:
                 "trusted is semantic; expected all or instances, as coco-instances without "
                 "categories has no stuff"
             )
+        check_settings(self)
 
     @classmethod
     def at(

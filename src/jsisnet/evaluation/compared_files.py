@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from jsisnet.categories import Categories
+from jsisnet.checks import check_settings
 from jsisnet.evaluation.boundary import boundaries
 from jsisnet.evaluation.matching import Matching, match_overlap
 from jsisnet.evaluation.overlap import Overlap, check_sizes, overlap_of_ids
@@ -58,6 +59,9 @@ class CompareRules:
 
     boundary: bool = False
     """Whether to match by boundaries too, which takes several times as long."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,19 @@ _MAX_16_BIT = 65535
 _pillow_limit = threading.Lock()
 
 
+def check_image(image: object) -> None:
+    """Check that an image is an array of 8-bit RGB pixels, and not of floats from 0 to 1.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"the image is of type {type(image).__name__}; expected a NumPy array")
+    if image.dtype != np.uint8 or image.shape[2:] != (3,):
+        found = f"{image.dtype} of shape {image.shape}"
+        raise ValueError(f"the image is {found}; expected uint8 of height x width x 3")
+
+
 def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, "h w 3"]:
     """Read a photo as RGB.
 

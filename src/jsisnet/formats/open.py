@@ -1,5 +1,6 @@
 """Open or create a data set in any supported format."""
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from jsisnet.categories import Categories
+from jsisnet.checks import check_choice, check_settings
 from jsisnet.formats import (
     categories_json,
     cityscapes,
@@ -67,6 +69,9 @@ class DatasetLocation:
     images: Path | None = None
     """Folder of the photos. Default for vistas and cityscapes: the one in an unpacked `root`."""
 
+    def __post_init__(self) -> None:
+        check_settings(self)
+
     @property
     def paths(self) -> tuple[Path, ...]:
         """The given files, folders and zips, the main one first."""
@@ -91,12 +96,26 @@ def open_dataset(
         ValueError: If the format is unknown, an option is missing or unused, or the data set is
             invalid. The message names the file.
     """
-    strings = {"split", "version"}
-    values: dict[str, Any] = {
-        name: Path(value) if isinstance(value, str) and name not in strings else value
-        for name, value in location.items()
-    }
+    _reader(kind)
+    names = [field.name for field in fields(DatasetLocation)]
+    for name in location:
+        if name not in names:
+            check_choice("option", name, names)
+    values = {name: _converted(name, value) for name, value in location.items()}
     return open_location(kind, DatasetLocation(**values), recount_areas=recount_areas)
+
+
+def _converted(name: str, value: object) -> Any:  # noqa: ANN401 - see `open_dataset`
+    """Convert an option of a program to the type that `DatasetLocation` has."""
+    if value is None or name in ("split", "version"):
+        return value
+    try:
+        if name == "void":
+            return tuple(map(operator.index, value))  # type: ignore[call-overload]
+        return Path(value)  # type: ignore[arg-type]
+    except TypeError:
+        expected = "integers" if name == "void" else "a path"
+        raise ValueError(f"{name} is {value!r}; expected {expected}") from None
 
 
 def open_location(kind: str, location: DatasetLocation, *, recount_areas: bool = False) -> Source:
@@ -183,8 +202,8 @@ def check_location(kind: str, location: DatasetLocation, *, prefix: str = "") ->
 
 
 def _reader(kind: str) -> "_Reader":
-    if kind not in _READERS:
-        near = get_close_matches(kind, _READERS, 1)
+    if not isinstance(kind, str) or kind not in _READERS:
+        near = get_close_matches(str(kind), _READERS, 1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"No format named {kind!r}. {hint}Formats: {', '.join(_READERS)}.")
     return _READERS[kind]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jsisnet.arrays import Bool
+from jsisnet.checks import check_settings
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 Region = tuple[Segment, tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]]
@@ -27,6 +28,9 @@ class KirillovConfig:
 
     min_mask: float = 0.5
     """Threshold for masks that are probabilities."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def combine(

@@ -7,13 +7,19 @@ from functools import partial
 
 import numpy as np
 
-from jsisnet.arrays import Float, Int32, Integer
+from jsisnet.arrays import Float, Int32, Integer, Shaped
 from jsisnet.inference.raster import NO_CHANNEL, Window, paste, windows
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff
 from jsisnet.panoptic import VOID, PanopticMap, Segment, resize_ids
 
 _TINY = np.finfo(np.float32).tiny
+
+_LARGEST = 1e30
+"""Largest value that is merged, which leaves room for arithmetic in single precision."""
+
+_LABEL_AXES = 2
+"""Axes of a map of labels; logits have one more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -31,6 +37,16 @@ class Instances:
 
     masks: Float[np.ndarray, "n m m"]
     """Probability that a point of the box belongs to the object; the grid spans the box."""
+
+    def __post_init__(self) -> None:
+        count, side = len(self.labels), self.masks.shape[-1]
+        shapes = {"boxes": (count, 4), "labels": (count,), "scores": (count,)}
+        for name, expected in (shapes | {"masks": (count, side, side)}).items():
+            shape = getattr(self, name).shape
+            if shape != expected:
+                raise ValueError(
+                    f"{name} of {count} instances have shape {shape}; expected {expected}"
+                )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -84,9 +100,13 @@ def merge(
         without large stuff follow the authors' later code; stuff is counted in pixels of the
         image, after the things were pasted.
     """
-    _check_instances(instances, stuff_labels)
-    _check_semantic(semantic, stuff_labels)
     canvas = frame if config.canvas == "network" else size
+    if min(*frame, *size) < 1:
+        raise ValueError(f"an image of {size} in a frame of {frame} has no pixels to merge")
+    if semantic is not None and semantic.ndim == _LABEL_AXES:
+        raise ValueError("the semantic branch has labels; expected logits, labels x height x width")
+    _check_instances(instances, stuff_labels)
+    _check_semantic(semantic, canvas, stuff_labels)
     things = thing_masks(instances, frame=frame, canvas=canvas, config=config)
     return _merge_on_canvas(things, semantic, canvas, size, stuff_labels, config)
 
@@ -152,8 +172,9 @@ def merge_masks(
         ValueError: If a logit is not finite, there are too few channels, or hard labels are to be
             filtered by probability.
     """
-    _check_semantic(semantic, stuff_labels)
-    if config.min_stuff_probability and semantic is not None and semantic.dtype.kind != "f":
+    _check_semantic(semantic, size, stuff_labels)
+    hard = semantic is not None and semantic.ndim == _LABEL_AXES
+    if config.min_stuff_probability and hard:
         raise ValueError("a map of labels has no probabilities; remove min_stuff_probability")
     return _merge_on_canvas(things, semantic, size, size, stuff_labels, config)
 
@@ -242,9 +263,18 @@ def _check_instances(instances: Instances, stuff_labels: tuple[int, ...]) -> Non
         raise ValueError(f"an instance has the stuff label {contested[0]}; expected a thing label")
 
 
-def _check_semantic(semantic: Semantic | None, stuff_labels: tuple[int, ...]) -> None:
-    if semantic is None or semantic.dtype.kind != "f":
+def _check_semantic(
+    semantic: Semantic | None, canvas: tuple[int, int], stuff_labels: tuple[int, ...]
+) -> None:
+    if semantic is None:
         return
+    if semantic.ndim == _LABEL_AXES:
+        _check_labels(semantic, canvas)
+        return
+    if not semantic.size or semantic.ndim != _LABEL_AXES + 1:
+        raise ValueError(
+            f"the semantic logits have shape {semantic.shape}; expected labels x height x width"
+        )
     _check_finite("semantic logits", semantic)
     if stuff_labels and max(stuff_labels) >= len(semantic):
         raise ValueError(
@@ -253,7 +283,20 @@ def _check_semantic(semantic: Semantic | None, stuff_labels: tuple[int, ...]) ->
         )
 
 
-def _check_finite(name: str, values: Float[np.ndarray, "..."]) -> None:
+def _check_labels(labels: Int32[np.ndarray, "h w"], canvas: tuple[int, int]) -> None:
+    if labels.shape != canvas or labels.dtype.kind not in "iu" or int(labels.min()) < 0:
+        lowest = f", from {labels.min()}" if labels.size else ""
+        raise ValueError(
+            f"the semantic labels are {labels.dtype} of shape {labels.shape}{lowest}; expected "
+            f"integers of shape {canvas}, from 0"
+        )
+
+
+def _check_finite(name: str, values: Shaped[np.ndarray, "..."]) -> None:
     # Both are NaN if any value is, and no array of the same size is needed.
-    if values.size and not np.isfinite([values.min(), values.max()]).all():
+    extremes = np.array([values.min(), values.max()], np.float64) if values.size else np.zeros(2)
+    if not np.isfinite(extremes).all():
         raise ValueError(f"the {name} to merge contain NaN or infinity")
+    largest = float(np.abs(extremes).max())
+    if largest > _LARGEST:
+        raise ValueError(f"the {name} to merge reach {largest:g}; expected at most {_LARGEST:g}")

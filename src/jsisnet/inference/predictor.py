@@ -1,6 +1,7 @@
 """Prediction with a trained network: an image in, a panoptic map out."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from jsisnet.arrays import Int32, UInt8
 from jsisnet.categories import Categories
 from jsisnet.data.transforms import resize
+from jsisnet.files.photos import check_image
 from jsisnet.inference import saved_model
 from jsisnet.inference.merge import Instances, merge
 from jsisnet.inference.raster import Upsampled
@@ -44,7 +46,7 @@ class Predictor:
         """
         self.config = model.config
         self.categories: Categories = model.categories
-        self.device = torch.device(device)
+        self.device = _device(device)
         network: JSISNet | SeparateNetworks = model.network
         if instances_from is not None:
             _check_pair(model, instances_from)
@@ -77,12 +79,9 @@ class Predictor:
                 value, or two models do not fit together.
         """
         nested = saved_model.nested_settings(settings)
-        read = [
-            saved_model.read(name, tuple(overrides), nested)
-            for name in (model, instances_from)
-            if name is not None
-        ]
-        return cls(read[0], instances_from=read[1] if len(read) > 1 else None, device=device)
+        read = partial(saved_model.read, overrides=tuple(overrides), settings=nested)
+        instances = None if instances_from is None else read(instances_from)
+        return cls(read(model), instances_from=instances, device=device)
 
     def __repr__(self) -> str:
         things = len(self.categories.thing_labels)
@@ -103,7 +102,10 @@ class Predictor:
         Raises:
             ValueError: If the image is not an array of 8-bit RGB pixels, or is empty.
         """
-        _check(image)
+        check_image(image)
+        if not image.size:
+            found = f"{image.dtype} of shape {image.shape}"
+            raise ValueError(f"the image is {found}; expected uint8 of height x width x 3")
         pixels = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)
         resized = resize(pixels, self.config.size)
         return self.network(resized[None].float() / 255)
@@ -182,13 +184,19 @@ def _check_pair(model: SavedModel, instances_from: SavedModel) -> None:
         )
 
 
-def _check(image: object) -> None:
-    """Check the type of an image, such as that its values are not floats from 0 to 1."""
-    if not isinstance(image, np.ndarray):
-        raise ValueError(f"the image is of type {type(image).__name__}; expected a NumPy array")
-    if image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
-        found = f"{image.dtype} of shape {image.shape}"
-        raise ValueError(f"the image is {found}; expected uint8 of height x width x 3")
+def _device(name: str | torch.device) -> torch.device:
+    """Return a device on which this machine can compute.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device is {name!r}, which can't be used here: {reason}") from error
+    return device
 
 
 def _array(values: Tensor) -> np.ndarray:

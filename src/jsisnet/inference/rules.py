@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from jsisnet.checks import check_settings
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergeConfig:
@@ -52,3 +54,6 @@ class MergeConfig:
     min_stuff_probability: float = 0.0
     """Pixels whose best stuff class has a lower softmax probability are void and not counted. 0
     disables."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -46,7 +46,7 @@ def large_stuff(
     counted = free if config.count_stuff == "after_things" else np.ones_like(free)
     canvas = (free.shape[0], free.shape[1])
     channels: Upsampled | LabelMap
-    if semantic.dtype.kind == "f":
+    if semantic.ndim == 3:  # noqa: PLR2004 - labels, height and width
         every = Upsampled.to(canvas, semantic)
         channels = every.channels(stuff_labels)
         if config.min_stuff_probability:

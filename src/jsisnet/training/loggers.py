@@ -17,9 +17,10 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 from uuid import uuid4
 
+from jsisnet.checks import check_choice
 from jsisnet.files.atomic import replacing
 from jsisnet.training.callbacks import Callback, Pace, Pictures
 from jsisnet.training.config import RunConfig, TrainConfig
@@ -70,20 +71,23 @@ class Logger(Protocol):
 
 
 def logger_callbacks(
-    names: Sequence[LoggerName], config: RunConfig, folder: Path
+    names: LoggerName | Sequence[LoggerName], config: RunConfig, folder: Path
 ) -> list["LoggerCallback"]:
     """Return a callback for each logging library, duplicates removed.
 
     Args:
-        names: Names of the libraries.
+        names: Name or names of the libraries.
         config: Settings, logged as hyperparameters.
         folder: Run folder, in which the libraries keep local files.
 
     Raises:
         ValueError: If a library is not installed.
     """
-    unique = tuple(dict.fromkeys(names))
+    unique: tuple[LoggerName, ...] = tuple(
+        dict.fromkeys([names] if isinstance(names, str) else names)
+    )
     for name in unique:
+        check_choice("track", name, get_args(LoggerName))
         _check_installed(name)
     return [LoggerCallback(name, _LOGGERS[name](config, folder), config.train) for name in unique]
 

@@ -53,7 +53,7 @@ def train(
     *,
     out: Path | str | None = None,
     resume: bool = False,
-    track: Sequence[LoggerName] = (),
+    track: LoggerName | Sequence[LoggerName] = (),
     callbacks: Sequence[Callback] = (),
     **settings: Any,  # noqa: ANN401 - checked by the one converter of settings
 ) -> Path:
@@ -129,8 +129,6 @@ def new_network(config: RunConfig, categories: Categories, *, load_weights: bool
 def _run_config(config: RunConfig | Path | str, settings: dict[str, Any]) -> RunConfig:
     """Read the settings, and override values of them."""
     if isinstance(config, RunConfig):
-        if not settings:
-            return config
         values, source = plain(config), "settings"
         assert isinstance(values, dict)
     else:

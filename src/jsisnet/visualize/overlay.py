@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from jsisnet.arrays import Bool, Float, Int32, UInt8
 from jsisnet.categories import Categories
+from jsisnet.files.photos import check_image
 from jsisnet.panoptic import VOID, PanopticMap
 from jsisnet.visualize.palette import segment_colors, short_name
 
@@ -59,14 +60,22 @@ def draw(
     fits, a label with its class and score. Void is grey and hatched.
 
     Raises:
-        ValueError: If photo and map differ in size.
+        ValueError: If photo and map differ in size, the photo is not 8-bit RGB, or a segment has a
+            label that no category has.
     """
     style = style or Style()
+    check_image(image)
     if image.shape[:2] != panoptic.size:
         raise ValueError(
             f"the photo has {image.shape[1]} x {image.shape[0]} pixels, but the map has "
             f"{panoptic.size[1]} x {panoptic.size[0]}; expected the same size"
         )
+    for segment in panoptic.segments:
+        if segment.label >= len(categories):
+            raise ValueError(
+                f"a segment has label {segment.label}; expected a label of the "
+                f"{len(categories)} categories, from 0"
+            )
     if image.size == 0:
         return image.copy()
     colors = segment_colors(panoptic, categories)

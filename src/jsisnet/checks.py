@@ -1,0 +1,47 @@
+"""Checks of settings and options that a program passes, before they choose the wrong rule."""
+
+import math
+from collections.abc import Sequence
+from difflib import get_close_matches
+from numbers import Real
+from typing import Literal, get_args, get_origin, get_type_hints
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Check that a value is one of the choices.
+
+    Raises:
+        ValueError: If it is not; the message suggests the nearest one.
+    """
+    if value in choices:
+        return
+    near = get_close_matches(str(value), [str(choice) for choice in choices], 1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"{name} is {value!r}. {hint}Choices: {', '.join(map(str, choices))}.")
+
+
+def check_settings(settings: object) -> None:
+    """Check the choices and the numbers of a frozen dataclass of settings.
+
+    Fields annotated with ``float`` must be finite and are converted to it, so that NumPy's numbers
+    are accepted.
+
+    Raises:
+        ValueError: If a value is none of its choices, or no finite number.
+    """
+    for name, hint in get_type_hints(type(settings)).items():
+        value, choices = getattr(settings, name), _choices(hint)
+        if choices:
+            check_choice(name, value, choices)
+        elif hint is float:
+            if not isinstance(value, Real) or not math.isfinite(value):
+                raise ValueError(f"{name} is {value!r}; expected a finite number")
+            object.__setattr__(settings, name, float(value))
+
+
+def _choices(hint: object) -> tuple[object, ...]:
+    """Return the choices of ``Literal[...]`` or ``Literal[...] | None``; none of another type."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    choices = [choice for option in get_args(hint) for choice in _choices(option)]
+    return (*choices, None) if choices and type(None) in get_args(hint) else ()

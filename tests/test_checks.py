@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from jsisnet.checks import check_choice
+from jsisnet.cli.app import run
 
 SETUP = """
 import numpy as np
@@ -33,7 +34,7 @@ def merged(semantic=LOGITS, frame=(2, 2), size=(2, 2), **changes):
 """
 
 CALLS = {
-    'jsisnet.score("a.json", "a.json", mode="oficial")': "mode is 'oficial'. Did you mean 'off",
+    'jsisnet.score("a.json", "a.json", mode="officials")': "mode is 'officials'. Did you mean 'off",
     'jsisnet.score("a.json", "a.json", missing="ignore")': "missing is 'ignore'. Choices: error, ",
     "jsisnet.open_dataset(None)": "No format named None. Formats: coco, ",
     'jsisnet.open_dataset("coco", annotation="a")': "option is 'annotation'. Did you mean 'annot",
@@ -51,7 +52,7 @@ CALLS = {
     "jsisnet.draw(None, MAP, NONE)": "the image is of type NoneType; expected a NumPy array",
     "jsisnet.draw(IMAGE / 255, MAP, NONE)": "the image is float64 of shape (1, 2, 3); expected u",
     "jsisnet.draw(IMAGE[..., 0], MAP, NONE)": "the image is uint8 of shape (1, 2); expected uint",
-    "jsisnet.draw(IMAGE, MAP, NONE)": "a segment has label 0; expected a label of the 0 categor",
+    "jsisnet.draw(IMAGE, MAP, NONE)": "a segment has label 0; expected a label of the 0 cat",
     'MergeConfig(owner="scores")': "owner is 'scores'. Did you mean 'score'? Choices: probab",
     'MergeConfig(canvas="image")': "canvas is 'image'. Choices: network, original.",
     "MergeConfig(min_mask=float('nan'))": "min_mask is nan; expected a finite number",
@@ -97,7 +98,7 @@ def test_a_misspelt_command_is_named_without_importing_the_others():
         "import sys\n"
         "sys.modules['torch'] = None\n"
         "from jsisnet.cli.app import run\n"
-        "sys.exit(run(['descibe']))"
+        "sys.exit(run(['describes']))"
     )
 
     result = subprocess.run(
@@ -105,4 +106,13 @@ def test_a_misspelt_command_is_named_without_importing_the_others():
     )
 
     assert result.returncode == 2
-    assert result.stderr.startswith('jsisnet: No command named "descibe". Did you mean "describe"?')
+    assert result.stderr.startswith(
+        'jsisnet: No command named "describes". Did you mean "describe"?'
+    )
+
+
+def test_a_run_that_was_killed_at_once_can_be_rerun(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".scenes.json.123.part").touch()
+
+    assert run(["data", "generate", "--out", str(tmp_path), "--train", "1", "--val", "1"]) == 0

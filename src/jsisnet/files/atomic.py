@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
 from jsisnet.files.json_fields import Entry
@@ -55,6 +56,12 @@ def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files of killed writers; no other process may be writing there."""
     for temporary in folder.glob(".*.part"):
         temporary.unlink()
+
+
+def holds_files(folder: Path) -> bool:
+    """Return whether a folder holds more than locks and temporary files of killed writers."""
+    names = [path.name for path in folder.iterdir()]
+    return any(name != _LOCK and not fnmatch(name, ".*.part") for name in names)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jsisnet.datatools.scenes.layout import CATEGORIES
 from jsisnet.datatools.scenes.scene import Scene
-from jsisnet.files.atomic import lock_folder, remove_leftovers, replacing
+from jsisnet.files.atomic import holds_files, lock_folder, remove_leftovers, replacing
 from jsisnet.files.photos import write_picture
 from jsisnet.formats import coco
 
@@ -94,7 +94,7 @@ def _claim_folder(folder: Path, settings: dict[str, object]) -> None:
         if held != settings:
             raise ValueError(f"{path}: holds {held}, expected {settings}; choose another folder")
         return
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not (folder.is_dir() and not holds_files(folder)):
         raise ValueError(f"{folder} holds other files; expected an empty or new folder")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(settings) + "\n", encoding="utf-8")

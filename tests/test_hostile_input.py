@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def predict(trained, capsys):
-    """Segment files into a folder; return the exit code and what was written to standard error."""
+    """Segment files into a folder; return the exit code and standard error."""
 
     def called(out, *tokens):
         capsys.readouterr()

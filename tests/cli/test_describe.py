@@ -10,7 +10,7 @@ LITE = "lite.yaml"
 
 @pytest.fixture
 def described(capsys):
-    """Describe a network; gives the words of each line."""
+    """Return a function that describes a network and returns the words of each line."""
 
     def called(*tokens):
         assert run(["describe", *tokens]) == 0

@@ -22,7 +22,7 @@ TITLE = "panoptic_val_mine_results"
 
 
 def model_in(folder, categories=factories.CATEGORIES, **merge):
-    """Write a network that finds nothing, unless settings of the merge say so."""
+    """Write a network that detects nothing, unless the settings of the merge change that."""
     settings = ModelConfig(
         size=(64, 96), network=networks.TINY, merge=MergeConfig(**{"min_score": 1.0} | merge)
     )

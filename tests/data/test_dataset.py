@@ -18,7 +18,7 @@ def config(tiny, **settings):
 
 @pytest.fixture
 def things(tmp_path):
-    """Photos of which the things alone are annotated."""
+    """Return photos with annotated things only."""
     return factories.tiny_instances(tmp_path / "things")
 
 

@@ -25,7 +25,7 @@ def streets(tiny):
 
 @pytest.fixture
 def things(tmp_path):
-    """Photos of which the things alone are annotated."""
+    """Return photos with annotated things only."""
     written = factories.tiny_instances(tmp_path / "things")
     return DataConfig(
         images=str(written.images), annotations=str(written.annotations), kind="instances"

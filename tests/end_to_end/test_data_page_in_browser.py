@@ -1,4 +1,4 @@
-"""The page about a data set in a real browser, which can reach nothing but the page's own file."""
+"""The page about a data set in a real browser without network access."""
 
 import pytest
 

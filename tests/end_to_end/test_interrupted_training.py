@@ -1,4 +1,4 @@
-"""Trainings that are killed or stopped at a random moment."""
+"""Trainings that are killed or interrupted at a random moment."""
 
 import json
 import os

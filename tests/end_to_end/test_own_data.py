@@ -62,7 +62,7 @@ def test_getting_started_runs(tmp_path, monkeypatch):
 
 
 def write_export(folder: Path) -> None:
-    """Write what a labelling tool exports: polygons, ids from 0 on, palette PNGs in a subfolder."""
+    """Write the export of a labelling tool: polygons, ids from 0, palette PNGs in a subfolder."""
     (folder / "SegmentationClass").mkdir(parents=True)
     (folder / "photos").mkdir()
     outlines = ([10, 20, 40, 20, 25, 50], [50, 30, 80, 30, 90, 45, 70, 60, 48, 45])

@@ -1,4 +1,4 @@
-"""The report in a real browser, which can reach nothing but the page's own file."""
+"""The report in a real browser without network access."""
 
 import pytest
 

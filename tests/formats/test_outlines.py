@@ -15,12 +15,12 @@ FIRST_TWO = [[0, 0, 2, 0, 2, 1, 0, 1]]
 ALL_FOUR = [[0, 0, 4, 0, 4, 1, 0, 1]]
 PHOTO = {"id": 7, "file_name": "a.jpg", "height": 1, "width": 4}
 TOOL = [{"id": 0, "name": "car"}, {"id": 1, "name": "person"}, {"id": 2, "name": "road"}]
-"""Categories as a labelling tool numbers them, which says nothing about things and stuff."""
+"""Categories of a labelling tool, which does not distinguish things and stuff."""
 
 
 @pytest.fixture
 def export(tmp_path):
-    """An export of one photo, four pixels wide, and what is read of it."""
+    """An export of one photo, four pixels wide, and the map read from it."""
     return Export(tmp_path)
 
 

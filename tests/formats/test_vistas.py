@@ -9,7 +9,7 @@ from PIL import Image
 from jsisnet.formats import vistas
 
 BIRD, RAILS, ROAD, CAR, EGO, UNLABELED = range(6)
-"""Labels of the made-up configuration: their positions in its list."""
+"""Labels of the test configuration: their positions in its list."""
 
 WHITE = [255, 255, 255]
 LABELS = [

@@ -46,7 +46,7 @@ def random_boxes(count: int, seed: int) -> torch.Tensor:
 
 
 def plain_nms(candidates: torch.Tensor, scores: torch.Tensor, max_overlap: float) -> list[int]:
-    """Keep the best box, drop what overlaps it, and begin again."""
+    """Keep the best box, drop those that overlap it, and repeat."""
     left = scores.argsort(descending=True).tolist()
     kept = []
     while left:

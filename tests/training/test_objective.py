@@ -34,7 +34,7 @@ ALL = ObjectiveConfig(
         positives=0.25,
     ),
 )
-"""Reads every anchor and every region that counts, so that nothing is left to chance."""
+"""Samples every anchor and region that is not ignored, so that nothing is random."""
 
 UNWEIGHTED = LossConfig(
     rpn_objectness=1.0, rpn_boxes=1.0, classes=1.0, boxes=1.0, masks=1.0, semantic=1.0, l2=1.0
@@ -313,7 +313,7 @@ def test_the_whole_step_runs_in_half_precision():
 
 
 def test_photos_without_annotated_things_do_not_train_the_instance_branch():
-    """Their objects are none, and nothing in them is background."""
+    """They have no objects, and no region counts as background."""
     none = [False, False, False]
     nothing = replace(only_stuff(), labelled=torch.tensor([none, none]))
     made = network().train()

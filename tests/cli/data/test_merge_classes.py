@@ -16,7 +16,7 @@ void: [person]
 """
 
 BOMB = "&l0 [lol], " + ", ".join(f"&l{i + 1} [{f'*l{i}, ' * 9}]" for i in range(30))
-"""Nothing but a few lists, which would be endless if they were written out."""
+"""YAML aliases that expand exponentially."""
 
 
 @pytest.fixture

@@ -88,9 +88,7 @@ def test_a_class_without_counterpart_is_named(isthing):
     source = Categories((category(9, "lamp", isthing=isthing), *CATEGORIES))
     kind = "thing" if isthing else "stuff"
 
-    with pytest.raises(
-        ValueError, match=rf"the {kind} category 'lamp' \(id 9\) has no counterpart"
-    ):
+    with pytest.raises(ValueError, match=rf"the {kind} category 'lamp' \(id 9\) is not one of the"):
         CATEGORIES.labels_of(source)
 
 
@@ -154,9 +152,9 @@ def test_a_class_named_like_a_merged_one_joins_it_whatever_its_members_are_named
 
 
 def test_a_class_that_is_a_thing_here_and_stuff_there_is_named():
-    with pytest.raises(ValueError, match="'car' is stuff, but a thing in the data sets before"):
+    with pytest.raises(ValueError, match="'car' is stuff, but a thing in an earlier data set"):
         things("car").joined_with(Categories((category(1, "car"),)))
-    with pytest.raises(ValueError, match="'car' is a thing, but stuff in the data sets before"):
+    with pytest.raises(ValueError, match="'car' is a thing, but stuff in an earlier data set"):
         Categories((category(1, "car"),)).joined_with(things("car"))
 
 

@@ -162,8 +162,8 @@ class Categories:
             if label is None or self.items[label].isthing != category.isthing:
                 kind = "thing" if category.isthing else "stuff"
                 raise ValueError(
-                    f"the {kind} category {category.name!r} (id {category.id!r}) has no "
-                    f"counterpart among the {len(self)} known ones"
+                    f"the {kind} category {category.name!r} (id {category.id!r}) is not "
+                    f"one of the {len(self)} known categories"
                 )
         return tuple(by_name[category.name] for category in source)
 
@@ -188,7 +188,7 @@ class Categories:
             elif items[label].isthing != category.isthing:
                 kind, before = ("a thing", "stuff") if category.isthing else ("stuff", "a thing")
                 raise ValueError(
-                    f"category {category.name!r} is {kind}, but {before} in the data sets before"
+                    f"category {category.name!r} is {kind}, but {before} in an earlier data set"
                 )
             elif category.members:
                 members = dict.fromkeys((*items[label].members, *category.members))
@@ -197,7 +197,7 @@ class Categories:
                 if owners.setdefault(name, label) != label:
                     raise ValueError(
                         f"category {name!r} is merged into {items[label].name!r}, but into "
-                        f"{items[owners[name]].name!r} in the data sets before; merge the classes "
+                        f"{items[owners[name]].name!r} in an earlier data set; merge the classes "
                         "in the same way"
                     )
         return Categories(tuple(items))

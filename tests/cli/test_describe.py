@@ -93,4 +93,4 @@ def test_annotations_without_categories_are_named(tmp_path, capsys):
 
     assert run(["describe", LITE, "--data.images", ".", "--data.annotations", str(truth)]) == 1
 
-    assert f"{truth}: has no 'categories'" in capsys.readouterr().err
+    assert f"{truth}: missing 'categories'" in capsys.readouterr().err

@@ -193,9 +193,9 @@ def test_a_figure_of_no_photo_is_refused(model, tmp_path, capsys):
     [
         ([], "give --images and --annotations, --root, or --tiny"),
         (["--images", "photos"], "give --images and --annotations, --root, or --tiny"),
-        (["--tiny", "--images", "photos"], "--images and --tiny exclude each other"),
-        (["--root", "coco", "--tiny"], "--root and --tiny exclude each other"),
-        (["--root", "."], "is neither COCO nor Mapillary Vistas; expected annotations/"),
+        (["--tiny", "--images", "photos"], "--images and --tiny can't be combined"),
+        (["--root", "coco", "--tiny"], "--root and --tiny can't be combined"),
+        (["--root", "."], "neither COCO nor Mapillary Vistas; expected annotations/"),
     ],
 )
 @pytest.mark.parametrize("name", ["table1", "table4", "merge-ablation"])
@@ -252,7 +252,7 @@ def test_settings_and_generated_scenes_exclude_each_other(name, tmp_path, monkey
 
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("jsisnet: give CONFIG")
-    assert second == "jsisnet: tiny.yaml and --tiny exclude each other"
+    assert second == "jsisnet: tiny.yaml and --tiny can't be combined"
 
 
 def test_a_figure_shows_photos_or_scenes(tmp_path, monkeypatch, capsys):
@@ -260,7 +260,7 @@ def test_a_figure_shows_photos_or_scenes(tmp_path, monkeypatch, capsys):
 
     assert run(["reproduce", "figure3", "photo.jpg", "--tiny", "--out", "a.png"]) == 1
 
-    assert "photo.jpg and --tiny exclude each other" in capsys.readouterr().err
+    assert "photo.jpg and --tiny can't be combined" in capsys.readouterr().err
 
 
 def test_coco_is_found_as_it_unpacks(model, tiny, capsys):

@@ -61,7 +61,7 @@ def test_errors_that_the_official_script_overlooks_are_reported(tiny, prediction
     assert run(["score", str(tiny.annotations), str(predictions)]) == 0
 
     assert capsys.readouterr().err.splitlines() == [
-        f"jsisnet: {tiny.annotations}: image 100: has two annotations"
+        f"jsisnet: {tiny.annotations}: image 100: two annotations"
     ]
 
 
@@ -156,60 +156,60 @@ def jpeg(png):
 
 
 OF_MAPS = {
-    "grey": (grey, "is a PNG with 8-bit grey pixels, expected 8-bit RGB"),
-    "palette": (with_palette, "bit palette pixels, expected 8-bit RGB"),
-    "16 bits": (deep, "is a PNG with 16-bit grey pixels, expected 8-bit RGB"),
-    "other size": (cropped, "the predicted map is 64x95 pixels, expected 64x96"),
+    "grey": (grey, "PNG with 8-bit grey pixels; expected 8-bit RGB"),
+    "palette": (with_palette, "bit palette pixels; expected 8-bit RGB"),
+    "16 bits": (deep, "PNG with 16-bit grey pixels; expected 8-bit RGB"),
+    "other size": (cropped, "the predicted map is 64x95 pixels; expected 64x96"),
     "one row, which would fit any map": (one_row, "the predicted map is 1x96 pixels"),
     "cut off": (cut_off, "can't be decoded: "),
-    "empty": (lambda png: png.write_bytes(b""), "is not a PNG"),
-    "JPEG": (jpeg, "is not a PNG"),
+    "empty": (lambda png: png.write_bytes(b""), "not a PNG"),
+    "JPEG": (jpeg, "not a PNG"),
     "missing": (lambda png: png.unlink(), "does not exist"),
-    "text": (lambda png: png.write_text("no picture"), "is not a PNG"),
+    "text": (lambda png: png.write_text("no picture"), "not a PNG"),
 }
 """Errors in a predicted PNG, and their messages."""
 
 OF_PREDICTIONS = {
     "no prediction": (
         lambda content: content["annotations"].pop(1),
-        "predictions.json: has no prediction for image 101",
+        "predictions.json: no prediction for image 101",
     ),
     "unknown category": (
         lambda content: first(content).update(category_id=77),
-        "segment 1: 'category_id' is 77, expected one of the 6 categories",
+        "segment 1: 'category_id' is 77; expected one of the 6 categories",
     ),
     "list for a category": (
         lambda content: first(content).update(category_id=[1]),
-        "'category_id' is [1], expected an integer or a string",
+        "'category_id' is [1]; expected an integer or a string",
     ),
-    "no category": (lambda content: first(content).pop("category_id"), "has no 'category_id'"),
-    "no id": (lambda content: first(content).pop("id"), "segments_info[0]: has no 'id'"),
-    "negative id": (lambda content: first(content).update(id=-5), "'id' is -5, expected an int"),
-    "huge id": (lambda content: first(content).update(id=2**24), "'id' is 16777216, expected"),
+    "no category": (lambda content: first(content).pop("category_id"), "missing 'category_id'"),
+    "no id": (lambda content: first(content).pop("id"), "segments_info[0]: missing 'id'"),
+    "negative id": (lambda content: first(content).update(id=-5), "'id' is -5; expected an int"),
+    "huge id": (lambda content: first(content).update(id=2**24), "'id' is 16777216; expected"),
     "id that is no number": (lambda content: first(content).update(id="1"), "'id' is \"1\""),
     "score that is not finite": (
         lambda content: first(content).update(score=math.nan),
-        "'score' is NaN, expected a number",
+        "'score' is NaN; expected a number",
     ),
     "segment that is no object": (
         lambda content: annotation(content)["segments_info"].append(5),
-        "found 5, expected an object",
+        "found 5; expected an object",
     ),
     "segments that are no list": (
         lambda content: annotation(content).update(segments_info={}),
-        "'segments_info' is {}, expected a list",
+        "'segments_info' is {}; expected a list",
     ),
     "no segments": (
         lambda content: annotation(content).pop("segments_info"),
-        "has no 'segments_info'",
+        "missing 'segments_info'",
     ),
     "segment without pixels": (
         lambda content: annotation(content)["segments_info"].append({"id": 99, "category_id": 1}),
-        "segment 99: is listed, but has no pixels",
+        "segment 99: listed, but has no pixels",
     ),
     "segment that is not listed": (
         lambda content: annotation(content)["segments_info"].pop(0),
-        "segment 1: is in the PNG, but not in the JSON file",
+        "segment 1: in the PNG, but not in the JSON file",
     ),
     "path upwards": (
         lambda content: annotation(content).update(file_name="../../secret.png"),
@@ -221,43 +221,43 @@ OF_PREDICTIONS = {
     ),
     "image that is no number or text": (
         lambda content: annotation(content).update(image_id=None),
-        "annotations[1]: 'image_id' is null, expected an integer or a string",
+        "annotations[1]: 'image_id' is null; expected an integer or a string",
     ),
 }
 """Errors in the second entry of the predictions' JSON file, and their messages."""
 
 OF_TRUTHS = {
-    "id 0": (lambda content: first(content).update(id=0), "'id' is 0, expected an integer"),
+    "id 0": (lambda content: first(content).update(id=0), "'id' is 0; expected an integer"),
     "wrong area": (
         lambda content: first(content).update(area=5),
         "pixels, but the JSON file says 5",
     ),
     "area that is not finite": (
         lambda content: first(content).update(area=math.inf),
-        "'area' is Infinity, expected an integer",
+        "'area' is Infinity; expected an integer",
     ),
     "area beyond all measure": (
         lambda content: first(content).update(area=10**30),
         "expected an integer from 0",
     ),
-    "crowd of two": (lambda content: first(content).update(iscrowd=2), "'iscrowd' is 2, expected"),
+    "crowd of two": (lambda content: first(content).update(iscrowd=2), "'iscrowd' is 2; expected"),
 }
 """Errors in the ground truth, and their messages."""
 
 WHOLE = {
-    "cut off": (lambda path: path.write_text(path.read_text()[:-200]), "is not JSON: at byte"),
-    "empty": (lambda path: path.write_text(""), "is not JSON: at byte 0"),
-    "a list": (lambda path: path.write_text("[1]"), "found [1], expected an object"),
-    "no annotations": (lambda path: path.write_text("{}"), "has no 'annotations'"),
-    "no text": (lambda path: path.write_bytes(b"\x00\xff" * 9), "is not JSON"),
+    "cut off": (lambda path: path.write_text(path.read_text()[:-200]), "invalid JSON: at byte"),
+    "empty": (lambda path: path.write_text(""), "invalid JSON: at byte 0"),
+    "a list": (lambda path: path.write_text("[1]"), "found [1]; expected an object"),
+    "no annotations": (lambda path: path.write_text("{}"), "missing 'annotations'"),
+    "no text": (lambda path: path.write_bytes(b"\x00\xff" * 9), "invalid JSON"),
     "missing": (lambda path: path.unlink(), "can't be read: No such file"),
     "annotations that are no list": (
         lambda path: path.write_text('{"annotations": {}}'),
-        "'annotations' is {}, expected a list",
+        "'annotations' is {}; expected a list",
     ),
     "other classes": (
         lambda path: edit(path, lambda content: content["categories"][0].update(name="dog")),
-        "category 1 is 'dog', expected 'person'",
+        "category 1 is 'dog'; expected 'person'",
     ),
 }
 """Errors in the predictions' JSON file as a whole, and their messages."""

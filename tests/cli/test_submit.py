@@ -130,7 +130,7 @@ def test_an_unreadable_photo_is_tried_again_on_resuming(tiny, tmp_path, model, c
     photo.write_bytes(whole)
     assert run(with_model(tiny, tmp_path, model)) == 0
 
-    assert errors[0].startswith(f"jsisnet: {photo}: can't be read as a picture")
+    assert errors[0].startswith(f"jsisnet: {photo}: can't be read as an image")
     assert errors[1].startswith("jsisnet: 1 of 6 images failed; ")
     assert len(errors) == 2
     ids = [annotation["image_id"] for annotation in content(tmp_path / "out" / f"{TITLE}.zip")]
@@ -143,7 +143,7 @@ def test_maps_of_another_model_are_not_mixed_in(tiny, tmp_path, model, capsys):
 
     assert run(with_model(tiny, tmp_path, model, "--merge.min-score", "0.5")) == 1
 
-    assert "holds maps of other photos or of another model" in capsys.readouterr().err
+    assert "maps of other photos or of another model" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_says_how_to_resume(tiny, tmp_path, model, capsys, monkeypatch):
@@ -220,7 +220,7 @@ def test_invalid_predictions_are_reported_and_not_packed(tiny, tmp_path, capsys)
     errors = capsys.readouterr().err.splitlines()
     archive = tmp_path / "out" / f"{TITLE}.zip"
     assert errors[0].startswith(f"jsisnet: {archive}: image 100: segment ")
-    assert errors[1] == f"jsisnet: {archive}: image 101: has no annotation"
+    assert errors[1] == f"jsisnet: {archive}: image 101: no annotation"
     assert errors[-1] == (
         f"jsisnet: {archive}: not written, since it would break rules of the challenge"
     )
@@ -236,7 +236,7 @@ def test_classes_with_the_same_ids_but_other_names_are_refused(tiny, tmp_path, c
 
     assert run(options(tiny, tmp_path, "--predictions", str(predictions), *pngs)) == 1
 
-    assert "category 1 is 'robot', expected 'person'" in capsys.readouterr().err
+    assert "category 1 is 'robot'; expected 'person'" in capsys.readouterr().err
 
 
 def test_violations_of_an_archive_are_listed_with_examples(tiny, tmp_path, capsys):
@@ -248,10 +248,10 @@ def test_violations_of_an_archive_are_listed_with_examples(tiny, tmp_path, capsy
 
     errors = capsys.readouterr().err.splitlines()
     assert errors[:5] == [
-        f"jsisnet: {archive}: image {number}: has no annotation" for number in range(100, 105)
+        f"jsisnet: {archive}: image {number}: no annotation" for number in range(100, 105)
     ]
     assert errors[5].startswith(f"jsisnet: {archive}: and 1 more: image has no annotation")
-    assert errors[6] == f"jsisnet: {archive}: the archive breaks rules of the challenge"
+    assert errors[6] == f"jsisnet: {archive}: the archive breaks the rules of the challenge"
 
 
 def test_a_check_starts_without_torch(tiny, tmp_path):

@@ -190,7 +190,7 @@ def test_a_missing_file_is_named_when_the_dataset_is_opened(tiny, name):
 def test_a_photo_of_another_size_than_its_map_is_refused(tiny):
     Image.new("RGB", (64, 96)).save(tiny.images / "street1.png")
 
-    with pytest.raises(ValueError, match=r"street1\.png: is 96x64 pixels, but .*json is 64x96"):
+    with pytest.raises(ValueError, match=r"street1\.png: 96x64 pixels, but .*json is 64x96"):
         PanopticDataset(config(tiny))[1]
 
 
@@ -238,7 +238,7 @@ def test_a_missing_photo_of_an_instances_file_is_named(things):
 def test_a_photo_of_another_size_than_its_instances_file_says_is_refused(things):
     Image.new("RGB", (64, 96)).save(things.images / "other1.png")
 
-    with pytest.raises(ValueError, match=r"other1\.png: is 96x64 pixels, but .*json is 64x96"):
+    with pytest.raises(ValueError, match=r"other1\.png: 96x64 pixels, but .*json is 64x96"):
         PanopticDataset(things_config(things))[1]
 
 
@@ -249,7 +249,7 @@ def test_a_map_of_another_size_than_its_photo_is_refused_if_the_json_file_has_no
 
     Image.new("RGB", (64, 96)).save(tiny.images / "street1.png")
 
-    with pytest.raises(ValueError, match=r"street1\.png: is 96x64 pixels, but .*json is 64x96"):
+    with pytest.raises(ValueError, match=r"street1\.png: 96x64 pixels, but .*json is 64x96"):
         PanopticDataset(config(rewritten(tiny, forget)))[1]
 
 
@@ -404,10 +404,10 @@ def test_a_photo_of_another_size_than_its_map_of_vistas_is_refused(tmp_path):
     part = factories.tiny_vistas(tmp_path, count=1)
     Image.new("RGB", (64, 96)).save(part.parent / "images/street0.jpg")
 
-    with pytest.raises(ValueError, match=r"street0\.jpg: is 96x64 pixels, but .*v2\.0 is 64x96"):
+    with pytest.raises(ValueError, match=r"street0\.jpg: 96x64 pixels, but .*v2\.0 is 64x96"):
         PanopticDataset(vistas_config(part))[0]
 
 
 def test_a_file_instead_of_a_vistas_folder_is_refused(tiny):
-    with pytest.raises(ValueError, match=r"tiny\.json: is not a folder; expected the annotations"):
+    with pytest.raises(ValueError, match=r"tiny\.json: not a folder; expected the annotations"):
         PanopticDataset(config(tiny, kind="vistas"))

@@ -149,7 +149,7 @@ def test_data_of_weight_0_is_not_even_opened(streets):
 
     assert len(Sources([streets, nowhere])) == 6
     assert common_categories([nowhere, streets]) == CATEGORIES
-    with pytest.raises(ValueError, match="weight 0; expected at least one data set with more"):
+    with pytest.raises(ValueError, match="weight 0; expected at least one above 0"):
         Sources([nowhere])
 
 

@@ -216,14 +216,14 @@ def test_two_conversions_are_not_mixed_in_one_folder(tmp_path):
     with pytest.raises(OSError, match="No space"):
         convert.convert(STREETS, target)
 
-    with pytest.raises(ValueError, match="holds unfinished work of another"):
+    with pytest.raises(ValueError, match="unfinished work of another"):
         convert.convert(source(*STREETS.records[:3]), target)
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "panoptic.json").write_text("precious")
 
-    with pytest.raises(ValueError, match="holds other files already; expected a new folder"):
+    with pytest.raises(ValueError, match="not empty; expected a new folder"):
         convert.convert(STREETS, create_dataset("coco", tmp_path, CATEGORIES))
 
     assert (tmp_path / "panoptic.json").read_text() == "precious"
@@ -232,7 +232,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 def test_a_file_with_the_name_of_the_folder_is_left_alone(tmp_path):
     (tmp_path / "out").write_text("precious")
 
-    with pytest.raises(ValueError, match="out: is a file; expected a new folder"):
+    with pytest.raises(ValueError, match="out: not a folder; expected a new folder"):
         convert.convert(STREETS, create_dataset("coco", tmp_path / "out", CATEGORIES))
 
     assert (tmp_path / "out").read_text() == "precious"
@@ -281,5 +281,5 @@ def test_a_source_without_images_gives_empty_lists(tmp_path):
 def test_a_map_of_another_size_than_stated_is_refused(tmp_path):
     stated = Record(image_id=4, name="a.jpg", image=None, size=(2, 2), read=record(ONE).read)
 
-    with pytest.raises(ValueError, match="image 4: its map is 1x1 pixels, expected 2x2"):
+    with pytest.raises(ValueError, match="image 4: its map is 1x1 pixels; expected 2x2"):
         convert.convert(source(stated), create_dataset("coco", tmp_path, CATEGORIES))

@@ -163,11 +163,14 @@ def test_impossible_groups_are_refused(groups, reason):
     [
         ({False: ["car"]}, "the name of a class is False; expected a string"),
         ({"": ["car"]}, "the name of a class is ''"),
-        ({"a": []}, "'a': has no members"),
+        ({"a": []}, "'a': no members"),
         ({"a": None}, "'a': 'members' is null"),
         ({"a": [1]}, "expected a list of strings"),
-        ({"a": {"isthing": True}}, "'a': has no 'members'"),
-        ({"a": {"members": ["car"], "isting": True}}, "'a': found 'isting', expected 'members'"),
+        ({"a": {"isthing": True}}, "'a': missing 'members'"),
+        (
+            {"a": {"members": ["car"], "isting": True}},
+            "'a': unknown key 'isting'; expected 'members'",
+        ),
         ({"a": {"members": ["car"], "isthing": 2}}, "'isthing' is 2"),
         ({"void": {"members": ["car"], "isthing": True}}, "void is not a class"),
     ],

@@ -167,7 +167,7 @@ def test_an_interrupted_run_resumes(files, tmp_path):
         split(files, tmp_path / "out", CONFIG, on_map=stop)
     assert not list((tmp_path / "out").glob("*.json"))
 
-    with pytest.raises(ValueError, match="holds unfinished work of another"):
+    with pytest.raises(ValueError, match="unfinished work of another"):
         split(files, tmp_path / "out", replace(CONFIG, seed=1))
     split(files, tmp_path / "out", CONFIG)
     split(files, tmp_path / "whole", CONFIG)
@@ -182,7 +182,7 @@ def test_an_interrupted_run_resumes(files, tmp_path):
 def test_a_folder_with_other_files_is_refused(files, tmp_path):
     split(files, tmp_path / "out", CONFIG)
 
-    with pytest.raises(ValueError, match="holds other files already"):
+    with pytest.raises(ValueError, match="not empty; expected a new folder"):
         split(files, tmp_path / "out", CONFIG)
 
 
@@ -194,15 +194,15 @@ def _nothing(content):
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (_nothing, "lists no images"),
-        (lambda c: c.pop("images"), "has no 'images'"),
-        (lambda c: c["images"].append({}), r"images\[6\]: has no 'id'"),
-        (lambda c: c["images"].append(c["images"][0]), "image 100: is listed twice"),
-        (lambda c: c["annotations"].append(c["annotations"][0]), "image 100: has two annotations"),
-        (lambda c: c["annotations"][0].update(image_id=5), "image 5: is annotated, but not listed"),
+        (_nothing, "no images are listed"),
+        (lambda c: c.pop("images"), "missing 'images'"),
+        (lambda c: c["images"].append({}), r"images\[6\]: missing 'id'"),
+        (lambda c: c["images"].append(c["images"][0]), "image 100: listed twice"),
+        (lambda c: c["annotations"].append(c["annotations"][0]), "image 100: two annotations"),
+        (lambda c: c["annotations"][0].update(image_id=5), "image 5: annotated, but not listed"),
         (lambda c: c["annotations"][1].update(file_name="../x.png"), "inside its folder"),
         (lambda c: c["annotations"][1].update(file_name="x.png"), "x.png does not exist"),
-        (lambda c: c["categories"].pop(0), "'category_id' is 1, expected one of the 5"),
+        (lambda c: c["categories"].pop(0), "'category_id' is 1; expected one of the 5"),
     ],
 )
 def test_a_damaged_file_gives_one_message(files, tiny, tmp_path, edit, reason):
@@ -215,8 +215,8 @@ def test_a_damaged_file_gives_one_message(files, tiny, tmp_path, edit, reason):
 @pytest.mark.parametrize(
     ("group", "reason"),
     [
-        ("(", "is no regular expression"),
-        ("street.*", "has no brackets"),
+        ("(", "is not a valid regular expression"),
+        ("street.*", "has no parentheses"),
         ("(x).*", "matches no photo; the first is 'street0.jpg'"),
         ("(street).*", "1 images or groups .* can't be split into 2 parts"),
     ],
@@ -261,22 +261,22 @@ def test_fractions_are_exact():
 @pytest.mark.parametrize(
     ("texts", "reason"),
     [
-        ([], "no parts are given"),
+        ([], "no parts; expected"),
         (["train"], "expected NAME=SHARE"),
-        (["../x=0.5", "b=0.5"], "the name of a part is '../x'"),
-        (["a/b=1.0"], "the name of a part is 'a/b'"),
-        (["a.json=1.0"], "the name of a part is 'a.json'"),
-        (["-a=1.0"], "the name of a part is '-a'"),
-        (["=1.0"], "the name of a part is ''"),
+        (["../x=0.5", "b=0.5"], "the part name '../x'"),
+        (["a/b=1.0"], "the part name 'a/b'"),
+        (["a.json=1.0"], "the part name 'a.json'"),
+        (["-a=1.0"], "the part name '-a'"),
+        (["=1.0"], "the part name ''"),
         ([f"{'x' * 51}=1.0"], "of up to 50 letters"),
-        (["CON=1.0"], "a valid folder name"),
-        (["lpt1=1.0"], "a valid folder name"),
+        (["CON=1.0"], "expected a folder name"),
+        (["lpt1=1.0"], "expected a folder name"),
         (["a=0.5", "A=0.5"], "duplicate part 'A'"),
-        (["a=0.5", "b=0.6"], "the fractions add up to 1.1, expected 1"),
-        (["a=0.5", "b=0.4"], "the fractions add up to 0.9, expected 1"),
+        (["a=0.5", "b=0.6"], "the fractions add up to 1.1; expected 1"),
+        (["a=0.5", "b=0.4"], "the fractions add up to 0.9; expected 1"),
         (["a=0.5", "b=0.6", "c=rest"], "the fractions add up to 1.1"),
         (["a=rest", "b=rest"], "two parts have the share 'rest'"),
-        (["a=0.5", "b=5"], "both fractions and numbers"),
+        (["a=0.5", "b=5"], "mix fractions and numbers"),
         (["a=nan"], "the share of 'a' is 'nan'"),
         (["a=-1"], "the share of 'a' is '-1'"),
         (["a=1/0"], "the share of 'a' is '1/0'"),
@@ -295,9 +295,9 @@ def test_an_invalid_share_gives_one_message(texts, reason):
         (["a=0.5", "b=0.5"], 1, "the part 'b' would have none of the 1 images"),
         (["a=0.01", "b=0.99"], 10, "the part 'a' would have none of the 10 images"),
         (["a=0.0", "b=1.0"], 10, "the part 'a' would have none"),
-        (["a=3", "b=3"], 7, "6 images in all, expected 7"),
+        (["a=3", "b=3"], 7, "6 images in total; expected 7"),
         (["a=9", "b=rest"], 7, "the part 'b' would have none"),
-        (["a=8"], 7, "8 images in all, expected 7"),
+        (["a=8"], 7, "8 images in total; expected 7"),
     ],
 )
 def test_shares_that_do_not_fit_are_refused(texts, images, reason):

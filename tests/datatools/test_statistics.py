@@ -198,5 +198,5 @@ def test_a_damaged_map_is_named(tiny):
     (tiny.pngs / "map3.png").write_bytes(b"not a map")
     records = coco.source(tiny.annotations).records
 
-    with pytest.raises(ValueError, match=r"map3\.png: image 103: is not a PNG"):
+    with pytest.raises(ValueError, match=r"map3\.png: image 103: not a PNG"):
         list(read_map_contents(records, processes=2))

@@ -101,7 +101,7 @@ def test_an_error_in_one_process_ends_both(config, tmp_path):
     assert done.returncode == 1
     reasons = [line for line in done.stderr.splitlines() if "another process" not in line]
     assert len(reasons) == 1, done.stderr
-    assert "street1.png: can't be read as a picture" in reasons[0]
+    assert "street1.png: can't be read as an image" in reasons[0]
 
 
 def assert_empty(group):

@@ -59,7 +59,7 @@ def test_zipped_maps_are_not_split(zipped, tmp_path, capsys):
 
     assert run([*command, "--parts", "a=0.5", "b=0.5"]) == 1
 
-    assert f"{zipped.pngs}.zip: is a zip; unpack it first" in capsys.readouterr().err
+    assert f"{zipped.pngs}.zip: unpack the zip first" in capsys.readouterr().err
     assert not out.exists()
 
 

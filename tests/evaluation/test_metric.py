@@ -285,4 +285,4 @@ def test_input_that_is_neither_tensors_nor_maps_is_rejected():
 
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
 
-    assert b"neither tensors nor maps" in said
+    assert b"must be tensors or maps" in said

@@ -152,7 +152,7 @@ def test_maps_of_different_sizes_are_rejected(shape):
     truth = panoptic_map(np.zeros((3, 4), int).tolist())
     prediction = panoptic_map(np.zeros(shape, int).tolist())
 
-    with pytest.raises(ValueError, match=r"the predicted map is \dx\d pixels, expected 3x4"):
+    with pytest.raises(ValueError, match=r"the predicted map is \dx\d pixels; expected 3x4"):
         count_matches(truth, prediction, len(CATEGORIES))
 
 

@@ -59,26 +59,26 @@ def test_a_result_of_no_image_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        (["mode"], ..., "has no 'mode'"),
-        (["images"], ..., "has no 'images'"),
-        (["images"], {}, "'images' is {}, expected a list"),
+        (["mode"], ..., "missing 'mode'"),
+        (["images"], ..., "missing 'images'"),
+        (["images"], {}, "'images' is {}; expected a list"),
         (["classes"], [], "classes: the list is empty"),
         (["images", 0, "classes", 0, "name"], "tram", "classes[0]: the class 'tram' is unknown"),
         (["classes", 0, "name"], "bus", "classes: duplicate name"),
-        (["classes", 0, "isthing"], 3, "classes[0]: 'isthing' is 3, expected 0 or 1"),
+        (["classes", 0, "isthing"], 3, "classes[0]: 'isthing' is 3; expected 0 or 1"),
         (["classes", 1, "tp"], 3, "classes[1]: 'tp' is 3, but the images add up to 2"),
         (["images", 1, "image_id"], 7, "images: duplicate 'image_id'"),
-        (["images", 1, "image_id"], None, "images[1]: 'image_id' is null, expected an integer"),
-        (["images", 0, "classes"], ..., "images[0]: image 7: has no 'classes'"),
-        (["images", 0, "classes", 0, "iou"], 1.5, "'iou' is 1.5, expected 0 to 'tp', 1"),
-        (["images", 0, "classes", 0, "iou"], -0.5, "'iou' is -0.5, expected 0 to 'tp', 1"),
-        (["images", 0, "classes", 0, "iou"], float("nan"), "'iou' is NaN, expected a number"),
-        (["images", 0, "classes", 0, "fn"], 0.5, "'fn' is 0.5, expected an integer"),
+        (["images", 1, "image_id"], None, "images[1]: 'image_id' is null; expected an integer"),
+        (["images", 0, "classes"], ..., "images[0]: image 7: missing 'classes'"),
+        (["images", 0, "classes", 0, "iou"], 1.5, "'iou' is 1.5; expected 0 to 'tp', 1"),
+        (["images", 0, "classes", 0, "iou"], -0.5, "'iou' is -0.5; expected 0 to 'tp', 1"),
+        (["images", 0, "classes", 0, "iou"], float("nan"), "'iou' is NaN; expected a number"),
+        (["images", 0, "classes", 0, "fn"], 0.5, "'fn' is 0.5; expected an integer"),
         (["images", 0, "classes", 0, "fn"], 10**400, "'fn' is 1000"),
         (["images", 0, "classes", 1, "name"], "car", "image 7: duplicate class"),
-        (["miou"], "high", "'miou' is \"high\", expected a number"),
-        (["boundary"], {"all": 3}, "found 3, expected an object"),
-        (["boundary"], [], "found [], expected an object"),
+        (["miou"], "high", "'miou' is \"high\"; expected a number"),
+        (["boundary"], {"all": 3}, "found 3; expected an object"),
+        (["boundary"], [], "found []; expected an object"),
     ],
 )
 def test_invalid_content_is_rejected_in_one_sentence(tmp_path, place, value, message):
@@ -97,7 +97,7 @@ def test_invalid_content_is_rejected_in_one_sentence(tmp_path, place, value, mes
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "is not JSON"), ("[]", "found [], expected an object"), (None, "can't be read")],
+    [("{", "invalid JSON"), ("[]", "found []; expected an object"), (None, "can't be read")],
 )
 def test_a_file_without_a_json_object_is_rejected(tmp_path, content, message):
     path = tmp_path / "a.json"

@@ -98,7 +98,7 @@ def test_images_are_paired_by_id(tmp_path, truth):
 def test_an_image_without_prediction_is_named(tmp_path, truth):
     path = write(tmp_path / "predictions.json", {1: BETTER, 3: BETTER})
 
-    with pytest.raises(ValueError, match=r"predictions\.json: has no prediction for image 2"):
+    with pytest.raises(ValueError, match=r"predictions\.json: no prediction for image 2"):
         measured(truth, path)
 
 
@@ -121,7 +121,7 @@ def test_the_last_of_several_predictions_counts(tmp_path, truth):
 def test_a_predicted_id_that_is_not_listed_is_named(truth, predictions):
     edit(predictions, lambda content: content["annotations"][1]["segments_info"].pop())
 
-    with pytest.raises(ValueError, match=r"2\.png: image 2: segment 2: is in the PNG, but not"):
+    with pytest.raises(ValueError, match=r"2\.png: image 2: segment 2: in the PNG, but not"):
         measured(truth, predictions)
 
 
@@ -145,14 +145,14 @@ def test_an_unknown_category_of_a_prediction_is_named(truth, predictions):
 def test_category_ids_of_predictions_mean_what_they_mean_in_the_truth(truth, predictions):
     edit(predictions, lambda content: content["categories"][1].update(name="lorry"))
 
-    with pytest.raises(ValueError, match=r"predictions\.json: .*'lorry', expected 'car'"):
+    with pytest.raises(ValueError, match=r"predictions\.json: .*'lorry'; expected 'car'"):
         measured(truth, predictions)
 
 
 def test_wrong_true_areas_are_refused_unless_they_are_recounted(truth, predictions):
     edit(truth, lambda content: content["annotations"][0]["segments_info"][0].update(area=30))
 
-    with pytest.raises(ValueError, match=r"1\.png: image 1: segment 1: has 3 pixels, but .* 30"):
+    with pytest.raises(ValueError, match=r"1\.png: image 1: segment 1: 3 pixels, but .* 30"):
         measured(truth, predictions)
     assert quality_of_files(truth, predictions, recount_areas=True).tp[CAR] == 2
 
@@ -170,7 +170,7 @@ def test_maps_of_different_sizes_are_named(truth, predictions, shape):
 def test_a_grey_png_is_refused(truth, predictions):
     Image.new("L", (5, 1)).save(predictions.with_suffix("") / "1.png")
 
-    with pytest.raises(ValueError, match=r"1\.png: image 1: is a PNG with 8-bit grey pixels"):
+    with pytest.raises(ValueError, match=r"1\.png: image 1: PNG with 8-bit grey pixels"):
         measured(truth, predictions)
 
 
@@ -201,39 +201,39 @@ OVERLOOKED_ERRORS = {
         lambda content: content["annotations"][0]["segments_info"].append(
             {"id": 1, "category_id": 6, "area": 3}
         ),
-        "truth.json: image 1: segment 1: is listed twice",
+        "truth.json: image 1: segment 1: listed twice",
     ),
     "predicted twice": (
         "predictions",
         lambda content: content["annotations"][0]["segments_info"].insert(
             0, {"id": 1, "category_id": 6}
         ),
-        "predictions.json: image 1: segment 1: is listed twice",
+        "predictions.json: image 1: segment 1: listed twice",
     ),
     "unknown true category": (
         "truth",
         lambda content: first(content).update(category_id=4),
-        "truth.json: image 1: segment 1: 'category_id' is 4, expected one of the 6 categories",
+        "truth.json: image 1: segment 1: 'category_id' is 4; expected one of the 6 categories",
     ),
     "unlisted true segment": (
         "truth",
         lambda content: content["annotations"][0]["segments_info"].pop(0),
-        "1.png: image 1: segment 1: is in the PNG, but not in the JSON file",
+        "1.png: image 1: segment 1: in the PNG, but not in the JSON file",
     ),
     "no area": (
         "truth",
         lambda content: first(content).pop("area"),
-        "1.png: image 1: segment 1: has no 'area'",
+        "1.png: image 1: segment 1: missing 'area'",
     ),
     "true image twice": (
         "truth",
         lambda content: content["annotations"].append(content["annotations"][0]),
-        "truth.json: image 1: has two annotations",
+        "truth.json: image 1: two annotations",
     ),
     "predicted image twice": (
         "predictions",
         lambda content: content["annotations"].append(content["annotations"][0]),
-        "predictions.json: image 1: has two annotations",
+        "predictions.json: image 1: two annotations",
     ),
     "other image": (
         "predictions",

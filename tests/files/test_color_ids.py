@@ -63,5 +63,5 @@ def test_id_zero_is_not_void_if_it_is_listed():
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("listed", [[], [4], [6], [4, 6]])
 def test_an_id_that_is_not_listed_is_named(listed):
-    with pytest.raises(ValueError, match=re.escape("segment 5: is in the PNG, but not")):
+    with pytest.raises(ValueError, match=re.escape("segment 5: in the PNG, but not")):
         renumber(np.array([[0, 5]], np.uint32), listed)

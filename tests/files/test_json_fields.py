@@ -17,19 +17,19 @@ def test_an_integer_may_be_written_as_a_float(value):
     "value", [None, True, "5", 5.5, float("nan"), float("inf"), -1, 11, [5], {}]
 )
 def test_other_values_are_no_integer_up_to_ten(value):
-    with pytest.raises(ValueError, match=r"^'x' is .*, expected an integer from 0 to 10$"):
+    with pytest.raises(ValueError, match=r"^'x' is .*; expected an integer from 0 to 10$"):
         json_fields.integer({"x": value}, "x", highest=10)
 
 
 @pytest.mark.parametrize("value", [None, False, "1", float("nan"), float("-inf"), []])
 def test_other_values_are_no_number(value):
-    with pytest.raises(ValueError, match=r"'x' is .*, expected a number"):
+    with pytest.raises(ValueError, match=r"'x' is .*; expected a number"):
         json_fields.number({"x": value}, "x")
 
 
 @pytest.mark.parametrize("value", [None, True, 1.5, float("nan"), [], {}])
 def test_other_values_are_no_identity(value):
-    with pytest.raises(ValueError, match=r"'x' is .*, expected an integer or a string"):
+    with pytest.raises(ValueError, match=r"'x' is .*; expected an integer or a string"):
         json_fields.identity({"x": value}, "x")
 
 
@@ -40,12 +40,12 @@ def test_a_flag_is_a_number_or_a_boolean(value, expected):
 
 @pytest.mark.parametrize("value", [None, 2, "1", 1.0, []])
 def test_other_values_are_no_flag(value):
-    with pytest.raises(ValueError, match=r"'x' is .*, expected 0 or 1"):
+    with pytest.raises(ValueError, match=r"'x' is .*; expected 0 or 1"):
         json_fields.flag({"x": value}, "x")
 
 
 def test_lists_and_strings_are_checked_too():
-    with pytest.raises(ValueError, match=r"'x' is 3, expected a list$"):
+    with pytest.raises(ValueError, match=r"'x' is 3; expected a list$"):
         json_fields.items({"x": 3}, "x")
     with pytest.raises(ValueError, match=r"'x' is 3, expected a string$"):
         json_fields.string({"x": 3}, "x")
@@ -54,20 +54,20 @@ def test_lists_and_strings_are_checked_too():
 
 
 def test_an_error_gives_the_position_in_a_list():
-    with pytest.raises(ValueError, match=r"^x\[1\]: found 3, expected an object$"):
+    with pytest.raises(ValueError, match=r"^x\[1\]: found 3; expected an object$"):
         json_fields.each({"x": [{}, 3]}, "x", lambda values: values)
     with pytest.raises(ValueError, match=r"^x\[0\]: has no 'y'$"):
         json_fields.each({"x": [{}]}, "x", lambda values: json_fields.string(values, "y"))
 
 
 def test_a_long_value_is_shortened():
-    with pytest.raises(ValueError, match=r"'x' is .{60}\.\.\., expected a number"):
+    with pytest.raises(ValueError, match=r"'x' is .{60}\.\.\.; expected a number"):
         json_fields.number({"x": "a" * 1000}, "x")
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63), 10**4000])
 def test_an_integer_id_fits_64_bits(value):
-    with pytest.raises(ValueError, match=r"^'x' is .{,63}, expected a 64-bit integer$"):
+    with pytest.raises(ValueError, match=r"^'x' is .{,63}; expected a 64-bit integer$"):
         json_fields.identity({"x": value}, "x")
 
 
@@ -78,7 +78,7 @@ def test_recursive_values_and_values_that_are_no_json_are_shortened_too():
         many = [many] * 10
 
     for value in (endless, many, {date(2001, 1, 1)}, {"x": date(2001, 1, 1)}, {(1, 2): 3}):
-        with pytest.raises(ValueError, match=r"^'x' is .{2,63}, expected a number$"):
+        with pytest.raises(ValueError, match=r"^'x' is .{2,63}; expected a number$"):
             json_fields.number({"x": value}, "x")
 
 

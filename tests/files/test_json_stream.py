@@ -58,7 +58,7 @@ def test_items_are_those_of_the_file(tmp_path_factory, items, more, indent, asci
 
 
 def test_a_duplicate_list_is_refused(file):
-    with pytest.raises(ValueError, match=r"file.json: is not JSON: at byte .* duplicate key"):
+    with pytest.raises(ValueError, match=r"file.json: invalid JSON: at byte .* duplicate key"):
         items_of(file('{"a": [1], "a": [2]}'), "a")
 
 
@@ -75,7 +75,7 @@ def test_an_error_is_raised_without_reading_on(file, monkeypatch):
 
 
 def test_utf_16_is_refused(file):
-    with pytest.raises(ValueError, match=r"file\.json: is UTF-16, expected UTF-8"):
+    with pytest.raises(ValueError, match=r"file\.json: encoded in UTF-16; expected UTF-8"):
         items_of(file('{"a": []}'.encode("utf-16")), "a")
 
 
@@ -84,7 +84,7 @@ def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     both = os.open(tmp_path / "pipe", os.O_RDWR)
 
-    with pytest.raises(ValueError, match="pipe: is a pipe; expected a regular file"):
+    with pytest.raises(ValueError, match="pipe: a pipe; expected a regular file"):
         items_of(tmp_path / "pipe", "a")
 
     os.close(both)
@@ -113,18 +113,18 @@ def test_a_byte_order_mark_is_skipped(file):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "is not JSON: at byte 0: Expecting value"),
-        ("[]", "found [], expected an object"),
-        ("12", "found 12, expected an object"),
-        ('{"a": [{"b": 1}', "is not JSON: at byte 15: expected ','"),
-        ('{"a": [{"b": ', "is not JSON: at byte 13: Expecting value"),
-        ('{"a": [1 2]}', "is not JSON: at byte 9: expected ','"),
-        ('{"a" 1}', "is not JSON: at byte 5: expected ':'"),
-        ('{"a": 1', "is not JSON: at byte 7: expected ','"),
+        ("", "invalid JSON: at byte 0: Expecting value"),
+        ("[]", "found []; expected an object"),
+        ("12", "found 12; expected an object"),
+        ('{"a": [{"b": 1}', "invalid JSON: at byte 15: expected ','"),
+        ('{"a": [{"b": ', "invalid JSON: at byte 13: Expecting value"),
+        ('{"a": [1 2]}', "invalid JSON: at byte 9: expected ','"),
+        ('{"a" 1}', "invalid JSON: at byte 5: expected ':'"),
+        ('{"a": 1', "invalid JSON: at byte 7: expected ','"),
         ("{1: 2}", "expected a key in double quotes"),
-        ('{"a": 1} {', "is not JSON: at byte 9: expected the end of the file"),
-        (b'{"a": "\xff"}', "is not JSON: 'utf-8' codec can't decode"),
-        ('{"b": ' + "[" * 100_000, "is not JSON: nested too deeply"),
+        ('{"a": 1} {', "invalid JSON: at byte 9: expected the end of the file"),
+        (b'{"a": "\xff"}', "invalid JSON: 'utf-8' codec can't decode"),
+        ('{"b": ' + "[" * 100_000, "invalid JSON: nested too deeply"),
     ],
 )
 def test_invalid_json_is_refused_with_its_position(file, text, why):

@@ -168,7 +168,7 @@ def test_a_file_that_is_no_image_gives_one_message_with_its_name(tmp_path, conte
     path = tmp_path / "holiday.jpg"
     path.write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"holiday\.jpg: can't be read as a picture") as caught:
+    with pytest.raises(ValueError, match=r"holiday\.jpg: can't be read as an image") as caught:
         read_image(path)
 
     assert message in str(caught.value)
@@ -177,7 +177,7 @@ def test_a_file_that_is_no_image_gives_one_message_with_its_name(tmp_path, conte
 
 @pytest.mark.parametrize("name", ["missing.jpg", "."])
 def test_missing_files_and_folders_are_named(tmp_path, name):
-    with pytest.raises(ValueError, match="is not a file") as caught:
+    with pytest.raises(ValueError, match="not a file") as caught:
         read_image(tmp_path / name)
 
     assert str(tmp_path / name) in str(caught.value)

@@ -23,13 +23,13 @@ def test_only_id_name_and_isthing_are_needed():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"isthing": None}, r"categories\[0\]: category 1: 'isthing' is null, expected 0 or 1"),
-        ({"name": 5}, "category 1: 'name' is 5, expected a string"),
-        ({"id": 1.5}, "'id' is 1.5, expected an integer or a string"),
-        ({"color": [1, 2]}, "category 1: 'color' has 2 numbers, expected red, green and blue"),
-        ({"color": [1, 2, 300]}, "category 1: 'blue' is 300, expected an integer"),
-        ({"supercategory": 3}, "category 1: 'supercategory' is 3, expected a string"),
-        ({"members": "cat"}, "category 1: 'members' is \"cat\", expected a list"),
+        ({"isthing": None}, r"categories\[0\]: category 1: 'isthing' is null; expected 0 or 1"),
+        ({"name": 5}, "category 1: 'name' is 5; expected a string"),
+        ({"id": 1.5}, "'id' is 1.5; expected an integer or a string"),
+        ({"color": [1, 2]}, "category 1: 'color' has 2 numbers; expected red, green and blue"),
+        ({"color": [1, 2, 300]}, "category 1: 'blue' is 300; expected an integer"),
+        ({"supercategory": 3}, "category 1: 'supercategory' is 3; expected a string"),
+        ({"members": "cat"}, "category 1: 'members' is \"cat\"; expected a list"),
         ({"id": 3}, "duplicate category id 3"),
         ({"name": "car"}, "duplicate category name 'car'"),
     ],
@@ -44,5 +44,5 @@ def test_a_malformed_category_is_named(change, message):
 def test_a_file_without_categories_is_named(tmp_path):
     (tmp_path / "a.json").write_text("{}")
 
-    with pytest.raises(ValueError, match=r"a\.json: has no 'categories'"):
+    with pytest.raises(ValueError, match=r"a\.json: missing 'categories'"):
         categories_json.read(tmp_path / "a.json")

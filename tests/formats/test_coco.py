@@ -159,43 +159,43 @@ def test_crowd_and_void_survive(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is not JSON"),
-        (json.dumps(CONTENT)[:-20], "is not JSON"),
-        ("[" * 100_000, "is not JSON: nested too deeply"),
-        ("[]", r"found \[\], expected an object"),
-        ({}, "has no 'categories'"),
-        (changed(annotations=None), "has no 'annotations'"),
-        (changed(annotations={}), "'annotations' is {}, expected a list"),
-        (changed(annotations=[5]), r"annotations\[0\]: found 5, expected an object"),
-        (changed(*ANNOTATION, image_id=None), r"annotations\[0\]: has no 'image_id'"),
+        ("", "invalid JSON"),
+        (json.dumps(CONTENT)[:-20], "invalid JSON"),
+        ("[" * 100_000, "invalid JSON: nested too deeply"),
+        ("[]", r"found \[\]; expected an object"),
+        ({}, "missing 'categories'"),
+        (changed(annotations=None), "missing 'annotations'"),
+        (changed(annotations={}), "'annotations' is {}; expected a list"),
+        (changed(annotations=[5]), r"annotations\[0\]: found 5; expected an object"),
+        (changed(*ANNOTATION, image_id=None), r"annotations\[0\]: missing 'image_id'"),
         (changed(*ANNOTATION, image_id=[1]), r"annotations\[0\]: 'image_id' is \[1\]"),
-        (changed(*ANNOTATION, image_id=8), "image 8: is not listed under 'images'"),
-        (changed(annotations=[ENTRY, ENTRY]), "image 7: has two annotations"),
-        (changed(*ANNOTATION, file_name=None), "image 7: has no 'file_name'"),
+        (changed(*ANNOTATION, image_id=8), "image 8: not listed under 'images'"),
+        (changed(annotations=[ENTRY, ENTRY]), "image 7: two annotations"),
+        (changed(*ANNOTATION, file_name=None), "image 7: missing 'file_name'"),
         (changed(*ANNOTATION, file_name="/map.png"), "image 7: 'file_name' is .*inside its folder"),
         (changed(*ANNOTATION, file_name="../map.png"), "image 7: 'file_name' is .*inside its fold"),
-        (changed(*ANNOTATION, segments_info=None), "image 7: has no 'segments_info'"),
+        (changed(*ANNOTATION, segments_info=None), "image 7: missing 'segments_info'"),
         (changed(*ANNOTATION, segments_info=[[]]), r"image 7: segments_info\[0\]: found \[\]"),
-        (changed(*SEGMENT, id=None), r"image 7: segments_info\[1\]: has no 'id'"),
-        (changed(*SEGMENT, id="5"), "image 7: .*'id' is \"5\", expected an integer from 1 to"),
-        (changed(*SEGMENT, id=0), "image 7: .*'id' is 0, expected an integer from 1 to"),
-        (changed(*SEGMENT, id=256**3), "'id' is 16777216, expected .* from 1 to 16777215"),
-        (changed(*SEGMENT, id=5), "image 7: segment 5: is listed twice"),
-        (changed(*SEGMENT, category_id=None), "image 7: .*segment 70000: has no 'category_id'"),
-        (changed(*SEGMENT, category_id=4), "segment 70000: 'category_id' is 4, expected one of th"),
-        (changed(*SEGMENT, iscrowd=2), "image 7: .*segment 70000: 'iscrowd' is 2, expected 0 or 1"),
-        (changed(*SEGMENT, area=float("nan")), "image 7: .*segment 70000: 'area' is NaN, expected"),
-        (changed(*SEGMENT, area=-2), "image 7: .*segment 70000: 'area' is -2, expected an integer"),
+        (changed(*SEGMENT, id=None), r"image 7: segments_info\[1\]: missing 'id'"),
+        (changed(*SEGMENT, id="5"), "image 7: .*'id' is \"5\"; expected an integer from 1 to"),
+        (changed(*SEGMENT, id=0), "image 7: .*'id' is 0; expected an integer from 1 to"),
+        (changed(*SEGMENT, id=256**3), "'id' is 16777216; expected .* from 1 to 16777215"),
+        (changed(*SEGMENT, id=5), "image 7: segment 5: listed twice"),
+        (changed(*SEGMENT, category_id=None), "image 7: .*segment 70000: missing 'category_id'"),
+        (changed(*SEGMENT, category_id=4), "segment 70000: 'category_id' is 4; expected one of th"),
+        (changed(*SEGMENT, iscrowd=2), "image 7: .*segment 70000: 'iscrowd' is 2; expected 0 or 1"),
+        (changed(*SEGMENT, area=float("nan")), "image 7: .*segment 70000: 'area' is NaN; expected"),
+        (changed(*SEGMENT, area=-2), "image 7: .*segment 70000: 'area' is -2; expected an integer"),
         (
             changed(*SEGMENT, score=float("inf")),
-            "segment 70000: 'score' is Infinity, expected a nu",
+            "segment 70000: 'score' is Infinity; expected a nu",
         ),
         (
             changed(*IMAGE, height=0),
-            "image 7: 'height' is 0, expected an integer of at least 1",
+            "image 7: 'height' is 0; expected an integer of at least 1",
         ),
-        (changed(*IMAGE, id=None), r"images\[0\]: has no 'id'"),
-        (changed(categories=[{"id": 1}]), r"categories\[0\]: category 1: has no 'name'"),
+        (changed(*IMAGE, id=None), r"images\[0\]: missing 'id'"),
+        (changed(categories=[{"id": 1}]), r"categories\[0\]: category 1: missing 'name'"),
     ],
 )
 def test_a_malformed_json_file_gives_one_message(tmp_path, content, message):
@@ -228,10 +228,10 @@ def test_a_missing_file_or_folder_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "ids", "message"),
     [
-        (CONTENT, np.array([[5, 5, 5], [70_000, 70_000, 6]]), "segment 6: is in the PNG, but not"),
-        (CONTENT, IDS.T, "is 3x2 pixels, but the JSON file says 2x3"),
-        (changed(*SEGMENT, area=4), IDS, "segment 70000: has 2 pixels, but the JSON file says 4"),
-        (CONTENT, np.array([[5, 5, 5], [0, 0, 0]]), "segment 70000: has 0 pixels, but the JSON"),
+        (CONTENT, np.array([[5, 5, 5], [70_000, 70_000, 6]]), "segment 6: in the PNG, but not"),
+        (CONTENT, IDS.T, "3x2 pixels, but the JSON file says 2x3"),
+        (changed(*SEGMENT, area=4), IDS, "segment 70000: 2 pixels, but the JSON file says 4"),
+        (CONTENT, np.array([[5, 5, 5], [0, 0, 0]]), "segment 70000: 0 pixels, but the JSON"),
     ],
 )
 def test_a_png_that_contradicts_the_json_file_is_refused(tmp_path, content, ids, message):
@@ -278,14 +278,14 @@ def test_predictions_may_use_segment_id_zero(tmp_path):
 def test_a_predicted_segment_without_pixels_is_refused(tmp_path):
     path = write(tmp_path, ids=np.array([[5, 5, 5], [0, 0, 0]]))
 
-    with pytest.raises(ValueError, match="image 7: segment 70000: is listed, but has no pixels"):
+    with pytest.raises(ValueError, match="image 7: segment 70000: listed, but has no pixels"):
         read_map(path, predicted=True)
 
 
 def test_categories_of_the_same_number_but_another_name_are_refused(tmp_path):
     other = Categories((Category(id=3, name="tram", isthing=True),))
 
-    with pytest.raises(ValueError, match="category 3 is 'car', expected 'tram'"):
+    with pytest.raises(ValueError, match="category 3 is 'car'; expected 'tram'"):
         coco.read_annotations(write(tmp_path), categories=other, predicted=True)
 
 

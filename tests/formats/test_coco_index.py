@@ -119,7 +119,7 @@ def test_a_file_that_changed_since_it_was_opened_is_refused(tmp_path):
     record = coco.source(path).records[5]
     path.write_text("{" + " " * 100_000 + "}")
 
-    with pytest.raises(ValueError, match=r"truth\.json: was changed while it was being read"):
+    with pytest.raises(ValueError, match=r"truth\.json: changed while it was being read"):
         record.read()
 
 
@@ -130,8 +130,8 @@ def test_invalid_entries_are_skipped_on_demand(tmp_path):
 
     assert index.annotations.image_ids == (4, 2)
     assert [error.removeprefix(f"{path}: ") for error in index.errors] == [
-        "annotations[1]: found 5, expected an object",
-        "annotations[2]: 'image_id' is [1], expected an integer or a string",
+        "annotations[1]: found 5; expected an object",
+        "annotations[2]: 'image_id' is [1]; expected an integer or a string",
     ]
 
 

@@ -90,12 +90,12 @@ def test_stuff_comes_as_in_the_file_without_things_and_needs_no_score(tmp_path, 
     ("strange", "message"),
     [
         (entry(9), "result 1: 'image_id' is 9, which .*info.json does not list"),
-        (entry(None), "result 1: 'image_id' is null, expected"),
-        (entry(7, 5), "result 1: image 7: 'category_id' is 5, expected one of the 6 categories"),
+        (entry(None), "result 1: 'image_id' is null; expected"),
+        (entry(7, 5), "result 1: image 7: 'category_id' is 5; expected one of the 6 categories"),
         (entry(7, 92), r"result 1: image 7: 'category_id' is 92 \('sky'\), which is stuff"),
-        (entry(score=None), "result 1: image 7: 'score' is null, expected a number"),
-        (entry(score=float("nan")), "result 1: image 7: 'score' is NaN, expected a number"),
-        ([], "result 1: found \\[\\], expected an object"),
+        (entry(score=None), "result 1: image 7: 'score' is null; expected a number"),
+        (entry(score=float("nan")), "result 1: image 7: 'score' is NaN; expected a number"),
+        ([], "result 1: found \\[\\]; expected an object"),
     ],
 )
 def test_results_that_break_the_format_are_explained(strange, message, tmp_path, wanted):
@@ -110,11 +110,11 @@ def test_results_that_break_the_format_are_explained(strange, message, tmp_path,
     [
         (
             {"size": [6, 4], "counts": [24]},
-            r"its mask is \[6, 4\], expected the size of the image, \[4",
+            r"its mask is \[6, 4\]; expected the size of the image, \[4",
         ),
         ({"size": [4, 6], "counts": "abc"}, "the 'counts' of its mask can't be read"),
         ({"size": [4, 6], "counts": [5, 5]}, "not integers that add up to 24"),
-        (None, "has no 'segmentation'"),
+        (None, "missing 'segmentation'"),
         ([[1, 2]], "polygon 0 of 'segmentation' is not a list"),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_class_of_stuff_has_one_mask(tmp_path, wanted):
     ("content", "message"),
     [
         ('{"annotations": []}', "expected a list"),
-        ("[{", "is not JSON"),
+        ("[{", "invalid JSON"),
         ("[] []", "expected the end of the file"),
     ],
 )

@@ -114,8 +114,8 @@ def test_a_thing_that_is_stuff_in_the_list_is_named(tmp_path):
         ),
         ([IMAGE | {"height": 0}], "image 7: 'height' is 0"),
         ([IMAGE | {"file_name": "../photo.jpg"}], "image 7: 'file_name' is"),
-        ([{"id": 7, "file_name": "photo.jpg"}], "image 7: has no 'height'"),
-        ([7], "found 7, expected an object"),
+        ([{"id": 7, "file_name": "photo.jpg"}], "image 7: missing 'height'"),
+        ([7], "found 7; expected an object"),
     ],
 )
 def test_a_damaged_list_is_explained(tmp_path, images, message):
@@ -128,5 +128,5 @@ def test_a_damaged_list_is_explained(tmp_path, images, message):
 def test_the_file_with_damaged_categories_is_named(tmp_path):
     other = write(tmp_path / "other.json", categories=[{"id": 1}])
 
-    with pytest.raises(ValueError, match=r"other.json: .*category 1: has no 'name'"):
+    with pytest.raises(ValueError, match=r"other.json: .*category 1: missing 'name'"):
         image_list.read(write(tmp_path / "list.json"), other)

@@ -57,7 +57,7 @@ def test_arrays_that_do_not_fit_are_explained(change, message, tmp_path):
 def test_a_missing_array_or_file_is_named(tmp_path):
     np.savez(tmp_path / "street.npz", boxes=TWO["boxes"])
 
-    with pytest.raises(ValueError, match="has no array 'category_ids'"):
+    with pytest.raises(ValueError, match="no array 'category_ids'"):
         predictions.read_box_masks(tmp_path / "street.npz", factories.CATEGORIES)
     with pytest.raises(ValueError, match=r"nowhere.npz: does not exist"):
         predictions.read_box_masks(tmp_path / "nowhere.npz", factories.CATEGORIES)

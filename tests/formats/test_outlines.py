@@ -212,19 +212,25 @@ def a_class_does_not_say_what_it_is(export):
     [
         (a_case_differs, r"instances.json: category 'Car ' is 'car' in .*classes.json; expected"),
         (a_map_is_missing, "classes: no map a.png for the photo a.jpg"),
-        (a_map_is_there_twice, "classes: has x/a.png and y/a.png; expected one map for the photo"),
+        (
+            a_map_is_there_twice,
+            "classes: found x/a.png and y/a.png; expected one map for the photo",
+        ),
         (two_photos_share_a_map, "a.png would be the map of both x/a.jpg and y/a.jpg"),
-        (a_map_has_another_size, "a.png: is 1x3 pixels, but the photo is 1x4"),
+        (a_map_has_another_size, "a.png: 1x3 pixels, but the photo is 1x4"),
         (
             a_value_is_no_class,
             r"a.png: value 77 is not the id .* categories \(void values: 0, 255\)",
         ),
         (
             there_is_a_box_alone,
-            "annotation 1: has no 'segmentation'; a box alone does not",
+            "annotation 1: missing 'segmentation'; a box alone does not",
         ),
         (an_outline_is_empty, "annotation 1: polygon 0 of 'segmentation' is not a list x, y, x, y"),
-        (a_class_does_not_say_what_it_is, "classes.json: categories.0.: category 1: has no 'isthi"),
+        (
+            a_class_does_not_say_what_it_is,
+            "classes.json: categories.0.: category 1: missing 'isthi",
+        ),
     ],
 )
 def test_a_faulty_export_gives_one_message(planted, message, export):

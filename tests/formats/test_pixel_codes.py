@@ -150,9 +150,9 @@ def test_the_nearest_one_may_be_void(path):
     [
         (
             colors_of((1, 2, 3), (1, 2, 3)),
-            r"a\.png: is in colour, but 'class 1' and 'class 2' share the colour 1,2,3",
+            r"a\.png: in colour, but 'class 1' and 'class 2' share the colour 1,2,3",
         ),
-        (colors_of(None, None), r"a\.png: is in colour, but none of the categories has a 'color'"),
+        (colors_of(None, None), r"a\.png: in colour, but none of the categories has a 'color'"),
     ],
 )
 def test_ambiguous_colors_are_refused(categories, message, path):
@@ -165,7 +165,7 @@ def test_ambiguous_colors_are_refused(categories, message, path):
 def test_colors_with_alpha_are_refused(path):
     Image.fromarray(np.zeros((1, 1, 4), np.uint8)).save(path)
 
-    with pytest.raises(ValueError, match=r"a\.png: has 4 channels; expected one"):
+    with pytest.raises(ValueError, match=r"a\.png: 4 channels; expected one"):
         labels(path)
 
 

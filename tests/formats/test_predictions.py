@@ -71,9 +71,9 @@ def test_probabilities_become_logits_even_if_they_are_0(folder):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([92, 92], "is 1x2 pixels, but the photo is 1x3"),
+        ([92, 92], "1x2 pixels, but the photo is 1x3"),
         ([92, 92, 77], "contains 77, which is neither a category id nor void"),
-        ([[1, 2, 3]] * 3, "is a colour PNG; expected grey or palette"),
+        ([[1, 2, 3]] * 3, "a colour PNG; expected grey or palette"),
     ],
 )
 def test_pngs_that_do_not_fit_are_explained(values, message, folder):
@@ -113,7 +113,7 @@ def test_several_arrays_in_a_file_are_refused(folder):
 def test_damaged_files_are_refused(suffix, folder):
     (folder / "city" / f"street.{suffix}").write_bytes(b"PK\x03\x04 nothing")
 
-    with pytest.raises(ValueError, match=rf"street.{suffix}: (is not a PNG|can't be read)"):
+    with pytest.raises(ValueError, match=rf"street.{suffix}: (not a PNG|can't be read)"):
         source(folder).read(PHOTO)
 
 

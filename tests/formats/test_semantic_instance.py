@@ -76,16 +76,16 @@ def test_a_missing_partner_is_named(folders, index):
     write(folders, CLASSES, CLASSES)
     (folders[1] / "a.png").rename(folders[1] / "b.png")
 
-    with pytest.raises(ValueError, match=r"has [ab]\.png, but .* has no such file"):
+    with pytest.raises(ValueError, match=r"found [ab]\.png, but .* has no such file"):
         semantic_instance.source(*folders, index)
 
 
 @pytest.mark.parametrize(
     ("classes", "things", "message"),
     [
-        (CLASSES, CLASSES[:, 1:], r"things/a\.png: is 1x5 pixels, but .*classes/a\.png is 1x6"),
-        (np.zeros((1, 6, 2), np.uint8), CLASSES, "classes/a.png: has 2 channels; expected one"),
-        (CLASSES, np.zeros((1, 6, 4), np.uint8), "has 4 channels; expected one or three"),
+        (CLASSES, CLASSES[:, 1:], r"things/a\.png: 1x5 pixels, but .*classes/a\.png is 1x6"),
+        (np.zeros((1, 6, 2), np.uint8), CLASSES, "classes/a.png: 2 channels; expected one"),
+        (CLASSES, np.zeros((1, 6, 4), np.uint8), "4 channels; expected one or three"),
         (CLASSES + 1, CLASSES, r"classes/a\.png: value 4 is not the id of one of the 6 categories"),
     ],
 )
@@ -102,7 +102,7 @@ def test_folders_without_maps_are_refused(folders, index):
     for folder in folders:
         folder.mkdir()
 
-    with pytest.raises(ValueError, match=r"classes: has no files \*\.png"):
+    with pytest.raises(ValueError, match=r"classes: no files \*\.png"):
         semantic_instance.source(*folders, index)
 
 

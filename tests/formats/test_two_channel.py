@@ -112,7 +112,7 @@ def test_photos_are_looked_for_by_the_names_of_the_maps(tmp_path, index):
 def test_pixels_of_another_kind_are_refused(values, tmp_path, index):
     with pytest.raises(
         ValueError,
-        match=r"a\.png: has the wrong kind of pixels; expected .* RGB",
+        match=r"a\.png: unsupported pixels; expected .* RGB",
     ):
         read(write(tmp_path / "maps", values), index)
 
@@ -120,17 +120,17 @@ def test_pixels_of_another_kind_are_refused(values, tmp_path, index):
 def test_an_empty_folder_is_refused(tmp_path, index):
     (tmp_path / "maps").mkdir()
 
-    with pytest.raises(ValueError, match="maps: has no files"):
+    with pytest.raises(ValueError, match="maps: no files"):
         two_channel.source(tmp_path / "maps", index)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "index.json: has no 'categories'"),
+        ({}, "index.json: missing 'categories'"),
         (
             {"images": [{"id": 1, "file_name": "../a.jpg"}]},
-            r"images\[0\]: 'file_name' is \"../a.jpg\", expected the name of a file inside",
+            r"images\[0\]: 'file_name' is \"../a.jpg\"; expected the name of a file inside",
         ),
         (
             {"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a.png"}]},

@@ -243,7 +243,7 @@ def test_a_share_reports_its_own_progress(streets):
 def test_a_share_is_not_written(streets, tmp_path):
     predictor = predicting(streets.categories)
 
-    with pytest.raises(ValueError, match="predictions are not written with 2 processes"):
+    with pytest.raises(ValueError, match="predictions can't be written with 2 processes"):
         evaluate(predictor, streets, out=tmp_path, share=(0, 2))
 
 

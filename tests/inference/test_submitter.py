@@ -64,7 +64,7 @@ def test_an_unusable_image_is_reported_and_the_others_continue(tiny, wanted, tmp
 
     assert progress[-1] == (4, 6)
     assert done == list(wanted.images)[2:]
-    assert failures[0].startswith(f"{tiny.images / 'street0.jpg'}: can't be read as a picture")
+    assert failures[0].startswith(f"{tiny.images / 'street0.jpg'}: can't be read as an image")
     assert failures[1].endswith("street1.png: size is 4x5; expected 64x96 as in the list")
 
 

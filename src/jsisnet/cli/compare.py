@@ -54,14 +54,14 @@ def compare(  # noqa: PLR0913 - one parameter per option
         jsisnet compare before.json after.json --top 20 --csv differences.csv
 
     Args:
-        a: JSON file of one result.
-        b: JSON file of the other result, with the same classes, ground truth and rules.
+        a: JSON file of result A.
+        b: JSON file of result B, with the same classes, ground truth and rules.
         samples: Number of bootstrap samples.
         seed: Bootstrap seed.
         common: Compare the images that both results have; by default any other image is an error.
         top: Number of images to print, those with the largest differences.
         json: JSON file to write: all numbers, also for each image, as percentages.
-        csv: CSV file to write, with a row for all, things and stuff and for each class.
+        csv: CSV file to write, with a row per class, and rows for all, things and stuff.
     """
     from jsisnet.evaluation.compare import compare_results
 
@@ -86,7 +86,7 @@ def _print(result: Mapping[str, Any], top: int) -> None:
         f"A: {result['a']}",
         f"B: {result['b']}",
         f"Compared {len(result['images'])} images with {result['samples']} bootstrap samples; "
-        "* marks intervals without 0 (expected by chance in 1 of 20)",
+        "* marks intervals that exclude 0 (1 in 20 does so by chance)",
     )
 
 

@@ -47,7 +47,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         jsisnet evaluate --format cityscapes --root cityscapes --split val
 
     Args:
-        kind: Format of the data set. Default: vistas if --annotations is a folder, or else coco.
+        kind: Format of the data set. Default: vistas if --annotations is a folder, otherwise coco.
         location: Where the data set is.
         model: Built-in model (coco, street), or the folder of a model or training run.
         instances_from: Model that detects the instances; the semantic segmentation and the

@@ -25,7 +25,7 @@ def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | No
     Args:
         out: File to write, .safetensors.
         name: Name of the network in timm.
-        photo: Further image to classify.
+        photo: Another image to classify.
     """
     from jsisnet.cli import tables
     from jsisnet.files.photos import read_image

@@ -151,7 +151,7 @@ def open_for_model(
 
     Args:
         predictor: The model.
-        kind: Format; default: vistas if the annotations are a folder, or else coco.
+        kind: Format; default: vistas if the annotations are a folder, otherwise coco.
         location: Where the data set is.
         recount_areas: Whether to accept a JSON file whose areas differ from its PNGs.
 

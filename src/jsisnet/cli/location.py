@@ -23,7 +23,8 @@ class LocationOptions(DatasetLocation):
     """JSON file of coco and coco-instances; or the folder of a vistas split: training/v2.0."""
 
     pngs: Archive | None = None
-    """Maps of two-channel and coco. Default for coco: named like the JSON file, beside it."""
+    """Maps of two-channel and coco. Default for coco: the folder next to the
+    JSON file, with its name."""
 
     semantic: Archive | None = None
     """Class maps of semantic-instance, and optionally of coco-instances."""

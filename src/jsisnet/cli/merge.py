@@ -36,7 +36,7 @@ def merge(  # noqa: PLR0913 - one parameter per option
 
     With the rules of JSIS-Net, the instance with the highest mask probability gets
     a pixel; with those of Kirillov et al., the one with the highest score.
-    docs/merging.md compares them.
+    docs/how_to/merge.md compares them.
 
     For example
         jsisnet merge --image-info image_info_test-dev2017.json
@@ -52,13 +52,13 @@ def merge(  # noqa: PLR0913 - one parameter per option
             per image: boxes (n, 4), category_ids (n), scores (n), masks (n, m, m).
         semantic: Folder with a file per image, a PNG of classes or an .npy or .npz array of
             scores (classes, rows, columns); or a COCO results JSON file of stuff regions.
-        out: COCO panoptic JSON file to write; a folder of PNGs goes beside it.
+        out: COCO panoptic JSON file to write; a folder of PNGs goes next to it.
         rules: Rules of the merge; their settings are --merge.* and --kirillov.*.
         categories: COCO file with the categories. Default: those of --image-info.
         png_values: Whether pixels of PNGs are category ids or positions in the list of categories,
             from 0.
         array_values: Whether arrays hold logits or probabilities.
-        void: Pixel values that mean void. Default: 255, and 0 among ids.
+        void: Pixel values that mean void. Default: 255, and for ids also 0.
         merge: Settings of the rules of JSIS-Net; the canvas has no effect here.
         kirillov: Settings of the rules of Kirillov et al.
         processes: Number of worker processes. Default: one per core.

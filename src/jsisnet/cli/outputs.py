@@ -33,7 +33,7 @@ def refuse_to_replace(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
             raise ValueError(f"{output} is a folder; give the name of a file")
         if not _nearest(output).is_dir():
             raise ValueError(
-                f"{_nearest(output)} is a file, so {output.name} can't be written below it"
+                f"{_nearest(output)} is a file, so {output.name} can't be written in it"
             )
         if output.resolve() in written:
             raise ValueError(f"{output} is given for two outputs; use different names")

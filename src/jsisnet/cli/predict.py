@@ -86,8 +86,8 @@ def _refuse_to_replace(photos: Sequence[Photo], out: Path) -> None:
                 )
             if beside_photos and _map(photo) not in earlier and (out / name).exists():
                 raise ValueError(
-                    f"{out / name} lies beside the photos and would be overwritten; choose another "
-                    "--out"
+                    f"{out / name} is a file in the folder of the photos and would be "
+                    "overwritten; choose another --out"
                 )
 
 

@@ -54,10 +54,10 @@ def score(  # noqa: PLR0913 - one parameter per option
     Args:
         truth: COCO panoptic JSON file of the ground truth.
         prediction: COCO panoptic JSON file of the predictions, with the same category ids.
-        truth_pngs: PNGs of the ground truth. Default: the folder named like the JSON file,
-            beside it.
-        prediction_pngs: PNGs of the predictions. Default: the folder named like the JSON file,
-            beside it.
+        truth_pngs: PNGs of the ground truth. Default: the folder next to the JSON
+            file, with its name.
+        prediction_pngs: PNGs of the predictions. Default: the folder next to the JSON
+            file, with its name.
         mode: official follows panopticapi; strict also rejects what it overlooks, such as
             duplicate segments; all-crowds ignores predictions inside any crowd region of their
             class, where panopticapi considers only the last one.

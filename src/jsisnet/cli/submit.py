@@ -71,8 +71,8 @@ def submit(  # noqa: PLR0913 - one parameter per option
         instances_from: Model that detects the instances in place of --model.
         predictions: COCO panoptic JSON file of predictions to pack; images that --image-info does
             not list are left out.
-        prediction_pngs: PNGs of --predictions. Default: the folder named like the JSON file,
-            beside it.
+        prediction_pngs: PNGs of --predictions. Default: the folder next to the JSON
+            file, with its name.
         check: Archive to check; nothing is written.
         out: Folder for the archive; created if it does not exist.
         keep_maps: Keep the folder of finished maps.
@@ -143,7 +143,9 @@ def _check(archive: Path, wanted: ImageList) -> int:
     with progress("images") as advance:
         violations = submission_check.check_archive(archive, wanted, on_image=advance)
     if violations:
-        return _report_violations(archive, violations, "the archive breaks rules of the challenge")
+        return _report_violations(
+            archive, violations, "the archive breaks the rules of the challenge"
+        )
     display(f"{archive} is valid: maps of {len(wanted.images):,} images")
     return 0
 

@@ -279,7 +279,7 @@ class PanopticDataset(Dataset[Sample]):
     ) -> None:
         if expected not in (None, found):
             raise ValueError(
-                f"{record.image}: is {size_text(found)} pixels, but its ground truth in "
+                f"{record.image}: {size_text(found)} pixels, but its ground truth in "
                 f"{self.path} is {size_text(expected)}"
             )
 
@@ -341,7 +341,7 @@ def common_categories(configs: Sequence[DataConfig]) -> Categories:
 def _used(configs: Sequence[DataConfig]) -> list[DataConfig]:
     used = [config for config in configs if config.weight > 0]
     if not used:
-        raise ValueError("all data has weight 0; expected at least one data set with more")
+        raise ValueError("every data set has weight 0; expected at least one above 0")
     return used
 
 

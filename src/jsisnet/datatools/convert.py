@@ -80,7 +80,7 @@ class _MapConverter:
         panoptic = record.read()
         if record.size not in (None, panoptic.size):
             raise ValueError(
-                f"image {record.image_id!r}: its map is {size_text(panoptic.size)} pixels, "
+                f"image {record.image_id!r}: its map is {size_text(panoptic.size)} pixels; "
                 f"expected {size_text(record.size)}"
             )
         compact = PanopticMap.compact(panoptic.ids, panoptic.segments)

@@ -147,14 +147,14 @@ def _parse_group(name: str, value: object) -> ClassGroup:
                 raise ValueError(f"found {key!r}, expected 'members' and perhaps 'isthing'")
         members = json_fields.strings(values, "members")
         if not members and name != VOID_NAME:
-            raise ValueError("has no members")
+            raise ValueError("no members")
         isthing = (
             json_fields.flag(values, "isthing") if json_fields.has(values, "isthing") else None
         )
     except ValueError as error:
         raise ValueError(f"{name!r}: {error}") from None
     if isthing is not None and name == VOID_NAME:
-        raise ValueError(f"{name!r}: has 'isthing', but void is not a class")
+        raise ValueError(f"{name!r}: 'isthing' can't be set, because void is not a class")
     return ClassGroup(members=members, isthing=isthing)
 
 

@@ -60,7 +60,7 @@ def parse_shares(texts: Sequence[str]) -> tuple[Share, ...]:
     """
     shares = tuple(map(_share, texts))
     if not shares:
-        raise ValueError("no parts are given; expected some, such as train=0.8 val=0.2")
+        raise ValueError("no parts; expected at least one, such as train=0.8 val=0.2")
     names: set[str] = set()
     for share in shares:
         if share.name.casefold() in names:
@@ -70,7 +70,7 @@ def parse_shares(texts: Sequence[str]) -> tuple[Share, ...]:
     if len(shares) - len(amounts) > 1:
         raise ValueError(f"two parts have the share {REST!r}; expected at most one")
     if len({type(amount) for amount in amounts}) > 1:
-        raise ValueError("found both fractions and numbers of images; expected one kind")
+        raise ValueError("the parts mix fractions and numbers of images; use only one kind")
     if not isinstance(next(iter(amounts), 0), int):
         _refuse_other_sum(Fraction(sum(amounts)), rest=len(amounts) < len(shares))
     return shares
@@ -99,8 +99,8 @@ def sizes(shares: Sequence[Share], images: int) -> tuple[int, ...]:
             raise ValueError(f"the part {share.name!r} would have none of the {images:,} images")
     if sum(counts) != images:
         raise ValueError(
-            f"the parts have {sum(counts):,} images in all, expected {images:,}; one part may have "
-            f"the share {REST!r}"
+            f"the parts have {sum(counts):,} images in total; expected {images:,}; one part may "
+            f"have the share {REST!r}"
         )
     return tuple(counts)
 
@@ -108,10 +108,10 @@ def sizes(shares: Sequence[Share], images: int) -> tuple[int, ...]:
 def _share(text: str) -> Share:
     name, equals, amount = text.partition("=")
     if not equals:
-        raise ValueError(f"found the part {text!r}, expected NAME=SHARE, as in train=0.8")
+        raise ValueError(f"the part {text!r} is invalid; expected NAME=SHARE, such as train=0.8")
     if not _NAME.fullmatch(name) or _DEVICES.fullmatch(name):
         raise ValueError(
-            f"the name of a part is {name!r}, expected a valid folder name of up to 50 letters, "
+            f"the part name {name!r} is invalid; expected a folder name of up to 50 letters, "
             "digits, '_' and '-'"
         )
     if amount == REST:
@@ -121,7 +121,7 @@ def _share(text: str) -> Share:
     if _FRACTION.fullmatch(amount) and int(amount.partition("/")[2] or 1):
         return Share(name=name, amount=Fraction(amount))
     raise ValueError(
-        f"the share of {name!r} is {amount!r}, expected a fraction such as 0.8, a number of images "
+        f"the share of {name!r} is {amount!r}; expected a fraction such as 0.8, a number of images "
         f"or {REST!r}"
     )
 
@@ -129,7 +129,7 @@ def _share(text: str) -> Share:
 def _refuse_other_sum(total: Fraction, *, rest: bool) -> None:
     if total > 1 or (total < 1 and not rest):
         raise ValueError(
-            f"the fractions add up to {float(total):g}, expected 1; one part may have the share "
+            f"the fractions add up to {float(total):g}; expected 1; one part may have the share "
             f"{REST!r}"
         )
 
@@ -264,7 +264,7 @@ class _FileReader:
         image_id = json_fields.identity(entry, "id")
         name = json_fields.string(entry, "file_name")
         if image_id in self.names:
-            raise ValueError(f"image {image_id!r}: is listed twice")
+            raise ValueError(f"image {image_id!r}: listed twice")
         self.names[image_id] = name
         return image_id
 
@@ -272,7 +272,7 @@ class _FileReader:
         image_id = json_fields.identity(entry, "image_id")
         if self.kind == "coco":
             if image_id in self.used:
-                raise ValueError(f"image {image_id!r}: has two annotations")
+                raise ValueError(f"image {image_id!r}: two annotations")
             json_fields.path_in(Path(), entry, "file_name")
             found: Iterable[CategoryId] = json_fields.each(entry, "segments_info", _category)
         else:
@@ -288,11 +288,11 @@ class _FileReader:
         """Return which image has which class."""
         for image_id in self.used:
             if image_id not in self.names:
-                raise ValueError(f"image {image_id!r}: is annotated, but not listed")
+                raise ValueError(f"image {image_id!r}: annotated, but not listed")
         for category_id, image_id in self.first.items():
             if category_id not in classes:
                 known = f"expected one of the {len(classes)} categories"
-                raise ValueError(f"image {image_id!r}: 'category_id' is {category_id!r}, {known}")
+                raise ValueError(f"image {image_id!r}: 'category_id' is {category_id!r}; {known}")
         numbers = {category_id: column for column, category_id in enumerate(classes)}
         presence = np.zeros((len(self.names), len(classes)), bool)
         for category_id, bit in self.categories.items():
@@ -312,7 +312,7 @@ def _read_listing(path: Path, kind: Kind) -> _Listing:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if not reader.names:
-        raise ValueError(f"{path}: lists no images")
+        raise ValueError(f"{path}: no images are listed")
     return _Listing(
         index=index,
         names=tuple(reader.names.values()),
@@ -335,7 +335,7 @@ def _folder_of_pngs(files: Files) -> Path:
         return Path()  # there are none
     pngs = png_folder(files.annotations, files.pngs)
     if not pngs.is_dir():
-        raise ValueError(f"{pngs}: is a zip; unpack it first, because the parts link to its files")
+        raise ValueError(f"{pngs}: unpack the zip first, because the parts link to its files")
     return pngs
 
 
@@ -346,9 +346,13 @@ def _groups(names: Sequence[str], group: str | None) -> Int64[np.ndarray, " n"]:
     try:
         pattern = re.compile(group)
     except re.error as error:
-        raise ValueError(f"the group {group!r} is no regular expression: {error}") from None
+        raise ValueError(
+            f"the group {group!r} is not a valid regular expression: {error}"
+        ) from None
     if not pattern.groups:
-        raise ValueError(f"the group {group!r} has no brackets around the common part of the names")
+        raise ValueError(
+            f"the group {group!r} has no parentheses around the common part of the names"
+        )
     matches = [pattern.fullmatch(name) for name in names]
     if not any(matches):
         raise ValueError(f"the group {group!r} matches no photo; the first is {names[0]!r}")

@@ -24,7 +24,7 @@ ANNOTATIONS, PNGS = "annotations.jsonl", "pngs"
 """Names of the journal, which has one annotation a line, and of the folder of the PNGs."""
 
 _OTHER_MAPS = (
-    "holds maps of other photos or of another model; use the same photos, weights and settings, "
+    "maps of other photos or of another model; use the same photos, weights and settings, "
     "or delete the folder"
 )
 _NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -113,7 +113,7 @@ def open_map_folder(folder: Path, purpose: str) -> Iterator[MapFolder]:
         try:
             done: set[Any] = {values["image_id"] for values in lines}
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: is damaged; delete the folder to start again") from error
+            raise ValueError(f"{path}: damaged; delete the folder to start again") from error
         yield MapFolder(folder=folder, done=done, lines=lines)
 
 

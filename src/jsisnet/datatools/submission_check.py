@@ -130,7 +130,7 @@ class _ArchiveChecker:
     def _check_missing(self) -> None:
         for image_id in self.expected.images:
             if image_id not in self.seen:
-                self.counter.add(ArchiveRule.IMAGES, f"image {image_id!r}: has no annotation")
+                self.counter.add(ArchiveRule.IMAGES, f"image {image_id!r}: no annotation")
         for name in self.contents.pngs:
             if name not in self.owners:
                 self.counter.add(ArchiveRule.FILES, f"{name!r}: no annotation names this PNG")
@@ -148,7 +148,7 @@ class _ArchiveChecker:
         try:
             return _parse_strictly(content)
         except RecursionError:
-            self.counter.add(ArchiveRule.JSON, "the JSON file: is nested too deeply")
+            self.counter.add(ArchiveRule.JSON, "the JSON file: nested too deeply")
         except ValueError as error:
             self.counter.add(ArchiveRule.JSON, f"the JSON file: {error}")
         return None
@@ -258,7 +258,7 @@ def _sort_entries(
         return None
     title = tops[0].removesuffix(".json")
     if not _TITLE.fullmatch(title):
-        text = f"the JSON file is called {tops[0]!r}, expected {_JSON_NAME}"
+        text = f"the JSON file is called {tops[0]!r}; expected {_JSON_NAME}"
         counter.add(ArchiveRule.NAMES, text)
     contents = ArchiveContents(json=files.pop(tops[0]), pngs={})
     for name, entry in files.items():
@@ -313,16 +313,16 @@ def _keep_known_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Drop the fields of an object that are not checked, to save memory."""
     keys = {key for key, _ in pairs}
     if len(keys) < len(pairs):
-        raise ValueError(f"has an object in which a key occurs twice, among {sorted(keys)[:3]}")
+        raise ValueError(f"duplicate key in an object with the keys {sorted(keys)[:3]}")
     return {key: value for key, value in pairs if key in _KEYS}
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"holds {constant}, which is not JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _parse_finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"holds {text}, which is too large for a floating-point number")
+        raise ValueError(f"{text} is too large for a floating-point number")
     return number

@@ -203,7 +203,7 @@ def compare_results(
     _check_classes(first, second)
     shared = set(first.image_ids) & set(second.image_ids)
     if not shared:
-        raise ValueError(f"{second.path}: has no image of {first.path}")
+        raise ValueError(f"{second.path}: no image in common with {first.path}")
     if not common:
         _check_images(first, second, shared)
     first, second = (_subset(result, shared, list(first.classes)) for result in (first, second))
@@ -301,7 +301,7 @@ def _intervals(
 def _check_rules(first: Result, second: Result) -> None:
     if first.mode != second.mode and not {first.mode, second.mode} <= set(_OFFICIAL):
         raise ValueError(
-            f"{second.path}: was measured in mode {second.mode!r}, but {first.path} in mode "
+            f"{second.path}: the mode is {second.mode!r}, but that of {first.path} is "
             f"{first.mode!r}; expected the same mode"
         )
 
@@ -311,7 +311,7 @@ def _check_classes(first: Result, second: Result) -> None:
         for name, isthing in here.classes.items():
             if there.classes.get(name) != isthing:
                 kind = "thing" if isthing else "stuff"
-                raise ValueError(f"{there.path}: lacks the {kind} class {name!r} of {here.path}")
+                raise ValueError(f"{there.path}: no {kind} class {name!r}, which {here.path} has")
 
 
 def _check_images(first: Result, second: Result, shared: AbstractSet[ImageId]) -> None:
@@ -323,8 +323,8 @@ def _check_images(first: Result, second: Result, shared: AbstractSet[ImageId]) -
     ]
     if alone:
         raise ValueError(
-            f"{second.path}: has other images than {first.path} (in one file only: {len(alone)}, "
-            f"such as {alone[0]}); expected the same; the option common compares those in both"
+            f"{second.path}: images differ from those of {first.path} (in one file only: "
+            f"{len(alone)}, such as {alone[0]}); set common to compare those in both"
         )
 
 
@@ -335,7 +335,7 @@ def _check_truth(first: Result, second: Result) -> None:
     if len(images):
         image, label = int(images[0]), int(labels[0])
         raise ValueError(
-            f"{second.path}: image {first.image_ids[image]!r}: has {others[image, label]:.0f} true "
+            f"{second.path}: image {first.image_ids[image]!r}: {others[image, label]:.0f} true "
             f"segments of {list(first.classes)[label]!r}, but {true[image, label]:.0f} in "
             f"{first.path}; expected results on the same ground truth"
         )

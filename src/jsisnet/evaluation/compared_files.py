@@ -174,7 +174,7 @@ class ComparedFiles:
                 other = self._listed(image_id, self._prediction, prediction, warnings)
             elif self.rules.missing == "error":
                 path = self._prediction.index.path
-                raise ValueError(f"{path}: has no prediction for image {image_id!r}")
+                raise ValueError(f"{path}: no prediction for image {image_id!r}")
             matching, boundary = self._matched(image_id, listed, other, warnings)
         except ValueError as error:
             if not self.rules.keep_going:
@@ -234,14 +234,14 @@ class ComparedFiles:
         if len(wrong) and not self.rules.recount_areas:
             first = wrong[0]
             raise ValueError(
-                f"{prefix}: segment {truth.ids[first]}: has {areas[first]} pixels, but the JSON "
+                f"{prefix}: segment {truth.ids[first]}: {areas[first]} pixels, but the JSON "
                 f"file says {truth.areas[first]}"
             )
         if (truth.areas == UNSTATED).any():
-            on_warning(f"segment {truth.ids[truth.areas == UNSTATED][0]}: has no 'area'")
+            on_warning(f"segment {truth.ids[truth.areas == UNSTATED][0]}: missing 'area'")
         if shared.table[-1].any():
             on_warning(
-                f"segment {_first_unlisted(truth)}: is in the PNG, but not in the JSON file; its "
+                f"segment {_first_unlisted(truth)}: in the PNG, but not in the JSON file; its "
                 "pixels do not count as void"
             )
 
@@ -260,7 +260,7 @@ class ComparedFiles:
             image_ids = file.index.annotations.image_ids
             if len(image_ids) > len(set(image_ids)):
                 ((repeated, _),) = Counter(image_ids).most_common(1)
-                yield f"{file.index.path}: image {repeated!r}: has two annotations"
+                yield f"{file.index.path}: image {repeated!r}: two annotations"
         true_ids = set(self._truth.index.annotations.image_ids)
         extra = [image_id for image_id in self._predicted if image_id not in true_ids]
         if extra:
@@ -371,11 +371,11 @@ def _check_prediction(shared: Overlap, listed: ListedMap, prefix: str) -> None:
     """
     if shared.table[:, -1].any():
         raise ValueError(
-            f"{prefix}: segment {_first_unlisted(listed)}: is in the PNG, but not in the JSON file"
+            f"{prefix}: segment {_first_unlisted(listed)}: in the PNG, but not in the JSON file"
         )
     empty = listed.ids[shared.areas == 0]
     if len(empty):
-        raise ValueError(f"{prefix}: segment {empty[0]}: is listed, but has no pixels")
+        raise ValueError(f"{prefix}: segment {empty[0]}: listed, but has no pixels")
 
 
 def _first_unlisted(listed: ListedMap) -> int:

@@ -75,7 +75,7 @@ class PanopticQualityMetric(Metric):
         both = set(things) & set(stuffs)
         if both or not {*things, *stuffs}:
             found = f"category {min(both)} is in both" if both else "there is no category"
-            raise ValueError(f"{found}; expected things and stuffs without a common category")
+            raise ValueError(f"{found}; expected disjoint things and stuffs, at least one category")
         self.categories = (*sorted(set(things)), *sorted(set(stuffs)))
         """Categories in the order of the classes: things, then stuff, both ascending."""
         self.num_things = len(set(things))
@@ -102,7 +102,7 @@ class PanopticQualityMetric(Metric):
         if isinstance(preds, Tensor) or isinstance(target, Tensor):
             _check_batch(preds, target, crowds)
         elif not all(isinstance(each, PanopticMap) for each in (*preds, *target)):
-            raise ValueError("preds and target are neither tensors nor maps; expected one of these")
+            raise ValueError("preds and target must be tensors or maps")
         if len(preds) != len(target):
             raise ValueError(f"{len(preds)} predictions for {len(target)} images")
         total = self.quality

@@ -89,7 +89,7 @@ def check_sizes(true_size: Sequence[int], size: Sequence[int]) -> None:
     """
     if tuple(true_size) != tuple(size):
         found, expected = ("x".join(map(str, each)) for each in (size, true_size))
-        raise ValueError(f"the predicted map is {found} pixels, expected {expected}")
+        raise ValueError(f"the predicted map is {found} pixels; expected {expected}")
 
 
 def _sorted_ids(

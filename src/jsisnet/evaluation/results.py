@@ -107,7 +107,7 @@ def _sums(values: Entry, labels: Mapping[str, int]) -> tuple[int, float, int, in
     iou = json_fields.number(values, "iou")
     tp, fp, fn = (json_fields.integer(values, key, highest=_MAX_SEGMENTS) for key in COUNTS)
     if not 0 <= iou <= tp:
-        raise ValueError(f"'iou' is {iou}, expected 0 to 'tp', {tp}")
+        raise ValueError(f"'iou' is {iou}; expected 0 to 'tp', {tp}")
     return labels[name], iou, tp, fp, fn
 
 

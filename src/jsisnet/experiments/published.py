@@ -61,7 +61,7 @@ def validation_split(root: Path) -> Split:
         if (root / annotations).exists():
             return Split(name=name, images=root / images, annotations=root / annotations)
     raise ValueError(
-        f"{root}: is neither COCO nor Mapillary Vistas; expected {_VALIDATION[0][2]} or validation "
+        f"{root}: neither COCO nor Mapillary Vistas; expected {_VALIDATION[0][2]} or validation "
         "in this folder"
     )
 

@@ -109,7 +109,7 @@ def reproduce(
     if config.train.steps <= config.train.log_every:
         raise ValueError(
             f"train.log_every is {config.train.log_every}, which logs only one of "
-            f"{config.train.steps} steps; expected less, to measure the time per step"
+            f"{config.train.steps} steps; choose a smaller one, to measure the time per step"
         )
     with lock_folder(out):
         for seed in seeds:
@@ -195,7 +195,7 @@ def _cost(folder: Path, steps: int) -> tuple[float, float]:
         if later["seconds"] > entry["seconds"]
     ]
     if not paces:
-        raise ValueError(f"{folder / METRICS}: too few lines; expected a smaller train.log_every")
+        raise ValueError(f"{folder / METRICS}: too few lines; choose a smaller train.log_every")
     return statistics.median(paces) * steps, max(entry["memory"] for entry in entries)
 
 

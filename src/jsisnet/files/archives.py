@@ -28,14 +28,14 @@ class Member:
         archive = _open_zip(self.archive, os.getpid()).content
         try:
             if archive.getinfo(self.name).file_size > _MAX_BYTES:
-                raise OSError(27, f"is larger than {_MAX_BYTES:,} bytes")
+                raise OSError(27, f"larger than {_MAX_BYTES:,} bytes")
             return archive.read(self.name)
         except KeyError:
             raise FileNotFoundError(2, "No such file in the zip", str(self)) from None
         except OSError:
             raise
         except Exception as error:  # damaged zips raise anything, zlib.error included
-            raise OSError(5, f"is damaged or uses an unsupported compression ({error})") from None
+            raise OSError(5, f"damaged or uses an unsupported compression ({error})") from None
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
@@ -148,7 +148,7 @@ def _open_zip(archive: Path, process: int) -> _Archive:  # noqa: ARG001 - part o
     try:
         content = ZipFile(archive)
     except Exception as error:  # damaged zips raise anything
-        raise ValueError(f"{archive}: is neither a folder nor a readable zip ({error})") from None
+        raise ValueError(f"{archive}: neither a folder nor a readable zip ({error})") from None
     names = frozenset(content.namelist())
     for name in names:
         path = PurePosixPath(name)

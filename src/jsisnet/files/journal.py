@@ -10,9 +10,7 @@ from typing import BinaryIO
 from jsisnet.files.atomic import lock_folder
 from jsisnet.files.json_fields import Entry
 
-_OTHER_WORK = (
-    "holds unfinished work of another command; repeat that command, or choose a new folder"
-)
+_OTHER_WORK = "unfinished work of another command; repeat that command, or choose a new folder"
 
 
 @dataclass(kw_only=True)
@@ -46,10 +44,10 @@ def refuse_other_files(path: Path) -> None:
     """
     folder = path.parent
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: is a file; expected a new folder")
+        raise ValueError(f"{folder}: not a folder; expected a new folder")
     names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
     if names - {_lock_name(path)} and path.name not in names:
-        raise ValueError(f"{folder}: holds other files already; expected a new folder")
+        raise ValueError(f"{folder}: not empty; expected a new folder")
 
 
 @contextmanager

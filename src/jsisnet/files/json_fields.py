@@ -40,9 +40,9 @@ def load(path: StoredFile) -> Entry:
     except OSError as error:
         raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
     except RecursionError:
-        raise ValueError(f"{path}: is not JSON: nested too deeply") from None
+        raise ValueError(f"{path}: invalid JSON: nested too deeply") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is not JSON: {error}") from None
+        raise ValueError(f"{path}: invalid JSON: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -50,7 +50,7 @@ def load(path: StoredFile) -> Entry:
 def entry(value: object) -> Entry:
     """Return a value that must be an object."""
     if not isinstance(value, dict):
-        raise ValueError(f"found {_short(value)}, expected an object")
+        raise ValueError(f"found {_short(value)}; expected an object")
     return value
 
 
@@ -153,12 +153,12 @@ def path_in(folder: Path, values: Entry, key: str) -> Path:
 
 def _required(values: Entry, key: str) -> object:
     if key not in values:
-        raise ValueError(f"has no {key!r}")
+        raise ValueError(f"missing {key!r}")
     return values[key]
 
 
 def _refuse(key: str, found: object, expected: str) -> NoReturn:
-    raise ValueError(f"{key!r} is {_short(found)}, expected {expected}")
+    raise ValueError(f"{key!r} is {_short(found)}; expected {expected}")
 
 
 def _short(value: object) -> str:

@@ -96,14 +96,14 @@ def _scanning(path: Path, on_item: dict[str, OnItem]) -> Iterator["_Scanner"]:
     try:
         with path.open("rb") as file:
             if not file.seekable():
-                raise ValueError("is a pipe; expected a regular file, because it is read twice")
+                raise ValueError("a pipe; expected a regular file, because it is read twice")
             yield _Scanner(file, on_item)
     except OSError as error:
         raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
     except RecursionError:
-        raise ValueError(f"{path}: is not JSON: nested too deeply") from None
+        raise ValueError(f"{path}: invalid JSON: nested too deeply") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is not JSON: {error}") from None
+        raise ValueError(f"{path}: invalid JSON: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -139,7 +139,7 @@ class EntryReader:
         try:
             return json_fields.entry(json.loads(self._file.read(position.stop - position.start)))
         except ValueError:
-            raise ValueError(f"{self._path}: was changed while it was being read") from None
+            raise ValueError(f"{self._path}: changed while it was being read") from None
 
 
 @dataclass
@@ -191,7 +191,7 @@ class _Scanner:
         if self.text.startswith(_UTF8_MARK):
             self.at = len(_UTF8_MARK)
         if self.text.startswith(_UTF16_MARKS):
-            raise ValueError("is UTF-16, expected UTF-8")
+            raise ValueError("encoded in UTF-16; expected UTF-8")
 
     def _end(self) -> None:
         if self._peek():

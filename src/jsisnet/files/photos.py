@@ -55,14 +55,14 @@ def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, 
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: is not a file; expected a picture")
+        raise ValueError(f"{path}: not a file; expected an image")
     try:
         with _open(path) as image:
             _check_size(*image.size)
             image.load()
             return np.array(_rgb(ImageOps.exif_transpose(image) if upright else image))
     except Exception as error:  # damaged files raise anything, struct.error and KeyError included
-        raise ValueError(f"{path}: can't be read as a picture ({_reason(error)})") from error
+        raise ValueError(f"{path}: can't be read as an image ({_reason(error)})") from error
 
 
 def format_of(path: Path) -> str:

@@ -113,7 +113,7 @@ def _content(path: Path) -> bytes:
         if path.is_file():
             return path.read_bytes()
         if path.exists():
-            raise ValueError("is not a file")  # reading a pipe or a device could block for ever
+            raise ValueError("not a file")  # reading a pipe or a device could block for ever
         return stored_file(path).read_bytes()
     except FileNotFoundError:
         raise ValueError("does not exist") from None
@@ -130,14 +130,14 @@ class _Header:
 
 def _header(content: bytes) -> _Header:
     if not content.startswith(_SIGNATURE):
-        raise ValueError("is not a PNG, expected one with 8-bit RGB pixels")
+        raise ValueError("not a PNG; expected one with 8-bit RGB pixels")
     name, values = next(_chunks(content), (b"", memoryview(b"")))
     if name != b"IHDR" or len(values) != _HEADER.size:
         raise ValueError("can't be decoded: the header is damaged")
     width, height, depth, code, _, _, interlace = _HEADER.unpack(values)
     kind = _COLOR_TYPES.get(code, "unknown")
     if depth != _EIGHT or kind not in _CHANNELS:
-        raise ValueError(f"is a PNG with {depth}-bit {kind} pixels, expected 8-bit RGB")
+        raise ValueError(f"PNG with {depth}-bit {kind} pixels; expected 8-bit RGB")
     if not 0 < width * height <= MAX_MAP_PIXELS:
         raise ValueError(f"can't be decoded: it claims to have {height}x{width} pixels")
     return _Header((height, width), _CHANNELS[kind], interlace != 0)
@@ -278,11 +278,11 @@ def read_values(file: StoredFile) -> Values:
     except OSError as error:
         raise ValueError(f"can't be read: {error.strerror or error}") from None
     if not content.startswith(_SIGNATURE) or len(content) <= _COLOR_TYPE_AT:
-        raise ValueError("is not a PNG")
+        raise ValueError("not a PNG")
     depth, kind = content[_DEPTH_AT], content[_COLOR_TYPE_AT]
     if (depth == _SIXTEEN and kind != _GREY) or (depth < _EIGHT and kind != _PALETTE):
         raise ValueError(
-            f"is a PNG with {depth} bits per channel, which can't be read without loss; "
+            f"PNG with {depth} bits per channel, which can't be read without loss; "
             "expected 8 bits, or 16-bit grey"
         )
     from PIL import Image, UnidentifiedImageError

@@ -49,7 +49,7 @@ def _refuse_other_name(known: Categories, values: json_fields.Entry) -> None:
     if number in known and json_fields.has(values, "name"):
         name, expected = json_fields.string(values, "name"), known[known.label(number)].name
         if name != expected:
-            raise ValueError(f"category {number!r} is {name!r}, expected {expected!r}")
+            raise ValueError(f"category {number!r} is {name!r}; expected {expected!r}")
 
 
 def _category(values: json_fields.Entry) -> Category:
@@ -79,7 +79,7 @@ def _category(values: json_fields.Entry) -> Category:
 def _color(channels: list[object]) -> tuple[int, int, int]:
     names = ("red", "green", "blue")
     if len(channels) != len(names):
-        raise ValueError(f"'color' has {len(channels)} numbers, expected red, green and blue")
+        raise ValueError(f"'color' has {len(channels)} numbers; expected red, green and blue")
     values = dict(zip(names, channels, strict=True))
     red, green, blue = (json_fields.integer(values, name, highest=255) for name in names)
     return red, green, blue

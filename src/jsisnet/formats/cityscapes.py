@@ -122,7 +122,7 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
     for segment, number in zip(panoptic.segments, instance_numbers(panoptic), strict=True):
         category = categories[segment.label]
         if number > _PER_CLASS:
-            raise ValueError(f"has more than {_PER_CLASS} things of the class {category.name!r}")
+            raise ValueError(f"more than {_PER_CLASS} things of the class {category.name!r}")
         assert isinstance(category.id, int)  # `fit_ids` has made sure
         codes.append(category.id * _PER_CLASS + number - 1 if number else category.id)
     values = lookup(np.array(codes, np.uint16), panoptic.ids)
@@ -162,7 +162,7 @@ def _read(file: StoredFile, coding: _Coding) -> PanopticMap:
     try:
         values = read_values(file)
         if values.ndim != 2:  # noqa: PLR2004 - grey
-            raise ValueError("has several channels; expected 16-bit grey")
+            raise ValueError("several channels; expected 16-bit grey")
         return decode(size_of(values), values.__getitem__, coding.key, coding.categories)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None

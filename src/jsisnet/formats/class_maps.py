@@ -108,7 +108,7 @@ def read_class_map(file: StoredFile, classes: ClassValues) -> ClassMap:
                 colors = _labels_by_color(classes.categories)
                 label = partial(_label_of_color, classes.categories, colors)
                 return ClassMap(values=values, label=label)
-        raise ValueError(f"has {values.shape[2]} channels; expected one (ids) or three (colours)")
+        raise ValueError(f"{values.shape[2]} channels; expected one (ids) or three (colours)")
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
@@ -145,11 +145,11 @@ def _labels_by_color(categories: Categories) -> dict[Color, int | None]:
             other = labels.setdefault(category.color, label)
             if other is not None and other != label:
                 raise ValueError(
-                    f"is in colour, but {categories[other].name!r} and {category.name!r} share the "
+                    f"in colour, but {categories[other].name!r} and {category.name!r} share the "
                     f"colour {_color_text(category.color)}"
                 )
     if not labels:
-        raise ValueError("is in colour, but none of the categories has a 'color'")
+        raise ValueError("in colour, but none of the categories has a 'color'")
     labels.setdefault(_BLACK, None)
     return labels
 

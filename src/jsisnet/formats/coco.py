@@ -142,7 +142,7 @@ def read_annotations(
         photos = [reader.photo(i, n) for n, i in enumerate(image_ids)] if listed else []
         repeated = _first_duplicate(image_ids)
         if repeated is not None and not predicted:
-            raise ValueError(f"image {repeated!r}: has two annotations")
+            raise ValueError(f"image {repeated!r}: two annotations")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     annotations = (
@@ -182,16 +182,16 @@ def read_png(
         ids = read_ids(annotation.png)
         if annotation.size not in (None, ids.shape):
             raise ValueError(
-                f"is {size_text(ids.shape)} pixels, but the JSON file says "
+                f"{size_text(ids.shape)} pixels, but the JSON file says "
                 f"{size_text(annotation.size)}"
             )
         dense, areas = renumber(ids, [info.id for info in infos])
         for info, area in zip(infos, areas.tolist(), strict=True):
             if annotation.predicted and area == 0:
-                raise ValueError(f"segment {info.id}: is listed, but has no pixels")
+                raise ValueError(f"segment {info.id}: listed, but has no pixels")
             if not recount_areas and info.area not in (None, area):
                 raise ValueError(
-                    f"segment {info.id}: has {area} pixels, but the JSON file says {info.area}"
+                    f"segment {info.id}: {area} pixels, but the JSON file says {info.area}"
                 )
     except ValueError as error:
         raise ValueError(f"{annotation.png}: image {annotation.image_id!r}: {error}") from None
@@ -376,7 +376,7 @@ class _FileReader:
 
     def photo(self, image_id: ImageId, number: int) -> _Photo:
         """Return the photo of an annotation."""
-        photo = self.photos.get(image_id, _Photo(error="is not listed under 'images'"))
+        photo = self.photos.get(image_id, _Photo(error="not listed under 'images'"))
         if photo.error is not None:
             raise ValueError(f"annotations[{number}]: image {image_id!r}: {photo.error}")
         return photo

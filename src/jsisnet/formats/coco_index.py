@@ -246,7 +246,7 @@ class SegmentEntries:
             except ValueError as error:
                 raise ValueError(f"segments_info[{position}]: {error}") from None
             if number in by_id:
-                on_duplicate(f"segment {number}: is listed twice")
+                on_duplicate(f"segment {number}: listed twice")
             by_id[number] = segment
         return cls(by_id)
 
@@ -311,7 +311,7 @@ class SegmentEntries:
 def unknown_category(category_id: CategoryId, categories: Categories) -> str:
     """Describe a category id that the categories lack."""
     known = f"expected one of the {len(categories)} categories"
-    return f"'category_id' is {category_id!r}, {known}"
+    return f"'category_id' is {category_id!r}; {known}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

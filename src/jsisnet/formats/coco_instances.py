@@ -209,7 +209,7 @@ class _FileReader:
             width = json_fields.integer(entry, "width", lowest=1, highest=MAX_MAP_PIXELS // height)
             photo = json_fields.path_in(self.images, entry, "file_name")
             if image_id in self.photos:
-                raise ValueError("is listed twice")
+                raise ValueError("listed twice")
         except ValueError as error:
             raise ValueError(f"image {image_id!r}: {error}") from None
         self.photos[image_id] = _Photo(photo, (height, width))
@@ -251,7 +251,7 @@ class _FileReader:
         names = sorted(self.names)
         repeated += [one for one, other in pairwise(names) if one == other][:1]
         if repeated:
-            raise ValueError(f"annotation {repeated[0]!r}: is listed twice")
+            raise ValueError(f"annotation {repeated[0]!r}: listed twice")
 
 
 def _check_early(annotations: EntryList, reader: _FileReader, path: Path) -> None:

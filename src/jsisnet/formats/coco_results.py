@@ -123,7 +123,7 @@ def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
                     known = results.setdefault(image_id, [])
                     if not isthing and any(segment == other.segment for other in known):
                         raise ValueError(
-                            f"duplicate 'category_id' {entry['category_id']!r}, expected one mask "
+                            f"duplicate 'category_id' {entry['category_id']!r}; expected one mask "
                             "for each stuff class"
                         )
                     known.append(Result(segment, count, byte_range))
@@ -138,7 +138,7 @@ def _segment(entry: json_fields.Entry, wanted: ImageList, *, isthing: bool) -> S
     category_id = json_fields.identity(entry, "category_id")
     if category_id not in wanted.categories:
         known = f"one of the {len(wanted.categories)} categories"
-        raise ValueError(f"'category_id' is {category_id!r}, expected {known}")
+        raise ValueError(f"'category_id' is {category_id!r}; expected {known}")
     label = wanted.categories.label(category_id)
     category = wanted.categories[label]
     if isthing and not category.isthing:

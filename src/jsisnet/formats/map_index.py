@@ -91,7 +91,7 @@ def find_maps(root: Path, folder: str = "", ending: str = ".png") -> dict[str, S
     """
     files = files_below(root, folder, ending)
     if not files:
-        raise ValueError(f"{root}: has no files {'/'.join(filter(None, (folder, f'*{ending}')))}")
+        raise ValueError(f"{root}: no files {'/'.join(filter(None, (folder, f'*{ending}')))}")
     return files
 
 

@@ -40,7 +40,7 @@ def shape(values: Entry, size: tuple[int, int]) -> Shape:
     if isinstance(found, dict):
         return _run_lengths(found, size)
     if not json_fields.has(values, "segmentation") or not json_fields.items(values, "segmentation"):
-        raise ValueError("has no 'segmentation'; a box alone does not determine its pixels")
+        raise ValueError("missing 'segmentation'; a box alone does not determine its pixels")
     return tuple(
         _polygon(position, corners, size)
         for position, corners in enumerate(json_fields.items(values, "segmentation"))
@@ -98,7 +98,7 @@ def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
     height, width = size
     if values.get("size") != [height, width]:
         raise ValueError(
-            f"the 'size' of its mask is {values.get('size')}, expected the size of the image, "
+            f"the 'size' of its mask is {values.get('size')}; expected the size of the image, "
             f"[{height}, {width}]"
         )
     counts = values.get("counts")

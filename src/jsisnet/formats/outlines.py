@@ -149,7 +149,7 @@ def _match_maps(names: Sequence[str], semantic: Path) -> Mapping[str, StoredFile
                 raise ValueError(f"{semantic}: no map {wanted} for the photo {name}")
             case [first, second, *_]:
                 raise ValueError(
-                    f"{semantic}: has {first} and {second}; expected one map for the photo {name}"
+                    f"{semantic}: found {first} and {second}; expected one map for the photo {name}"
                 )
         if other != name:
             raise ValueError(f"{semantic}: {path} would be the map of both {other} and {name}")
@@ -188,7 +188,7 @@ def _read_stuff(file: StoredFile, size: tuple[int, int], values: ClassValues) ->
     classes = read_class_map(file, values)
     if classes.size != size:
         raise ValueError(
-            f"{file}: is {size_text(classes.size)} pixels, but the photo is {size_text(size)}"
+            f"{file}: {size_text(classes.size)} pixels, but the photo is {size_text(size)}"
         )
 
     def key(code: int) -> SegmentKey | None:

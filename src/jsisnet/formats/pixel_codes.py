@@ -110,7 +110,7 @@ def renumber(
     flat = np.ascontiguousarray(ids).ravel()
     renumbered = pixels.renumber(flat, *ascending, dense.ravel(), areas)
     if renumbered < len(flat):
-        raise ValueError(f"segment {flat[renumbered]}: is in the PNG, but not in the JSON file")
+        raise ValueError(f"segment {flat[renumbered]}: in the PNG, but not in the JSON file")
     counted = np.empty_like(areas)
     counted[order] = areas
     return dense, counted[: len(listed)]

@@ -83,10 +83,10 @@ class SemanticFolder:
 
     def _labels(self, pixels: Integer[np.ndarray, "h w ..."], image: ListedImage) -> Labels:
         if pixels.shape[2:]:
-            raise ValueError("is a colour PNG; expected grey or palette")
+            raise ValueError("a colour PNG; expected grey or palette")
         if pixels.shape != image.size:
             found, listed = ("x".join(map(str, size)) for size in (pixels.shape, image.size))
-            raise ValueError(f"is {found} pixels, but the photo is {listed}")
+            raise ValueError(f"{found} pixels, but the photo is {listed}")
         highest = int(pixels.max())
         table = np.full(highest + 1, -1, np.int32)
         for value, label in self._known().items():
@@ -168,7 +168,7 @@ def read_box_masks(path: Path, categories: Categories) -> BoxMasks:
         found = _load_arrays(path)
         for name in _NAMES:
             if name not in found:
-                raise ValueError(f"has no array {name!r}")
+                raise ValueError(f"no array {name!r}")
         for name in ("boxes", "scores", "masks"):
             _check_finite(found[name], name)
         _check_shapes(*(found[name].shape for name in _NAMES))

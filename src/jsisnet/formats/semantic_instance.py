@@ -67,7 +67,7 @@ def source(
     files, others = find_maps(semantic), files_below(instances, "", ".png")
     for path in files.keys() ^ others.keys():
         having, lacking = (semantic, instances) if path in files else (instances, semantic)
-        raise ValueError(f"{having}: has {path}, but {lacking} has no such file")
+        raise ValueError(f"{having}: found {path}, but {lacking} has no such file")
     classes = ClassValues.of(index.categories, void)
     maps = {path: partial(_read, file, others[path], classes) for path, file in files.items()}
     return index.source(maps, images)
@@ -87,7 +87,7 @@ def target(folder: Path, categories: Categories) -> Target:
 def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: str) -> Written:
     numbers = [VOID, *instance_numbers(panoptic)]
     if max(numbers) > np.iinfo(np.uint16).max:
-        raise ValueError("has more than 65535 things of a class")
+        raise ValueError("more than 65535 things of a class")
     ids = [VOID, *(categories[segment.label].id for segment in panoptic.segments)]
     for name, table in (
         (SEMANTIC, np.array(ids, np.uint8)),
@@ -104,7 +104,7 @@ def _read(semantic: StoredFile, instances: StoredFile, values: ClassValues) -> P
     things = _read_instances(instances)
     if classes.size != size_of(things):
         raise ValueError(
-            f"{instances}: is {size_text(size_of(things))} pixels, but {semantic} is "
+            f"{instances}: {size_text(size_of(things))} pixels, but {semantic} is "
             f"{size_text(classes.size)}"
         )
     try:
@@ -122,7 +122,7 @@ def _read_instances(file: StoredFile) -> Values:
     try:
         values = read_values(file)
         if values.shape[2:] not in (_GREY, _RGB):
-            raise ValueError(f"has {values.shape[2]} channels; expected one or three")
+            raise ValueError(f"{values.shape[2]} channels; expected one or three")
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     return values

@@ -62,7 +62,7 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
     for segment, number in zip(panoptic.segments, instance_numbers(panoptic), strict=True):
         category = categories[segment.label]
         if number >= _INSTANCES:
-            raise ValueError(f"has {_INSTANCES} things or more of the class {category.name!r}")
+            raise ValueError(f"{_INSTANCES} things or more of the class {category.name!r}")
         assert isinstance(category.id, int)  # `fit_ids` has made sure
         codes.append(VOID if segment.iscrowd else category.id + (number << _BITS))
     ids = lookup(np.array(codes, np.uint32), panoptic.ids)
@@ -88,7 +88,7 @@ def _encoder(values: Values) -> Callable[[Values, slice], Integer[np.ndarray, "r
         case (), 2:
             return _from_16_bits
     kinds = "RGB, grey with alpha, or 16-bit grey"
-    raise ValueError(f"has the wrong kind of pixels; expected class and instance as {kinds}")
+    raise ValueError(f"unsupported pixels; expected class and instance as {kinds}")
 
 
 def _from_channels(values: Values, rows: slice) -> Integer[np.ndarray, "rows w"]:

@@ -76,7 +76,7 @@ def source(split: Split, *, images: Path | None = None, recount_areas: bool = Fa
     if files_below(root, f"{split.name}/v{split.version}", ".png"):
         folder = f"{split.name}/v{split.version}"
     elif split.version != "1.2":
-        raise ValueError(f"{root}: has no {split.name}/v{split.version} with PNGs")
+        raise ValueError(f"{root}: no {split.name}/v{split.version} with PNGs")
     json = file_in(root, f"{folder}/panoptic/{_PANOPTIC[split.version]}")
     images = images or photo_folder(split)
     if isinstance(json, Path):
@@ -102,7 +102,7 @@ def split_of(folder: Path) -> Split:
     """
     if not folder.is_dir():
         raise ValueError(
-            f"{folder}: is not a folder; expected the annotations of a split, such as training or "
+            f"{folder}: not a folder; expected the annotations of a split, such as training or "
             "training/v2.0"
         )
     folder = folder.absolute()
@@ -152,7 +152,7 @@ def _config(split: Split) -> StoredFile:
     root, name = split.root, f"config_v{split.version}.json"
     config = file_in(root, name) or file_in(root, "config.json")
     if config is None:
-        raise ValueError(f"{root}: has neither {name} nor config.json, which list the classes")
+        raise ValueError(f"{root}: no {name} or config.json, which lists the classes")
     return config
 
 
@@ -218,7 +218,7 @@ def _read_panoptic(
 def _from_instances(root: Path, folder: str, classes: Classes, images: Path | None) -> Source:
     files = files_below(root, f"{folder}/instances", ".png")
     if not files:
-        raise ValueError(f"{root}: has no PNGs in {folder}/instances")
+        raise ValueError(f"{root}: no PNGs in {folder}/instances")
     records = []
     for png, file in files.items():
         name = png.removesuffix(".png")
@@ -231,7 +231,7 @@ def _read_instances(file: StoredFile, classes: Classes) -> PanopticMap:
     try:
         values = read_values(file)
         if values.ndim != 2 or values.dtype.itemsize != 2:  # noqa: PLR2004 - 16-bit grey
-            raise ValueError("is not a 16-bit grey PNG with the values 256 label + instance")
+            raise ValueError("not a 16-bit grey PNG with the values 256 label + instance")
         key = partial(_key, classes, classes.labels)
         return decode(size_of(values), values.__getitem__, key, classes.evaluated)
     except ValueError as error:

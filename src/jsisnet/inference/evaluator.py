@@ -129,7 +129,7 @@ def evaluate(
     rank, processes = share
     if out is not None and processes > 1:
         raise ValueError(
-            f"predictions are not written with {processes} processes; use one, or leave out `out`"
+            f"predictions can't be written with {processes} processes; use one, or omit `out`"
         )
     total = Evaluation(panoptic=PanopticQuality.zero(len(predictor.categories)))
     numbers = range(rank, len(dataset), processes)

@@ -21,7 +21,7 @@ class KirillovConfig:
     """Instances with a lower score are ignored."""
 
     max_overlap: float = 0.5
-    """Instances of which better ones cover a larger fraction are dropped."""
+    """Instances are dropped if better ones cover a larger fraction of them."""
 
     min_stuff_area: float = 4096.0
     """Stuff classes with fewer pixels left are dropped; their pixels become void."""

@@ -18,7 +18,7 @@ class MergeConfig:
     """Instances with a lower score are ignored."""
 
     min_mask: float = 0.5
-    """Mask probability from which an instance claims a pixel."""
+    """Lowest mask probability at which an instance claims a pixel."""
 
     normalize_masks: bool = False
     """Whether each mask is first divided by its highest probability."""

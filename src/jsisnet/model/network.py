@@ -249,7 +249,7 @@ class JSISNet(nn.Module):
         }
         missing = [name for name in own if name.startswith("trunk.stages.") and name not in fitting]
         if missing:
-            raise ValueError(f"the trunk is a different one: {missing[0]} does not match")
+            raise ValueError(f"the trunk differs: {missing[0]} does not match")
         self.load_state_dict(fitting, strict=False)
         return len(fitting)
 

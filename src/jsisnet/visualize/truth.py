@@ -102,7 +102,7 @@ def read_photo(path: Path, size: tuple[int, int]) -> Photo:
     photo = read_image(path)
     if photo.shape[:2] != size:
         raise ValueError(
-            f"{path}: has {photo.shape[0]} x {photo.shape[1]} pixels, but its map has "
+            f"{path}: {photo.shape[0]} x {photo.shape[1]} pixels, but its map has "
             f"{size[0]} x {size[1]}"
         )
     return photo

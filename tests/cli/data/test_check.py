@@ -49,10 +49,10 @@ def test_errors_are_listed_with_examples_and_exit_with_1(streets, capsys):
 
     assert capsys.readouterr().out.splitlines() == [
         "error area: area is not the number of pixels (5 cases)",
-        "    image 102: segment 70002: has 2807 pixels, but the JSON file says 2808",
+        "    image 102: segment 70002: 2807 pixels, but the JSON file says 2808",
         "    and 4 more",
         "warning color-shared: two categories have the same color (1 case)",
-        "    category 3: has the color of 'person'",
+        "    category 3: same color as 'person'",
         f"{streets.json}: 3 images, 15 segments: 5 errors, 1 warning, 0 notes",
     ]
 

@@ -221,7 +221,7 @@ def test_a_finished_conversion_does_not_overwrite_its_result(tiny, tmp_path, cap
     assert from_coco(tiny, tmp_path / "out") == 0
 
     assert from_coco(tiny, tmp_path / "out") == 1
-    assert "holds other files already; expected a new folder" in capsys.readouterr().err
+    assert "not empty; expected a new folder" in capsys.readouterr().err
 
 
 def many_streets(folder, times=200):

@@ -100,7 +100,7 @@ def test_other_formats_are_merged_too(tmp_path):
         ("a: {members: [car], members: [bus]}", (), "classes.yaml: duplicate key 'members'"),
         ("a: &a [*a]", (), "classes.yaml: 'a': 'members' is [[["),
         ("a: [" + BOMB + "]", (), "classes.yaml: 'a': 'members' is "),
-        ("a: 2001-01-01", (), "classes.yaml: 'a': 'members' is \"2001-01-01\", expected a list"),
+        ("a: 2001-01-01", (), "classes.yaml: 'a': 'members' is \"2001-01-01\"; expected a list"),
         ("a: {car: !!bool x}", (), "classes.yaml: invalid YAML: a value does not match its tag"),
         ("a: !!timestamp x", (), "classes.yaml: invalid YAML: a value does not match its tag"),
         ("? [a, b]\n: [car]", (), "classes.yaml: invalid YAML"),
@@ -139,6 +139,6 @@ def test_an_interrupted_run_resumes_with_the_same_mapping(merge, tmp_path, capsy
     monkeypatch.undo()
 
     assert merge("vehicle: [car, bus]") == 1
-    assert "holds unfinished work of another" in capsys.readouterr().err
+    assert "unfinished work of another" in capsys.readouterr().err
     assert merge(MAPPING) == 0
     assert len(coco.source(tmp_path / "out/panoptic.json").records) == 6

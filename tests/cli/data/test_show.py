@@ -89,8 +89,8 @@ def test_without_photos_the_maps_are_drawn_alone(show):
     ("options", "message"),
     [
         (("--count", "61"), "at most 60 images fit into one picture"),
-        (("--first", "--random", "1"), "--first, --random and --image exclude each other"),
-        (("--image", "100", "--class", "bus"), "exclude each other; so do --image and --class"),
+        (("--first", "--random", "1"), "--first, --random and --image can't be combined"),
+        (("--image", "100", "--class", "bus"), "can't be combined, nor can --image and --class"),
         (("--image", "99"), "no image has the id or name '99'"),
         (("--class", "buss"), "the data set has no class 'buss'; did you mean 'bus'?"),
         (("--class", "xyz"), "the data set has no class 'xyz'"),

@@ -27,10 +27,11 @@ def split(tiny, tmp_path):
 def test_parts_are_listed_with_the_classes_they_lack(split, capsys):
     assert split("--parts", "train=5", "val=1", "--seed", "3") == 0
 
-    head, _, train, val, _, *lacking = capsys.readouterr().out.splitlines()
+    head, _, train, val, _, wrote, *lacking = capsys.readouterr().out.splitlines()
     assert head.split() == ["part", "images", "share", "annotations", "classes", "missing"]
     assert train.split() == ["train", "5", "83.3%", "5", "0"]
     assert val.split()[:4] == ["val", "1", "16.7%", "1"]
+    assert wrote.startswith("Wrote the parts to ")
     assert [line.split(" lacks ")[0] for line in lacking] == ["val"]
 
 
@@ -59,9 +60,9 @@ def test_instances_are_split_too(tmp_path, capsys):
     ("more", "reason"),
     [
         (("--parts", "a=0.5", "b=0.6"), "the fractions add up to 1.1"),
-        (("--parts", "../a=1.0"), "the name of a part is '../a'"),
-        (("--parts", "a=1", "b=2"), "3 images in all, expected 6"),
-        (("--parts", "all=rest", "--group", "("), "is no regular expression"),
+        (("--parts", "../a=1.0"), "the part name '../a'"),
+        (("--parts", "a=1", "b=2"), "3 images in total; expected 6"),
+        (("--parts", "all=rest", "--group", "("), "is not a valid regular expression"),
         (("--parts", "all=rest", "--pngs", "nowhere"), "the folder of its PNGs, nowhere, does not"),
         (
             ("--parts", "all=rest", "--pngs", ".", "--format", "coco-instances"),

@@ -120,7 +120,7 @@ def test_a_damaged_map_is_named(tiny, capsys):
     assert stats("--annotations", tiny.annotations) == 1
 
     error = capsys.readouterr().err
-    assert "map3.png: image 103: is not a PNG" in error
+    assert "map3.png: image 103: not a PNG" in error
     assert error.count("\n") == 1
 
 

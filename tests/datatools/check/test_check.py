@@ -159,7 +159,7 @@ def test_the_number_of_examples_is_limited(streets):
 
     assert (violated.count, len(violated.examples)) == (5, 2)
     assert violated.examples[0] == (
-        "image 102: segment 70002: has 2807 pixels, but the JSON file says 2808"
+        "image 102: segment 70002: 2807 pixels, but the JSON file says 2808"
     )
 
 
@@ -266,5 +266,5 @@ def test_a_damaged_json_file_of_the_other_data_set_is_refused(streets, tmp_path)
     broken.write_text("{")
     paths = replace(streets.paths, other_images=streets.photos, other_annotations=broken)
 
-    with pytest.raises(ValueError, match=r"broken\.json: is not JSON"):
+    with pytest.raises(ValueError, match=r"broken\.json: invalid JSON"):
         check(paths)

@@ -112,7 +112,7 @@ def test_segments_are_named_by_class_and_position():
     tail = panoptic_map([[1] * 8, [1] * 7 + [2]], segment(ROAD), segment(CAR))
 
     assert violations(source_of(whole(), tail)) == {
-        Rule.PIXEL: ("image 1: car at column 7, row 1: is a single pixel",)
+        Rule.PIXEL: ("image 1: car at column 7, row 1: a single pixel",)
     }
 
 
@@ -124,8 +124,8 @@ def test_invalid_segments_are_found():
     assert found[Rule.STUFF_TWICE] == (
         *("image 0: 'sky' has 2 segments", "image 1: 'road' has 2 segments"),
     )
-    assert "is stuff, but 'iscrowd' is 1" in found[Rule.CROWD][0]
-    assert "car at column 1, row 0: is in 12 pieces" in found[Rule.PIECES][0]
+    assert "stuff, but 'iscrowd' is 1" in found[Rule.CROWD][0]
+    assert "car at column 1, row 0: in 12 pieces" in found[Rule.PIECES][0]
     assert Rule.SLIVER in found
 
 
@@ -149,7 +149,7 @@ def test_a_covered_thing_is_a_warning():
 
     found = violations(source_of(whole(), hidden))
 
-    assert found == {Rule.HIDDEN: ("image 1: bus, segment 2: has no pixels",)}
+    assert found == {Rule.HIDDEN: ("image 1: bus, segment 2: no pixels",)}
 
 
 def test_outlines_may_leave_most_of_a_photo_void():
@@ -171,8 +171,8 @@ def test_duplicate_ids_names_maps_and_colors_are_found():
     source = change(change(source, 2, name="0.jpg"), 3, name="0.png")
 
     assert violations(source) == {
-        Rule.COLOR_SHARED: ("category 3: has the color of 'person'",),
-        Rule.IMAGE_ID: ("image 0: is listed twice",),
+        Rule.COLOR_SHARED: ("category 3: same color as 'person'",),
+        Rule.IMAGE_ID: ("image 0: listed twice",),
         Rule.IMAGE_NAME: ("image 2: '0.jpg' is already the photo of image 0",),
         Rule.PNG_SHARED: ("image 3: '0.png' would share its map with '0.jpg'",),
     }

@@ -90,14 +90,14 @@ def test_a_killed_run_resumes_without_painting_again(tmp_path):
 def test_scenes_of_another_seed_are_refused(tmp_path):
     write_scenes(tmp_path / "a", (1, 0), SIZE)
 
-    with pytest.raises(ValueError, match=r"scenes\.json: holds .* expected .*'seed': 1"):
+    with pytest.raises(ValueError, match=r"scenes\.json: found .* expected .*'seed': 1"):
         write_scenes(tmp_path / "a", (1, 0), SIZE, seed=1)
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
 
-    with pytest.raises(ValueError, match="holds other files"):
+    with pytest.raises(ValueError, match="not empty; expected"):
         write_scenes(tmp_path, (1, 0), SIZE)
     assert contents(tmp_path) == {"mine.txt": b"mine"}
 

@@ -88,7 +88,7 @@ def test_a_photo_that_can_not_be_read_is_reported(source, tiny, processes):
     )
 
     (fault,) = faults
-    assert "street0.jpg: can't be read as a picture" in fault
+    assert "street0.jpg: can't be read as an image" in fault
     assert {each.image for each in pictures} == {each.image for each in examples} - {0}
     assert told[-1] == (6, 6)
 

@@ -105,7 +105,7 @@ def test_a_card_whose_photo_is_missing_or_damaged_has_three_pictures(found, tmp_
 
     assert {card.count("<img") for card in cards(page)} == {3}
     assert "Photos that can&#39;t be read: 1" in page
-    assert "street0.jpg: can&#39;t be read as a picture" in page
+    assert "street0.jpg: can&#39;t be read as an image" in page
 
 
 def test_the_summary_has_the_numbers(found, page):
@@ -235,7 +235,7 @@ def test_no_report_is_written_if_a_map_was_damaged_meanwhile(tmp_path):
     found = known_errors.compared(tmp_path)
     (found.truth.pngs / "map0.png").write_bytes(b"no map")
 
-    with pytest.raises(ValueError, match="is not a PNG"):
+    with pytest.raises(ValueError, match="not a PNG"):
         write(tmp_path / "report" / "index.html", sources(found), found.score, found.data)
 
     assert not (tmp_path / "report").exists()

@@ -36,9 +36,9 @@ def check(  # noqa: PLR0913 - one parameter per option
 ) -> int:
     """Check a data set for errors; --fix repairs one in COCO panoptic format.
 
-    An error breaks or falsifies training or scoring; a warning is most likely a
-    mistake; a note is worth knowing. The exit code is 1 if there are errors, with
-    --fix only if some could not be repaired.
+    An error breaks training or scoring, or makes results wrong; a warning is probably
+    a mistake; a note is worth knowing. The exit code is 1 if there are errors (with
+    --fix, only if some could not be repaired).
 
     With --json or --fix, rerun an interrupted command to resume it.
 

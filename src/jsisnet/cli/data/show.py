@@ -63,7 +63,7 @@ def show(  # noqa: PLR0913 - one parameter per option
 
     if sum((first, seed is not None, bool(image))) > 1 or (image and with_class is not None):
         raise ValueError(
-            "--first, --random and --image exclude each other; so do --image and --class"
+            "--first, --random and --image can't be combined, nor can --image and --class"
         )
     if max(count, len(image)) > _MAX_IMAGES:
         raise ValueError(f"at most {_MAX_IMAGES} images fit into one picture")

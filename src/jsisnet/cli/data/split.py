@@ -43,7 +43,7 @@ def split(  # noqa: PLR0913 - one parameter per option
 
     Args:
         annotations: COCO JSON file.
-        pngs: PNGs of the annotations. Default: the folder named like the JSON file, beside it.
+        pngs: PNGs of the annotations. Default: the folder next to the JSON file, with its name.
         out: New folder for the parts.
         parts: Names and sizes: fractions that add up to 1, such as 0.8 or 1/3, or numbers of
             images; one may be "rest".
@@ -64,11 +64,11 @@ def split(  # noqa: PLR0913 - one parameter per option
     except (KeyboardInterrupt, SystemExit) as error:
         say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
-    _print(result)
+    _print(result, out)
     return 0
 
 
-def _print(result: "SplitSummary") -> None:
+def _print(result: "SplitSummary", out: Folder) -> None:
     from jsisnet.cli.tables import table
 
     total = sum(part.images for part in result.parts)
@@ -76,7 +76,7 @@ def _print(result: "SplitSummary") -> None:
     for part in result.parts:
         numbers = f"{part.annotations:,}", f"{len(part.missing):,}"
         rich_table.add_row(part.name, f"{part.images:,}", f"{part.images / total:.1%}", *numbers)
-    display(rich_table)
+    display(rich_table, f"Wrote the parts to {out}")
     for part in result.parts:
         if part.missing:
             display(f"{part.name} lacks {join_names(part.missing)}")

@@ -49,7 +49,7 @@ COMMANDS = (
         "speed",
         "trained",
         "--tiny|CONFIG",
-        "Compare time and memory of one joint network and of two single ones.",
+        "Compare time and memory of one joint network with those of two single ones.",
     ),
     Command(
         "merge-ablation",

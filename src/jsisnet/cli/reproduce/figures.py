@@ -42,7 +42,7 @@ def figure1(
     given = () if image is None else (image,)
     photos = _photos(given, network, 1, out)
     if len(photos) != 1:
-        raise ValueError(f"{image} stands for {len(photos)} images; expected one")
+        raise ValueError(f"{image} matches {len(photos)} images; expected one")
     predictor = network.load(overrides)
     photo = read_image(photos[0].path, upright=True)
     write_picture(draw_figure(photo, predictor), out)
@@ -88,7 +88,7 @@ def _photos(images: Sequence[str], scenes: Scenes, count: int, out: Path) -> Seq
     require_image_suffix(out)
     if scenes.tiny:
         if images:
-            raise ValueError(f"{images[0]} and --tiny exclude each other")
+            raise ValueError(f"{images[0]} and --tiny can't be combined")
         photos = find_photos([str(scenes.generated().photos)]).photos[:count]
     else:
         found = find_photos(images)

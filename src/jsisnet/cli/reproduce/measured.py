@@ -29,7 +29,7 @@ class Photos:
     location: LocationOptions = field(default_factory=LocationOptions)
 
     kind: Annotated[Format | None, Parameter(name="--format")] = None
-    """Format of the data set. Default: vistas if --annotations is a folder, or else coco. Without
+    """Format of the data set. Default: vistas if --annotations is a folder, otherwise coco. Without
     --format, --root is COCO or Vistas as unpacked, of which the validation split is used."""
 
     recount_areas: Flag = False
@@ -169,7 +169,7 @@ def _locate(photos: Photos, scenes: Scenes) -> tuple[DatasetLocation, DataName]:
     whole = given.root is not None and photos.kind is None
     chosen = [*own[:1], *["--root"] * whole, *["--tiny"] * scenes.tiny]
     if len(chosen) > 1:
-        raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other")
+        raise ValueError(f"{chosen[0]} and {chosen[1]} can't be combined")
     if scenes.tiny:
         data = scenes.generated()
         return DatasetLocation(images=data.photos, annotations=data.annotations), "coco-val"

@@ -122,7 +122,7 @@ def speed(
     json: File | None = None,
     overrides: Overrides = (),
 ) -> None:
-    """Compare time and memory of one joint network and of two single ones.
+    """Compare time and memory of one joint network with those of two single ones.
 
     Measures a training step on the first images and the prediction of the first one,
     with random weights. The paper claims "faster and more memory efficient", without
@@ -137,7 +137,7 @@ def speed(
     Args:
         config: YAML file with the settings of the joint network.
         scenes: Generated scenes, with tiny.yaml, instead of CONFIG.
-        rounds: Number of timed rounds, of which the median counts.
+        rounds: Number of timed rounds; the median is reported.
         processes: Number of memory measurements, each in new processes; 0 for none.
         json: JSON file to write: all figures.
         overrides: Settings that override those of CONFIG.
@@ -173,7 +173,7 @@ def _settings(
     from jsisnet.training.config import read_config
 
     if scenes.tiny and config is not None:
-        raise ValueError(f"{config} and --tiny exclude each other")
+        raise ValueError(f"{config} and --tiny can't be combined")
     if config is not None:
         settings = read_config(config, overrides)
     elif scenes.tiny:

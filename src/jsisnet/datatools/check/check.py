@@ -79,7 +79,9 @@ def check_dataset(
     """
     if isinstance(dataset, Source):
         if not images is pngs is copy is None:
-            raise ValueError("images, pngs and copy are for a JSON file, not for an open data set")
+            raise ValueError(
+                "images, pngs and copy apply only to a JSON file, not to an open data set"
+            )
         return check_source(dataset, examples=examples, processes=processes)
     if images is None:
         raise ValueError("images is missing; expected the folder of the photos")
@@ -228,7 +230,7 @@ class _ReportBuilder:
         if not any(each.rule is Rule.JSON for each in self.checker.violations):
             for category_id, category in self.checker.categories.items():
                 if category_id not in self.seen:
-                    text = f"category {category.entry['name']!r}: has no segments"
+                    text = f"category {category.entry['name']!r}: no segments"
                     self.dataset_violations.append(Violation(Rule.CATEGORY_UNSEEN, text))
             if not self.segments:
                 text = "the data set cannot be used"
@@ -290,7 +292,7 @@ def _coco_checker(paths: DatasetPaths, copy: Path | None) -> CocoChecker:
         originals = {copy / paths.annotations.name: paths.annotations, copied_pngs: pngs}
         for path, original in originals.items():
             if path.exists() and path.samefile(original):
-                raise ValueError(f"the copy would overwrite {original}; expected another folder")
+                raise ValueError(f"the copy would overwrite {original}; choose another folder")
         _refuse_to_overwrite(copy, (paths.annotations.name, copied_pngs.name, CHANGES))
     other = None
     if paths.other_annotations is not None:

@@ -185,7 +185,7 @@ class _ImageChecker:
 
     def _check_photo(self) -> Photo | None:
         if self.annotation is None:
-            self._add(Rule.UNANNOTATED, "has no annotation")
+            self._add(Rule.UNANNOTATED, "no annotation")
         path = self._path(self.dataset.photos, self.image)
         if path is None:
             return None
@@ -201,7 +201,7 @@ class _ImageChecker:
     def _check_size(self, path: Path, size: tuple[int, int]) -> None:
         names = ("height", "width")
         if not all(json_fields.has(self.image, name) for name in names):
-            self._add(Rule.IMAGE_SIZE, "has no 'height' or 'width'")
+            self._add(Rule.IMAGE_SIZE, "missing 'height' or 'width'")
         elif tuple(self.image[name] for name in names) != size:
             listed = "x".join(str(self.image[name]) for name in names)
             text = f"{path} is {size_text(size)} pixels, but the JSON file says {listed}"
@@ -218,7 +218,7 @@ class _ImageChecker:
         try:
             ids = read_ids(path)
         except ValueError as error:
-            self._add(Rule.PNG, f"{path} {error}")
+            self._add(Rule.PNG, f"{path}: {error}")
             return None
         size = (ids.shape[0], ids.shape[1])
         if photo is not None and photo.size != size:

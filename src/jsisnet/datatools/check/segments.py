@@ -163,7 +163,7 @@ class SegmentCheck:
                 return
             pixel_id = identified
         if pixel_id in self.listed:
-            self._add(Rule.SEGMENT_TWICE, f"segment {listed_id}: is listed twice")
+            self._add(Rule.SEGMENT_TWICE, f"segment {listed_id}: listed twice")
         category = self.categories.get(category_id)
         if category is None:
             self._add(Rule.CATEGORY, f"segment {listed_id}: unknown category {category_id!r}")
@@ -206,18 +206,18 @@ class SegmentCheck:
         place = self._names.get(segment.pixel_id) or f"segment {segment.info['id']}"
         region = self.regions.get(segment.pixel_id)
         if region is None:
-            self._add(Rule.SEGMENT_EMPTY, f"{place}: has no pixels")
+            self._add(Rule.SEGMENT_EMPTY, f"{place}: no pixels")
             return
         self._check_fields(place, segment.info, region)
         if segment.iscrowd and segment.isthing is False:
-            self._add(Rule.CROWD, f"{place}: is stuff, but 'iscrowd' is 1")
+            self._add(Rule.CROWD, f"{place}: stuff, but 'iscrowd' is 1")
         if region.area == 1:
-            self._add(Rule.PIXEL, f"{place}: is a single pixel")
+            self._add(Rule.PIXEL, f"{place}: a single pixel")
         elif region.area < _MIN_AREA or 1 in region.bbox[2:]:
             width, height = region.bbox[2:]
-            self._add(Rule.SLIVER, f"{place}: has {region.area} pixels in a {height}x{width} box")
+            self._add(Rule.SLIVER, f"{place}: {region.area} pixels in a {height}x{width} box")
         if segment.isthing and not segment.iscrowd and region.pieces > _MAX_PIECES:
-            self._add(Rule.PIECES, f"{place}: is in {region.pieces} pieces")
+            self._add(Rule.PIECES, f"{place}: in {region.pieces} pieces")
 
     def _check_fields(self, place: str, info: Entry, region: Region) -> None:
         non_finite = _non_finite_fields(info)
@@ -225,10 +225,10 @@ class SegmentCheck:
             self._add(Rule.NUMBER, f"{place}: {name!r} is not finite")
         missing = [name for name in FIELDS if not json_fields.has(info, name)]
         if missing:
-            self._add(Rule.FIELDS, f"{place}: has no {' or '.join(map(repr, missing))}")
+            self._add(Rule.FIELDS, f"{place}: missing {' or '.join(map(repr, missing))}")
         area, bbox = info.get("area"), info.get("bbox")
         if area != region.area and "area" not in {*missing, *non_finite}:
-            text = f"{place}: has {region.area} pixels, but the JSON file says {area}"
+            text = f"{place}: {region.area} pixels, but the JSON file says {area}"
             self._add(Rule.AREA, text)
         if bbox != region.bbox and "bbox" not in {*missing, *non_finite}:
             text = f"{place}: its bbox is {region.bbox}, but the JSON file says {bbox}"

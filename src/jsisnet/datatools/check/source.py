@@ -92,7 +92,7 @@ def _find_duplicates(records: Sequence[Record]) -> Iterator[Violation]:
     maps: dict[str, Record] = {}
     for record in records:
         if record.image_id in ids:
-            yield Violation(Rule.IMAGE_ID, f"image {record.image_id!r}: is listed twice")
+            yield Violation(Rule.IMAGE_ID, f"image {record.image_id!r}: listed twice")
         ids.add(record.image_id)
         other = maps.setdefault(map_stem(record.name), record)
         if other is not record and other.name == record.name:

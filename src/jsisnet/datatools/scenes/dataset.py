@@ -92,7 +92,7 @@ def _claim_folder(folder: Path, settings: dict[str, object]) -> None:
         except ValueError:
             held = "invalid JSON"
         if held != settings:
-            raise ValueError(f"{path}: holds {held}, expected {settings}; choose another folder")
+            raise ValueError(f"{path}: found {held}; expected {settings}; choose another folder")
         return
     if folder.exists() and not (folder.is_dir() and not holds_files(folder)):
         raise ValueError(f"{folder} holds other files; expected an empty or new folder")

@@ -3,7 +3,7 @@
 The names below, listed in ``__init__.pyi``, are imported when they are first used.
 """
 
-from jsisnet._lazy import attach as _attach
+from jsisnet.lazy import attach as _attach
 
 __version__ = "0.1.0"
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from jsisnet.cli.app import app, run
-from jsisnet.cli.errors import describe_error
+from jsisnet.cli.errors import MISUSED, describe_error
 
 COMMANDS = (
     "predict",
@@ -193,3 +193,16 @@ def test_a_missing_library_is_named_with_the_install_command(monkeypatch, capsys
         "jsisnet: `jsisnet plot` needs Matplotlib, which is not installed: "
         "pip install 'jsisnet[torch]'\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["predict", "x.jpg"], "--out is required: see jsisnet predict --help"),
+        (["predict", "x.jpg", "--out"], "--out needs a value: see jsisnet predict --help"),
+        (["data", "split"], "--annotations is required: see jsisnet data split --help"),
+    ],
+)
+def test_a_missing_argument_is_named_with_where_to_read_on(tokens, message, capsys):
+    assert run(tokens) == MISUSED
+    assert message in capsys.readouterr().err

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from cyclopts import App, CycloptsError, UnknownCommandError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
 from jsisnet.cli import errors
 from jsisnet.cli.commands import Command, register
@@ -156,11 +156,8 @@ def run(tokens: Sequence[str]) -> int:
         code = _launch([token for token in tokens if token != DEBUG])
         sys.stdout.flush()
         return code
-    except UnknownCommandError as error:
-        say(_unknown_command(error))
-        return MISUSED
     except CycloptsError as error:
-        say(f"{error}")
+        say(_usage_error(error, tokens))
         return MISUSED
     except KeyboardInterrupt:
         say("interrupted")
@@ -184,6 +181,25 @@ def _launch(tokens: Sequence[str]) -> int:
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
     return command(*bound.args, **bound.kwargs) or 0
+
+
+def _usage_error(error: CycloptsError, tokens: Sequence[str]) -> str:
+    """Return the message for a command line that cannot be parsed."""
+    if isinstance(error, UnknownCommandError):
+        return _unknown_command(error)
+    if isinstance(error, MissingArgumentError):
+        return _missing_argument(error, tokens)
+    return f"{error}"
+
+
+def _missing_argument(error: MissingArgumentError, tokens: Sequence[str]) -> str:
+    """Say which argument is missing, or lacks its value."""
+    if error.argument is None:
+        return f"{error}"
+    name = error.argument.name
+    problem = "needs a value" if name in tokens else "is required"
+    command = " ".join(("jsisnet", *(error.command_chain or ())))
+    return f"{name} {problem}: see {command} --help"
 
 
 def _unknown_command(error: UnknownCommandError) -> str:

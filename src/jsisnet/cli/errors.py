@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from jsisnet.extras import install_hint
+from jsisnet.lazy import install_hint
 
 FAILED, MISUSED, STOPPED, TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes: an error, wrong usage, interrupted (SIGINT) and terminated (SIGTERM)."""

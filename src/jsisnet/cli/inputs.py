@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsisnet.extras import install_hint
+from jsisnet.lazy import install_hint
 
 if TYPE_CHECKING:
     from jsisnet.data.dataset import PanopticDataset

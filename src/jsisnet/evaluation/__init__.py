@@ -4,6 +4,6 @@ May import `formats` and what lies below it, and no torch; only `metric` needs t
 Begin with `score_files`, or with `count_matches` for two maps in memory.
 """
 
-from jsisnet._lazy import attach as _attach
+from jsisnet.lazy import attach as _attach
 
 __getattr__, __dir__, __all__ = _attach(__name__, __file__)

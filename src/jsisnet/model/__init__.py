@@ -4,6 +4,6 @@ May import the ground modules and torch.
 Begin with `JSISNet` and `NetworkConfig`; one file holds one branch.
 """
 
-from jsisnet._lazy import attach as _attach
+from jsisnet.lazy import attach as _attach
 
 __getattr__, __dir__, __all__ = _attach(__name__, __file__)

@@ -4,6 +4,6 @@ May import `evaluation`, `datatools`, `formats` and what lies below them, and no
 Begin with `draw`; `palette` chooses the colours.
 """
 
-from jsisnet._lazy import attach as _attach
+from jsisnet.lazy import attach as _attach
 
 __getattr__, __dir__, __all__ = _attach(__name__, __file__)

@@ -4,6 +4,6 @@ May import `formats` and what lies below it.
 Start with `write_scenes`; `layout` composes a scene, `shapes` and `textures` paint it.
 """
 
-from jsisnet._lazy import attach as _attach
+from jsisnet.lazy import attach as _attach
 
 __getattr__, __dir__, __all__ = _attach(__name__, __file__)

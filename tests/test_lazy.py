@@ -1,4 +1,4 @@
-from jsisnet.extras import install_hint
+from jsisnet.lazy import install_hint
 
 
 def test_a_missing_module_of_an_extra_gets_an_install_command():

@@ -1,6 +1,7 @@
-"""Lazy exports: the public names of a package are imported when they are first used.
+"""Lazy imports: names that are imported when they are first used, and missing dependencies.
 
-The package's ``__init__.pyi`` says where they are; type checkers and editors read it too.
+The ``__init__.pyi`` of a package says where its public names are; type checkers and editors read it
+too.
 """
 
 import ast
@@ -8,10 +9,32 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-
-from jsisnet.extras import install_hint
+from typing import NamedTuple
 
 Exports = tuple[Callable[[str], object], Callable[[], list[str]], list[str]]
+
+
+class _Extra(NamedTuple):
+    name: str
+    """Extra of the distribution, as in ``jsisnet[torch]``."""
+    library: str
+    """The missing library, as its users write it."""
+
+
+_EXTRAS = {
+    "lightning": _Extra("torch", "Lightning"),
+    "matplotlib": _Extra("torch", "Matplotlib"),
+    "mlflow": _Extra("mlflow", "MLflow"),
+    "safetensors": _Extra("torch", "safetensors"),
+    "skimage": _Extra("demo", "scikit-image"),
+    "tensorboard": _Extra("tensorboard", "TensorBoard"),
+    "timm": _Extra("torch", "timm"),
+    "torch": _Extra("torch", "PyTorch"),
+    "torchmetrics": _Extra("torch", "TorchMetrics"),
+    "torchvision": _Extra("torch", "torchvision"),
+    "wandb": _Extra("wandb", "Weights & Biases"),
+}
+"""Extras by the module that they provide."""
 
 
 def attach(package: str, file: str) -> Exports:
@@ -42,6 +65,24 @@ def attach(package: str, file: str) -> Exports:
         return sorted({*imports, *dunders})
 
     return get, names, sorted(imports)
+
+
+def install_hint(user: str, module: str) -> str | None:
+    """Return the sentence that says what to install.
+
+    Args:
+        user: What needs the module, such as `` `jsisnet train` ``.
+        module: Name of the missing module, such as ``torch.nn``.
+
+    Returns:
+        One sentence with the line to type; ``None`` if no extra provides the module.
+    """
+    extra = _EXTRAS.get(module.partition(".")[0])
+    if extra is None:
+        return None
+    return (
+        f"{user} needs {extra.library}, which is not installed: pip install 'jsisnet[{extra.name}]'"
+    )
 
 
 def _imports(stub: Path) -> dict[str, tuple[str, str]]:

@@ -47,16 +47,16 @@ def test_other_values_are_no_flag(value):
 def test_lists_and_strings_are_checked_too():
     with pytest.raises(ValueError, match=r"'x' is 3; expected a list$"):
         json_fields.items({"x": 3}, "x")
-    with pytest.raises(ValueError, match=r"'x' is 3, expected a string$"):
+    with pytest.raises(ValueError, match=r"'x' is 3; expected a string$"):
         json_fields.string({"x": 3}, "x")
-    with pytest.raises(ValueError, match=r"'x' is \[\"a\", 3\], expected a list of strings"):
+    with pytest.raises(ValueError, match=r"'x' is \[\"a\", 3\]; expected a list of strings"):
         json_fields.strings({"x": ["a", 3]}, "x")
 
 
 def test_an_error_gives_the_position_in_a_list():
     with pytest.raises(ValueError, match=r"^x\[1\]: found 3; expected an object$"):
         json_fields.each({"x": [{}, 3]}, "x", lambda values: values)
-    with pytest.raises(ValueError, match=r"^x\[0\]: has no 'y'$"):
+    with pytest.raises(ValueError, match=r"^x\[0\]: missing 'y'$"):
         json_fields.each({"x": [{}]}, "x", lambda values: json_fields.string(values, "y"))
 
 

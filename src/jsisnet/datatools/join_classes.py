@@ -144,7 +144,7 @@ def _parse_group(name: str, value: object) -> ClassGroup:
     try:
         for key in values:
             if key not in ("members", "isthing"):
-                raise ValueError(f"found {key!r}, expected 'members' and perhaps 'isthing'")
+                raise ValueError(f"unknown key {key!r}; expected 'members' and perhaps 'isthing'")
         members = json_fields.strings(values, "members")
         if not members and name != VOID_NAME:
             raise ValueError("no members")

@@ -159,9 +159,9 @@ class _ArchiveChecker:
         prefix = f"image {image_id!r}"
         image = self.expected.images.get(image_id)
         if image is None:
-            self.counter.add(ArchiveRule.IMAGES, f"{prefix}: is not in the list")
+            self.counter.add(ArchiveRule.IMAGES, f"{prefix}: not in the list")
         elif image_id in self.seen:
-            self.counter.add(ArchiveRule.IMAGES, f"{prefix}: has two annotations")
+            self.counter.add(ArchiveRule.IMAGES, f"{prefix}: two annotations")
         self.seen.add(image_id)
         entry = self._find_png(prefix, name)
         self.owners.setdefault(name, image_id)

@@ -248,7 +248,7 @@ class _Scanner:
         self.at += 1
 
     def _refuse(self, reason: str) -> NoReturn:
-        raise ValueError(f"is not JSON: at byte {self.before + self.at}: {reason}")
+        raise ValueError(f"invalid JSON: at byte {self.before + self.at}: {reason}")
 
     def _load(self) -> bool:
         """Extend the buffer, at least doubling what is left of it; return False at the end."""

@@ -114,7 +114,7 @@ class _ListReader:
             return
         image_id, name = parsed
         if image_id in self.byte_ranges or image_id in self.dropped:
-            self._add(Rule.IMAGE_ID, f"image {image_id!r}: is listed twice")
+            self._add(Rule.IMAGE_ID, f"image {image_id!r}: listed twice")
         elif self.names.setdefault(name, image_id) != image_id:
             self.dropped.add(image_id)
             first = self.names[name]
@@ -129,7 +129,7 @@ class _ListReader:
             return
         image_id, name = parsed
         if image_id in self.annotations:
-            self._add(Rule.ANNOTATED_TWICE, f"image {image_id!r}: has two annotations")
+            self._add(Rule.ANNOTATED_TWICE, f"image {image_id!r}: two annotations")
         self.annotations[image_id] = name, byte_range
 
     def images(self) -> tuple[ListedImage, ...]:
@@ -139,7 +139,7 @@ class _ListReader:
             if image_id in self.dropped:
                 continue
             if image_id not in self.byte_ranges:
-                self._add(Rule.UNLISTED, f"image {image_id!r}: has an annotation but is not listed")
+                self._add(Rule.UNLISTED, f"image {image_id!r}: annotated, but not listed")
             elif owners.setdefault(name, image_id) != image_id:
                 shared.add(image_id)
                 first = owners[name]
@@ -190,18 +190,18 @@ class _CategoryReader:
             return
         prefix = f"category {category.id!r}"
         if category.id in self.found:
-            self._add(Rule.CATEGORY_ID, f"{prefix}: is listed twice")
+            self._add(Rule.CATEGORY_ID, f"{prefix}: listed twice")
             return
         if category.name in self.names:
             entry["name"] = f"{category.name} {category.id}"
-            text = f"{prefix}: is called {category.name!r} like another category"
+            text = f"{prefix}: duplicate name {category.name!r}"
             self._add(Rule.CATEGORY_NAME, text)
         self.names.add(category.name)
         if category.color is None:
             self.uncolored.append(category.name)
         elif category.color in self.colors:
             del entry["color"]
-            text = f"{prefix}: has the color of {self.colors[category.color]!r}"
+            text = f"{prefix}: same color as {self.colors[category.color]!r}"
             self._add(Rule.COLOR_SHARED, text)
         else:
             self.colors[category.color] = category.name

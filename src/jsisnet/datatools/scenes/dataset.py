@@ -95,6 +95,6 @@ def _claim_folder(folder: Path, settings: dict[str, object]) -> None:
             raise ValueError(f"{path}: found {held}; expected {settings}; choose another folder")
         return
     if folder.exists() and not (folder.is_dir() and not holds_files(folder)):
-        raise ValueError(f"{folder} holds other files; expected an empty or new folder")
+        raise ValueError(f"{folder}: not empty; expected an empty or new folder")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(settings) + "\n", encoding="utf-8")

@@ -49,7 +49,7 @@ def test_table_1_trains_a_network_first(experiment, runs, tmp_path, capsys):
     assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
     shown = capsys.readouterr().out
     assert "step" not in shown
-    assert "measured on 4 photos" in shown
+    assert "measured on 4 images" in shown
     assert "the paper on coco-val" in shown
 
 
@@ -101,7 +101,7 @@ def test_table_3_compares_one_network_with_two(experiment, runs, tmp_path, capsy
 def test_table_4_gives_the_recall_of_proposals_on_scenes(experiment, capsys):
     assert experiment("table4", "--steps", "2") == 0
 
-    assert "the paper on coco-val: 82.7" in capsys.readouterr().out
+    assert "The paper on coco-val: 82.7" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -94,8 +94,8 @@ def test_predict_writes_the_maps_that_evaluate_measured(trained, measured, tmp_p
     expected = coco.read_annotations(measured / "predictions.json", predicted=True)
     assert code == 0
     assert predicted.categories == expected.categories == factories.CATEGORIES
-    assert [a.segments_info for a in predicted.annotations] == [
-        a.segments_info for a in expected.annotations
+    assert [list(a.segments_info) for a in predicted.annotations] == [
+        list(a.segments_info) for a in expected.annotations
     ]
     for ours, theirs in zip(predicted.annotations, expected.annotations, strict=True):
         first = coco.read_png(ours, predicted.categories)

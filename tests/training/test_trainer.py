@@ -390,7 +390,7 @@ def test_a_run_starts_from_the_weights_of_a_classifier(settings, tmp_path):
 def test_unreadable_weights_leave_no_run_folder(settings, tmp_path):
     trunk = replace(networks.TINY.trunk, weights=str(tmp_path / "nowhere.pth"))
 
-    with pytest.raises(ValueError, match=r"nowhere\.pth: no such file"):
+    with pytest.raises(ValueError, match=r"nowhere\.pth: weights not found"):
         train(
             replace(settings, network=replace(networks.TINY, trunk=trunk)),
             out=tmp_path / "run",

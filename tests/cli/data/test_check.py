@@ -76,7 +76,7 @@ def test_a_repaired_copy_passes_the_check(streets, tmp_path, capsys):
     again = ["--images", str(streets.photos), "--annotations", str(copy / streets.json.name)]
     assert run(["data", "check", *again]) == 0
 
-    assert "Wrote" in capsys.readouterr().out
+    assert f"Wrote {copy / streets.json.name}; " in capsys.readouterr().out
     changes = (copy / "changes.txt").read_text().splitlines()
     assert "stuff-twice: image 102: 'sky' has 2 segments: segments merged" in changes
 

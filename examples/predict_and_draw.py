@@ -11,7 +11,7 @@ from jsisnet.files import write_picture
 
 photo, out = sys.argv[1:]
 predictor = jsisnet.Predictor.load("coco", min_score=0.5)
-image = jsisnet.read_image(photo)
+image = jsisnet.read_image(photo, upright=True)
 
 panoptic = predictor(image)
 

@@ -123,6 +123,32 @@ def test_every_id_survives_a_round_trip(tmp_path):
 
 
 @pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (30, 7), (9, 64)])
+def test_pillow_reads_what_is_written_in_strips(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(png_files, "_STRIP_PIXELS", 20)
+    random = np.random.default_rng(0)
+    # Few ids, so that neighbours are equal in every way.
+    ids = random.choice(np.array([0, 1, 256, 0x807F01, MAX_ID], np.uint32), size)
+    ids[:, size[1] // 2 :] = ids[0, 0]
+
+    write_ids(ids, tmp_path / "map.png")
+
+    with Image.open(tmp_path / "map.png") as image:
+        assert image.mode == "RGB"
+        assert (rgb_to_ids(image) == ids).all()
+
+
+def test_both_ways_write_the_same_bytes(tmp_path, monkeypatch):
+    ids = np.random.default_rng(0).integers(0, MAX_ID + 1, (50, 33), np.uint32)
+    write_ids(ids, tmp_path / "map.png")
+
+    monkeypatch.setattr(pixels, "_pixels", None)
+    write_ids(ids, tmp_path / "plain.png")
+
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "map.png").read_bytes()
+
+
+@pytest.mark.usefixtures("either_way")
 def test_alpha_is_ignored(tmp_path):
     Image.new("RGBA", (2, 1), (1, 2, 3, 77)).save(tmp_path / "map.png")
 
@@ -259,7 +285,18 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_values_survive_to_the_last_bit(kind, tmp_path):
+def test_values_are_written_in_strips(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(png_files, "_STRIP_PIXELS", 20)
+    values = np.random.default_rng(0).integers(0, np.iinfo(kind).max, (31, 7), kind)
+
+    write_values(values[:, ::-1], tmp_path / "values.png")
+
+    with Image.open(tmp_path / "values.png") as image:
+        assert (np.asarray(image) == values[:, ::-1]).all()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_values_survive_survive_to_the_last_bit(kind, tmp_path):
     highest = np.iinfo(kind).max
     values = np.array([[0, 1, highest // 2 + 1, highest]], kind)
 

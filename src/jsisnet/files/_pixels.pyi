@@ -4,6 +4,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+def filter(pixels: Array, raw: Array, width: int, /) -> None: ...
 def unfilter(raw: bytes, pixels: Array, width: int, channels: int, /) -> None: ...
 def count_pairs(
     first: Array, second: Array, firsts: Array, seconds: Array, table: Array, /

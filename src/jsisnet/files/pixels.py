@@ -2,17 +2,38 @@
 
 import numpy as np
 
-from jsisnet.arrays import Int32, Int64, UInt32
+from jsisnet.arrays import Int32, Int64, UInt8, UInt32
 
 try:
     from jsisnet.files import _pixels
 except ImportError:
     _pixels = None  # type: ignore[assignment]  # installed without a C compiler
 
+UP = 2
+"""Filter type of PNG rows that are stored as differences from the row above."""
+
 
 def compiled() -> bool:
     """Whether the compiled loops are installed."""
     return _pixels is not None
+
+
+def filter_up(pixels: UInt32[np.ndarray, "rows w"]) -> UInt8[np.ndarray, "r n"]:
+    """Return the rows of an RGB PNG, filtered: each byte less the one above it.
+
+    Args:
+        pixels: Ids, at most 24 bits each; contiguous. The first row is the one above those to be
+            filtered.
+    """
+    rows, width = pixels.shape[0] - 1, pixels.shape[1]
+    raw = np.empty((rows, 1 + 3 * width), np.uint8)
+    if _pixels is not None:
+        _pixels.filter(pixels, raw, width)
+        return raw
+    colors = pixels.astype("<u4", copy=False).view(np.uint8).reshape(rows + 1, width, 4)
+    raw[:, 0] = UP
+    raw[:, 1:] = (colors[1:] - colors[:-1])[..., :3].reshape(rows, 3 * width)
+    return raw
 
 
 def unfilter(raw: bytes, pixels: UInt32[np.ndarray, "rows w"], channels: int) -> None:

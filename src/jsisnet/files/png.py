@@ -2,16 +2,16 @@
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from zlib_ng import zlib_ng
 
-from jsisnet.arrays import Shaped, UInt32
+from jsisnet.arrays import Shaped, UInt8, UInt32
 from jsisnet.files import pixels
 from jsisnet.files.archives import StoredFile, stored_file
 from jsisnet.files.atomic import replacing
@@ -48,7 +48,7 @@ _CHUNK = struct.Struct(">I4s")
 _CHECKSUM = struct.Struct(">I")
 
 _COLOR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
-_GREY, _PALETTE = 0, 3
+_GREY, _RGB, _PALETTE = 0, 2, 3
 _CHANNELS = {"RGB": 3, "RGBA": 4}
 _EIGHT, _SIXTEEN = 8, 16
 
@@ -61,8 +61,9 @@ _PASSES = (
 )
 """Passes of an interlaced image: first row, first column, row step, column step."""
 
-_RUN_LENGTHS = 3
-"""Compression strategy of zlib (Z_RLE)."""
+_LEVEL = 2
+"""Compression level of zlib-ng. Most pixels of a map equal the one above, so after the filter
+"up" higher levels save little: 5 % in twice the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +245,48 @@ def _decode(content: bytes, header: _Header) -> UInt32[np.ndarray, "h w"]:
 
 
 def write_ids(ids: UInt32[np.ndarray, "h w"], path: Path) -> None:
-    """Write ids as a PNG, atomically."""
-    with replacing(path) as temporary:
-        # Maps consist of runs of equal pixels. Encoding only runs is as fast as zlib's lowest level
-        # and gives smaller files than its default.
-        ids_to_rgb(ids).save(temporary, format="PNG", compress_type=_RUN_LENGTHS)
+    """Write ids of up to `MAX_ID` as a PNG, atomically."""
+    strips = _strips_with_row_above(np.ascontiguousarray(ids))
+    _write(path, size_of(ids), (_EIGHT, _RGB), map(pixels.filter_up, strips))
+
+
+def _strips_with_row_above(values: Values) -> Iterator[Values]:
+    for rows in row_strips(size_of(values), _STRIP_PIXELS):
+        if rows.start:
+            yield values[rows.start - 1 : rows.stop]
+        else:
+            yield np.concatenate([np.zeros_like(values[:1]), values[rows]])
+
+
+def _filtered(values: Values) -> UInt8[np.ndarray, "rows n"]:
+    """Filter rows of values, of which the first is the row above the others."""
+    content = values.astype(values.dtype.newbyteorder(">"), "C").view(np.uint8)
+    raw = np.full((len(content) - 1, 1 + content.shape[1]), pixels.UP, np.uint8)
+    np.subtract(content[1:], content[:-1], out=raw[:, 1:])
+    return raw
+
+
+def _write(
+    path: Path,
+    size: tuple[int, int],
+    kind: tuple[int, int],
+    strips: Iterable[UInt8[np.ndarray, "rows n"]],
+) -> None:
+    """Write a PNG of a height and width, a bit depth and a colour type, atomically."""
+    packer = zlib_ng.compressobj(_LEVEL)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(_SIGNATURE)
+        _write_chunk(file, b"IHDR", _HEADER.pack(size[1], size[0], *kind, 0, 0, 0))
+        for strip in strips:
+            _write_chunk(file, b"IDAT", packer.compress(strip))
+        _write_chunk(file, b"IDAT", packer.flush())
+        _write_chunk(file, b"IEND", b"")
+
+
+def _write_chunk(file: BinaryIO, name: bytes, content: bytes) -> None:
+    if content or name == b"IEND":
+        checksum = zlib_ng.crc32(content, zlib_ng.crc32(name))
+        file.write(_CHUNK.pack(len(content), name) + content + _CHECKSUM.pack(checksum))
 
 
 def rgb_to_ids(image: "Image.Image") -> UInt32[np.ndarray, "h w"]:
@@ -297,12 +335,10 @@ def read_values(file: StoredFile) -> Values:
     return values.astype(np.uint16, copy=False) if depth == _SIXTEEN else values
 
 
-def write_values(values: Values, path: Path) -> None:
-    """Write uint8 or uint16 values as a PNG, atomically."""
-    from PIL import Image
-
-    with replacing(path) as temporary:
-        Image.fromarray(values).save(temporary, format="PNG", compress_type=_RUN_LENGTHS)
+def write_values(values: Shaped[np.ndarray, "h w"], path: Path) -> None:
+    """Write uint8 or uint16 values as a grey PNG, atomically."""
+    kind = 8 * values.itemsize, _GREY
+    _write(path, size_of(values), kind, map(_filtered, _strips_with_row_above(values)))
 
 
 def size_of(values: Values) -> tuple[int, int]:

@@ -24,8 +24,8 @@ from PIL import Image
 from torch import nn
 
 from jsisnet.categories import Categories
-from jsisnet.data.dataset import DataConfig, PanopticDataset, Sources
 from jsisnet.data.sample import collate
+from jsisnet.data.sources import Sources
 from jsisnet.data.stream import Stream
 from jsisnet.datatools.convert import convert
 from jsisnet.datatools.scenes.scene import Scene
@@ -35,6 +35,7 @@ from jsisnet.files.photos import read_image
 from jsisnet.files.png import write_values
 from jsisnet.formats import coco, vistas
 from jsisnet.formats.coco import coco_target
+from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.inference.evaluator import evaluate
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig

@@ -39,12 +39,12 @@ from torchvision import tv_tensors
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
 
-from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.data.sample import collate, example
 from jsisnet.data.stream import Stream, StreamSampler
 from jsisnet.data.transforms import PADDING, TransformConfig, transform
 from jsisnet.files.photos import read_image
 from jsisnet.formats import coco
+from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.panoptic import IGNORE
 
 PHOTO, SIZE = (480, 640), (384, 384)

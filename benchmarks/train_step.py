@@ -20,8 +20,9 @@ from torch.nn import functional
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 from torchvision.models.segmentation import deeplabv3_resnet50
 
-from jsisnet.data.sample import Batch, Sample, collate, example
+from jsisnet.data.sample import Batch, collate, example
 from jsisnet.experiments.speed import training_steps
+from jsisnet.formats.dataset import Sample
 from jsisnet.panoptic import IGNORE
 from jsisnet.training.config import RunConfig, read_config
 from jsisnet.training.devices import Precision
@@ -56,8 +57,7 @@ def photos(count: int, size: tuple[int, int]) -> Batch:
     examples = []
     for number in range(count):
         image, panoptic = scene(number, size)
-        pixels = torch.from_numpy(image).permute(2, 0, 1)
-        sample = Sample(image=pixels, panoptic=panoptic, image_id=number)
+        sample = Sample(image=image, panoptic=panoptic, image_id=number)
         examples.append(example(sample, CATEGORIES, seed=number))
     return collate(examples)
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from jsisnet.data.dataset import DataConfig
+from jsisnet.formats.dataset import DataConfig
 from jsisnet.inference.saved_model import ModelConfig
 from jsisnet.model.network import NetworkConfig
 from jsisnet.model.trunk import TrunkConfig

@@ -2,19 +2,20 @@ from collections import Counter
 from dataclasses import replace
 from itertools import accumulate, chain, islice, pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from factories import BUS, CAR, CATEGORIES, photo_of, tiny_map
 from jsisnet.categories import Categories
-from jsisnet.data.dataset import Part
-from jsisnet.data.sample import Sample, collate
+from jsisnet.data.sample import collate
+from jsisnet.data.sources import Part
 from jsisnet.data.stream import Stream, StreamSampler, _order, _turns, sample_index
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.formats.dataset import Sample
 
 CONFIG = TransformConfig(size=(16, 24), min_scale=0.5, max_scale=2.0, brightness=0.2)
 
@@ -29,7 +30,7 @@ class Streets:
 
     def __getitem__(self, index):
         panoptic = tiny_map(index)
-        return Sample(image=pil_to_tensor(photo_of(panoptic)), panoptic=panoptic, image_id=index)
+        return Sample(image=np.array(photo_of(panoptic)), panoptic=panoptic, image_id=index)
 
 
 class Empty(Streets):

@@ -1,8 +1,7 @@
-import torch
-
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment
 from jsisnet.categories import Categories
-from jsisnet.data.sample import Sample, example
+from jsisnet.data.sample import example
+from jsisnet.formats.dataset import Sample
 from jsisnet.panoptic import IGNORE, Segment
 
 THING_CHANNELS = {PERSON: 0, CAR: 1, BUS: 2}
@@ -10,7 +9,7 @@ THING_CHANNELS = {PERSON: 0, CAR: 1, BUS: 2}
 
 def targets(ids, *segments, min_box=1, **silence):
     panoptic = panoptic_map(ids, *segments)
-    image = torch.zeros(3, *panoptic.size, dtype=torch.uint8)
+    image = np.zeros((*panoptic.size, 3), np.uint8)
     sample = Sample(image=image, panoptic=panoptic, image_id=1, **silence)
     return example(sample, CATEGORIES, min_box=min_box)
 
@@ -27,7 +26,7 @@ def test_channels_count_things_even_where_stuff_comes_first():
     reordered = Categories(CATEGORIES.items[3:] + CATEGORIES.items[:3])
     car = reordered.label(CATEGORIES[CAR].id)
     panoptic = panoptic_map([[1]], Segment(label=car, isthing=True))
-    image = torch.zeros(3, 1, 1, dtype=torch.uint8)
+    image = np.zeros((1, 1, 3), np.uint8)
 
     found = example(Sample(image=image, panoptic=panoptic, image_id=1), reordered)
 
@@ -110,8 +109,6 @@ def test_without_classes_of_pixels_all_of_them_are_void():
 
 
 def test_the_seed_is_handed_on():
-    sample = Sample(
-        image=torch.zeros(3, 1, 1, dtype=torch.uint8), panoptic=panoptic_map([[0]]), image_id=1
-    )
+    sample = Sample(image=np.zeros((1, 1, 3), np.uint8), panoptic=panoptic_map([[0]]), image_id=1)
 
     assert example(sample, CATEGORIES, seed=2**64 - 1).seed == 2**64 - 1

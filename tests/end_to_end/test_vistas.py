@@ -9,7 +9,7 @@ import factories
 import networks
 import training_runs
 from jsisnet.cli.app import run
-from jsisnet.data.dataset import PanopticDataset
+from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference import saved_model
 from jsisnet.inference.saved_model import ModelConfig
 from jsisnet.training.config import read_config, read_values

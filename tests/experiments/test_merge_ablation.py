@@ -4,9 +4,9 @@ import pytest
 
 import factories
 import networks
-from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches
 from jsisnet.experiments.merge_ablation import UNCHANGED, ablate, variants
+from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
@@ -48,7 +48,7 @@ def test_variants_are_measured_as_if_each_were_the_models_rules(predictor, datas
     other = Predictor(SavedModel(settings, factories.CATEGORIES, predictor.network))
     total = PanopticQuality.zero(len(factories.CATEGORIES))
     for sample in (dataset[number] for number in range(len(dataset))):
-        prediction = other(sample.image.permute(1, 2, 0).numpy())
+        prediction = other(sample.image)
         total += count_matches(sample.panoptic, prediction, len(factories.CATEGORIES))
     assert found["small stuff stays"].fp.tolist() == total.fp.tolist()
     assert found["small stuff stays"].fp.sum() > found[UNCHANGED].fp.sum()

@@ -11,11 +11,11 @@ from hotcoco import mask as run_lengths
 
 import factories
 import networks
-from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.evaluation.compared_files import ComparedFiles
 from jsisnet.evaluation.panoptic_quality import summary
 from jsisnet.evaluation.proposal_recall import true_boxes
 from jsisnet.evaluation.score import score
+from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.inference.evaluator import PREDICTIONS, PROPOSED, RANKED, TRUTH, evaluate
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
@@ -105,7 +105,7 @@ def test_the_mean_iou_is_that_of_the_semantic_branch(streets):
     confusion = evaluate(predictor, streets).semantic.confusion
 
     truths = [streets[number].panoptic.labels() for number in range(len(streets))]
-    photo = streets[1].image.permute(1, 2, 0).numpy()
+    photo = streets[1].image
     labels = predictor.semantic_labels(predictor.outputs(photo), SIZE)
     alone = evaluate(predictor, streets, share=(1, 6)).semantic.confusion
     assert confusion.sum() == sum((truth != 255).sum() for truth in truths)
@@ -150,7 +150,7 @@ def test_boxes_and_masks_are_those_of_the_photo_not_of_the_networks_input(tmp_pa
 
     (photo,) = evaluate(predictor, PanopticDataset(data), ap=True).instances.images
 
-    image = PanopticDataset(data)[0].image.permute(1, 2, 0).numpy()
+    image = PanopticDataset(data)[0].image
     found = predictor.instances(predictor.outputs(image), RANKED).boxes
     assert photo.size == (128, 144)
     assert photo.prediction.boxes == pytest.approx(found * [1.5, 2, 1.5, 2])
@@ -199,7 +199,7 @@ def test_proposals_are_compared_in_the_photo_not_in_the_networks_input(tmp_path)
 
     recall = evaluate(predictor, dataset).proposals
 
-    truth, image = dataset[0].panoptic, dataset[0].image.permute(1, 2, 0).numpy()
+    truth, image = dataset[0].panoptic, dataset[0].image
     scored = predictor.outputs(image).candidates
     proposals = propose(
         scored.objectness, scored.anchor_deltas, scored.anchors, scored.size, PROPOSED

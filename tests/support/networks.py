@@ -7,7 +7,8 @@ import torch
 
 import factories
 from jsisnet.categories import Categories, Category
-from jsisnet.data.sample import Batch, Objects, Sample, collate, example
+from jsisnet.data.sample import Batch, Objects, collate, example
+from jsisnet.formats.dataset import Sample
 from jsisnet.model.detection import DetectionConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.roi import RoIConfig
@@ -78,8 +79,8 @@ def streets(*numbers: int, size: tuple[int, int] = (64, 96)) -> Batch:
     examples = []
     for number in numbers:
         panoptic = factories.tiny_map(number, size)
-        image = torch.from_numpy(np.array(factories.photo_of(panoptic, seed=number)))
-        sample = Sample(image=image.permute(2, 0, 1), panoptic=panoptic, image_id=number)
+        image = np.array(factories.photo_of(panoptic, seed=number))
+        sample = Sample(image=image, panoptic=panoptic, image_id=number)
         examples.append(example(sample, factories.CATEGORIES, seed=number))
     return collate(examples)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import factories
 import networks
-from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.formats.dataset import DataConfig
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.training.config import RunConfig, TrainConfig, to_yaml
 from jsisnet.training.optim import OptimConfig

@@ -2,22 +2,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 import factories
 import networks
 from factories import BUS, CAR, PERSON, ROAD, SKY, segment
 from jsisnet.categories import Categories, Category
-from jsisnet.data.sample import Sample, example
+from jsisnet.data.sample import example
 from jsisnet.data.stream import Stream
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.formats.dataset import Sample
 from jsisnet.training.batch_picture import caption, draw_targets, page
 
 
 def example_of(ids, *segments, enlarged=1, **more):
     """An example with a grey photo; each number of `ids` is a square of pixels."""
     panoptic = factories.panoptic_map(np.kron(ids, np.ones((enlarged, enlarged))), *segments)
-    image = torch.full((3, *panoptic.size), 200, dtype=torch.uint8)
+    image = np.full((*panoptic.size, 3), 200, np.uint8)
     sample = Sample(image=image, panoptic=panoptic, image_id=7, **more)
     return example(sample, factories.CATEGORIES)
 
@@ -149,7 +149,7 @@ def test_a_long_list_is_cut():
         tuple(Category(id=i, name=f"thing {i}", isthing=True) for i in range(20))
     )
     sample = Sample(
-        image=torch.zeros(3, 1, 1, dtype=torch.uint8),
+        image=np.zeros((1, 1, 3), np.uint8),
         panoptic=factories.panoptic_map([[0]]),
         image_id=1,
         unlabelled=frozenset(range(19)),
@@ -173,7 +173,7 @@ class Streets:
 
     def __getitem__(self, index):
         panoptic = factories.tiny_map(index)
-        image = torch.from_numpy(np.array(factories.photo_of(panoptic))).permute(2, 0, 1)
+        image = np.array(factories.photo_of(panoptic))
         return Sample(image=image, panoptic=panoptic, image_id=100 + index)
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.formats.dataset import DataConfig
 from jsisnet.model.network import NetworkConfig
 from jsisnet.model.trunk import TrunkConfig
 from jsisnet.settings import from_dict

@@ -7,9 +7,9 @@ import pytest
 
 import factories
 import networks
-from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.datatools.convert import convert
+from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.formats.open import DatasetLocation, Format, create_dataset, open_dataset
 from jsisnet.training.config import RunConfig, TrainConfig, to_yaml
 from jsisnet.training.trainer import train

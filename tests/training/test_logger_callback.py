@@ -4,7 +4,7 @@ from importlib.machinery import ModuleSpec
 import numpy as np
 import pytest
 
-from jsisnet.data.dataset import DataConfig
+from jsisnet.formats.dataset import DataConfig
 from jsisnet.training import loggers as module
 from jsisnet.training.config import RunConfig, TrainConfig
 from jsisnet.training.loggers import LoggerCallback, logger_callbacks

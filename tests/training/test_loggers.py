@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jsisnet.data.dataset import DataConfig
+from jsisnet.formats.dataset import DataConfig
 from jsisnet.training import loggers
 from jsisnet.training.config import RunConfig, TrainConfig
 from jsisnet.training.loggers import IDS, QUALITY, MLflow, TensorBoard, WandB, flatten

@@ -12,8 +12,8 @@ from PIL import Image
 
 import factories
 import networks
-from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.formats.dataset import DataConfig
 from jsisnet.inference import saved_model
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.training.callbacks import Callback, Pictures

@@ -12,7 +12,8 @@ from jsisnet.categories import Categories, Category
 from jsisnet.cli.console import display
 from jsisnet.cli.options import Overrides
 from jsisnet.cli.tables import NONE, table
-from jsisnet.data.dataset import DataConfig, common_categories
+from jsisnet.data.sources import common_categories
+from jsisnet.formats.dataset import DataConfig
 from jsisnet.inference import saved_model
 from jsisnet.model.costs import Shape, Stage
 from jsisnet.model.network import NetworkConfig

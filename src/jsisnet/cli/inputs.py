@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jsisnet.lazy import install_hint
 
 if TYPE_CHECKING:
-    from jsisnet.data.dataset import PanopticDataset
+    from jsisnet.formats.dataset import PanopticDataset
     from jsisnet.formats.open import DatasetLocation, Format
     from jsisnet.inference.predictor import Predictor
 
@@ -159,7 +159,7 @@ def open_for_model(
         ValueError: If an option is missing, a file is missing or damaged, or the model lacks a
             class of the data set.
     """
-    from jsisnet.data.dataset import DataConfig, PanopticDataset
+    from jsisnet.formats.dataset import DataConfig, PanopticDataset
     from jsisnet.formats.open import check_location, photo_folder
 
     if kind is None:

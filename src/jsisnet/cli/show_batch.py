@@ -44,7 +44,7 @@ def show_batch(
         out: Image to write, .png or .jpg. Default: CONFIG_batch_STEP.png.
         overrides: Settings that override those of CONFIG.
     """
-    from jsisnet.data.dataset import Sources
+    from jsisnet.data.sources import Sources
     from jsisnet.data.stream import Stream
     from jsisnet.files.photos import write_picture
     from jsisnet.training.batch_picture import page

@@ -1,5 +1,5 @@
-from jsisnet.data.dataset import DataConfig, PanopticDataset
+from jsisnet.data.sources import Sources
 from jsisnet.data.stream import Stream
 from jsisnet.data.transforms import TransformConfig
 
-__all__ = ["DataConfig", "PanopticDataset", "Stream", "TransformConfig"]
+__all__ = ["Sources", "Stream", "TransformConfig"]

@@ -1,8 +1,7 @@
-"""Samples, training examples and batches: the data on its way to the objective."""
+"""Training examples and batches: network inputs with their targets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,40 +9,8 @@ from torch import Tensor
 
 from jsisnet.arrays import Bool, Float, Int32, Int64, UInt8
 from jsisnet.categories import Categories
-from jsisnet.panoptic import IGNORE, ImageId, PanopticMap
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """A photo and its ground truth, of the same size."""
-
-    image: UInt8[Tensor, "3 h w"]
-    """RGB. It may be shared with a cache, so it must not be modified."""
-
-    panoptic: PanopticMap
-    """Ground truth, with the labels of the data set's `categories`."""
-
-    image_id: ImageId
-    """Id of the photo within its data set."""
-
-    unlabelled: frozenset[int] = frozenset()
-    """Labels of the thing classes that are not annotated, and may appear anywhere."""
-
-    semantic: bool = True
-    """Whether the classes of the pixels are used for training, and not the objects only."""
-
-
-@runtime_checkable
-class Samples(Protocol):
-    """Protocol of training data: `PanopticDataset`, or a class of your own."""
-
-    @property
-    def categories(self) -> Categories:
-        """Classes of the maps."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
+from jsisnet.formats.dataset import Sample
+from jsisnet.panoptic import IGNORE, ImageId
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +143,7 @@ def example(sample: Sample, categories: Categories, *, min_box: int = 1, seed: i
     if not sample.semantic:
         semantic[:] = IGNORE
     return Example(
-        image=sample.image,
+        image=torch.as_tensor(sample.image).permute(2, 0, 1),
         semantic=torch.from_numpy(semantic),
         instance_ids=torch.from_numpy(numbers[panoptic.ids]),
         objects=Objects(

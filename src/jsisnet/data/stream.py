@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from jsisnet.arrays import Int64
-from jsisnet.data.dataset import Part, Sources
-from jsisnet.data.sample import Example, Samples, example
+from jsisnet.data.sample import Example, example
+from jsisnet.data.sources import Part, Sources
 from jsisnet.data.transforms import TransformConfig, transform
+from jsisnet.formats.dataset import Samples
 
 _ORDER, _VARIATION, _TRAINING, _ROUND = range(4)
 

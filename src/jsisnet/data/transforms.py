@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from jsisnet.arrays import UInt8
-from jsisnet.data.sample import Sample
+from jsisnet.formats.dataset import Sample
 from jsisnet.panoptic import VOID, PanopticMap, resize_ids
 
 PADDING = 128
@@ -119,11 +119,12 @@ def transform(
     """
     flip, scale, y, x, *colours = torch.rand(9, generator=generator).tolist()
     height, width = _scaled_size(sample.panoptic.size, config, scale)
-    rows = _span(sample.image.shape[1], config.size[0], height, y)
-    columns = _span(sample.image.shape[2], config.size[1], width, x)
+    photo = torch.as_tensor(sample.image).permute(2, 0, 1)
+    rows = _span(photo.shape[1], config.size[0], height, y)
+    columns = _span(photo.shape[2], config.size[1], width, x)
     covered = (_length(rows.target), _length(columns.target))
 
-    part = resize(sample.image[:, rows.source, columns.source], covered)
+    part = resize(photo[:, rows.source, columns.source], covered)
     part = _vary_colours(part, config, colours)
     image = part
     ids = resize_ids(sample.panoptic.ids[rows.source, columns.source], covered)
@@ -138,7 +139,8 @@ def transform(
         ids = ids[:, ::-1]
         if mirrored is not None:
             sample = _swap_sides(sample, mirrored)
-    return replace(sample, image=image, panoptic=PanopticMap.compact(ids, sample.panoptic.segments))
+    panoptic = PanopticMap.compact(ids, sample.panoptic.segments)
+    return replace(sample, image=image.permute(1, 2, 0).numpy(), panoptic=panoptic)
 
 
 def _swap_sides(sample: Sample, mirrored: Sequence[int]) -> Sample:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from jsisnet.data.dataset import PanopticDataset
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches
+from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 
@@ -62,7 +62,7 @@ def ablate(
     total = dict.fromkeys(rules, PanopticQuality.zero(num_labels))
     for number in range(len(dataset)):
         sample = dataset[number]
-        outputs = predictor.outputs(sample.image.permute(1, 2, 0).numpy())
+        outputs = predictor.outputs(sample.image)
         if outputs.semantic is None or outputs.detections is None:
             raise ValueError("the model has only one branch; expected both, to merge them")
         for name, config in rules.items():

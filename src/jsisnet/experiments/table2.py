@@ -7,8 +7,8 @@ import torch
 
 from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
-from jsisnet.data.dataset import Sources
 from jsisnet.data.sample import Batch, collate
+from jsisnet.data.sources import Sources
 from jsisnet.data.stream import Stream
 from jsisnet.training import trainer
 from jsisnet.training.config import RunConfig
@@ -64,4 +64,4 @@ def first_batch(config: RunConfig) -> tuple[Categories, Batch, UInt8[np.ndarray,
     samples = Sources(config.sources())
     stream = Stream(samples, config.augment, seed=config.train.seed)
     batch = collate([stream[position] for position in range(config.train.batch_size)])
-    return samples.categories, batch, samples[0].image.permute(1, 2, 0).numpy()
+    return samples.categories, batch, samples[0].image

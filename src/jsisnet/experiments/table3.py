@@ -12,9 +12,9 @@ from typing import Literal
 
 import torch
 
-from jsisnet.data.dataset import PanopticDataset
 from jsisnet.experiments.measuring import in_own_process
 from jsisnet.files.atomic import lock_folder, replacing
+from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference import evaluator, saved_model
 from jsisnet.inference.predictor import Predictor
 from jsisnet.settings import plain
@@ -203,7 +203,7 @@ def _prediction_time(predictor: Predictor, photos: PanopticDataset, count: int =
     """Measure the median milliseconds from photo to panoptic map."""
     seconds = []
     for index in range(min(count, len(photos))):
-        image = photos[index].image.permute(1, 2, 0).numpy()
+        image = photos[index].image
         began = time.perf_counter()
         predictor(image)
         seconds.append(time.perf_counter() - began)

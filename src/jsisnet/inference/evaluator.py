@@ -10,14 +10,13 @@ import numpy as np
 
 from jsisnet.arrays import Float64
 from jsisnet.categories import Categories
-from jsisnet.data.dataset import PanopticDataset
-from jsisnet.data.sample import Sample
 from jsisnet.evaluation import average_precision, panoptic_quality, proposal_recall, semantic_iou
 from jsisnet.evaluation.average_precision import CollectedInstances, ImageInstances, Things
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality
 from jsisnet.evaluation.proposal_recall import ProposalRecall
 from jsisnet.evaluation.semantic_iou import SemanticIoU
 from jsisnet.formats import coco
+from jsisnet.formats.dataset import PanopticDataset, Sample
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.raster import paste, windows
@@ -137,7 +136,7 @@ def evaluate(
         files = None if out is None else stack.enter_context(_open_files(out, predictor))
         for done, number in enumerate(numbers, 1):
             sample = dataset[number]
-            image = sample.image.permute(1, 2, 0).numpy()
+            image = sample.image
             outputs = predictor.outputs(image)
             prediction = predictor.merge(outputs, sample.panoptic.size)
             ranked = predictor.instances(outputs, RANKED) if ap else None

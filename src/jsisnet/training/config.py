@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from jsisnet.data.dataset import DataConfig
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.formats.dataset import DataConfig
 from jsisnet.formats.open import check_location
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model.network import NetworkConfig

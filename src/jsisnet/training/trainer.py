@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from jsisnet.categories import Categories
-from jsisnet.data.dataset import PanopticDataset, Sources
 from jsisnet.data.sample import Batch, collate
+from jsisnet.data.sources import Sources
 from jsisnet.data.stream import Stream, StreamSampler
 from jsisnet.files.atomic import lock_folder
+from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference import evaluator, saved_model
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.saved_model import ModelConfig, SavedModel
@@ -334,7 +335,7 @@ def _draw_pictures(predictor: Predictor, validation: PanopticDataset, count: int
     pictures: Pictures = {}
     for index in range(count):
         sample = validation[index]
-        image = sample.image.permute(1, 2, 0).numpy()
+        image = sample.image
         predicted, truth = (
             overlay.draw(image, panoptic, predictor.categories)
             for panoptic in (predictor(image), sample.panoptic)

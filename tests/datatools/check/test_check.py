@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 import faulty_datasets
-from jsisnet.data.dataset import DataConfig, PanopticDataset
 from jsisnet.datatools.check.check import DatasetPaths, check
 from jsisnet.datatools.check.rules import Report, Rule, Severity
+from jsisnet.formats.dataset import DataConfig, PanopticDataset
 
 OTHER_RULES = {
     *(Rule.JSON, Rule.NOTHING, Rule.CATEGORY_COUNT, Rule.PHOTO_LEAKED),

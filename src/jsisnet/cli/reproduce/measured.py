@@ -17,7 +17,7 @@ from jsisnet.experiments.published import table1 as published_table1
 from jsisnet.formats.open import DatasetLocation, Format
 
 if TYPE_CHECKING:
-    from jsisnet.data.dataset import PanopticDataset
+    from jsisnet.formats.dataset import PanopticDataset
     from jsisnet.inference.predictor import Predictor
 
 

@@ -1,20 +1,16 @@
-"""Data sets for training and evaluation: photos with their ground truth."""
+"""Photos with their ground truth, in chosen classes: what networks are trained and evaluated on."""
 
 import math
-from bisect import bisect_right
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
-from itertools import accumulate
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
-import torch
-from torch.utils.data import Dataset
+import numpy as np
 
+from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
 from jsisnet.checks import check_settings
-from jsisnet.data.sample import Sample
 from jsisnet.files.archives import file_exists
 from jsisnet.files.photos import read_image
 from jsisnet.formats.open import (
@@ -26,6 +22,7 @@ from jsisnet.formats.open import (
 )
 from jsisnet.formats.records import Record, relabel, size_text
 from jsisnet.formats.vistas import Version
+from jsisnet.panoptic import ImageId, PanopticMap
 
 _OLD_KINDS = {"panoptic": "coco", "instances": "coco-instances"}
 """Former names of formats, which older YAML files and run folders have."""
@@ -185,7 +182,40 @@ class DataConfig:
             raise ValueError(f"{self.path}: {error}") from None
 
 
-class PanopticDataset(Dataset[Sample]):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """A photo and its ground truth, of the same size."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    """RGB. It may be shared with a cache, so it must not be modified."""
+
+    panoptic: PanopticMap
+    """Ground truth, with the labels of the data set's `categories`."""
+
+    image_id: ImageId
+    """Id of the photo within its data set."""
+
+    unlabelled: frozenset[int] = frozenset()
+    """Labels of the thing classes that are not annotated, and may appear anywhere."""
+
+    semantic: bool = True
+    """Whether the classes of the pixels are used for training, and not the objects only."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Protocol of training data: `PanopticDataset`, or a class of your own."""
+
+    @property
+    def categories(self) -> Categories:
+        """Classes of the maps."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class PanopticDataset:
     """Photos with ground truth, in the order in which they are listed."""
 
     def __init__(self, config: DataConfig, categories: Categories | None = None) -> None:
@@ -261,8 +291,8 @@ class PanopticDataset(Dataset[Sample]):
     def _read(self, index: int) -> Sample:
         record = self._records[index]
         assert record.image is not None  # the configuration has the folder of the photos
-        image = torch.from_numpy(read_image(record.image)).permute(2, 0, 1)
-        size = (image.shape[1], image.shape[2])
+        image = read_image(record.image)
+        size = (image.shape[0], image.shape[1])
         self._check_size(record, size, record.size)
         panoptic = record.read()
         self._check_size(record, size, panoptic.size)
@@ -282,75 +312,3 @@ class PanopticDataset(Dataset[Sample]):
                 f"{record.image}: {size_text(found)} pixels, but its ground truth in "
                 f"{self.path} is {size_text(expected)}"
             )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """Length and weight of one of several concatenated data sets."""
-
-    length: int
-    """Number of photos."""
-
-    weight: float = 1.0
-    """How often a photo is seen, relative to the photos of parts with weight 1."""
-
-
-class Sources:
-    """Several data sets, concatenated and converted to their common classes.
-
-    A class that a data set lacks may still appear in its photos, so each sample states what its
-    ground truth does not label.
-    """
-
-    def __init__(self, configs: Sequence[DataConfig]) -> None:
-        """Open the data sets, except those with weight 0.
-
-        Their classes are matched by name, in order of first appearance.
-
-        Raises:
-            ValueError: If no data set is left, one is invalid, or the classes of two contradict
-                each other. The message names the files.
-        """
-        opened = [PanopticDataset(config) for config in _used(configs)]
-        self.categories = _join([(dataset.path, dataset.categories) for dataset in opened])
-        self.datasets = tuple(dataset.in_classes(self.categories) for dataset in opened)
-        self.parts = tuple(
-            Part(length=len(dataset), weight=dataset.config.weight) for dataset in self.datasets
-        )
-        self._ends = list(accumulate(part.length for part in self.parts))
-
-    def __len__(self) -> int:
-        return self._ends[-1]
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read a photo; see `PanopticDataset`."""
-        number = bisect_right(self._ends, index)
-        return self.datasets[number][index - self._ends[number] + self.parts[number].length]
-
-
-def common_categories(configs: Sequence[DataConfig]) -> Categories:
-    """Read the classes that `Sources` would have, without the maps wherever they suffice.
-
-    Raises:
-        ValueError: See `Sources`.
-    """
-    used = _used(configs)
-    return _join([(config.path, config.read_categories()) for config in used])
-
-
-def _used(configs: Sequence[DataConfig]) -> list[DataConfig]:
-    used = [config for config in configs if config.weight > 0]
-    if not used:
-        raise ValueError("every data set has weight 0; expected at least one above 0")
-    return used
-
-
-def _join(files: Sequence[tuple[Path, Categories]]) -> Categories:
-    joined = Categories(())
-    for number, (path, categories) in enumerate(files):
-        try:
-            joined = joined.joined_with(categories)
-        except ValueError as error:
-            before = ", ".join(str(path) for path, _ in files[:number])
-            raise ValueError(f"{path}: {error} ({before})") from None
-    return joined

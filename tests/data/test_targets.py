@@ -1,3 +1,5 @@
+import numpy as np
+
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment
 from jsisnet.categories import Categories
 from jsisnet.data.sample import example

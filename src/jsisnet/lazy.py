@@ -25,6 +25,7 @@ _EXTRAS = {
     "lightning": _Extra("torch", "Lightning"),
     "matplotlib": _Extra("torch", "Matplotlib"),
     "mlflow": _Extra("mlflow", "MLflow"),
+    "pillow_heif": _Extra("heif", "pillow-heif"),
     "safetensors": _Extra("torch", "safetensors"),
     "skimage": _Extra("demo", "scikit-image"),
     "tensorboard": _Extra("tensorboard", "TensorBoard"),

@@ -1,10 +1,18 @@
 import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+import pillow_heif
 import pytest
-from PIL import Image
+import torch
+from PIL import AvifImagePlugin, Image
 
-from jsisnet.files.photos import MAX_PIXELS, read_image
+from jsisnet.files import photos
+from jsisnet.files.photos import MAX_PIXELS, has_photo_suffix, read_image, to_rgb
 
 RAMP = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 """Grey values of four rows of six pixels."""
@@ -185,3 +193,309 @@ def test_missing_files_and_folders_are_named(tmp_path, name):
 
 def test_22_megapixels_are_allowed():
     assert MAX_PIXELS > 22_000_000
+
+
+FILE = encoded(Image.fromarray(COLORS), "PNG")
+DEEP = COLORS.astype(np.uint16) * 257
+ALPHA = np.dstack([COLORS, np.full(COLORS.shape[:2], 255, np.uint8)])
+
+
+class Pathlike:
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return self.path
+
+
+class Pipe:
+    """A stream that can neither seek nor say where it is, and gives a few bytes at a time."""
+
+    def __init__(self, content):
+        self.stream = io.BytesIO(content)
+
+    def read(self, size):
+        return self.stream.read(min(size, 7))
+
+
+class Arraylike:
+    def __array__(self, dtype=None, copy=None):
+        return COLORS
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(str, id="str"),
+        pytest.param(Path, id="Path"),
+        pytest.param(Pathlike, id="os.PathLike"),
+        pytest.param(lambda path: Pathlike(os.fsencode(path)), id="os.PathLike of bytes"),
+        pytest.param(PurePosixPath, id="pure path"),
+    ],
+)
+def test_paths_of_any_type_are_read(save, kind):
+    path = save(Image.fromarray(COLORS), "photo.png")
+
+    assert np.array_equal(to_rgb(kind(str(path))), COLORS)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(FILE, id="bytes"),
+        pytest.param(bytearray(FILE), id="bytearray"),
+        pytest.param(memoryview(FILE), id="memoryview"),
+        pytest.param(io.BytesIO(FILE), id="file object"),
+        pytest.param(Pipe(FILE), id="pipe"),
+        pytest.param(Image.fromarray(COLORS), id="PIL"),
+        pytest.param(COLORS, id="uint8"),
+        pytest.param(np.asfortranarray(COLORS), id="columns first"),
+        pytest.param(DEEP, id="uint16"),
+        pytest.param(DEEP.astype(">u2"), id="uint16 big-endian"),
+        pytest.param(ALPHA, id="RGBA"),
+        pytest.param(ALPHA.astype(np.uint16) * 257, id="RGBA uint16"),
+        pytest.param(Arraylike(), id="__array__"),
+        pytest.param(torch.from_numpy(COLORS).permute(2, 0, 1), id="tensor 3 h w"),
+        pytest.param(torch.from_numpy(ALPHA).permute(2, 0, 1), id="tensor 4 h w"),
+    ],
+)
+def test_what_holds_a_photo_becomes_rgb(source):
+    image = to_rgb(source)
+
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
+    assert np.array_equal(image, COLORS)
+
+
+@pytest.mark.parametrize("kind", [torch.detach, lambda x: torch.nn.Parameter(x, False)])
+def test_tensors_with_the_channels_last_are_taken(kind):
+    tall = np.concatenate([COLORS, COLORS])
+
+    assert np.array_equal(to_rgb(kind(torch.from_numpy(tall))), tall)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(RAMP, id="h w"),
+        pytest.param(RAMP[..., None], id="h w 1"),
+        pytest.param(RAMP.astype(np.uint16) * 257, id="uint16"),
+        pytest.param(torch.from_numpy(RAMP), id="tensor h w"),
+        pytest.param(torch.from_numpy(RAMP)[None], id="tensor 1 h w"),
+        pytest.param(Image.fromarray(RAMP), id="PIL L"),
+        pytest.param(Image.fromarray(RAMP.astype(np.uint16) * 257), id="PIL I;16"),
+        pytest.param(Image.fromarray(RAMP.astype(np.int32) * 257), id="PIL I"),
+    ],
+)
+def test_grey_of_any_kind_becomes_rgb(source):
+    assert np.array_equal(to_rgb(source), np.stack([RAMP] * 3, axis=-1))
+
+
+def test_black_and_white_arrays_become_0_and_255():
+    assert np.array_equal(to_rgb(RAMP > 100), np.stack([(RAMP > 100) * 255] * 3, axis=-1))
+
+
+def test_an_array_is_copied_so_that_a_reused_frame_does_no_harm():
+    frame = COLORS.copy()
+
+    image = to_rgb(frame)
+    frame[:] = 0
+
+    assert np.array_equal(image, COLORS)
+
+
+def test_transparent_arrays_are_blended_like_files(save):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 9, 4), np.uint8)
+    path = save(Image.fromarray(pixels), "glass.png")
+
+    assert np.array_equal(to_rgb(pixels), read_image(path))
+    assert np.array_equal(to_rgb(Image.fromarray(pixels)), read_image(path))
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV",
+     "I", "I;16", "I;16B"],
+)  # fmt: skip
+def test_pil_images_of_any_mode_are_taken(mode):
+    assert to_rgb(Image.new(mode, (3, 2))).shape == (2, 3, 3)
+
+
+def test_a_pil_image_stays_open_and_as_it_was(save):
+    path = save(Image.fromarray(COLORS), "photo.png")
+
+    with Image.open(path) as image:
+        to_rgb(image)
+
+        assert image.getpixel((0, 0)) == tuple(COLORS[0, 0])
+
+
+def turned(kind):
+    exif = Image.Exif()
+    exif[ORIENTATION] = QUARTER_TURN_CLOCKWISE
+    return encoded(Image.fromarray(COLORS), kind, exif=exif)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(turned("PNG"), id="file"),
+        pytest.param(Image.open(io.BytesIO(turned("PNG"))), id="PIL"),
+    ],
+)
+def test_photos_are_upright_for_prediction(source):
+    upright, stored = to_rgb(source), None
+    if isinstance(source, bytes):
+        stored = to_rgb(source, upright=False)
+
+    assert np.array_equal(upright, np.rot90(COLORS, -1))
+    assert stored is None or np.array_equal(stored, COLORS)
+
+
+def test_a_photo_is_read_from_standard_input():
+    program = "import sys; from jsisnet.files import to_rgb; print(to_rgb(sys.stdin.buffer).shape)"
+
+    found = subprocess.run(
+        [sys.executable, "-c", program], input=FILE, check=True, capture_output=True
+    )
+
+    assert found.stdout.split() == b"(4, 6, 3)".split()
+
+
+def test_a_file_is_read_from_where_it_stands():
+    file = io.BytesIO(b"header" + FILE)
+    file.seek(6)
+
+    assert np.array_equal(to_rgb(file), COLORS)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param(COLORS / 255, r"(255 * array).round().astype(np.uint8)", id="floats"),
+        pytest.param(
+            COLORS.astype(np.int64), "int64 of shape (4, 6, 3); expected uint8", id="int64"
+        ),
+        pytest.param(COLORS.transpose(2, 0, 1), "transpose(1, 2, 0)", id="channels first"),
+        pytest.param(np.stack([COLORS] * 2), "one by one, or as a list", id="batch"),
+        pytest.param(np.zeros((4, 6, 2), np.uint8), "3 channels, 4 or none", id="two channels"),
+        pytest.param(np.zeros((0, 6, 3), np.uint8), "expected 1 to", id="empty"),
+        pytest.param(np.broadcast_to(np.uint8(0), (60_000, 60_000)), "expected 1 to", id="huge"),
+        pytest.param(np.array(7, np.uint8), "expected height x width", id="number"),
+        pytest.param(torch.zeros(3, 4, 6), "(tensor * 255).byte()", id="float tensor"),
+        pytest.param(torch.zeros(3, 4, 6, dtype=torch.bfloat16), "torch.bfloat16", id="bfloat16"),
+        pytest.param(torch.zeros(3, 6, 3, dtype=torch.uint8), "first or last", id="ambiguous"),
+        pytest.param(torch.zeros(2, 3, 4, 6, dtype=torch.uint8), "one by one", id="tensor batch"),
+        pytest.param(Image.new("F", (3, 2)), "floating-point", id="PIL F"),
+        pytest.param(None, "type NoneType; expected a path", id="None"),
+        pytest.param([[0, 0, 0]], "type list; expected a path", id="list"),
+        pytest.param(io.StringIO("text"), "mode 'rb'", id="text file"),
+        pytest.param(io.BytesIO(), "was the file read before?", id="file read before"),
+        pytest.param(b"", "the bytes: can't be read as an image (none of", id="no bytes"),
+        pytest.param(HUGE_BMP, "100000 x 100000 pixels", id="bomb"),
+        pytest.param("https://example.com/a.jpg", "a URL; download", id="URL"),
+        pytest.param("a" * 5000, "a...a", id="long path"),
+        pytest.param("a\0b.png", "not a file", id="NUL"),
+        pytest.param("two\nlines.png", r"'two\nlines.png': not a file", id="line break"),
+    ],
+)
+def test_what_holds_no_photo_gets_one_sentence_that_says_why(source, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is checked below
+        to_rgb(source)
+
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("path", ["a" * 5000, "a\0b.png", "/root\0", "\udcff.png"])
+def test_odd_paths_are_value_errors(path):
+    with pytest.raises(ValueError, match=r"not a file|too long"):
+        read_image(path)
+
+
+def test_an_endless_stream_is_refused(monkeypatch):
+    monkeypatch.setattr(photos, "_MAX_ENCODED", 1000)
+
+    with pytest.raises(ValueError, match="more than 1,000 bytes"):
+        to_rgb(Pipe(bytes(2000)))
+
+
+def heic(image):
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(image).save(buffer, quality=90)
+    return buffer.getvalue()
+
+
+FLAT = Image.new("RGB", (64, 48), (200, 100, 50))
+
+
+def test_heic_is_read(tmp_path):
+    path = tmp_path / "phone.heic"
+    path.write_bytes(heic(FLAT))
+
+    for image in (read_image(path), to_rgb(path.read_bytes())):
+        assert image.shape == (48, 64, 3)
+        assert np.allclose(image, [200, 100, 50], atol=4)
+
+
+def test_heic_without_its_library_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+
+    with pytest.raises(ValueError, match=r"HEIF needs pillow-heif.*'jsisnet\[heif\]'"):
+        to_rgb(heic(FLAT))
+
+
+def test_a_damaged_heic_gets_one_sentence():
+    with pytest.raises(ValueError, match="the bytes: can't be read as an image"):
+        to_rgb(heic(FLAT)[:200])
+
+
+def test_a_heic_of_too_many_pixels_is_refused(monkeypatch):
+    monkeypatch.setattr(photos, "MAX_PIXELS", 100)
+
+    with pytest.raises(ValueError, match="64 x 48 pixels"):
+        to_rgb(heic(FLAT))
+
+
+def test_avif_is_read():
+    assert np.allclose(to_rgb(encoded(FLAT, "AVIF")), [200, 100, 50], atol=4)
+
+
+@pytest.mark.filterwarnings("ignore:.*AVIF support not installed")
+def test_avif_without_its_library_says_what_to_install(monkeypatch):
+    content = encoded(FLAT, "AVIF")
+    monkeypatch.setattr(AvifImagePlugin, "SUPPORTED", False)
+
+    with pytest.raises(ValueError, match="AVIF, which this build of Pillow can't read"):
+        to_rgb(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.jpg", True), ("a.HEIC", True), ("a.avif", True), ("a.txt", False), ("jpg", False)],
+)
+def test_names_of_photos_are_known(name, expected):
+    assert has_photo_suffix(Path(name)) == expected
+
+
+def test_photos_are_read_from_several_threads():
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(to_rgb(FILE).tolist())) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert results == [COLORS.tolist()] * 8
+
+
+def test_tensors_are_known_without_importing_torch():
+    program = (
+        "import sys, numpy; from jsisnet.files import to_rgb;"
+        "to_rgb(numpy.zeros((2, 2), numpy.uint8)); sys.exit('torch' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -92,12 +92,9 @@ def _matches(argument: str) -> Iterator[Path]:
 
 
 def _ispicture(path: Path) -> bool:
-    from PIL import Image
+    from jsisnet.files.photos import has_photo_suffix
 
-    from jsisnet.files.photos import FORMATS
-
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    return kind in FORMATS and not path.name.startswith(".") and path.is_file()
+    return has_photo_suffix(path) and not path.name.startswith(".") and path.is_file()
 
 
 def _named(paths: Iterable[Path]) -> Iterator[Photo]:

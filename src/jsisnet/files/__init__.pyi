@@ -1,5 +1,5 @@
 from jsisnet.files.atomic import replacing, write_json
-from jsisnet.files.photos import read_image, write_picture
+from jsisnet.files.photos import read_image, to_rgb, write_picture
 from jsisnet.files.png import ids_to_rgb, read_ids, rgb_to_ids, write_ids
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "read_image",
     "replacing",
     "rgb_to_ids",
+    "to_rgb",
     "write_ids",
     "write_json",
     "write_picture",

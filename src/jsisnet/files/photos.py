@@ -1,20 +1,37 @@
-"""Reading photos of any common format as RGB, and writing pictures."""
+"""Reading photos of any kind as RGB, and writing pictures."""
 
+import io
+import os
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from jsisnet.arrays import UInt8
+from jsisnet.arrays import Shaped, UInt8
 from jsisnet.files.atomic import replacing
+from jsisnet.lazy import install_hint
 
 MAX_PIXELS = 200_000_000
 """Size limit of photos: a file of a few bytes can claim any size, and decoding one of this size
 takes 600 MB."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-"""Formats that can be read, whatever the file name; of several frames the first is used."""
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
+"""Formats that Pillow reads here, whatever the file name; of several frames the first is used."""
+
+_HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+"""Brands at the start of a HEIF file; AVIF has the same container."""
+
+_MAX_ENCODED = 1 << 30
+"""Size limit in bytes of what is read from a file object, which may be endless."""
+
+_CHUNK = 1 << 20
 
 _JPEG_QUALITY = 90
 
@@ -23,7 +40,28 @@ _MAX_JPEG_SIDE = 65_500
 
 _MAX_16_BIT = 65535
 
+_MAX_SHOWN = 300
+"""Characters of a path that a message shows."""
+
+_CHANNELS = (1, 3, 4)
+"""Grey, RGB and RGBA."""
+
 _pillow_limit = threading.Lock()
+
+
+@runtime_checkable
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes | str | None: ...
+
+
+@runtime_checkable
+class _Tensor(Protocol):
+    """What is needed of a torch tensor; torch itself may not be installed."""
+
+    shape: Sequence[int]
+    dtype: object
+
+    def numpy(self, *, force: bool) -> np.ndarray: ...
 
 
 def check_image(image: object) -> None:
@@ -46,23 +84,69 @@ def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, 
     pixels are blended with white.
 
     Args:
-        path: File in one of the `FORMATS`, with at most `MAX_PIXELS` pixels.
+        path: File in one of the `FORMATS`, or in HEIF (``.heic``) where pillow-heif is installed,
+            with at most `MAX_PIXELS` pixels.
         upright: Apply the EXIF orientation. Off by default because annotations, such as COCO's,
-            refer to the pixels as stored.
+            refer to the pixels as stored. HEIF files are always upright.
 
     Raises:
         ValueError: If the file is missing, damaged or not an image; the message names it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: not a file; expected an image")
+    name = _shown(str(path))
     try:
-        with _open(path) as image:
-            _check_size(*image.size)
-            image.load()
-            return np.array(_rgb(ImageOps.exif_transpose(image) if upright else image))
-    except Exception as error:  # damaged files raise anything, struct.error and KeyError included
-        raise ValueError(f"{path}: can't be read as an image ({_reason(error)})") from error
+        isfile = path.is_file()
+    except OSError as error:  # a name too long, or a folder that can't be searched
+        raise ValueError(f"{name}: {error.strerror}; expected an image") from None
+    if not isfile:
+        raise ValueError(f"{name}: not a file; expected an image")
+    with _naming(name):
+        return _decode(path, upright=upright)
+
+
+def to_rgb(source: object, *, upright: bool = True) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a photo of any kind as a new array of RGB, converted as by `read_image`.
+
+    Args:
+        source: One of the following.
+
+            - The path of a file, as `str` or `os.PathLike`.
+            - The content of a file, as `bytes`, `bytearray` or `memoryview`.
+            - A binary file object; it is read to its end and may be a pipe.
+            - A PIL image of any mode, which stays open.
+            - An array: grey (h w, or h w 1), RGB (h w 3) or RGBA (h w 4), of uint8, uint16 or bool.
+              The channels of OpenCV's arrays, which are BGR, can't be told from RGB: reverse them
+              with ``image[..., ::-1]``.
+            - A torch tensor of uint8, 3 h w or h w 3; grey and RGBA too.
+        upright: Apply the EXIF orientation of files and PIL images. Arrays and tensors have none.
+
+    Raises:
+        ValueError: If the source can't be read or is of another kind; the message says what to do.
+    """
+    if isinstance(source, str | os.PathLike):
+        return _read_path(os.fsdecode(source), upright=upright)
+    if isinstance(source, bytes | bytearray | memoryview):
+        with _naming("the bytes"):
+            return _decode(io.BytesIO(source), upright=upright)
+    if isinstance(source, Image.Image):
+        with _naming("the PIL image"):
+            return _convert(source, upright=upright)
+    if isinstance(source, _Readable):
+        return _read_stream(source, upright=upright)
+    if _istensor(source):
+        return _from_array(_channels_last(source), "tensor")
+    if hasattr(source, "__array__"):
+        return _from_array(np.asarray(source), "array")
+    raise ValueError(
+        f"the image is of type {type(source).__name__}; expected a path, bytes, a binary file "
+        "object, a PIL image, a NumPy array or a torch tensor"
+    )
+
+
+def has_photo_suffix(path: Path) -> bool:
+    """Return whether a file name ends like those of the photos that can be read."""
+    suffix = path.suffix.lower()
+    return suffix in _HEIF_SUFFIXES or Image.registered_extensions().get(suffix) in FORMATS
 
 
 def format_of(path: Path) -> str:
@@ -90,14 +174,84 @@ def write_picture(picture: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
         Image.fromarray(picture).save(temporary, format=kind, quality=_JPEG_QUALITY)
 
 
-def _open(path: Path) -> Image.Image:
+def _read_path(path: str, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
+    if path.startswith(("http://", "https://")):
+        raise ValueError(f"{_shown(path)}: a URL; download the file, and give its path or bytes")
+    return read_image(path, upright=upright)
+
+
+def _read_stream(file: _Readable, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
+    name = getattr(file, "name", None)
+    with _naming(_shown(name) if isinstance(name, str) else "the file object"):
+        content = _read_all(file.read)
+        if not content:
+            raise ValueError("no bytes are left; was the file read before?")
+        return _decode(io.BytesIO(content), upright=upright)
+
+
+def _read_all(read: Callable[[int], bytes | str | None]) -> bytes:
+    content = bytearray()
+    while chunk := read(_CHUNK):
+        if isinstance(chunk, str):
+            raise ValueError("opened as text; open it with mode 'rb'")
+        content += chunk
+        if len(content) > _MAX_ENCODED:
+            raise ValueError(f"more than {_MAX_ENCODED:,} bytes")
+    return bytes(content)
+
+
+def _decode(source: Path | io.BytesIO, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
+    with _open(source) as image:
+        return _convert(image, upright=upright)
+
+
+def _open(source: Path | io.BytesIO) -> Image.Image:
     """Open an image without Pillow's own size limit, which is global and lower than ours."""
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path, formats=FORMATS)
+            return Image.open(source, formats=FORMATS)
+        except UnidentifiedImageError:
+            brands = _brands(source)
+            if b"avif" in brands:
+                raise ValueError(
+                    "AVIF, which this build of Pillow can't read: pip install --upgrade pillow"
+                ) from None
+            if brands.isdisjoint(_HEIF_BRANDS):
+                raise
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+    return _open_heif(source)
+
+
+def _open_heif(source: Path | io.BytesIO) -> Image.Image:
+    try:
+        pillow_heif = import_module("pillow_heif")
+    except ModuleNotFoundError:
+        raise ValueError(install_hint("HEIF", "pillow_heif")) from None
+    file = pillow_heif.open_heif(source)
+    _check_size(*file.size)
+    image: Image.Image = file.to_pillow()
+    return image
+
+
+def _brands(source: Path | io.BytesIO) -> set[bytes]:
+    """Return the brands of a file in the ISO base media format; empty for others."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            head = file.read(64)
+    else:
+        head = source.getvalue()[:64]
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[start : start + 4] for start in range(8, end, 4)}
+
+
+def _convert(image: Image.Image, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
+    _check_size(*image.size)
+    image.load()
+    return np.array(_rgb(ImageOps.exif_transpose(image) if upright else image))
 
 
 def _check_size(width: int, height: int) -> None:
@@ -110,6 +264,8 @@ def _rgb(image: Image.Image) -> Image.Image:
         return _from_16_bit(image)
     if image.mode == "F":
         raise ValueError("pixels are floating-point numbers; expected 8 or 16 bits")
+    if image.mode == "La":  # its alpha is premultiplied, and Pillow converts it to LA alone
+        image = image.convert("LA")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
@@ -121,6 +277,81 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     if grey.min() < 0 or grey.max() > _MAX_16_BIT:
         raise ValueError("grey values exceed 16 bits")
     return Image.fromarray((grey // 257).astype(np.uint8)).convert("RGB")
+
+
+def _istensor(source: object) -> TypeGuard[_Tensor]:
+    return any((c.__module__, c.__name__) == ("torch", "Tensor") for c in type(source).__mro__)
+
+
+def _channels_last(tensor: _Tensor) -> Shaped[np.ndarray, "..."]:
+    """Return a torch tensor as an array of h w, or h w c."""
+    shape, dtype = tuple(tensor.shape), str(tensor.dtype)
+    if dtype != "torch.uint8":
+        fix = ": (tensor * 255).byte(), if 1 is white" if "float" in dtype else ""
+        raise ValueError(f"the tensor is {dtype} of shape {shape}; expected torch.uint8{fix}")
+    array = tensor.numpy(force=True)
+    if array.ndim == 3:  # noqa: PLR2004 - channels, height and width
+        first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
+        if first and last:
+            raise ValueError(
+                f"the tensor has the shape {shape}, in which the channels may come first or last; "
+                "give a NumPy array of height x width x channels"
+            )
+        if first:
+            return array.transpose(1, 2, 0)
+    return array
+
+
+def _from_array(array: Shaped[np.ndarray, "..."], kind: str) -> UInt8[np.ndarray, "h w 3"]:
+    found = f"the {kind} is {array.dtype} of shape {array.shape}"
+    if array.ndim == 2:  # noqa: PLR2004 - height and width
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in _CHANNELS:  # noqa: PLR2004 - and channels
+        raise ValueError(
+            f"{found}; expected height x width, with 3 channels, 4 or none{_hint(array)}"
+        )
+    if not 0 < array.shape[0] * array.shape[1] <= MAX_PIXELS:
+        raise ValueError(f"{found}; expected 1 to {MAX_PIXELS:,} pixels")
+    pixels = _to_8_bit(array, found)
+    if pixels.shape[2] == 1:
+        return np.repeat(pixels, 3, axis=2)
+    if pixels.shape[2] == 3:  # noqa: PLR2004 - red, green and blue
+        return np.array(pixels, order="C")
+    return np.array(_rgb(Image.fromarray(np.ascontiguousarray(pixels))))
+
+
+def _hint(array: Shaped[np.ndarray, "..."]) -> str:
+    if array.ndim == 3 and array.shape[0] in _CHANNELS:  # noqa: PLR2004 - channels come first
+        return "; move the channels to the end with transpose(1, 2, 0)"
+    if array.ndim == 4:  # noqa: PLR2004 - a batch
+        return "; give the images of a batch one by one, or as a list"
+    return ""
+
+
+def _to_8_bit(array: Shaped[np.ndarray, "h w c"], found: str) -> UInt8[np.ndarray, "h w c"]:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.newbyteorder("=") == np.uint16:
+        return (array // 257).astype(np.uint8)
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    fix = ": (255 * array).round().astype(np.uint8), if 1 is white"
+    raise ValueError(f"{found}; expected uint8{fix if array.dtype.kind == 'f' else ''}")
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Turn all that a damaged image raises, struct.error and KeyError included, into one error."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"{name}: can't be read as an image ({_reason(error)})") from error
+
+
+def _shown(path: str) -> str:
+    """Return a path for a message, shortened and escaped where a line could not hold it."""
+    text = path if path.isprintable() else ascii(path)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:100]}...{text[-100:]}"
 
 
 def _reason(error: Exception) -> str:

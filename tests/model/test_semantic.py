@@ -29,14 +29,67 @@ def test_features_are_pooled_to_1_2_3_and_6_cells_a_side():
     assert sides == [(1, 1), (2, 2), (3, 3), (6, 6)]
 
 
-def test_the_first_level_of_the_pyramid_is_the_mean_of_the_map():
-    pooling = PyramidPooling(1, SemanticConfig(channels=1, bins=(1,), norm="none"))
-    nn.init.ones_(pooling.projections[0][0].weight)
-    pooling.fuse = nn.Identity()
+def plain(pooling: PyramidPooling, features: torch.Tensor) -> torch.Tensor:
+    """Pool, project, resize, concatenate and fuse, as the paper says it."""
+    levels = [features]
+    for cells, project in zip(pooling.bins, pooling.projections, strict=True):
+        pooled = project(functional.adaptive_avg_pool2d(features, cells))
+        levels.append(functional.interpolate(pooled, features.shape[-2:], mode="bilinear"))
+    return pooling.fuse(torch.cat(levels, dim=1))
 
-    made = pooling(torch.tensor([[[[1.0, 2.0, 3.0]]]]))
 
-    assert made.tolist() == [[[[1, 2, 3]], [[2, 2, 2]]]]
+def pyramid(norm: str = "batch", bins: tuple[int, ...] = (1, 2, 3, 6)) -> PyramidPooling:
+    torch.manual_seed(0)
+    return PyramidPooling(8, SemanticConfig(channels=5, bins=bins, norm=norm))
+
+
+@pytest.mark.parametrize("norm", ["batch", "frozen", "none"])
+@pytest.mark.parametrize("grid", [(8, 12), (7, 13), (48, 48), (2, 5), (1, 1)])
+def test_the_fused_pyramid_equals_the_plain_formula(grid, norm):
+    pooling = pyramid(norm).eval()
+    features = torch.randn(2, 8, *grid)
+
+    with torch.no_grad():
+        torch.testing.assert_close(
+            pooling(features), plain(pooling, features), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_the_fused_pyramid_has_the_gradients_of_the_plain_formula():
+    pooling = pyramid().double().train()
+    features = torch.randn(2, 8, 7, 10, dtype=torch.float64, requires_grad=True)
+    wanted = [features, *pooling.parameters()]
+    with torch.inference_mode():
+        pooling(features)  # what it remembers must serve training too
+
+    made = torch.autograd.grad(pooling(features).pow(2).sum(), wanted)
+
+    expected = torch.autograd.grad(plain(pooling, features).pow(2).sum(), wanted)
+    for one, other in zip(made, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_the_pyramid_pools_under_autocast():
+    pooling = pyramid().eval()
+    features = torch.randn(2, 8, 9, 12)
+
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        made = pooling(features)
+
+    torch.testing.assert_close(made.float(), plain(pooling, features), rtol=0.05, atol=0.05)
+
+
+def test_exporting_the_pyramid_leaves_nothing_behind():
+    pooling = pyramid(bins=(1, 4)).eval()
+    features = torch.randn(2, 8, 6, 9)
+    dynamic = ({0: torch.export.Dim("batch")},)
+
+    exported = torch.export.export(pooling, (features,), dynamic_shapes=dynamic, strict=False)
+
+    more = torch.randn(3, 8, 6, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(exported.module()(more), pooling(more))
+        torch.testing.assert_close(pooling(more), plain(pooling, more), rtol=1e-5, atol=1e-5)
 
 
 def test_the_map_and_each_projection_are_fused():

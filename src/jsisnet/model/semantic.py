@@ -1,6 +1,8 @@
 """Semantic branch: pyramid pooling, classifier and hybrid upsampling."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,13 +49,17 @@ class SemanticConfig:
 class PyramidPooling(nn.Module):
     """Pyramid pooling: adds context at several scales to each cell.
 
+    A 3x3 convolution fuses the features with the projections, resized bilinearly from each pooled
+    grid. Resizing and convolving are both linear, so the coarse grids are convolved before they
+    are resized: equal but for rounding, at a fraction of the cost.
+
     Reference:
         Zhao et al., "Pyramid Scene Parsing Network", section 3.2.
     """
 
     def __init__(self, channels: int, config: SemanticConfig):
         super().__init__()
-        self.bins = config.bins
+        self.bins, self.width = config.bins, config.channels
         self.projections = nn.ModuleList(
             ConvNormAct(channels, config.channels, kernel=1, norm_kind=config.norm)
             for _ in config.bins
@@ -63,11 +69,83 @@ class PyramidPooling(nn.Module):
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c_out h w"]:
         """Pool to each grid, project, resize back, concatenate and fuse."""
-        levels = [features]
-        for cells, project in zip(self.bins, self.projections, strict=True):
-            pooled = project(functional.adaptive_avg_pool2d(features, cells))
-            levels.append(functional.interpolate(pooled, features.shape[-2:], mode="bilinear"))
-        return self.fuse(torch.cat(levels, dim=1))
+        convolution, normalise, activate = self.fuse
+        assert isinstance(convolution, nn.Conv2d)
+        height, width = features.shape[-2:]
+        down, across = (_resizing(self.bins, side, features) for side in (height, width))
+        widths = [features.shape[1], *[self.width] * len(self.bins)]
+        own_kernel, *kernels = convolution.weight.split(widths, dim=1)
+        rows = down.averages.split(self.bins)
+        columns = (features @ across.averages.mT).split(self.bins, dim=-1)
+        resize = across.shifted.split([3 * cells for cells in self.bins], dim=1)
+        levels = []
+        for level, project in enumerate(self.projections):
+            taps = _taps(project(rows[level] @ columns[level]), kernels[level])
+            levels.append(taps @ resize[level].mT)
+        context = down.shifted @ torch.cat(levels, dim=2)
+        own = functional.conv2d(features, own_kernel, convolution.bias, padding=1)
+        return activate(normalise(own + context))
+
+
+class _Resizing(NamedTuple):
+    """Matrices that resize one axis, the pooled grids one after the other."""
+
+    averages: Float[Tensor, "cells pixels"]
+    """Adaptive average pooling."""
+
+    shifted: Float[Tensor, "pixels taps_and_cells"]
+    """Bilinear interpolation as each tap of a 3-pixel kernel sees it, with zeros outside."""
+
+
+def _resizing(bins: tuple[int, ...], pixels: int, like: Tensor) -> _Resizing:
+    # While a compiler traces, tensors are stand-ins that must not outlive the trace.
+    make = _new_resizing if torch.compiler.is_compiling() else _cached_resizing
+    return make(bins, pixels, like.device, like.dtype)
+
+
+def _new_resizing(
+    bins: tuple[int, ...], pixels: int, device: torch.device, dtype: torch.dtype
+) -> _Resizing:
+    return _Resizing(
+        averages=torch.cat([_averages(cells, pixels, device) for cells in bins]).to(dtype),
+        shifted=torch.cat([_shifted(cells, pixels, device) for cells in bins], dim=1).to(dtype),
+    )
+
+
+@lru_cache(maxsize=32)
+def _cached_resizing(
+    bins: tuple[int, ...], pixels: int, device: torch.device, dtype: torch.dtype
+) -> _Resizing:
+    # Tensors made in inference mode could not serve a later training step.
+    with torch.inference_mode(False):
+        return _new_resizing(bins, pixels, device, dtype)
+
+
+def _averages(cells: int, pixels: int, device: torch.device) -> Float[Tensor, "cells pixels"]:
+    cell = torch.arange(cells, device=device)[:, None]
+    pixel = torch.arange(pixels, device=device)
+    inside = (pixel >= cell * pixels // cells) & (pixel * cells < (cell + 1) * pixels)
+    return inside / inside.sum(dim=1, keepdim=True)
+
+
+def _shifted(cells: int, pixels: int, device: torch.device) -> Float[Tensor, "pixels cells_of_3"]:
+    pixel = torch.arange(-1, pixels + 1, device=device)
+    centres = (pixel + 0.5) * (cells / pixels) - 0.5
+    distance = (centres.clamp(0, cells - 1)[:, None] - torch.arange(cells, device=device)).abs()
+    inside = (pixel >= 0) & (pixel < pixels)
+    weights = (1 - distance).clamp(min=0) * inside[:, None]
+    return torch.cat([weights[tap : tap + pixels] for tap in range(3)], dim=1)
+
+
+def _taps(
+    pooled: Float[Tensor, "b c cells cells"], kernel: Float[Tensor, "o c 3 3"]
+) -> Float[Tensor, "b o rows columns"]:
+    """Weight each cell with each tap of a kernel; axes are ordered by tap, then cell."""
+    channels, cells = len(kernel), pooled.shape[-1]
+    weights = kernel.permute(0, 2, 3, 1).flatten(0, 2)
+    weighted = (weights @ pooled.flatten(2)).unflatten(2, (cells, cells))
+    by_row = weighted.unflatten(1, (channels, 3, 3)).transpose(3, 4)
+    return by_row.flatten(4, 5).flatten(2, 3)
 
 
 class SemanticBranch(nn.Module):

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, nms
 
 from jsisnet.arrays import Bool, Float, Int64
 from jsisnet.model import boxes
 from jsisnet.model.rpn import Proposals
+from jsisnet.model.suppression import EXCLUDED, suppress, take
 
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 """Box coding weights of the region head."""
@@ -38,6 +38,16 @@ class DetectionConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TensorThresholds:
+    """Thresholds of `detect` that are inputs of a traced network, as in `DetectionConfig`."""
+
+    min_score: Float[Tensor, ""]
+    max_overlap: Float[Tensor, ""]
+    one_class_per_region: Bool[Tensor, ""]
+    max_detections: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DetectedBoxes:
     """Boxes of a batch that survived suppression, best first, padded to a fixed number."""
 
@@ -62,13 +72,13 @@ class Detections:
     """Corners in pixels of the network's input; zeros where padded."""
 
     labels: Int64[Tensor, "b d"]
-    """Labels of the data set; arbitrary where padded."""
+    """Labels of the data set; that of the first thing where padded."""
 
     scores: Float[Tensor, "b d"]
     """Softmax scores; 0 where padded."""
 
     masks: Float[Tensor, "b d m m"]
-    """Mask probabilities on a grid that spans the box."""
+    """Mask probabilities on a grid that spans the box; 0 where padded."""
 
     valid: Bool[Tensor, "b d"]
     """False where padded."""
@@ -79,7 +89,7 @@ def detect(
     deltas: Float[Tensor, "b p t 4"],
     proposals: Proposals,
     size: tuple[int, int],
-    config: DetectionConfig,
+    config: DetectionConfig | TensorThresholds,
 ) -> DetectedBoxes:
     """Refine proposals by their class, drop low scores and suppress overlapping boxes.
 
@@ -94,36 +104,23 @@ def detect(
     refined = boxes.decode(deltas.float(), proposals.boxes[:, :, None], BOX_WEIGHTS)
     refined = boxes.clip(refined, size)
 
-    batch, limit = len(scores), config.max_detections
-    kept = DetectedBoxes(
-        boxes=refined.new_zeros(batch, limit, 4),
-        channels=torch.zeros(batch, limit, dtype=torch.int64, device=refined.device),
-        scores=refined.new_zeros(batch, limit),
-        valid=torch.zeros(batch, limit, dtype=torch.bool, device=refined.device),
+    one_class = torch.as_tensor(config.one_class_per_region)
+    channels = torch.arange(scores.shape[-1], device=scores.device)
+    best = channels == scores.argmax(dim=-1, keepdim=True)
+    wanted = (scores >= config.min_score) & (scores > 0) & (boxes.areas(refined) > 0)
+    candidates = scores.where(wanted & (best | ~one_class), EXCLUDED)
+    # Boxes of different classes are moved apart where they must not suppress each other.
+    apart = channels[:, None] * (max(size) + 1) * ~one_class
+
+    kept, valid = suppress(
+        (refined + apart).flatten(1, 2),
+        candidates.flatten(1),
+        torch.as_tensor(config.max_overlap),
+        config.max_detections,
     )
-    for image in range(batch):
-        candidates, channels, candidate_scores = _candidates(refined[image], scores[image], config)
-        if config.one_class_per_region:
-            order = nms(candidates, candidate_scores, config.max_overlap)
-        else:
-            order = batched_nms(candidates, candidate_scores, channels, config.max_overlap)
-        order = order[:limit]
-        kept.boxes[image, : len(order)] = candidates[order]
-        kept.channels[image, : len(order)] = channels[order]
-        kept.scores[image, : len(order)] = candidate_scores[order]
-        kept.valid[image, : len(order)] = True
-    return kept
-
-
-def _candidates(
-    refined: Float[Tensor, "p t 4"], scores: Float[Tensor, "p t"], config: DetectionConfig
-) -> tuple[Float[Tensor, "n 4"], Int64[Tensor, " n"], Float[Tensor, " n"]]:
-    """Return the nonempty boxes above the score threshold, with thing channels and scores."""
-    if config.one_class_per_region:
-        best = scores.argmax(dim=1, keepdim=True)
-        wanted = torch.zeros_like(scores, dtype=torch.bool).scatter(1, best, value=True)
-    else:
-        wanted = torch.ones_like(scores, dtype=torch.bool)
-    wanted &= (scores >= config.min_score) & (scores > 0) & (boxes.areas(refined) > 0)
-    rows, channels = wanted.nonzero(as_tuple=True)
-    return refined[rows, channels], channels, scores[rows, channels]
+    return DetectedBoxes(
+        boxes=take(refined.flatten(1, 2), kept, valid),
+        channels=(kept % scores.shape[-1]).masked_fill(~valid, 0),
+        scores=take(scores.flatten(1), kept, valid),
+        valid=valid,
+    )

@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from jsisnet.arrays import Float
 from jsisnet.categories import Categories
 from jsisnet.model.blocks import LastStage
-from jsisnet.model.detection import DetectionConfig, Detections, detect
+from jsisnet.model.detection import (
+    DetectedBoxes,
+    DetectionConfig,
+    Detections,
+    TensorThresholds,
+    detect,
+)
 from jsisnet.model.roi import RoIConfig, RoIHead
 from jsisnet.model.rpn import (
     AnchorConfig,
@@ -118,24 +124,36 @@ class InstanceBranch(nn.Module):
             features: Shared feature map.
             size: Height and width of the network's input.
         """
+        proposals, candidates = self.candidates(features, size)
+        return Outputs(
+            proposals=proposals,
+            detections=self.detections(candidates, proposals, self.config.detection),
+            candidates=candidates,
+        )
+
+    def candidates(
+        self, features: Float[Tensor, "b c h w"], size: tuple[int, int]
+    ) -> tuple[Proposals, Candidates]:
+        """Propose regions and classify them.
+
+        Args:
+            features: Shared feature map.
+            size: Height and width of the network's input.
+        """
         objectness, anchor_deltas = self.rpn(features)
         anchors = self.anchors(features)
         proposals = propose(objectness, anchor_deltas, anchors, size, self.config.proposals)
-        regions = self.roi.extract(features, proposals.boxes.unbind())
+        regions = self.roi.extract(features, _with_image(proposals.boxes))
         class_logits, box_deltas = self.roi.classify_and_refine(regions)
-        candidates = Candidates(
+        per_image = (-1, proposals.boxes.shape[1])
+        return proposals, Candidates(
             size=size,
             features=features,
             anchors=anchors,
             objectness=objectness,
             anchor_deltas=anchor_deltas,
-            class_logits=class_logits.view(len(features), -1, class_logits.shape[-1]),
-            box_deltas=box_deltas.view(len(features), -1, *box_deltas.shape[1:]),
-        )
-        return Outputs(
-            proposals=proposals,
-            detections=self.detections(candidates, proposals, self.config.detection),
-            candidates=candidates,
+            class_logits=class_logits.unflatten(0, per_image),
+            box_deltas=box_deltas.unflatten(0, per_image),
         )
 
     def anchors(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "a 4"]:
@@ -144,7 +162,10 @@ class InstanceBranch(nn.Module):
         return anchors((height, width), self.config.anchors, features.device)
 
     def detections(
-        self, candidates: Candidates, proposals: Proposals, config: DetectionConfig
+        self,
+        candidates: Candidates,
+        proposals: Proposals,
+        config: DetectionConfig | TensorThresholds,
     ) -> Detections:
         """Select detections among classified proposals, and predict their masks.
 
@@ -156,17 +177,36 @@ class InstanceBranch(nn.Module):
         found = detect(
             candidates.class_logits, candidates.box_deltas, proposals, candidates.size, config
         )
-        regions = self.roi.extract(candidates.features, found.boxes.unbind())
-        logits = self.roi.mask(regions)
-        rows = torch.arange(len(logits), device=logits.device)
-        masks = logits[rows, found.channels.flatten()].float().sigmoid()
         return Detections(
             boxes=found.boxes,
             labels=self.thing_labels[found.channels],
             scores=found.scores,
-            masks=masks.view(len(candidates.features), -1, *masks.shape[1:]),
+            masks=self._masks(candidates.features, found),
             valid=found.valid,
         )
+
+    def _masks(
+        self, features: Float[Tensor, "b c h w"], found: DetectedBoxes
+    ) -> Float[Tensor, "b d m m"]:
+        """Predict the masks of the detections that are no padding."""
+        real = found.valid.flatten()
+        # At least one row, so that no layer meets an empty batch.
+        rows = torch.cat([torch.ones_like(real[:1]), real[1:]]).nonzero()[:, 0]
+        torch._check(rows.shape[0] >= 1)
+        torch._check(rows.shape[0] <= real.shape[0])
+        logits = self.roi.mask(self.roi.extract(features, _with_image(found.boxes)[rows]))
+        channels = found.channels.flatten()[rows]
+        chosen = logits.take_along_dim(channels[:, None, None, None], dim=1)[:, 0]
+        masks = chosen.float().sigmoid() * real[rows, None, None]
+        padded = masks.new_zeros(real.shape[0], *masks.shape[1:]).index_put((rows,), masks)
+        return padded.unflatten(0, (-1, found.valid.shape[1]))
+
+
+def _with_image(boxes: Float[Tensor, "b n 4"]) -> Float[Tensor, "r 5"]:
+    """Return the boxes of a batch as rows, with the number of their image before each."""
+    number = torch.arange(boxes.shape[0], device=boxes.device, dtype=boxes.dtype)
+    numbers = number[:, None, None].expand(-1, boxes.shape[1], 1)
+    return torch.cat([numbers, boxes], dim=2).flatten(0, 1)
 
 
 class JSISNet(nn.Module):

@@ -83,17 +83,25 @@ class RoIHead(nn.Module):
         self.mask = MaskBranch(out_channels, num_things, config)
 
     def extract(
-        self, features: Float[Tensor, "b c h w"], regions: Sequence[Float[Tensor, "_ 4"]]
+        self,
+        features: Float[Tensor, "b c h w"],
+        regions: Sequence[Float[Tensor, "_ 4"]] | Float[Tensor, "r 5"],
     ) -> Float[Tensor, "r c_out side side"]:
         """Extract the features of the regions of all images, concatenated in order.
 
         Args:
             features: Shared feature map.
-            regions: For each image, boxes in pixels of the network's input.
+            regions: For each image, boxes in pixels of the network's input; or rows of the image's
+                number in the batch and a box.
         """
+        boxes = (
+            regions.float()
+            if isinstance(regions, Tensor)
+            else [region.float() for region in regions]
+        )
         crops = roi_align(
             features.float(),
-            [region.float() for region in regions],
+            boxes,
             self.config.crop,
             spatial_scale=1 / STRIDE,
             sampling_ratio=SAMPLES_PER_CELL,

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import nms
 
 from jsisnet.arrays import Bool, Float
 from jsisnet.model import boxes
 from jsisnet.model.blocks import init_small
+from jsisnet.model.suppression import EXCLUDED, suppress, take
 from jsisnet.model.trunk import STRIDE
 
 UNSCALED = (1.0, 1.0, 1.0, 1.0)
@@ -91,9 +91,15 @@ class RegionProposalNetwork(nn.Module):
         """Return logits (background, object) and unscaled box offsets of all anchors."""
         hidden = functional.relu(self.hidden(features))
         return (
-            self.objectness(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 2),
-            self.deltas(hidden).permute(0, 2, 3, 1).reshape(len(hidden), -1, 4),
+            _by_anchor(self.objectness(hidden), 2),
+            _by_anchor(self.deltas(hidden), 4),
         )
+
+
+def _by_anchor(
+    maps: Float[Tensor, "b a_and_values h w"], values: int
+) -> Float[Tensor, "b a values"]:
+    return maps.permute(0, 2, 3, 1).unflatten(3, (-1, values)).flatten(1, 3)
 
 
 def anchors(
@@ -148,13 +154,7 @@ def propose(
     chosen = deltas.detach().float().gather(1, order[..., None].expand(-1, -1, 4))
     refined = boxes.clip(boxes.decode(chosen, anchors[order], UNSCALED), size)
 
-    limit = config.max_proposals
-    kept = refined.new_zeros(len(refined), limit, 4)
-    valid = torch.zeros(len(refined), limit, dtype=torch.bool, device=refined.device)
-    for image in range(len(refined)):
-        nonempty = boxes.areas(refined[image]) > 0
-        candidates = refined[image][nonempty]
-        best = candidates[nms(candidates, scores[image][nonempty], config.max_overlap)[:limit]]
-        kept[image, : len(best)] = best
-        valid[image, : len(best)] = True
-    return Proposals(boxes=kept, valid=valid)
+    scores = scores.where(boxes.areas(refined) > 0, EXCLUDED)
+    overlap = torch.tensor(config.max_overlap)
+    kept, valid = suppress(refined, scores, overlap, config.max_proposals)
+    return Proposals(boxes=take(refined, kept, valid), valid=valid)

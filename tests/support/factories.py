@@ -91,6 +91,29 @@ def tiny_map(index: int, size: tuple[int, int] = (64, 96)) -> PanopticMap:
     return PanopticMap.compact(ids, segments)
 
 
+def odd_maps() -> dict[str, PanopticMap]:
+    """Return predicted maps that conversions find hard, by what is special about them."""
+    holes = np.zeros((9, 11), np.int32)
+    holes[1:8, 1:7] = 1
+    holes[3:5, 3:5] = 2
+    holes[2, 5] = 0
+    holes[:, 9:] = 1
+    holes[8, 0] = 3
+    things = [segment(CAR, score=0.75), segment(SKY), segment(PERSON, score=0.5)]
+    many = np.random.default_rng(0).integers(0, 301, (48, 64)).astype(np.int32)
+    labels = [segment(i % 6, **({"score": i / 300} if i % 6 < SKY else {})) for i in range(300)]
+    return {
+        "holes, parts and one pixel": PanopticMap(holes, tuple(things)),
+        "one pixel": PanopticMap(np.ones((1, 1), np.int32), (segment(BUS, score=1.0),)),
+        "one column": PanopticMap(np.array([[1], [0], [1]], np.int32), (segment(CAR, score=0.1),)),
+        "void": PanopticMap(np.zeros((4, 6), np.int32), ()),
+        "stuff alone": PanopticMap(np.ones((4, 6), np.int32), (segment(ROAD),)),
+        "a segment without pixels": PanopticMap(np.full((4, 6), 2, np.int32), tuple(things[:2])),
+        "300 segments": PanopticMap(many, tuple(labels)),
+        "a long run": PanopticMap(np.ones((300, 401), np.int32), (segment(SKY),)),
+    }
+
+
 def photo_of(panoptic: PanopticMap, seed: int = 0) -> Image.Image:
     """Paint each class in its colour, with noise."""
     colors = np.array([(0, 0, 0), *(CATEGORIES[s.label].color for s in panoptic.segments)])

@@ -69,12 +69,16 @@ def draw(region: RunLengths) -> CroppedMask:
 def entry(pixels: Bool[np.ndarray, "h w"]) -> Entry:
     """Return the fields of an instances annotation that describe a mask, with compressed runs."""
     found = mask.encode(pixels)
-    counts = found["counts"].decode()
     return {
         "area": mask.area(found),
         "bbox": mask.to_bbox(found).tolist(),
-        "segmentation": {"size": list(pixels.shape), "counts": counts},
+        "segmentation": compressed(pixels),
     }
+
+
+def compressed(pixels: Bool[np.ndarray, "h w"]) -> dict[str, object]:
+    """Return the compressed run lengths of a mask, as JSON files hold them."""
+    return {"size": list(pixels.shape), "counts": mask.encode(pixels)["counts"].decode()}
 
 
 def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:

@@ -15,7 +15,7 @@ ROOMS = sorted(
 FACE = {
     *("Categories", "Category", "PanopticMap", "PanopticQualityMetric", "Predictor", "Segment"),
     *("VOID", "__version__", "check", "compare", "draw", "open_dataset", "read_image"),
-    *("score", "train"),
+    *("Result", "score", "train"),
 }
 
 

@@ -6,6 +6,7 @@ from jsisnet.evaluation.score import score_files as score
 from jsisnet.files.photos import read_image
 from jsisnet.formats.open import open_dataset
 from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.result import Result
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 from jsisnet.training.trainer import train
 from jsisnet.visualize.overlay import draw
@@ -19,6 +20,7 @@ __all__ = [
     "PanopticMap",
     "PanopticQualityMetric",
     "Predictor",
+    "Result",
     "Segment",
     "__version__",
     "check",

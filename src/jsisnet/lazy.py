@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 Exports = tuple[Callable[[str], object], Callable[[], list[str]], list[str]]
@@ -22,12 +23,14 @@ class _Extra(NamedTuple):
 
 
 _EXTRAS = {
+    "fiftyone": _Extra("fiftyone", "FiftyOne"),
     "lightning": _Extra("torch", "Lightning"),
     "matplotlib": _Extra("torch", "Matplotlib"),
     "mlflow": _Extra("mlflow", "MLflow"),
     "pillow_heif": _Extra("heif", "pillow-heif"),
     "safetensors": _Extra("torch", "safetensors"),
     "skimage": _Extra("demo", "scikit-image"),
+    "supervision": _Extra("supervision", "supervision"),
     "tensorboard": _Extra("tensorboard", "TensorBoard"),
     "timm": _Extra("torch", "timm"),
     "torch": _Extra("torch", "PyTorch"),
@@ -51,13 +54,7 @@ def attach(package: str, file: str) -> Exports:
         if name not in imports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, attribute = imports[name]
-        try:
-            value = getattr(import_module(module), attribute)
-        except ModuleNotFoundError as error:
-            hint = install_hint(f"{package}.{name}", error.name or "")
-            if hint is None:
-                raise
-            raise ImportError(hint) from error
+        value = getattr(import_extra(f"{package}.{name}", module), attribute)
         setattr(sys.modules[package], name, value)
         return value
 
@@ -66,6 +63,25 @@ def attach(package: str, file: str) -> Exports:
         return sorted({*imports, *dunders})
 
     return get, names, sorted(imports)
+
+
+def import_extra(user: str, module: str) -> ModuleType:
+    """Import a module that is an extra, or needs one.
+
+    Args:
+        user: What needs the module, such as ``jsisnet.train``.
+        module: Name of the module.
+
+    Raises:
+        ImportError: If a library is not installed; the message says how to install it.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        hint = install_hint(user, error.name or "")
+        if hint is None:
+            raise
+        raise ImportError(hint) from error
 
 
 def install_hint(user: str, module: str) -> str | None:

@@ -161,13 +161,16 @@ def format_of(path: Path) -> str:
     return kind
 
 
-def write_picture(picture: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
-    """Write an RGB picture atomically, in the format of its file name.
+def write_picture(picture: UInt8[np.ndarray, "h w c"], path: Path | str) -> None:
+    """Write an RGB or RGBA picture atomically, in the format of its file name.
 
     Raises:
-        ValueError: If the format is unknown, or can't hold a picture of this size.
+        ValueError: If the format is unknown, or can't hold a picture of this size or transparency.
     """
+    path = Path(path)
     kind = format_of(path)
+    if kind == "JPEG" and picture.shape[2] != 3:  # noqa: PLR2004 - red, green and blue
+        raise ValueError(f"{path}: a JPEG has no transparency; expected a name that ends in .png")
     if kind == "JPEG" and max(picture.shape) > _MAX_JPEG_SIDE:
         raise ValueError(f"{path}: a JPEG has at most {_MAX_JPEG_SIDE} pixels along a side")
     with replacing(path) as temporary:

@@ -26,6 +26,64 @@ def test_a_truth_is_drawn_on_its_photo(show, tiny, tmp_path, name):
         assert not np.array_equal(np.asarray(drawn), np.asarray(photo))
 
 
+@pytest.fixture
+def shown(show, tmp_path):
+    """Return a function that draws the first street with options and returns the picture."""
+
+    def called(*options):
+        assert show("--out", str(tmp_path / "shown.png"), *options) == 0
+        with Image.open(tmp_path / "shown.png") as picture:
+            return np.asarray(picture).astype(int)
+
+    return called
+
+
+def test_opacity_fades_the_colours(tiny, shown):
+    with Image.open(tiny.images / "street0.jpg") as image:
+        photo = np.asarray(image).astype(int)
+
+    changes = [
+        abs(shown("--no-names", "--opacity", opacity) - photo).mean() for opacity in ("0.1", "0.9")
+    ]
+
+    assert changes[0] < changes[1]
+    assert (shown() == shown("--opacity", "0.4")).all()
+
+
+def test_names_can_be_left_out_of_the_picture_and_listed_below_it(shown):
+    bare, listed = shown("--no-names"), shown("--no-names", "--legend")
+
+    assert (shown()[: len(bare)] != bare).any()
+    assert (listed[: len(bare)] == bare).all()
+    assert len(listed) > len(bare)
+
+
+def test_only_some_classes_are_drawn(tiny, shown):
+    names = [entry["name"] for entry in json.loads(tiny.annotations.read_text())["categories"]]
+
+    every, some = shown("--only", ",".join(names)), shown("--only", f"{names[0]}, {names[1]}")
+
+    assert (
+        every == shown("--only", names[0], *(x for n in names[1:] for x in ("--only", n)))
+    ).all()
+    assert (some != every).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--only", "zeppelin"), 1, "no class is named 'zeppelin'"),
+        (("--only", ""), 1, "no class is named ''"),
+        (("--opacity", "40"), 2, "--opacity"),
+    ],
+)
+def test_unknown_classes_and_opacities_are_refused(show, tmp_path, capsys, options, code, message):
+    assert show("--out", str(tmp_path / "look.jpg"), *options) == code
+
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "look.jpg").exists()
+
+
 def test_categories_may_come_from_another_file(show, tiny, tmp_path):
     content = json.loads(tiny.annotations.read_text())
     del content["categories"]

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from jsisnet.categories import Categories
 from jsisnet.cli import tables
 from jsisnet.cli.console import display
+from jsisnet.cli.drawing import DrawingOptions
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.files.photos import read_image, write_picture
@@ -18,7 +19,7 @@ from jsisnet.panoptic import PanopticMap
 from jsisnet.visualize import overlay
 
 
-def show(
+def show(  # noqa: PLR0913 - options of the command line
     image: Annotated[Path, Parameter(name="IMAGE")],
     png: Annotated[Path, Parameter(name="PNG")],
     json: Annotated[Path, Parameter(name="JSON")],
@@ -27,11 +28,13 @@ def show(
     out: File,
     categories: File | None = None,
     upright: Flag = False,
+    drawing: DrawingOptions = DrawingOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Draw a panoptic map on its image, with outlines and class names.
 
     For example
         jsisnet show photo.jpg maps/photo.png maps/predictions.json --out look.jpg
+        jsisnet show a.jpg a.png all.json --out cars.png --only car,bus
 
     Args:
         image: Image file.
@@ -40,11 +43,13 @@ def show(
         out: Image to write, .jpg or .png.
         categories: JSON file with the categories. Default: those of JSON.
         upright: Rotate the image by its EXIF orientation, as `jsisnet predict` does.
+        drawing: How the map is drawn.
     """
     refuse_to_replace([image, png, json], [out])
     known = read_categories(json if categories is None else categories)
     panoptic = _read(png, json, known)
-    picture = overlay.draw(read_image(image, upright=upright), panoptic, known)
+    photo = read_image(image, upright=upright)
+    picture = overlay.draw(photo, panoptic, known, drawing.style())
     write_picture(picture, out)
     display(tables.segments(panoptic, known), f"Wrote {out}")
 

@@ -24,7 +24,7 @@ _SMALL = 400
 _BRIGHTNESS = 0.55
 """Brightness of the photo outside objects."""
 
-_SEMANTIC = Style(outline=0.0, thing_opacity=0.65, stuff_opacity=0.65)
+_SEMANTIC = Style(outline=0.0, opacity=0.65, stuff=1.0)
 """Style of the semantic target, without outlines, which would hide one-pixel structures."""
 
 _OPACITY = 0.6

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from jsisnet.visualize.fonts import font_for
 from jsisnet.visualize.palette import Color
 
 Corners = tuple[int, int, int, int]
@@ -51,9 +52,9 @@ def draw_frames(canvas: Image.Image, frames: Sequence[Frame]) -> None:
             for part in _dashes(line, _DASH * thickness) if frame.dashed else [line]:
                 pen.rectangle(_inclusive(part), fill=frame.color)
     size = max(_MIN_TEXT, round(side * _TEXT))
-    font = ImageFont.load_default(size)
     taken = [frame.corners for frame in frames if _longer_side(frame.corners) < 2 * size]
     for frame in frames:
+        font = font_for(frame.name, size)
         extent = round(pen.textlength(frame.name, font)) + size // 2, round(1.2 * size)
         box = _find_room(frame.corners, extent, canvas.size, taken)
         if box is not None:

@@ -3,36 +3,60 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from textwrap import wrap
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw
 
-from jsisnet.arrays import Bool, Float, Int32, UInt8
-from jsisnet.categories import Categories
+from jsisnet.arrays import Float, Int32, Integer, UInt8
+from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.files.photos import check_image
-from jsisnet.panoptic import VOID, PanopticMap
-from jsisnet.visualize.palette import segment_colors, short_name
-
-_GRID = 128
-"""Cells along the longer side of the grid on which labels are placed."""
+from jsisnet.panoptic import VOID, PanopticMap, resize_ids, row_strips
+from jsisnet.visualize import borders
+from jsisnet.visualize.fonts import font_for, writable
+from jsisnet.visualize.names import Name, legend, place_names, write_name
+from jsisnet.visualize.oklab import from_oklch, to_oklch
+from jsisnet.visualize.palette import Color, segment_colors, short_name
 
 _LETTERS_PER_HEIGHT = 1.6
 """Letters that fit side by side in a letter's height."""
 
-_MIN_INSIDE = 0.9
-"""Fraction of a label's box that must lie inside its segment."""
+_FRAGMENT = 1 / 8000
+"""Area of connected parts of segments, relative to the photo, below which they have no outline."""
+
+_LINE = 3
+"""Width in pixels of the outlines on the reduced map that those of large photos are drawn on."""
+
+_SKETCH = 1 << 21
+"""Most pixels of the reduced map."""
+
+_LEVELS = 16
+"""Steps between a pixel without an outline and one that it covers."""
+
+_STRIP = 1 << 14
+"""Pixels that are painted at a time; more would not fit in the processor's cache."""
+
+_MIDDLE, _SHADE = 0.64, 0.16
+"""Lightness in Oklab of a colour that is neither light nor dark, and how much lighter or darker
+than it, and than the segment's colour, an outline is."""
+
+_DARK = 110
+"""Mean brightness up to which a painted segment is dark, so that its outline is light."""
+
+_GRID = 160
+"""Cells along the longer side of the grid on which the brightness is measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Style:
     """Appearance of an overlay."""
 
-    thing_opacity: float = 0.6
+    opacity: float = 0.4
     """Opacity of things, 0 to 1."""
 
-    stuff_opacity: float = 0.5
-    """Opacity of stuff, 0 to 1."""
+    stuff: float = 0.85
+    """Opacity of stuff relative to that of things, 0 to 1."""
 
     outline: float = 1 / 320
     """Width of the outlines relative to the shorter side of the photo, at least one pixel; 0 for
@@ -41,11 +65,23 @@ class Style:
     names: bool = True
     """Whether to label segments with their class names."""
 
-    text: float = 1 / 24
+    text: float = 1 / 30
     """Height of the largest labels relative to the shorter side of the photo."""
 
     min_text: int = 11
     """Height of the smallest labels in pixels; segments too small for them get none."""
+
+    legend: bool = False
+    """Whether to add a strip below the photo that explains the colours of segments without label.
+    The picture is then higher than the photo, unless every segment has one."""
+
+    only: tuple[str, ...] | None = None
+    """Names of the classes to draw; the rest of the photo stays as it is. ``None`` for all."""
+
+    def __post_init__(self) -> None:
+        for name in ("opacity", "stuff"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 to 1")
 
 
 def draw(
@@ -53,39 +89,36 @@ def draw(
     panoptic: PanopticMap,
     categories: Categories,
     style: Style | None = None,
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> UInt8[np.ndarray, "H w 3"]:
     """Draw a panoptic map over its photo.
 
-    Each segment gets the colour of its class, varied between instances, an outline and, where it
-    fits, a label with its class and score. Void is grey and hatched.
+    Each segment gets the colour of its class, varied between instances, an outline in a shade of it
+    and, where it fits, a label with its class and score. Void is grey and hatched.
 
     Raises:
-        ValueError: If photo and map differ in size, the photo is not 8-bit RGB, or a segment has a
-            label that no category has.
+        ValueError: If photo and map differ in size, the photo is not 8-bit RGB, a segment has a
+            label that no category has, or the style names a class that does not exist.
     """
     style = style or Style()
-    check_image(image)
-    if image.shape[:2] != panoptic.size:
-        raise ValueError(
-            f"the photo has {image.shape[1]} x {image.shape[0]} pixels, but the map has "
-            f"{panoptic.size[1]} x {panoptic.size[0]}; expected the same size"
-        )
-    for segment in panoptic.segments:
-        if segment.label >= len(categories):
-            raise ValueError(
-                f"a segment has label {segment.label}; expected a label of the "
-                f"{len(categories)} categories, from 0"
-            )
+    _check(image, panoptic, categories)
+    shown = _shown(panoptic, categories, style.only)
     if image.size == 0:
         return image.copy()
     colors = segment_colors(panoptic, categories)
-    picture = _blend(image, panoptic, colors, style)
-    if style.outline > 0:
-        _outline(picture, panoptic.ids, max(1, round(min(panoptic.size) * style.outline)))
-    canvas = Image.fromarray(picture)
-    if style.names:
-        _write_names(canvas, panoptic, categories, colors, style)
-    return np.array(canvas)
+    shades = _shades(image, panoptic, colors, style)
+    picture = _paint(image, panoptic, _Paint(panoptic, colors, shades, shown, style), style)
+    names = _names(panoptic, categories, colors, shown)
+    sizes = _text_sizes(panoptic.size, style)
+    places = place_names(panoptic.ids, names, sizes) if style.names else []
+    for place in places:
+        name = names[place.index]
+        assert name is not None
+        write_name(picture, name, place)
+    if not style.legend:
+        return picture
+    for place in places:
+        names[place.index] = None
+    return _with_legend(picture, panoptic, categories, names, sizes[0])
 
 
 def side_by_side(
@@ -126,7 +159,7 @@ def side_by_side(
     page = Image.new(
         "RGB", (gap + across * (width + gap), gap + sum(heights) + sum(below)), "white"
     )
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(size)
+    pen, font = ImageDraw.Draw(page), font_for("".join(captions), size)
     top = gap
     for row, height, room in zip(rows, heights, below, strict=True):
         top += height
@@ -143,113 +176,225 @@ def _wrapped(caption: str, letters: int) -> str:
     return "\n".join(line for part in caption.split("\n") for line in wrap(part, letters))
 
 
-def _blend(
+def _check(
+    image: UInt8[np.ndarray, "h w 3"], panoptic: PanopticMap, categories: Categories
+) -> None:
+    check_image(image)
+    if image.shape[:2] != panoptic.size:
+        raise ValueError(
+            f"the photo has {image.shape[1]} x {image.shape[0]} pixels, but the map has "
+            f"{panoptic.size[1]} x {panoptic.size[0]}; expected the same size"
+        )
+    for segment in panoptic.segments:
+        if not UNKNOWN <= segment.label < len(categories):
+            raise ValueError(
+                f"a segment has label {segment.label}; expected a label of the "
+                f"{len(categories)} categories, from 0"
+            )
+
+
+def _shown(
+    panoptic: PanopticMap, categories: Categories, only: tuple[str, ...] | None
+) -> list[bool]:
+    """Tell which segments are drawn."""
+    if only is None:
+        return [True] * len(panoptic.segments)
+    labels = set[int]()
+    for wanted in only:
+        found = [
+            label
+            for label, category in enumerate(categories)
+            if wanted.casefold() in (category.name.casefold(), short_name(category).casefold())
+        ]
+        if not found:
+            close = get_close_matches(wanted, [short_name(each) for each in categories], 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"no class is named {wanted!r}{hint}")
+        labels.update(found)
+    return [segment.label in labels for segment in panoptic.segments]
+
+
+def _names(
+    panoptic: PanopticMap,
+    categories: Categories,
+    colors: UInt8[np.ndarray, "segments 3"],
+    shown: Sequence[bool],
+) -> list[Name | None]:
+    """Return class and score of each segment that is drawn."""
+    names: list[Name | None] = []
+    for segment, (red, green, blue), visible in zip(
+        panoptic.segments, colors.tolist(), shown, strict=True
+    ):
+        text = _class_name(categories, segment.label)
+        if segment.score is not None:
+            text += f" {segment.score:.0%}"
+        names.append(Name(text=text, color=(red, green, blue)) if visible else None)
+    return names
+
+
+def _class_name(categories: Categories, label: int) -> str:
+    """Return the name of a class in letters that some font has, or its id."""
+    if label == UNKNOWN:
+        return "unknown"
+    return writable(short_name(categories[label])) or f"class {categories[label].id}"
+
+
+def _text_sizes(size: tuple[int, int], style: Style) -> list[int]:
+    largest = max(style.min_text, round(min(size) * style.text))
+    smaller = [round(part * largest) for part in (0.82, 0.68)]
+    return [largest, *(each for each in smaller if style.min_text <= each < largest)]
+
+
+def _with_legend(
+    picture: UInt8[np.ndarray, "h w 3"],
+    panoptic: PanopticMap,
+    categories: Categories,
+    unwritten: Sequence[Name | None],
+    size: int,
+) -> UInt8[np.ndarray, "H w 3"]:
+    """Add a strip that lists the classes of segments whose names are not in the picture."""
+    colors: dict[int, list[Color]] = {}
+    for segment, name, area in zip(
+        panoptic.segments, unwritten, panoptic.areas().tolist(), strict=True
+    ):
+        if name is not None and area:
+            of_class = colors.setdefault(segment.label, [])
+            if name.color not in of_class:
+                of_class.append(name.color)
+    if not colors:
+        return picture
+    entries = [(_class_name(categories, label), each) for label, each in colors.items()]
+    return np.concatenate([picture, legend(picture.shape[1], entries, size)])
+
+
+class _Paint:
+    """What remains of the photo and what is added to it, for each segment and level of outline.
+
+    Row i * `_LEVELS` + j of both tables is for segment i, where the outline covers j of the steps.
+    """
+
+    def __init__(
+        self,
+        panoptic: PanopticMap,
+        colors: UInt8[np.ndarray, "segments 3"],
+        shades: UInt8[np.ndarray, "segments 3"],
+        shown: Sequence[bool],
+        style: Style,
+    ) -> None:
+        fill = _opacities(panoptic, style)[:, None, None]
+        line = np.linspace(0, 1, _LEVELS)[:, None]
+        photo = (1 - fill) * (1 - line) * np.ones(3)
+        paint = colors[:, None] * fill * (1 - line) + shades[:, None] * line
+        hidden = ~np.array(shown, bool)
+        photo[hidden], paint[hidden] = 1, 0
+        self.photo = _of_256(photo, void=1)
+        # The half that rounds is a little less than that, so that no sum exceeds 16 bits.
+        self.paint = _of_256(paint, void=0) + np.uint16(127)
+
+
+def _of_256(
+    table: Float[np.ndarray, "segments levels 3"], void: int
+) -> Integer[np.ndarray, "rows 3"]:
+    rows = np.concatenate([np.full((1, _LEVELS, 3), void), table])
+    return np.rint(256 * rows).astype(np.uint16).reshape(-1, 3)
+
+
+def _opacities(panoptic: PanopticMap, style: Style) -> Float[np.ndarray, " segments"]:
+    return np.array(
+        [style.opacity * (1 if segment.isthing else style.stuff) for segment in panoptic.segments],
+        float,
+    )
+
+
+def _shades(
     image: UInt8[np.ndarray, "h w 3"],
     panoptic: PanopticMap,
     colors: UInt8[np.ndarray, "segments 3"],
     style: Style,
+) -> UInt8[np.ndarray, "segments 3"]:
+    """Return a shade of each segment's colour that stands out: a light one where it is dark."""
+    step = -(-max(panoptic.size) // _GRID)
+    ids = panoptic.ids[step // 2 :: step, step // 2 :: step].ravel()
+    photo = image[step // 2 :: step, step // 2 :: step].reshape(-1, 3).mean(axis=1)
+    count = len(colors) + 1
+    pixels = np.bincount(ids, minlength=count)[1:]
+    below = np.bincount(ids, photo, count)[1:] / np.maximum(1, pixels)
+    fill = _opacities(panoptic, style)
+    dark = (1 - fill) * below + fill * colors.mean(axis=1) < _DARK
+    shades = to_oklch(colors)
+    shades[:, 0] = np.where(
+        dark, np.maximum(shades[:, 0], _MIDDLE) + _SHADE, np.minimum(shades[:, 0], _MIDDLE) - _SHADE
+    )
+    return from_oklch(shades)
+
+
+def _paint(
+    image: UInt8[np.ndarray, "h w 3"], panoptic: PanopticMap, paint: _Paint, style: Style
 ) -> UInt8[np.ndarray, "h w 3"]:
-    opacities = [
-        style.thing_opacity if segment.isthing else style.stuff_opacity
-        for segment in panoptic.segments
-    ]
-    shares = np.rint(256 * np.array([0.0, *opacities])).astype(np.uint16)[:, None]
-    paint = np.pad(colors, ((1, 0), (0, 0))) * shares
-    picture = ((image * (256 - shares)[panoptic.ids] + paint[panoptic.ids]) >> 8).astype(np.uint8)
-    void = panoptic.ids == VOID
-    if void.any():
-        picture[void] = _hatched(image)[void]
+    """Paint the segments over the photo, a few rows at a time."""
+    picture = np.empty_like(image)
+    outlines = _Outlines(panoptic.ids, style.outline) if style.outline > 0 else None
+    for rows in row_strips(panoptic.size, max(_STRIP, 8 * image.shape[1])):
+        ids = panoptic.ids[rows]
+        entries = ids.astype(np.intp) * _LEVELS
+        if outlines is not None:
+            entries += outlines.levels(rows)
+        mixed = paint.photo.take(entries, axis=0)
+        mixed *= image[rows]
+        mixed += paint.paint.take(entries, axis=0)
+        mixed >>= 8
+        picture[rows] = mixed
+        if style.only is None:
+            _hatch(picture[rows], image[rows], ids, start=rows.start, height=len(image))
     return picture
 
 
-def _hatched(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 1"]:
-    """Return the photo in grey, with diagonal stripes."""
-    height, width = image.shape[:2]
-    period = max(4, min(height, width) // 40)
-    stripes = np.add.outer(np.arange(height), np.arange(width)) % period < period / 3
-    grey = image.mean(axis=2) / 3 + np.where(stripes, 100, 60)
-    return grey.astype(np.uint8)[..., None]
-
-
-def _outline(
-    picture: UInt8[np.ndarray, "h w 3"], ids: Int32[np.ndarray, "h w"], thickness: int
+def _hatch(
+    picture: UInt8[np.ndarray, "rows w 3"],
+    image: UInt8[np.ndarray, "rows w 3"],
+    ids: Int32[np.ndarray, "rows w"],
+    *,
+    start: int,
+    height: int,
 ) -> None:
-    """Paint the borders between segments white, in place."""
-    height, width = ids.shape
-    border = np.zeros(ids.shape, bool)
-    for step in range(1, thickness + 1):
-        start = step // 2
-        border[start : start + height - step] |= ids[step:] != ids[:-step]
-        border[:, start : start + width - step] |= ids[:, step:] != ids[:, :-step]
-    picture[border] = 255
+    """Paint void as the photo in grey with diagonal stripes, in place.
+
+    Args:
+        picture: Rows of the picture.
+        image: The same rows of the photo.
+        ids: Their pixels' segments.
+        start: Number of the first row.
+        height: Number of rows of the whole photo.
+    """
+    void = ids == VOID
+    if not void.any():
+        return
+    period = max(4, min(height, ids.shape[1]) // 40)
+    rows, columns = np.nonzero(void)
+    stripes = (rows + columns + start) % period < period / 3
+    grey = image[void].sum(axis=1, dtype=np.uint16) // np.uint16(9)
+    grey += np.where(stripes, np.uint16(100), np.uint16(60))
+    picture[void] = grey[:, None]
 
 
-def _write_names(
-    canvas: Image.Image,
-    panoptic: PanopticMap,
-    categories: Categories,
-    colors: UInt8[np.ndarray, "segments 3"],
-    style: Style,
-) -> None:
-    """Label the segments, large ones first, without overlaps."""
-    pen = ImageDraw.Draw(canvas)
-    largest = max(style.min_text, round(min(panoptic.size) * style.text))
-    smaller = [round(part * largest) for part in (0.8, 0.65)]
-    sizes = [largest, *(size for size in smaller if style.min_text <= size < largest)]
-    fonts = {size: ImageFont.load_default(size) for size in sizes}
-    labels = _Labels(panoptic.ids)
-    for index in np.argsort(-panoptic.areas(), kind="stable").tolist():
-        segment = panoptic.segments[index]
-        text = short_name(categories[segment.label])
-        if segment.score is not None:
-            text += f" {segment.score:.0%}"
-        for size, font in fonts.items():
-            centre = labels.reserve(index + 1, 1.1 * size, pen.textlength(text, font) + 0.5 * size)
-            if centre is not None:
-                halo = tuple((colors[index] * 0.3).astype(int).tolist())
-                edge = max(1, round(size / 8))
-                pen.text(centre, text, "white", font, "mm", stroke_width=edge, stroke_fill=halo)
-                break
+class _Outlines:
+    """Outlines of the segments, drawn on a reduced map if they are wide."""
 
+    def __init__(self, ids: Int32[np.ndarray, "h w"], outline: float) -> None:
+        width = max(1, min(ids.shape) * outline)
+        factor = max(1, int(width / _LINE), int(math.sqrt(ids.size / _SKETCH)))
+        sketch = resize_ids(ids, (-(-ids.shape[0] // factor), -(-ids.shape[1] // factor)))
+        self._size = ids.shape
+        self._lines = borders.lines(sketch, width / factor, round(_FRAGMENT * sketch.size))
 
-class _Labels:
-    """Places boxes of text inside segments, on a coarse grid of the map."""
-
-    def __init__(self, ids: Int32[np.ndarray, "h w"]) -> None:
-        self._step = -(-max(ids.shape) // _GRID)
-        grid = ids[self._step // 2 :: self._step, self._step // 2 :: self._step]
-        self._ids = np.pad(grid, 1, constant_values=VOID)
-        self._taken = np.pad(np.zeros(grid.shape, bool), 1, constant_values=True)
-
-    def reserve(self, number: int, height: float, width: float) -> tuple[float, float] | None:
-        """Reserve the roomiest place for a box in a segment.
-
-        Returns:
-            Its centre, x and y in pixels, or ``None`` if the box does not fit.
-        """
-        inside = self._ids == number
-        height, width = height / self._step, width / self._step
-        if inside.sum() < _MIN_INSIDE * height * width:
-            return None
-        fits = (_coverage(inside, height, width) >= _MIN_INSIDE) & (
-            _coverage(self._taken, height, width) == 0
-        )
-        if not fits.any():
-            return None
-        room = sum(
-            _coverage(inside, height + margin, width + margin) for margin in (2, 4, 8, 16, 32, 64)
-        )
-        row, column = np.unravel_index(np.where(fits, room, -1).argmax(), fits.shape)
-        rows = slice(max(0, math.floor(row - height / 2)), math.ceil(row + height / 2) + 1)
-        columns = slice(max(0, math.floor(column - width / 2)), math.ceil(column + width / 2) + 1)
-        self._taken[rows, columns] = True
-        return (float(column) - 0.5) * self._step, (float(row) - 0.5) * self._step
-
-
-def _coverage(
-    region: Bool[np.ndarray, "h w"], height: float, width: float
-) -> Float[np.ndarray, "h w"]:
-    """Return the fraction of the box around each cell that lies in the region."""
-    radii = max(0, (width - 1) / 2), max(0, (height - 1) / 2)
-    blurred = Image.fromarray(region.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(radii))
-    return np.asarray(blurred) / 255
+    def levels(self, rows: slice) -> UInt8[np.ndarray, "rows w"]:
+        """Return how much of each pixel an outline covers, in levels."""
+        height, width = self._size
+        cover = self._lines[rows]
+        if self._lines.shape != self._size:
+            scale = len(self._lines) / height
+            box = (0, rows.start * scale, self._lines.shape[1], rows.stop * scale)
+            size = (width, rows.stop - rows.start)
+            reduced = Image.fromarray(self._lines)
+            cover = np.asarray(reduced.resize(size, Image.Resampling.BILINEAR, box))
+        return cover // np.uint8(256 // _LEVELS)

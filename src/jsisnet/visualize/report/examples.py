@@ -31,7 +31,7 @@ _CONTEXT = 1.6
 _MIN_CROP = 1 / 8
 """Smallest side of a cropped region relative to the shorter side of the photo."""
 
-_STYLE = Style(thing_opacity=0.0, stuff_opacity=0.0, names=False, outline=1 / 130)
+_STYLE = Style(opacity=0.0, names=False, outline=1 / 130)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

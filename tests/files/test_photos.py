@@ -446,9 +446,12 @@ def test_heic_without_its_library_names_the_extra(monkeypatch):
         to_rgb(heic(FLAT))
 
 
-def test_a_damaged_heic_gets_one_sentence():
-    with pytest.raises(ValueError, match="the bytes: can't be read as an image"):
-        to_rgb(heic(FLAT)[:200])
+@pytest.mark.parametrize("length", [30, 200, -1])
+def test_a_damaged_heic_gets_one_sentence(length):
+    with pytest.raises(ValueError, match="the bytes: can't be read as an image") as caught:
+        to_rgb(heic(FLAT)[:length])
+
+    assert str(caught.value).isprintable()
 
 
 def test_a_heic_of_too_many_pixels_is_refused(monkeypatch):

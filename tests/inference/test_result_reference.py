@@ -199,15 +199,18 @@ def test_the_tables_are_complete():
     assert methods - fields == documented
 
 
-def test_files_for_annotation_tools_are_written(tmp_path, monkeypatch):
+def test_files_for_annotation_tools_are_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     text = section("docs/reference/result.md", "Correcting predictions in an annotation tool")
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     panoptic = PanopticMap(np.ones((8, 6), np.int32), (segment(ROAD),))
 
-    exec(block, {"result": Result(COLORS, panoptic, CATEGORIES, "photos/street.jpg")})
+    exec("\n".join(blocks), {"result": Result(COLORS, panoptic, CATEGORIES, "photos/street.jpg")})
 
     assert json.loads(Path("photos/street.json").read_text())["imagePath"] == "street.jpg"
     assert len(json.loads(Path("tasks.json").read_text())) == 1
     assert ElementTree.parse("street.xml").find("image").get("name") == "street.jpg"
+    *labels, raw = capsys.readouterr().out.splitlines()
+    assert labels[:2] == ['<Label value="person"/>', '<Label value="car"/>']
+    assert [label["name"] for label in json.loads(raw)] == [c.name for c in CATEGORIES]

@@ -360,4 +360,4 @@ def _shown(path: str) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "none of " + ", ".join(FORMATS)
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__

@@ -9,6 +9,7 @@ from jsisnet.arrays import Bool, Float64
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.formats.records import size_text
+from jsisnet.formats.regions import run_lengths
 
 Polygon = Float64[np.ndarray, " _"]
 """Corners of an outline in pixels: x, y, x, y and so on. Integers are edges of pixels."""
@@ -69,16 +70,33 @@ def draw(region: RunLengths) -> CroppedMask:
 def entry(pixels: Bool[np.ndarray, "h w"]) -> Entry:
     """Return the fields of an instances annotation that describe a mask, with compressed runs."""
     found = mask.encode(pixels)
+    counts = found["counts"].decode()
     return {
         "area": mask.area(found),
         "bbox": mask.to_bbox(found).tolist(),
-        "segmentation": compressed(pixels),
+        "segmentation": {"size": list(pixels.shape), "counts": counts},
     }
 
 
-def compressed(pixels: Bool[np.ndarray, "h w"]) -> dict[str, object]:
-    """Return the compressed run lengths of a mask, as JSON files hold them."""
-    return {"size": list(pixels.shape), "counts": mask.encode(pixels)["counts"].decode()}
+def compressed_columns(pixels: Bool[np.ndarray, "h w"], left: int, width: int) -> dict[str, object]:
+    """Return the compressed run lengths of a mask that lies within some columns of a photo.
+
+    Args:
+        pixels: The mask in these columns, of the full height.
+        left: The first of the columns.
+        width: Width of the photo.
+    """
+    height, columns = pixels.shape
+    counts: list[int] = run_lengths(pixels.T).tolist()
+    counts[0] += left * height
+    behind = (width - left - columns) * height
+    if len(counts) % 2:  # the last run is unset
+        counts[-1] += behind
+    else:
+        counts.append(behind)
+    size = [height, width]
+    found = mask.fr_py_objects({"size": size, "counts": counts}, *size)
+    return {"size": size, "counts": found["counts"].decode()}
 
 
 def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:

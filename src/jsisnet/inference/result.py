@@ -271,7 +271,12 @@ class Result:
         """Return each segment's mask as COCO's compressed run lengths, for `pycocotools.mask`."""
         from jsisnet.formats import masks
 
-        return [masks.compressed(segment.mask) for segment in self]
+        width = self.panoptic.size[1]
+        return [
+            masks.compressed_columns(self.panoptic.ids[:, x0:x1] == segment.id, x0, width)
+            for segment in self
+            for x0, _, x1, _ in [segment.box]
+        ]
 
     def to_labelme(self, image: str | None = None) -> dict[str, object]:
         """Return the content of a labelme file, with exact masks.

@@ -1,6 +1,10 @@
 """The compiled loops refuse arguments that would make them access memory out of bounds."""
 
+import numpy as np
 import pytest
+
+from jsisnet.files import pixels
+from jsisnet.files.pixels import FilteredRows
 
 _pixels = pytest.importorskip("jsisnet.files._pixels", reason="installed without a C compiler")
 
@@ -8,6 +12,13 @@ _pixels = pytest.importorskip("jsisnet.files._pixels", reason="installed without
 def misaligned(size):
     """Return a buffer that is not aligned for any numeric type."""
     return memoryview(bytearray(size + 1))[1:]
+
+
+def pngs(first, second, *, channels=3, last=None, table=None):
+    """Return the arguments that count the pairs of two PNGs one pixel wide."""
+    last = bytearray(8) if last is None else last
+    table = bytearray(32) if table is None else table
+    return first, channels, second, channels, last, b"", b"", table
 
 
 @pytest.mark.parametrize(
@@ -28,6 +39,14 @@ def misaligned(size):
         "a table of half a cell": ("count_pairs", (bytes(4), bytes(4), b"", b"", bytearray(36))),
         "odd ids": ("count_pairs", (misaligned(4), bytes(4), b"", b"", bytearray(32))),
         "an odd table": ("count_pairs", (bytes(4), bytes(4), b"", b"", misaligned(32))),
+        "PNGs without rows": ("count_png_pairs", pngs(b"", b"")),
+        "PNGs of two heights": ("count_png_pairs", pngs(bytes(4), bytes(8))),
+        "a PNG of half a row": ("count_png_pairs", pngs(bytes(6), bytes(6))),
+        "PNGs of two bytes a pixel": ("count_png_pairs", pngs(bytes(3), bytes(3), channels=2)),
+        "PNGs without a width": ("count_png_pairs", pngs(bytes(4), bytes(4), last=bytearray(0))),
+        "half a last row": ("count_png_pairs", pngs(bytes(4), bytes(4), last=bytearray(12))),
+        "an odd last row": ("count_png_pairs", pngs(bytes(4), bytes(4), last=misaligned(8))),
+        "a table for other PNGs": ("count_png_pairs", pngs(bytes(4), bytes(4), table=bytearray(8))),
         "fewer numbers": ("renumber", (bytes(4), bytes(8), bytes(4), bytearray(4), bytearray(16))),
         "fewer areas": ("renumber", (bytes(4), bytes(4), bytes(4), bytearray(4), bytearray(0))),
         "odd areas": ("renumber", (bytes(4), bytes(4), bytes(4), bytearray(4), misaligned(8))),
@@ -50,3 +69,44 @@ def test_unsorted_ids_are_not_found_but_do_no_harm():
     _pixels.count_pairs(bytes(40), bytes(40), keys, keys, table)
 
     assert sum(memoryview(table).cast("q")) == 10
+
+
+def filtered_rows(random, height, width, channels):
+    """Return rows with random filters; most bytes are 0, so that neighbours are equal."""
+    rows = random.choice([0, 0, 0, 0, 0, 0, 1, 255, 127], (height, 1 + width * channels))
+    rows[:, 0] = random.integers(0, 5, height)
+    return rows.astype(np.uint8).tobytes()
+
+
+@pytest.mark.parametrize("case", range(60))
+def test_pairs_of_pngs_are_counted_as_those_of_their_ids(case):
+    random = np.random.default_rng(case)
+    height, width = random.integers(1, [12, 50]).tolist()
+    channels = random.integers(3, 5, 2).tolist()
+    raws = [filtered_rows(random, height, width, each) for each in channels]
+    maps = [np.zeros((height + 1, width), np.uint32) for _ in raws]
+    for raw, ids, each in zip(raws, maps, channels, strict=True):
+        pixels.unfilter(raw, ids, each)
+    known = [np.unique(ids[1:])[::2].copy() for ids in maps]
+    expected, counts = np.zeros((2, len(known[0]) + 2, len(known[1]) + 2), np.int64)
+    pixels.count_pairs(maps[0][1:], maps[1][1:], *known, expected)
+
+    middle = int(random.integers(0, height))
+    strips = [
+        tuple(
+            FilteredRows(raw[begin * (1 + width * each) : end * (1 + width * each)], each)
+            for raw, each in zip(raws, channels, strict=True)
+        )
+        for begin, end in ((0, middle), (middle, height))
+        if end > begin
+    ]
+    pixels.count_png_pairs(strips, width, *known, counts)
+
+    assert counts.sum() == height * width
+    assert (counts == expected).all()
+
+
+def test_an_unknown_filter_is_refused_in_either_png():
+    for first, second in ((b"\0abc", b"\5abc"), (b"\xffabc", b"\0abc")):
+        with pytest.raises(ValueError, match="a row has an unknown filter"):
+            _pixels.count_png_pairs(*pngs(first, second))

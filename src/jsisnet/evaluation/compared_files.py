@@ -6,7 +6,7 @@ memory does not grow with the number of segments.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from jsisnet.categories import Categories
 from jsisnet.checks import check_settings
 from jsisnet.evaluation.boundary import boundaries
 from jsisnet.evaluation.matching import Matching, match_overlap
-from jsisnet.evaluation.overlap import Overlap, check_sizes, overlap_of_ids
+from jsisnet.evaluation.overlap import Overlap, check_sizes, overlap_of_ids, overlap_of_pngs
 from jsisnet.files import json_fields
 from jsisnet.files.archives import png_folder
 from jsisnet.files.json_fields import Entry
@@ -220,8 +220,7 @@ class ComparedFiles:
                 shared, truth, listed, self.rules, overlap_of_ids([edges], truth.ids, listed.ids)
             )
         else:
-            strips = zip(maps[0].strips, maps[1].strips, strict=True)
-            shared = overlap_of_ids(strips, truth.ids, listed.ids)
+            shared = overlap_of_pngs(*maps, truth.ids, listed.ids)
         self._check_truth(shared, truth, true_prefix, self._warner(true_prefix, warnings))
         _check_prediction(shared, listed, prefix)
         return _matching(shared, truth, listed, self.rules), boundary
@@ -342,7 +341,7 @@ def _open_map(png: Path, prefix: str) -> IdStrips:
         ids = open_ids(png)
     except ValueError as error:
         raise ValueError(f"{prefix}: {error}") from None
-    return IdStrips(ids.size, strips(ids))
+    return replace(ids, strips=strips(ids))
 
 
 def _empty_map() -> ListedMap:

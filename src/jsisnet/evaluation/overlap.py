@@ -1,12 +1,14 @@
 """Pixel counts for each pair of a true and a predicted segment."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from jsisnet.arrays import Float64, Int, Int64, UInt32
 from jsisnet.files import pixels
+from jsisnet.files.png import IdStrips
 from jsisnet.panoptic import VOID, PanopticMap
 
 Ids = UInt32[np.ndarray, "_ w"]
@@ -72,13 +74,59 @@ def overlap_of_ids(
         true_ids: Ids of the true segments, in their order. `VOID` may be one of them.
         ids: Ids of the predicted segments, in their order. `VOID` may be one of them.
     """
-    firsts, true_order = _sorted_ids(true_ids)
-    seconds, order = _sorted_ids(ids)
-    # One row and column more than ids, void and the rest: `_sorted_ids` may need an empty one.
-    counts = np.zeros((len(firsts) + 2, len(seconds) + 2), np.int64)
+    counts = _Counts.of(true_ids, ids)
     for first, second in strips:
-        pixels.count_pairs(first, second, firsts, seconds, counts)
-    return Overlap(counts[true_order][:, order])
+        pixels.count_pairs(first, second, counts.true_ids, counts.ids, counts.table)
+    return counts.overlap()
+
+
+def overlap_of_pngs(
+    truth: IdStrips,
+    prediction: IdStrips,
+    true_ids: Int[np.ndarray, " g"],
+    ids: Int[np.ndarray, " p"],
+) -> Overlap:
+    """Count the pixels that the segments of two PNGs of one size share.
+
+    Args:
+        truth: True map.
+        prediction: Predicted map.
+        true_ids: See `overlap_of_ids`.
+        ids: See `overlap_of_ids`.
+
+    Raises:
+        ValueError: If a PNG is damaged.
+    """
+    if truth.filtered is not None and prediction.filtered is not None:
+        counts = _Counts.of(true_ids, ids)
+        strips = zip(truth.filtered, prediction.filtered, strict=True)
+        # What is wrong shows below, when the maps are read one by one.
+        with suppress(ValueError):
+            pixels.count_png_pairs(strips, truth.size[1], counts.true_ids, counts.ids, counts.table)
+            return counts.overlap()
+    return overlap_of_ids(zip(truth.strips, prediction.strips, strict=True), true_ids, ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counts:
+    """Pixel counts by sorted ids."""
+
+    true_ids: UInt32[np.ndarray, " a"]
+    ids: UInt32[np.ndarray, " b"]
+    table: Int64[np.ndarray, "rows columns"]
+    true_order: Int64[np.ndarray, " r"]
+    order: Int64[np.ndarray, " c"]
+
+    @classmethod
+    def of(cls, true_ids: Int[np.ndarray, " g"], ids: Int[np.ndarray, " p"]) -> "_Counts":
+        firsts, true_order = _sorted_ids(true_ids)
+        seconds, order = _sorted_ids(ids)
+        # One row and column more than ids, void and the rest: `_sorted_ids` may need an empty one.
+        table = np.zeros((len(firsts) + 2, len(seconds) + 2), np.int64)
+        return cls(firsts, seconds, table, true_order, order)
+
+    def overlap(self) -> Overlap:
+        return Overlap(self.table[self.true_order][:, self.order])
 
 
 def check_sizes(true_size: Sequence[int], size: Sequence[int]) -> None:

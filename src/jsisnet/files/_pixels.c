@@ -14,6 +14,10 @@
 #define LOW_BITS 0x007F7F7Fu
 #define HIGH_BITS 0x00808080u
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LITTLE_END_FIRST
+#endif
+
 enum { NONE, SUB, UP, AVERAGE, PAETH };
 
 /* Add three pairs of bytes, without carries between them. */
@@ -70,9 +74,16 @@ static inline void fill(uint32_t *pixels, uint32_t value) {
     for (int i = 0; i < BLOCK; i++) pixels[i] = value;
 }
 
+/* The difference of one pixel; there is a byte in front of the deltas, that of the filter. */
 static inline uint32_t delta_at(const uint8_t *deltas, Py_ssize_t bytes, Py_ssize_t x) {
     const uint8_t *delta = deltas + bytes * x;
+#ifdef LITTLE_END_FIRST
+    uint32_t value;
+    memcpy(&value, delta - 1, 4);
+    return value >> 8;
+#else
     return delta[0] | (uint32_t)delta[1] << 8 | (uint32_t)delta[2] << 16;
+#endif
 }
 
 /* Whether a buffer is aligned for integers of this many bytes. */
@@ -277,38 +288,184 @@ static inline Py_ssize_t run(const uint32_t *a, const uint32_t *b, Py_ssize_t to
     return length + (length < total && a[length] == one && b[length] == other);
 }
 
+/* Joint histogram of two maps. */
+typedef struct {
+    const uint32_t *firsts, *seconds;
+    Py_ssize_t rows, columns;
+    int64_t *counts;
+    Cache known_rows, known_columns;
+} Histogram;
+
+/* Check that a histogram's buffers fit each other, and forget what was looked up. */
+static int start_histogram(Histogram *to, const Py_buffer *firsts, const Py_buffer *seconds,
+                           const Py_buffer *table) {
+    to->firsts = firsts->buf;
+    to->seconds = seconds->buf;
+    to->rows = firsts->len / 4;
+    to->columns = seconds->len / 4;
+    to->counts = table->buf;
+    Py_ssize_t line = (Py_ssize_t)sizeof(int64_t) * (to->columns + 2);
+    if (table->len % line || table->len / line != to->rows + 2 ||
+        !aligned(firsts, sizeof(uint32_t)) || !aligned(seconds, sizeof(uint32_t)) ||
+        !aligned(table, sizeof(int64_t)))
+        return 0;
+    init(&to->known_rows, to->firsts, to->rows);
+    init(&to->known_columns, to->seconds, to->columns);
+    return 1;
+}
+
+static inline int64_t *cell(Histogram *to, uint32_t a, uint32_t b) {
+    Py_ssize_t row = look_up(&to->known_rows, a, to->firsts, to->rows);
+    Py_ssize_t column = look_up(&to->known_columns, b, to->seconds, to->columns);
+    return to->counts + row * (to->columns + 2) + column;
+}
+
 static PyObject *count_pairs(PyObject *module, PyObject *args) {
     (void)module;
     Py_buffer first, second, firsts, seconds, table;
     if (!PyArg_ParseTuple(args, "y*y*y*y*w*", &first, &second, &firsts, &seconds, &table))
         return NULL;
     PyObject *result = NULL;
-    Py_ssize_t rows = firsts.len / 4, columns = seconds.len / 4, total = first.len / 4;
-    Py_ssize_t line = (Py_ssize_t)sizeof(int64_t) * (columns + 2);
-    if (first.len != second.len || first.len % 4 || table.len % line ||
-        table.len / line != rows + 2 || !aligned(&first, sizeof(uint32_t)) ||
-        !aligned(&second, sizeof(uint32_t)) || !aligned(&firsts, sizeof(uint32_t)) ||
-        !aligned(&seconds, sizeof(uint32_t)) || !aligned(&table, sizeof(int64_t))) {
+    Histogram to;
+    Py_ssize_t total = first.len / 4;
+    if (first.len != second.len || first.len % 4 || !aligned(&first, sizeof(uint32_t)) ||
+        !aligned(&second, sizeof(uint32_t)) || !start_histogram(&to, &firsts, &seconds, &table)) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }
     Py_BEGIN_ALLOW_THREADS
     const uint32_t *a = first.buf, *b = second.buf;
-    int64_t *counts = table.buf;
-    Cache known_rows, known_columns;
-    init(&known_rows, firsts.buf, rows);
-    init(&known_columns, seconds.buf, columns);
     for (Py_ssize_t start = 0, length; start < total; start += length) {
-        Py_ssize_t row = look_up(&known_rows, a[start], firsts.buf, rows);
-        Py_ssize_t column = look_up(&known_columns, b[start], seconds.buf, columns);
         length = run(a + start, b + start, total - start);
-        counts[row * (columns + 2) + column] += length;
+        *cell(&to, a[start], b[start]) += length;
     }
     Py_END_ALLOW_THREADS
     result = Py_NewRef(Py_None);
 end:
     PyBuffer_Release(&first);
     PyBuffer_Release(&second);
+    PyBuffer_Release(&firsts);
+    PyBuffer_Release(&seconds);
+    PyBuffer_Release(&table);
+    return result;
+}
+
+/* A PNG that is unfiltered row by row. */
+typedef struct {
+    const uint8_t *raw;
+    Py_ssize_t bytes;
+    uint32_t *above, *row;
+} Png;
+
+/* Unfilter the next row. Returns 0 if its filter is unknown. */
+static inline int next_row(Png *png, Py_ssize_t width) {
+    uint32_t *row = png->above;
+    png->above = png->row;
+    png->row = row;
+    int known = png->bytes == 3 ? unfilter_row(png->raw, 3, width, png->above, row)
+                                : unfilter_row(png->raw, 4, width, png->above, row);
+    png->raw += 1 + width * png->bytes;
+    return known;
+}
+
+/* Mark the first pixel of a row, and those that differ from their left neighbour in either map. */
+static inline void mark_changes(const uint32_t *a, const uint32_t *b, Py_ssize_t width,
+                                uint8_t *marks) {
+    marks[0] = 1;
+    for (Py_ssize_t x = 1; x < width; x++)
+        marks[x] = ((a[x] ^ a[x - 1]) | (b[x] ^ b[x - 1])) != 0;
+}
+
+/* Eight marks, of which the first one is the lowest byte on every machine. */
+static inline uint64_t eight_marks(const uint8_t *marks) {
+#ifdef LITTLE_END_FIRST
+    return eight_bytes(marks);
+#else
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++) value |= (uint64_t)marks[i] << 8 * i;
+    return value;
+#endif
+}
+
+/* Position of the first of eight marks that is set; one must be. */
+static inline int first_mark(uint64_t marks) {
+#ifdef __GNUC__
+    return __builtin_ctzll(marks) / 8;
+#else
+    int position = 0;
+    while (!(marks >> 8 * position & 1)) position++;
+    return position;
+#endif
+}
+
+/* Count the pairs of one row. Behind the marks there are zeros, up to a multiple of eight. */
+static inline void count_row(const uint32_t *a, const uint32_t *b, Py_ssize_t width,
+                             const uint8_t *marks, Histogram *to) {
+    int64_t none = 0, *counts = &none;
+    Py_ssize_t start = 0;
+    for (Py_ssize_t block = 0; block < width; block += 8) {
+        for (uint64_t left = eight_marks(marks + block); left; left &= left - 1) {
+            Py_ssize_t x = block + first_mark(left);
+            *counts += x - start;
+            start = x;
+            counts = cell(to, a[x], b[x]);
+        }
+    }
+    *counts += width - start;
+}
+
+/* Height of a PNG of this width, or 0 if its rows do not fill the buffer. */
+static Py_ssize_t height_of(const Py_buffer *raw, Py_ssize_t bytes, Py_ssize_t width) {
+    if (bytes < 3 || bytes > 4 || width <= 0 || width >= raw->len) return 0;
+    Py_ssize_t line = 1 + width * bytes;
+    return raw->len % line ? 0 : raw->len / line;
+}
+
+static PyObject *count_png_pairs(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer first, second, last, firsts, seconds, table;
+    Png a, b;
+    if (!PyArg_ParseTuple(args, "y*ny*nw*y*y*w*", &first, &a.bytes, &second, &b.bytes, &last,
+                          &firsts, &seconds, &table))
+        return NULL;
+    PyObject *result = NULL;
+    uint32_t *memory = NULL;
+    Histogram to;
+    Py_ssize_t width = last.len / 8, height = height_of(&first, a.bytes, width);
+    if (!height || height_of(&second, b.bytes, width) != height || last.len % 8 ||
+        !aligned(&last, sizeof(uint32_t)) || !start_histogram(&to, &firsts, &seconds, &table)) {
+        PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
+        goto end;
+    }
+    /* A second row of each map, and the marks, which are bytes. */
+    memory = calloc(3 * (size_t)width + 2, sizeof *memory);
+    if (!memory) {
+        PyErr_NoMemory();
+        goto end;
+    }
+    int known = 1;
+    Py_BEGIN_ALLOW_THREADS
+    uint8_t *marks = (uint8_t *)(memory + 2 * width);
+    uint32_t *rows = last.buf;
+    a = (Png){first.buf, a.bytes, memory, rows};
+    b = (Png){second.buf, b.bytes, memory + width, rows + width};
+    for (Py_ssize_t y = 0; y < height; y++) {
+        known = next_row(&a, width) && next_row(&b, width);
+        if (!known) break;
+        mark_changes(a.row, b.row, width, marks);
+        count_row(a.row, b.row, width, marks, &to);
+    }
+    if (a.row != rows) memcpy(rows, memory, 2 * (size_t)width * sizeof *rows);
+    Py_END_ALLOW_THREADS
+    if (known)
+        result = Py_NewRef(Py_None);
+    else
+        PyErr_SetString(PyExc_ValueError, "can't be decoded: a row has an unknown filter");
+end:
+    free(memory);
+    PyBuffer_Release(&first);
+    PyBuffer_Release(&second);
+    PyBuffer_Release(&last);
     PyBuffer_Release(&firsts);
     PyBuffer_Release(&seconds);
     PyBuffer_Release(&table);
@@ -358,6 +515,7 @@ static PyMethodDef methods[] = {
     {"filter", filter, METH_VARARGS, NULL},
     {"unfilter", unfilter, METH_VARARGS, NULL},
     {"count_pairs", count_pairs, METH_VARARGS, NULL},
+    {"count_png_pairs", count_png_pairs, METH_VARARGS, NULL},
     {"renumber", renumber, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -1,5 +1,8 @@
 """Loops over the pixels of id maps: compiled (`_pixels.c`), or in NumPy without a C compiler."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 
 from jsisnet.arrays import Int32, Int64, UInt8, UInt32
@@ -8,6 +11,18 @@ try:
     from jsisnet.files import _pixels
 except ImportError:
     _pixels = None  # type: ignore[assignment]  # installed without a C compiler
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredRows:
+    """Rows of an 8-bit RGB or RGBA PNG, inflated but still filtered."""
+
+    raw: bytes
+    """The rows, each preceded by its filter byte."""
+
+    channels: int
+    """Bytes per pixel, 3 or 4."""
+
 
 UP = 2
 """Filter type of PNG rows that are stored as differences from the row above."""
@@ -78,6 +93,34 @@ def count_pairs(
     pairs = rows * counts.shape[1] + columns
     lengths = np.diff(starts, append=len(a))
     counts += np.bincount(pairs, lengths, counts.size).astype(np.int64).reshape(counts.shape)
+
+
+def count_png_pairs(
+    strips: Iterable[tuple[FilteredRows, FilteredRows]],
+    width: int,
+    firsts: UInt32[np.ndarray, " a"],
+    seconds: UInt32[np.ndarray, " b"],
+    counts: Int64[np.ndarray, "rows columns"],
+) -> None:
+    """Add the joint histogram of two PNGs of one size to `counts`; requires the compiled loops.
+
+    A row of each is unfiltered and counted before the next, so the ids stay in a core's cache.
+
+    Args:
+        strips: The same rows of both PNGs, from top to bottom.
+        width: Pixels of a row.
+        firsts: See `count_pairs`.
+        seconds: See `count_pairs`.
+        counts: See `count_pairs`. Incomplete after an error.
+
+    Raises:
+        ValueError: If a row has an unknown filter.
+    """
+    last = np.zeros((2, width), np.uint32)
+    for first, second in strips:
+        _pixels.count_png_pairs(
+            first.raw, first.channels, second.raw, second.channels, last, firsts, seconds, counts
+        )
 
 
 def renumber(

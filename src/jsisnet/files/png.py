@@ -15,6 +15,7 @@ from jsisnet.arrays import Shaped, UInt8, UInt32
 from jsisnet.files import pixels
 from jsisnet.files.archives import StoredFile, stored_file
 from jsisnet.files.atomic import replacing
+from jsisnet.files.pixels import FilteredRows
 from jsisnet.panoptic import row_strips
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ palette indices."""
 
 _STRIP_PIXELS = 3 * 2**13
 """Pixels decoded at once: few enough for a core's private cache."""
+
+_FILTERED_PIXELS = 40_000
+"""Pixels inflated at once where they stay filtered: as many as fit memory that is reused, because
+the C library returns blocks of more than 128 KiB to the system."""
 
 _INFLATE_BYTES = 2**16
 """Compressed bytes inflated at once."""
@@ -76,6 +81,9 @@ class IdStrips:
     strips: Iterator[Ids]
     """Strips of rows from top to bottom; each is overwritten by the next."""
 
+    filtered: Iterator[FilteredRows] | None = None
+    """The same rows, inflated but still filtered, or ``None`` if only `strips` can be read."""
+
 
 def open_ids(path: Path) -> IdStrips:
     """Open a PNG of ids, whose path may lead into a zip.
@@ -91,7 +99,8 @@ def open_ids(path: Path) -> IdStrips:
         ids = _decode(content, header)
         strips = row_strips(header.size, _STRIP_PIXELS)
         return IdStrips(header.size, (ids[rows] for rows in strips))
-    return IdStrips(header.size, _decode_strips(content, header))
+    filtered = _inflate_strips(content, header, _FILTERED_PIXELS)
+    return IdStrips(header.size, _decode_strips(content, header), filtered)
 
 
 def read_ids(path: Path) -> UInt32[np.ndarray, "h w"]:
@@ -127,6 +136,11 @@ class _Header:
     size: tuple[int, int]
     channels: int
     interlaced: bool
+
+    @property
+    def raw_width(self) -> int:
+        """Bytes of a filtered row."""
+        return 1 + self.size[1] * self.channels
 
 
 def _header(content: bytes) -> _Header:
@@ -164,16 +178,21 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 def _decode_strips(content: bytes, header: _Header) -> Iterator[Ids]:
     strips = list(row_strips(header.size, _STRIP_PIXELS))
-    width = header.size[1]
     # Row 0 is the last row of the previous strip, which the filters refer to.
-    ids = np.zeros((strips[0].stop + 1, width), np.uint32)
-    inflated = _Inflated(content)
-    for rows in strips:
+    ids = np.zeros((strips[0].stop + 1, header.size[1]), np.uint32)
+    inflated = _inflate_strips(content, header, _STRIP_PIXELS)
+    for rows, filtered in zip(strips, inflated, strict=True):
         count = rows.stop - rows.start
-        raw = inflated.take(count * (1 + width * header.channels))
-        pixels.unfilter(raw, ids[: count + 1], header.channels)
+        pixels.unfilter(filtered.raw, ids[: count + 1], header.channels)
         yield ids[1 : count + 1]
         ids[0] = ids[count]
+
+
+def _inflate_strips(content: bytes, header: _Header, most: int) -> Iterator[FilteredRows]:
+    inflated = _Inflated(content)
+    for rows in row_strips(header.size, most):
+        raw = inflated.take((rows.stop - rows.start) * header.raw_width)
+        yield FilteredRows(raw, header.channels)
     inflated.finish()
 
 

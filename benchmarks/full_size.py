@@ -39,8 +39,9 @@ from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.inference.evaluator import evaluate
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import ModelConfig, SavedModel
+from jsisnet.model.engine import TorchEngine
 from jsisnet.model.network import JSISNet
+from jsisnet.model.saved_model import ModelConfig, SavedModel
 from jsisnet.training.config import RunConfig, read_config
 from jsisnet.training.devices import DeviceLayout, create_fabric
 from jsisnet.training.loop import steps
@@ -129,7 +130,7 @@ def predictor(categories: Categories, size: tuple[int, int]) -> Predictor:
     drawn = JSISNet(config.network, categories)
     assert drawn.semantic is not None
     nn.init.normal_(drawn.semantic.classify.weight)
-    return Predictor(SavedModel(config, categories, drawn))
+    return Predictor(TorchEngine(SavedModel(config, categories, drawn)))
 
 
 def read_data(folder: Path, _: tuple[int, int]) -> None:
@@ -164,7 +165,8 @@ def train_two_steps(folder: Path, size: tuple[int, int]) -> None:
 def predict(folder: Path, size: tuple[int, int]) -> None:
     """Segment the photo at full size and write the map."""
     categories = vistas.read_categories(vistas.Split(root=folder, name="training"))
-    drawn = predictor(categories, size)(read_image(folder / f"training/images/{PHOTO}.jpg"))
+    photo = read_image(folder / f"training/images/{PHOTO}.jpg")
+    drawn = predictor(categories, size).panoptic(photo)
     with coco.writing(folder / "predicted.json", categories) as writer:
         writer.add(drawn, image_id=PHOTO, image_name=f"{PHOTO}.jpg")
 

@@ -11,13 +11,13 @@ from jsisnet.files import write_picture
 
 photo, out = sys.argv[1:]
 predictor = jsisnet.Predictor.load("coco", min_score=0.5)
-image = jsisnet.read_image(photo, upright=True)
 
-panoptic = predictor(image)
+result = predictor(photo)
 
+panoptic = result.panoptic
 print(panoptic)
 for segment, area in zip(panoptic.segments, panoptic.areas().tolist(), strict=True):
     name = predictor.categories[segment.label].name
     score = "" if segment.score is None else f"score {segment.score:.2f}"
     print(f"{name:20} {area:9,} pixels  {score}")
-write_picture(jsisnet.draw(image, panoptic, predictor.categories), Path(out))
+write_picture(jsisnet.draw(result.image, panoptic, predictor.categories), Path(out))

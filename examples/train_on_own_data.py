@@ -23,4 +23,4 @@ run = jsisnet.train(
 
 predictor = jsisnet.Predictor.load(run)
 for photo in sorted(Path(data, "val").iterdir()):
-    print(photo.name, predictor(jsisnet.read_image(photo, upright=True)))
+    print(photo.name, predictor(photo).panoptic)

@@ -210,7 +210,7 @@ def test_an_image_without_pixels_is_rejected(trained, size):
     predictor = Predictor.load(trained.run)
 
     with pytest.raises(ValueError, match="expected uint8 of height x width x 3"):
-        predictor(np.zeros((*size, 3), np.uint8))
+        predictor.panoptic(np.zeros((*size, 3), np.uint8))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from jsisnet.formats.dataset import DataConfig
-from jsisnet.inference.saved_model import ModelConfig
 from jsisnet.model.network import NetworkConfig
+from jsisnet.model.saved_model import ModelConfig
 from jsisnet.model.trunk import TrunkConfig
 from jsisnet.settings import from_dict
 from jsisnet.training.config import RunConfig

@@ -28,6 +28,7 @@ _EXTRAS = {
     "matplotlib": _Extra("torch", "Matplotlib"),
     "mlflow": _Extra("mlflow", "MLflow"),
     "pillow_heif": _Extra("heif", "pillow-heif"),
+    "openvino": _Extra("openvino", "OpenVINO"),
     "safetensors": _Extra("torch", "safetensors"),
     "skimage": _Extra("demo", "scikit-image"),
     "supervision": _Extra("supervision", "supervision"),

@@ -6,9 +6,9 @@ import pytest
 import factories
 import networks
 from jsisnet.cli.app import run
-from jsisnet.inference import saved_model
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import ModelConfig
+from jsisnet.model import saved_model
+from jsisnet.model.saved_model import ModelConfig
 
 
 @pytest.fixture

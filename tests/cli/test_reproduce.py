@@ -11,9 +11,9 @@ import networks
 import training_runs
 from jsisnet.cli.app import run
 from jsisnet.experiments.merge_ablation import UNCHANGED
-from jsisnet.inference import saved_model
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import ModelConfig
+from jsisnet.model import saved_model
+from jsisnet.model.saved_model import ModelConfig
 from jsisnet.training.config import read_config, to_yaml
 
 

@@ -14,9 +14,10 @@ import networks
 from jsisnet.cli.app import run
 from jsisnet.cli.errors import STOPPED
 from jsisnet.datatools.submission import ANNOTATIONS
-from jsisnet.inference import saved_model, submitter
+from jsisnet.inference import submitter
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import ModelConfig
+from jsisnet.model import saved_model
+from jsisnet.model.saved_model import ModelConfig
 
 TITLE = "panoptic_val_mine_results"
 

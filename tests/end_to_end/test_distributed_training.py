@@ -18,7 +18,7 @@ import factories
 import training_runs
 from factories import ROAD, SKY
 from jsisnet.formats import coco
-from jsisnet.inference import saved_model
+from jsisnet.model import saved_model
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import read_config, to_yaml
 

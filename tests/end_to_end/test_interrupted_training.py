@@ -12,7 +12,7 @@ import pytest
 
 import training_runs
 from jsisnet.cli.app import run
-from jsisnet.inference import saved_model
+from jsisnet.model import saved_model
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import read_config
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import training_runs
-from jsisnet.inference.saved_model import WEIGHTS
+from jsisnet.model.saved_model import WEIGHTS
 from jsisnet.training.config import RunConfig, read_config
 from jsisnet.training.metrics_file import METRICS, read_entries
 from jsisnet.training.run_folder import CHECKPOINT

@@ -6,7 +6,7 @@ import yaml
 import factories
 import training_runs
 from jsisnet.cli.app import run
-from jsisnet.inference import saved_model
+from jsisnet.model import saved_model
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import networks
 import training_runs
 from jsisnet.cli.app import run
 from jsisnet.formats.dataset import PanopticDataset
-from jsisnet.inference import saved_model
-from jsisnet.inference.saved_model import ModelConfig
+from jsisnet.model import saved_model
+from jsisnet.model.saved_model import ModelConfig
 from jsisnet.training.config import read_config, read_values
 
 

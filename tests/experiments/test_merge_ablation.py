@@ -9,7 +9,8 @@ from jsisnet.experiments.merge_ablation import UNCHANGED, ablate, variants
 from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import ModelConfig, SavedModel
+from jsisnet.model.engine import TorchEngine
+from jsisnet.model.saved_model import ModelConfig, SavedModel
 
 RULES = MergeConfig(min_stuff_area=7000.0, min_score=0.1)
 """Area that no stuff class reaches in maps of 64x96."""
@@ -20,7 +21,7 @@ def predictor():
     settings = ModelConfig(size=(64, 96), network=networks.TINY, merge=RULES)
     network = networks.network(networks.TINY)
     network.instance.roi.classify.weight.data *= 100
-    return Predictor(SavedModel(settings, factories.CATEGORIES, network))
+    return Predictor(TorchEngine(SavedModel(settings, factories.CATEGORIES, network)))
 
 
 @pytest.fixture
@@ -44,11 +45,15 @@ def test_variants_are_measured_as_if_each_were_the_models_rules(predictor, datas
     found = ablate(predictor, dataset)
 
     assert set(found) == set(variants(RULES))
-    settings = replace(predictor.config, merge=replace(RULES, min_stuff_area=0.0))
-    other = Predictor(SavedModel(settings, factories.CATEGORIES, predictor.network))
+    settings = ModelConfig(
+        size=(64, 96), network=networks.TINY, merge=replace(RULES, min_stuff_area=0.0)
+    )
+    other = Predictor(
+        TorchEngine(SavedModel(settings, factories.CATEGORIES, predictor.engine.network))
+    )
     total = PanopticQuality.zero(len(factories.CATEGORIES))
     for sample in (dataset[number] for number in range(len(dataset))):
-        prediction = other(sample.image)
+        prediction = other.panoptic(sample.image)
         total += count_matches(sample.panoptic, prediction, len(factories.CATEGORIES))
     assert found["small stuff stays"].fp.tolist() == total.fp.tolist()
     assert found["small stuff stays"].fp.sum() > found[UNCHANGED].fp.sum()

@@ -16,12 +16,14 @@ from jsisnet.evaluation.panoptic_quality import summary
 from jsisnet.evaluation.proposal_recall import true_boxes
 from jsisnet.evaluation.score import score
 from jsisnet.formats.dataset import DataConfig, PanopticDataset
+from jsisnet.inference.engine import Extras
 from jsisnet.inference.evaluator import PREDICTIONS, PROPOSED, RANKED, TRUTH, evaluate
-from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.predictor import Predictor, resize, semantic_labels
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import ModelConfig, SavedModel
 from jsisnet.model import boxes
+from jsisnet.model.engine import TorchEngine
 from jsisnet.model.rpn import propose
+from jsisnet.model.saved_model import ModelConfig, SavedModel
 
 SIZE = (64, 96)
 
@@ -41,7 +43,7 @@ def predicting(categories, **settings):
     network = networks.network(made, categories)
     if network.instance is not None:
         network.instance.roi.classify.weight.data *= 100
-    return Predictor(SavedModel(config, categories, network))
+    return Predictor(TorchEngine(SavedModel(config, categories, network)))
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_the_mean_iou_is_that_of_the_semantic_branch(streets):
 
     truths = [streets[number].panoptic.labels() for number in range(len(streets))]
     photo = streets[1].image
-    labels = predictor.semantic_labels(predictor.outputs(photo), SIZE)
+    labels = semantic_labels(predictor.outputs(photo), SIZE)
     alone = evaluate(predictor, streets, share=(1, 6)).semantic.confusion
     assert confusion.sum() == sum((truth != 255).sum() for truth in truths)
     assert alone.sum(0).tolist() == np.bincount(labels.ravel(), minlength=6).tolist()
@@ -151,7 +153,7 @@ def test_boxes_and_masks_are_those_of_the_photo_not_of_the_networks_input(tmp_pa
     (photo,) = evaluate(predictor, PanopticDataset(data), ap=True).instances.images
 
     image = PanopticDataset(data)[0].image
-    found = predictor.instances(predictor.outputs(image), RANKED).boxes
+    found = predictor.outputs(image, Extras(detection=RANKED)).ranked.boxes
     assert photo.size == (128, 144)
     assert photo.prediction.boxes == pytest.approx(found * [1.5, 2, 1.5, 2])
     for mask, (x0, y0, x1, y1) in zip(photo.prediction.masks, photo.prediction.boxes, strict=True):
@@ -200,7 +202,9 @@ def test_proposals_are_compared_in_the_photo_not_in_the_networks_input(tmp_path)
     recall = evaluate(predictor, dataset).proposals
 
     truth, image = dataset[0].panoptic, dataset[0].image
-    scored = predictor.outputs(image).candidates
+    pixels = torch.from_numpy(resize(image, predictor.config.size).copy()).permute(2, 0, 1)
+    with torch.inference_mode():
+        scored = predictor.engine.network(pixels[None] / 255).candidates
     proposals = propose(
         scored.objectness, scored.anchor_deltas, scored.anchors, scored.size, PROPOSED
     ).of_image(0)

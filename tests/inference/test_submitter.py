@@ -10,12 +10,13 @@ from jsisnet.formats import image_list
 from jsisnet.inference import submitter
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import ModelConfig, SavedModel
+from jsisnet.model.engine import TorchEngine
+from jsisnet.model.saved_model import ModelConfig, SavedModel
 
 
 def predictor(*, seed=0, **merge):
     config = ModelConfig(size=(64, 96), network=networks.TINY, merge=MergeConfig(**merge))
-    return Predictor(SavedModel(config, CATEGORIES, networks.network(seed=seed)))
+    return Predictor(TorchEngine(SavedModel(config, CATEGORIES, networks.network(seed=seed))))
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from jsisnet.inference.thresholds import DetectionConfig
 from jsisnet.model import boxes
-from jsisnet.model.detection import BOX_WEIGHTS, DetectedBoxes, DetectionConfig, detect
+from jsisnet.model.detection import BOX_WEIGHTS, DetectedBoxes, detect
 from jsisnet.model.rpn import Proposals
 
 SIZE = (64, 96)

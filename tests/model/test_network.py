@@ -7,10 +7,10 @@ from torchvision.models import resnet50
 
 from factories import BUS, CAR, CATEGORIES, PERSON
 from jsisnet.categories import Categories
-from jsisnet.model.detection import DetectionConfig
-from jsisnet.model.network import JSISNet, NetworkConfig, Outputs, SeparateNetworks
+from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
+from jsisnet.model.network import JSISNet, NetworkConfig, Outputs
 from jsisnet.model.roi import RoIConfig
-from jsisnet.model.rpn import ProposalConfig, Proposals, propose
+from jsisnet.model.rpn import Proposals, propose
 from jsisnet.model.semantic import SemanticConfig
 from jsisnet.model.trunk import TrunkConfig
 from networks import NARROW, TINY, network, numbered, photos, shapes_only
@@ -300,34 +300,3 @@ def test_proposing_again_equals_a_network_with_those_limits():
 
 
 KEEP_ALL = DetectionConfig(min_score=0.0, max_detections=5)
-
-
-def test_separate_networks_give_logits_of_one_and_things_of_the_other():
-    semantic = network(replace(TINY, branches="semantic"), seed=1)
-    instance = network(replace(TINY, branches="instance", detection=KEEP_ALL), seed=2)
-
-    with torch.no_grad():
-        outputs = SeparateNetworks(semantic, instance)(photos(2))
-        logits, found = semantic(photos(2)).semantic, instance(photos(2)).detections
-
-    assert torch.equal(outputs.semantic, logits)
-    assert torch.equal(outputs.detections.masks, found.masks)
-    assert outputs.detections.valid.any()
-
-
-def test_separate_networks_can_detect_and_propose_again():
-    instance = network(replace(TINY, branches="instance"))
-    both = SeparateNetworks(network(), instance)
-
-    with torch.no_grad():
-        outputs, expected = both(photos(1)), instance(photos(1))
-        again = both.instance.detections(outputs.candidates, outputs.proposals, KEEP_ALL)
-        alone = instance.instance.detections(expected.candidates, expected.proposals, KEEP_ALL)
-
-    assert again.valid.any()
-    assert torch.equal(again.boxes, alone.boxes)
-    assert torch.equal(outputs.proposals.boxes, expected.proposals.boxes)
-    limits = ProposalConfig(max_proposals=9)
-    assert torch.equal(
-        proposed_again(outputs, limits).boxes, proposed_again(expected, limits).boxes
-    )

@@ -9,10 +9,10 @@ import factories
 from jsisnet.categories import Categories, Category
 from jsisnet.data.sample import Batch, Objects, collate, example
 from jsisnet.formats.dataset import Sample
-from jsisnet.model.detection import DetectionConfig
+from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.roi import RoIConfig
-from jsisnet.model.rpn import AnchorConfig, ProposalConfig
+from jsisnet.model.rpn import AnchorConfig
 from jsisnet.model.semantic import SemanticConfig
 from jsisnet.model.trunk import TrunkConfig
 

@@ -14,8 +14,9 @@ from jsisnet.data.sample import Batch
 from jsisnet.evaluation.panoptic_quality import count_matches
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import ModelConfig, SavedModel
+from jsisnet.model.engine import TorchEngine
 from jsisnet.model.rpn import AnchorConfig
+from jsisnet.model.saved_model import ModelConfig, SavedModel
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.losses import Losses
 from jsisnet.training.objective import Objective, ObjectiveConfig, Totals
@@ -109,8 +110,8 @@ def test_a_network_overfits_a_street_and_detects_its_things():
 
     losses = [report.total for report in reports]
     settings = ModelConfig(size=(64, 96), network=config, merge=MergeConfig(min_stuff_area=100.0))
-    predictor = Predictor(SavedModel(settings, factories.CATEGORIES, made))
-    found = predictor(np.array(factories.photo_of(truth, seed=1)))
+    predictor = Predictor(TorchEngine(SavedModel(settings, factories.CATEGORIES, made)))
+    found = predictor.panoptic(np.array(factories.photo_of(truth, seed=1)))
 
     assert losses[-1] < 0.1 * losses[0]
     assert {segment.label for segment in found.segments} == {CAR, PERSON, SKY, ROAD, TREE}

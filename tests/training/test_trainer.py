@@ -14,8 +14,8 @@ import factories
 import networks
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.formats.dataset import DataConfig
-from jsisnet.inference import saved_model
 from jsisnet.inference.rules import MergeConfig
+from jsisnet.model import saved_model
 from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import RunConfig, TrainConfig, read_config, to_yaml

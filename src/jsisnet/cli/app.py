@@ -53,6 +53,18 @@ COMMANDS = (
         "Evaluate a model on an annotated data set: PQ, mean IoU, AP and recall.",
     ),
     Command(
+        "models",
+        "models",
+        "[FOLDER...]",
+        "List the built-in models and those in folders, with their classes and scores.",
+    ),
+    Command(
+        "benchmark",
+        "benchmark",
+        "[MODEL]",
+        "Time the engines that can run a model here, compare their maps, and recommend one.",
+    ),
+    Command(
         "score",
         "score",
         "TRUTH PREDICTION",

@@ -14,7 +14,7 @@ from jsisnet.cli.options import Overrides
 from jsisnet.cli.tables import NONE, table
 from jsisnet.data.sources import common_categories
 from jsisnet.formats.dataset import DataConfig
-from jsisnet.inference import saved_model
+from jsisnet.model import saved_model
 from jsisnet.model.costs import Shape, Stage
 from jsisnet.model.network import NetworkConfig
 from jsisnet.panoptic import IGNORE

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress, write_json
 from jsisnet.cli.location import LocationOptions
-from jsisnet.cli.options import Device, File, Flag, Folder, InstancesFrom, Model, Overrides
+from jsisnet.cli.options import File, Flag, Folder, InstancesFrom, Model, Overrides, RunOptions
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.report import PAGE, folder_for, report_evaluation
 from jsisnet.formats.open import Format
@@ -24,7 +24,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     report: Folder | None = None,
     ap: bool = True,
     recount_areas: Flag = False,
-    device: Device = None,
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> None:
     """Evaluate a model on an annotated data set: PQ, mean IoU, AP and recall.
@@ -57,7 +57,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         report: Folder for an HTML report (index.html) of the errors.
         ap: Whether to compute average precision, which takes about half as long again.
         recount_areas: Accept annotations whose areas differ from their PNGs.
-        device: Device of the network: cpu, cuda, cuda:1. Default: a GPU if there is one.
+        run: How the network runs.
         overrides: Settings that override those of the model.
     """
     from jsisnet.cli.inputs import load_model, open_for_model
@@ -71,7 +71,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         written.append(report / PAGE)
     maps = [path.with_suffix("") for path in location.paths]
     refuse_to_replace([*location.paths, *maps], written)
-    predictor = load_model(model, overrides, device, instances_from=instances_from)
+    predictor = load_model(model, overrides, run, instances_from=instances_from)
     dataset = open_for_model(predictor, kind, location, recount_areas=recount_areas)
     with folder_for(out, report) as folder:
         with progress("evaluating") as advance:

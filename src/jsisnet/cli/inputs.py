@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jsisnet.cli.options import RunOptions
 from jsisnet.lazy import install_hint
 
 if TYPE_CHECKING:
@@ -115,26 +116,24 @@ def _named(paths: Iterable[Path]) -> Iterator[Photo]:
 def load_model(
     model: str,
     overrides: tuple[str, ...],
-    device: str | None,
+    run: RunOptions,
     *,
     instances_from: str | None = None,
 ) -> "Predictor":
-    """Load a model, or two for one predictor, onto a device; by default a GPU if there is one.
+    """Load a model, or two for one predictor.
 
     Raises:
-        ValueError: If there is no such model or device, or the two models don't fit together.
+        ValueError: If there is no such model, engine or device, or the two models don't fit
+            together.
     """
-    import torch
-
     from jsisnet.inference.predictor import Predictor
 
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device {device!r} is not available; use cpu") from error
-    return Predictor.load(model, instances_from=instances_from, device=device, overrides=overrides)
+    return Predictor(
+        model,
+        instances_from=instances_from,
+        engine=run.engine,
+        options=run.options(overrides),
+    )
 
 
 def open_for_model(

@@ -8,21 +8,22 @@ from typing import Annotated
 from cyclopts import App, ArgumentCollection, Parameter, Token, UnknownOptionError
 
 SETTINGS = {
+    "benchmark": "jsisnet.inference.model_folder:PredictionConfig",
     "describe": "jsisnet.training.config:RunConfig",
     "reproduce speed": "jsisnet.training.config:RunConfig",
     "reproduce table2": "jsisnet.training.config:RunConfig",
     "reproduce table3": "jsisnet.training.config:RunConfig",
     "show-batch": "jsisnet.training.config:RunConfig",
     "train": "jsisnet.training.config:RunConfig",
-    "demo": "jsisnet.inference.saved_model:ModelConfig",
-    "evaluate": "jsisnet.inference.saved_model:ModelConfig",
-    "predict": "jsisnet.inference.saved_model:ModelConfig",
-    "reproduce figure1": "jsisnet.inference.saved_model:ModelConfig",
-    "reproduce figure3": "jsisnet.inference.saved_model:ModelConfig",
-    "reproduce merge-ablation": "jsisnet.inference.saved_model:ModelConfig",
-    "reproduce table1": "jsisnet.inference.saved_model:ModelConfig",
-    "reproduce table4": "jsisnet.inference.saved_model:ModelConfig",
-    "submit": "jsisnet.inference.saved_model:ModelConfig",
+    "demo": "jsisnet.inference.model_folder:PredictionConfig",
+    "evaluate": "jsisnet.inference.model_folder:PredictionConfig",
+    "predict": "jsisnet.inference.model_folder:PredictionConfig",
+    "reproduce figure1": "jsisnet.inference.model_folder:PredictionConfig",
+    "reproduce figure3": "jsisnet.inference.model_folder:PredictionConfig",
+    "reproduce merge-ablation": "jsisnet.inference.model_folder:PredictionConfig",
+    "reproduce table1": "jsisnet.inference.model_folder:PredictionConfig",
+    "reproduce table4": "jsisnet.inference.model_folder:PredictionConfig",
+    "submit": "jsisnet.inference.model_folder:PredictionConfig",
 }
 """Settings dataclass of each command whose options include settings."""
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.errors import describe_error
 from jsisnet.cli.inputs import Photo, find_photos, load_model, sample_photo
-from jsisnet.cli.options import Device, Folder, InstancesFrom, Model, Overrides
+from jsisnet.cli.options import Folder, InstancesFrom, Model, Overrides, RunOptions
 
 if TYPE_CHECKING:
     from jsisnet.formats import coco
@@ -61,7 +61,7 @@ def _segment(photo: Photo, predictor: "Predictor", writer: "coco.Writer", *, ove
     from jsisnet.files.photos import read_image, write_picture
 
     image = read_image(photo.path, upright=True)
-    panoptic = predictor(image)
+    panoptic = predictor.panoptic(image)
     if overlay:
         from jsisnet.visualize.overlay import draw
 
@@ -116,7 +116,7 @@ def predict(
     out: Folder,
     model: Model = "coco",
     instances_from: InstancesFrom = None,
-    device: Device = None,
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     overlay: bool = True,
     overrides: Overrides = (),
 ) -> int:
@@ -142,14 +142,14 @@ def predict(
         model: Built-in model (coco, street), or the folder of a model or training run.
         instances_from: Model that detects the instances; the semantic segmentation and the
             settings of the merge remain those of --model.
-        device: Device of the network: cpu, cuda, cuda:1. Default: a GPU if there is one.
+        run: How the network runs.
         overlay: Whether to write overlays.
         overrides: Settings that override those of the model.
     """
     found = find_photos(images)
     for argument in found.unmatched:
         say(f"{argument}: no image found")
-    predictor = load_model(model, overrides, device, instances_from=instances_from)
+    predictor = load_model(model, overrides, run, instances_from=instances_from)
     done = segment(found.photos, predictor, out, overlay=overlay)
     if done:
         results = "*_overlay.jpg" if overlay else "*.png"

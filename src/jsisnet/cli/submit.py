@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
-from jsisnet.cli.options import Archive, Device, File, Flag, Folder, InstancesFrom, Overrides
+from jsisnet.cli.options import Archive, File, Flag, Folder, InstancesFrom, Overrides, RunOptions
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.datatools import submission, submission_check
 from jsisnet.datatools.submission_check import ArchiveViolations
@@ -37,7 +37,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     check: File | None = None,
     out: Folder = Path(),
     keep_maps: Flag = False,
-    device: Device = None,
+    run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> int:
     """Pack predictions for the COCO panoptic challenge, or check an archive.
@@ -76,7 +76,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
         check: Archive to check; nothing is written.
         out: Folder for the archive; created if it does not exist.
         keep_maps: Keep the folder of finished maps.
-        device: Device of the network: cpu, cuda, cuda:1. Default: a GPU if there is one.
+        run: How the network runs.
         overrides: Settings that override those of the model.
     """
     if [check, predictions, model].count(None) != 2:  # noqa: PLR2004 - three options
@@ -94,7 +94,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
         raise ValueError("--model needs --images DIR, the folder of the images")
     from jsisnet.cli.inputs import load_model
 
-    predictor = load_model(model or "", overrides, device, instances_from=instances_from)
+    predictor = load_model(model or "", overrides, run, instances_from=instances_from)
     try:
         return _segment(archive, wanted, images, predictor, keep_maps=keep_maps)
     except (KeyboardInterrupt, SystemExit) as error:

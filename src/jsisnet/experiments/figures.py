@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from jsisnet.arrays import UInt8
-from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.engine import Outputs
+from jsisnet.inference.predictor import Predictor, semantic_labels
 from jsisnet.panoptic import PanopticMap, Segment
 from jsisnet.visualize.overlay import draw, side_by_side
 
@@ -23,11 +24,12 @@ def figure1(photo: Photo, predictor: Predictor) -> UInt8[np.ndarray, "page_h pag
     Raises:
         ValueError: If a branch is missing.
     """
-    outputs = predictor.outputs(photo)
-    if outputs.semantic is None or outputs.detections is None:
+    if not {"semantic", "instances"} <= predictor.engine.predicts:
         raise ValueError("the model has only one branch; expected both")
+    outputs = predictor.outputs(photo)
+    assert isinstance(outputs, Outputs)
     size = (photo.shape[0], photo.shape[1])
-    labels = predictor.semantic_labels(outputs, size)
+    labels = semantic_labels(outputs, size)
     classes = tuple(
         Segment(label=label, isthing=False) for label in range(len(predictor.categories))
     )
@@ -53,6 +55,6 @@ def figure3(
     """
     pictures, captions = [], []
     for name, photo in photos:
-        pictures += [photo, draw(photo, predictor(photo), predictor.categories)]
+        pictures += [photo, draw(photo, predictor.panoptic(photo), predictor.categories)]
         captions += [name, ""]
     return side_by_side(pictures, captions, columns=2)

@@ -63,7 +63,7 @@ def ablate(
     for number in range(len(dataset)):
         sample = dataset[number]
         outputs = predictor.outputs(sample.image)
-        if outputs.semantic is None or outputs.detections is None:
+        if not {"semantic", "instances"} <= predictor.engine.predicts:
             raise ValueError("the model has only one branch; expected both, to merge them")
         for name, config in rules.items():
             merged = predictor.merge(outputs, sample.panoptic.size, config)

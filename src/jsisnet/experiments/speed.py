@@ -26,8 +26,9 @@ from jsisnet.data.sample import Batch
 from jsisnet.experiments.measuring import Memory, in_own_process, memory_of, time_in_turn
 from jsisnet.experiments.table3 import BRANCHES, SEPARATE
 from jsisnet.inference.predictor import Predictor
-from jsisnet.inference.saved_model import ModelConfig, SavedModel
+from jsisnet.model.engine import TorchEngine
 from jsisnet.model.network import JSISNet
+from jsisnet.model.saved_model import ModelConfig, SavedModel
 from jsisnet.training.config import RunConfig
 from jsisnet.training.devices import DeviceLayout, create_fabric, peak_memory
 from jsisnet.training.loop import StepReport, steps
@@ -137,9 +138,12 @@ def training_steps(config: RunConfig, categories: Categories, batch: Batch) -> I
 def predictor(config: RunConfig, categories: Categories, branches: str) -> Predictor:
     """Return a predictor with random weights, of one network or of the two separate ones."""
     names = ("semantic", "instance") if branches == SEPARATE else (branches,)
-    first, *second = [_model(_with_branches(config, name), categories) for name in names]
     device = DeviceLayout.detect(config.devices).accelerator
-    return Predictor(first, instances_from=second[0] if second else None, device=device)
+    first, *second = [
+        TorchEngine(_model(_with_branches(config, name), categories), device=device)
+        for name in names
+    ]
+    return Predictor(first, instances_from=second[0] if second else None)
 
 
 def _model(config: RunConfig, categories: Categories) -> SavedModel:

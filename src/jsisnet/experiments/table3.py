@@ -15,8 +15,10 @@ import torch
 from jsisnet.experiments.measuring import in_own_process
 from jsisnet.files.atomic import lock_folder, replacing
 from jsisnet.formats.dataset import PanopticDataset
-from jsisnet.inference import evaluator, saved_model
+from jsisnet.inference import evaluator
+from jsisnet.inference.engine import EngineOptions
 from jsisnet.inference.predictor import Predictor
+from jsisnet.model.engine import open_engine
 from jsisnet.settings import plain
 from jsisnet.training import trainer
 from jsisnet.training.callbacks import Callback
@@ -166,11 +168,9 @@ def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> 
 
 def _row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
     parts: tuple[Branches, ...] = ("semantic", "instance") if name == SEPARATE else (name,)  # type: ignore[assignment]
-    models = [saved_model.read(folders[part]) for part in parts]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    predictor = Predictor(
-        models[0], instances_from=models[1] if len(models) > 1 else None, device=device
-    )
+    first, *second = [open_engine(folders[part], EngineOptions(device=device)) for part in parts]
+    predictor = Predictor(first, instances_from=second[0] if second else None)
     assert config.validation is not None
     validation = PanopticDataset(config.validation.under(config.root), predictor.categories)
     result = evaluator.evaluate(predictor, validation, ap=True).summary(predictor.categories)
@@ -205,6 +205,6 @@ def _prediction_time(predictor: Predictor, photos: PanopticDataset, count: int =
     for index in range(min(count, len(photos))):
         image = photos[index].image
         began = time.perf_counter()
-        predictor(image)
+        predictor.panoptic(image)
         seconds.append(time.perf_counter() - began)
     return 1e3 * statistics.median(seconds)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from jsisnet.arrays import Float64
+from jsisnet.arrays import Float, Float64
 from jsisnet.categories import Categories
 from jsisnet.evaluation import average_precision, panoptic_quality, proposal_recall, semantic_iou
 from jsisnet.evaluation.average_precision import CollectedInstances, ImageInstances, Things
@@ -17,12 +17,11 @@ from jsisnet.evaluation.proposal_recall import ProposalRecall
 from jsisnet.evaluation.semantic_iou import SemanticIoU
 from jsisnet.formats import coco
 from jsisnet.formats.dataset import PanopticDataset, Sample
+from jsisnet.inference.engine import Extras, Outputs
 from jsisnet.inference.merge import Instances
-from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.predictor import Predictor, semantic_labels
 from jsisnet.inference.raster import paste, windows
-from jsisnet.model.detection import DetectionConfig
-from jsisnet.model.network import Candidates, Outputs
-from jsisnet.model.rpn import ProposalConfig, Proposals, propose
+from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.panoptic import PanopticMap
 
 TRUTH, PREDICTIONS = "truth.json", "predictions.json"
@@ -119,7 +118,7 @@ def evaluate(
 
     Returns:
         Metrics of the images of this process. Mean IoU is measured if there is a semantic branch,
-        and proposal recall if there is an instance branch.
+        and proposal recall if there is an instance branch and the engine tells its proposals.
 
     Raises:
         ValueError: If an image or its ground truth is damaged, or `out` is given with several
@@ -131,16 +130,16 @@ def evaluate(
             f"predictions can't be written with {processes} processes; use one, or omit `out`"
         )
     total = Evaluation(panoptic=PanopticQuality.zero(len(predictor.categories)))
+    extras = Extras(detection=RANKED if ap else None, proposals=PROPOSED)
     numbers = range(rank, len(dataset), processes)
     with ExitStack() as stack:
         files = None if out is None else stack.enter_context(_open_files(out, predictor))
         for done, number in enumerate(numbers, 1):
             sample = dataset[number]
             image = sample.image
-            outputs = predictor.outputs(image)
+            outputs = predictor.outputs(image, extras)
             prediction = predictor.merge(outputs, sample.panoptic.size)
-            ranked = predictor.instances(outputs, RANKED) if ap else None
-            total += _measure(predictor, outputs, ranked, prediction, sample, number)
+            total += _measure(predictor, outputs, prediction, sample, number)
             if files is not None:
                 files.add(sample, prediction, dataset.image_name(number))
             if on_image is not None:
@@ -150,54 +149,40 @@ def evaluate(
 
 def _measure(
     predictor: Predictor,
-    outputs: Outputs,
-    ranked: Instances | None,
+    outputs: Outputs | PanopticMap,
     prediction: PanopticMap,
     sample: Sample,
     number: int,
 ) -> Evaluation:
     """Compare the predictions for one image with its ground truth."""
     truth, num_labels = sample.panoptic, len(predictor.categories)
-    frame = predictor.config.size
+    panoptic = panoptic_quality.count_matches(truth, prediction, num_labels)
+    measured = Evaluation(panoptic=panoptic, images=(ImageQuality.of(sample.image_id, panoptic),))
+    if isinstance(outputs, PanopticMap):
+        return measured
+    frame = predictor.config.size or truth.size
     semantic = instances = proposals = None
     if outputs.semantic is not None:
-        labels = predictor.semantic_labels(outputs, truth.size)
+        labels = semantic_labels(outputs, truth.size)
         semantic = semantic_iou.count(truth.labels(), labels, num_labels)
-    if ranked is not None:
+    if outputs.ranked is not None:
         true_things, iscrowd = average_precision.true_things(truth)
         image = ImageInstances(
             number=number,
             size=truth.size,
             truth=true_things,
             iscrowd=iscrowd,
-            prediction=_things_in_image(ranked, frame, truth.size),
-            scores=ranked.scores.astype(np.float64),
+            prediction=_things_in_image(outputs.ranked, frame, truth.size),
+            scores=outputs.ranked.scores.astype(np.float64),
         )
         instances = CollectedInstances((image,))
-    if outputs.proposals is not None and outputs.candidates is not None:
+    if outputs.proposals is not None and outputs.ranked_proposals is not None:
         proposals = proposal_recall.count(
             proposal_recall.true_boxes(truth),
-            ranked=_boxes_in_image(_ranked_proposals(outputs.candidates), frame, truth.size),
+            ranked=_boxes_in_image(outputs.ranked_proposals, frame, truth.size),
             own=_boxes_in_image(outputs.proposals, frame, truth.size),
         )
-    panoptic = panoptic_quality.count_matches(truth, prediction, num_labels)
-    return Evaluation(
-        panoptic=panoptic,
-        semantic=semantic,
-        instances=instances,
-        proposals=proposals,
-        images=(ImageQuality.of(sample.image_id, panoptic),),
-    )
-
-
-def _ranked_proposals(candidates: Candidates) -> Proposals:
-    return propose(
-        candidates.objectness,
-        candidates.anchor_deltas,
-        candidates.anchors,
-        candidates.size,
-        PROPOSED,
-    )
+    return replace(measured, semantic=semantic, instances=instances, proposals=proposals)
 
 
 def _things_in_image(instances: Instances, frame: tuple[int, int], size: tuple[int, int]) -> Things:
@@ -215,10 +200,10 @@ def _things_in_image(instances: Instances, frame: tuple[int, int], size: tuple[i
 
 
 def _boxes_in_image(
-    proposals: Proposals, frame: tuple[int, int], size: tuple[int, int]
+    boxes: Float[np.ndarray, "p 4"], frame: tuple[int, int], size: tuple[int, int]
 ) -> Float64[np.ndarray, "p 4"]:
-    """Scale the proposals of a batch of one from the network's input to the image."""
-    return proposals.of_image(0).double().cpu().numpy() * np.array(_scale(frame, size))
+    """Scale boxes from the network's input to the image."""
+    return boxes.astype(np.float64) * np.array(_scale(frame, size))
 
 
 def _scale(frame: tuple[int, int], size: tuple[int, int]) -> list[float]:

@@ -1,217 +1,333 @@
-"""Prediction with a trained network: an image in, a panoptic map out."""
+"""Prediction with a trained network: photos in, panoptic maps out."""
 
-from collections.abc import Sequence
-from functools import partial
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
+from typing import overload
 
 import numpy as np
-import torch
-from torch import Tensor
+from PIL import Image
 
 from jsisnet.arrays import Int32, UInt8
-from jsisnet.categories import Categories
-from jsisnet.data.transforms import resize
-from jsisnet.files.photos import check_image
-from jsisnet.inference import saved_model
+from jsisnet.categories import UNKNOWN, Categories
+from jsisnet.files.photos import check_image, to_rgb
+from jsisnet.formats.records import drop_unknown
+from jsisnet.inference.engine import (
+    AUTO,
+    Engine,
+    EngineOptions,
+    Extras,
+    Outputs,
+    Prediction,
+    open_engine,
+)
 from jsisnet.inference.merge import Instances, merge
+from jsisnet.inference.model_folder import PredictionConfig, nested_settings
 from jsisnet.inference.raster import Upsampled
+from jsisnet.inference.result import Result
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.inference.saved_model import SavedModel
-from jsisnet.model.detection import DetectionConfig, Detections
-from jsisnet.model.network import JSISNet, Outputs, SeparateNetworks
-from jsisnet.panoptic import PanopticMap
+from jsisnet.panoptic import PanopticMap, resize_ids
 
 
 class Predictor:
-    """A trained network that segments images of any size."""
+    """A trained network that segments photos of any size and kind.
+
+    It may be used by several threads at once, and can be pickled.
+    """
 
     def __init__(
         self,
-        model: SavedModel,
+        model: str | Path | Engine = "coco",
         *,
-        instances_from: SavedModel | None = None,
-        device: str | torch.device = "cpu",
-    ):
-        """Prepare one network, or one for semantic logits and another for instances.
+        instances_from: str | Path | Engine | None = None,
+        engine: str = AUTO,
+        classes: Sequence[str] | None = None,
+        options: EngineOptions | None = None,
+        **settings: object,
+    ) -> None:
+        """Load a network, or one for semantic logits and another for instances.
 
         Args:
-            model: Network, with its classes and settings.
+            model: Name of a built-in model, a model or run folder, an exported network, or a
+                network that is already loaded.
             instances_from: Network that detects the instances instead, as in the paper's Table 3.
                 The settings of the merge stay those of `model`.
-            device: Device the networks run on.
-
-        Raises:
-            ValueError: If the two networks have different classes or input sizes, or lack the
-                branch that is needed.
-        """
-        self.config = model.config
-        self.categories: Categories = model.categories
-        self.device = _device(device)
-        network: JSISNet | SeparateNetworks = model.network
-        if instances_from is not None:
-            _check_pair(model, instances_from)
-            network = SeparateNetworks(model.network, instances_from.network)
-        self.network = network.to(self.device).eval()
-
-    @classmethod
-    def load(
-        cls,
-        model: str | Path = "coco",
-        *,
-        instances_from: str | Path | None = None,
-        device: str | torch.device = "cpu",
-        overrides: Sequence[str] = (),
-        **settings: object,
-    ) -> "Predictor":
-        """Load a model.
-
-        Args:
-            model: Name of a built-in model, or a model or run folder.
-            instances_from: Name or folder of a model that detects the instances instead.
-            device: Device the network runs on.
-            overrides: Command-line options, which win over all other settings.
-            settings: Settings that win over the model's own: `size`, and the fields of
-                `MergeConfig` and `DetectionConfig`, such as ``min_score=0.3``.
+            engine: What runs the network, such as ``onnxruntime`` or ``torch``; ``auto`` takes the
+                first that can run it here.
+            classes: Names of the classes to segment; everything else becomes void. All by default.
+            options: How the network is to run.
+            settings: Fields of `EngineOptions` (``device``, ``threads``, ``precision``), and
+                settings that win over the model's own: ``size``, and the fields of `MergeConfig`
+                and `DetectionConfig`, such as ``min_score=0.3``.
 
         Raises:
             TypeError: If a setting is unknown.
             ValueError: If the model does not exist, a file is damaged, a setting has an invalid
                 value, or two models do not fit together.
         """
-        nested = saved_model.nested_settings(settings)
-        read = partial(saved_model.read, overrides=tuple(overrides), settings=nested)
-        instances = None if instances_from is None else read(instances_from)
-        return cls(read(model), instances_from=instances, device=device)
+        options = _options(options or EngineOptions(), settings)
+        self.engine = _opened(model, engine, options)
+        if instances_from is not None:
+            self.engine = PairedEngine(self.engine, _opened(instances_from, engine, options))
+        self.classes = None if classes is None else tuple(classes)
+        self._kept = None if classes is None else _kept_labels(self.categories, classes)
+
+    @classmethod
+    def load(cls, model: str | Path | Engine = "coco", **settings: object) -> "Predictor":
+        """Load a model; the same as calling the class."""
+        return cls(model, **settings)  # type: ignore[arg-type]
+
+    @property
+    def config(self) -> PredictionConfig:
+        """Settings of the prediction."""
+        return self.engine.config
+
+    @property
+    def categories(self) -> Categories:
+        """Classes that the labels of the maps refer to."""
+        return self.engine.categories
 
     def __repr__(self) -> str:
         things = len(self.categories.thing_labels)
-        height, width = self.config.size
         stuff = len(self.categories) - things
+        size = "any size" if self.config.size is None else "{}x{}".format(*self.config.size)
         return (
-            f"Predictor({things} thing and {stuff} stuff classes, {height}x{width}, {self.device})"
+            f"Predictor({things} thing and {stuff} stuff classes, {size}, "
+            f"{self.engine.name} on {self.engine.device})"
         )
 
-    def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> PanopticMap:
+    @overload
+    def __call__(self, source: list[object] | tuple[object, ...]) -> list[Result]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, source: Iterator[object]) -> Iterator[Result]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, source: object) -> Result: ...
+    def __call__(self, source: object) -> object:
+        """Segment a photo, or several.
+
+        Args:
+            source: A photo of any kind that `to_rgb` reads: a path, the content of a file, a binary
+                file object, a PIL image, an array or a torch tensor. Or a list, a tuple or an
+                iterator of photos.
+
+        Returns:
+            The result of a photo; a list for a list or a tuple; an iterator for an iterator, which
+            is read as the results are asked for. Results are in the order of the photos.
+
+        Raises:
+            ValueError: If a photo can't be read.
+        """
+        if isinstance(source, list | tuple):
+            return list(self._results(source))
+        if isinstance(source, Iterator) and not hasattr(source, "read"):
+            return self._results(source)
+        return next(self._results([source]))
+
+    def panoptic(self, image: UInt8[np.ndarray, "h w 3"]) -> PanopticMap:
         """Segment an RGB image; the map has its size."""
         return self.merge(self.outputs(image), (image.shape[0], image.shape[1]))
 
-    @torch.inference_mode()
-    def outputs(self, image: UInt8[np.ndarray, "h w 3"]) -> Outputs:
+    def outputs(
+        self, image: UInt8[np.ndarray, "h w 3"], extras: Extras | None = None
+    ) -> Outputs | PanopticMap:
         """Run the network on an RGB image, resized to the network's input.
+
+        Args:
+            image: The image.
+            extras: What an evaluation wants beyond the predictions.
 
         Raises:
             ValueError: If the image is not an array of 8-bit RGB pixels, or is empty.
         """
-        check_image(image)
-        if not image.size:
-            found = f"{image.dtype} of shape {image.shape}"
-            raise ValueError(f"the image is {found}; expected uint8 of height x width x 3")
-        pixels = torch.from_numpy(np.array(image, order="C")).to(self.device).permute(2, 0, 1)
-        resized = resize(pixels, self.config.size)
-        return self.network(resized[None].float() / 255)
-
-    @torch.inference_mode()
-    def instances(
-        self, outputs: Outputs, config: DetectionConfig | None = None
-    ) -> Instances | None:
-        """Return the detected things of one image, in pixels of the network's input.
-
-        Args:
-            outputs: Outputs for the image.
-            config: Thresholds of the detection; the model's own by default.
-
-        Returns:
-            Things, best score first; ``None`` if there is no instance branch.
-        """
-        branch, detections = self.network.instance, outputs.detections
-        if branch is None or detections is None:
-            return None
-        if config is not None and outputs.candidates is not None and outputs.proposals is not None:
-            detections = branch.detections(outputs.candidates, outputs.proposals, config)
-        return _instances_of_first(detections)
+        return self._run([image], extras)[0]
 
     def merge(
-        self, outputs: Outputs, size: tuple[int, int], config: MergeConfig | None = None
+        self,
+        outputs: Outputs | PanopticMap,
+        size: tuple[int, int],
+        config: MergeConfig | None = None,
     ) -> PanopticMap:
-        """Merge the outputs for one image.
+        """Merge the outputs for one image, and drop the classes that are not wanted.
 
         Args:
             outputs: Outputs for the image.
             size: Height and width of the image.
             config: Rules and thresholds; the model's own by default.
         """
-        instances = self.instances(outputs)
-        return merge(
-            _no_instances() if instances is None else instances,
-            None if outputs.semantic is None else _array(outputs.semantic[0]),
-            frame=self.config.size,
-            size=size,
-            stuff_labels=self.categories.stuff_labels,
-            config=self.config.merge if config is None else config,
-        )
+        if isinstance(outputs, PanopticMap):
+            panoptic = outputs
+            if panoptic.size != size:
+                panoptic = PanopticMap.compact(resize_ids(panoptic.ids, size), panoptic.segments)
+        else:
+            panoptic = merge(
+                _no_instances() if outputs.instances is None else outputs.instances,
+                outputs.semantic,
+                frame=self.config.size or size,
+                size=size,
+                stuff_labels=self.categories.stuff_labels,
+                config=self.config.merge if config is None else config,
+            )
+        return panoptic if self._kept is None else drop_unknown(panoptic, self._kept)
 
-    def semantic_labels(self, outputs: Outputs, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
-        """Return the semantic branch's best label, things included, of each pixel of an image.
+    def _results(self, sources: Iterable[object]) -> Iterator[Result]:
+        """Segment photos in batches that suit the engine."""
+        remaining = iter(sources)
+        count = 1 if self.config.size is None else self.engine.batch_size
+        while batch := list(islice(remaining, count)):
+            images = [to_rgb(source) for source in batch]
+            for source, image, outputs in zip(batch, images, self._run(images), strict=True):
+                yield Result(
+                    image=image,
+                    panoptic=self.merge(outputs, (image.shape[0], image.shape[1])),
+                    categories=self.categories,
+                    name=_name(source),
+                )
 
-        Args:
-            outputs: Outputs for the image.
-            size: Height and width of the image.
+    def _run(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], extras: Extras | None = None
+    ) -> Sequence[Outputs | PanopticMap]:
+        size = self.config.size
+        for image in images:
+            _check_pixels(image)
+        resized = [image if size is None else resize(image, size) for image in images]
+        found = self.engine(np.stack(resized), extras)
+        if len(found) != len(images):
+            raise ValueError(
+                f"the engine {self.engine.name} returned {len(found)} outputs for {len(images)} "
+                "images; expected one for each"
+            )
+        return found
+
+
+class PairedEngine:
+    """Two networks used as one: semantic logits of the first, things of the second.
+
+    Reference:
+        de Geus et al., arXiv 1809.02110, section 4.1.
+    """
+
+    predicts: frozenset[Prediction] = frozenset(("semantic", "instances"))
+
+    def __init__(self, semantic: Engine, instances: Engine) -> None:
+        """Pair two networks.
 
         Raises:
-            ValueError: If there is no semantic branch.
+            ValueError: If they have different classes or input sizes, or lack the branch that is
+                needed.
         """
-        if outputs.semantic is None:
-            raise ValueError("the network has no semantic branch, so there are no semantic labels")
-        return Upsampled.to(size, _array(outputs.semantic[0])).best(np.ones(size, bool))
+        _check_pair(semantic, instances)
+        self.semantic, self.instances = semantic, instances
+        self.config, self.categories = semantic.config, semantic.categories
+        self.name, self.device = semantic.name, semantic.device
+        self.batch_size = min(semantic.batch_size, instances.batch_size)
+
+    def __call__(
+        self, images: UInt8[np.ndarray, "b h w 3"], extras: Extras | None = None
+    ) -> list[Outputs]:
+        """Run both networks; see `Engine`."""
+        pairs = zip(self.semantic(images), self.instances(images, extras), strict=True)
+        return [
+            replace(things, semantic=stuff.semantic)
+            for stuff, things in pairs
+            if isinstance(stuff, Outputs) and isinstance(things, Outputs)
+        ]
+
+    def fingerprint(self) -> str:
+        """Return a hash of both networks; see `Engine`."""
+        both = self.semantic.fingerprint() + self.instances.fingerprint()
+        return sha256(both.encode()).hexdigest()
 
 
-def _check_pair(model: SavedModel, instances_from: SavedModel) -> None:
-    """Check that the outputs of two networks can be merged."""
-    if model.network.semantic is None:
+def resize(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """Resize an image to the height and width of a network's input, with antialiasing."""
+    if image.shape[:2] == size:
+        return image
+    height, width = size
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def semantic_labels(outputs: Outputs, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:
+    """Return the semantic branch's best label, things included, of each pixel of an image.
+
+    Args:
+        outputs: Outputs for the image.
+        size: Height and width of the image.
+
+    Raises:
+        ValueError: If there is no semantic branch.
+    """
+    if outputs.semantic is None:
+        raise ValueError("the network has no semantic branch, so there are no semantic labels")
+    return Upsampled.to(size, outputs.semantic).best(np.ones(size, bool))
+
+
+def _options(options: EngineOptions, settings: dict[str, object]) -> EngineOptions:
+    """Override options by settings, and nest the others as `PredictionConfig` does."""
+    names = ("device", "threads", "precision", "overrides")
+    running = {name: settings.pop(name) for name in names if name in settings}
+    nested = nested_settings(settings)
+    if nested:
+        running["settings"] = nested
+    return replace(options, **running)  # type: ignore[arg-type]
+
+
+def _opened(model: str | Path | Engine, name: str, options: EngineOptions) -> Engine:
+    if isinstance(model, str | os.PathLike):
+        return open_engine(model, name, options)
+    return model
+
+
+def _check_pair(semantic: Engine, instances: Engine) -> None:
+    if "semantic" not in semantic.predicts:
         raise ValueError("the model has no semantic branch; expected one to add instances to")
-    if instances_from.network.instance is None:
+    if "instances" not in instances.predicts:
         raise ValueError("the model to take instances from has no instance branch")
-    if model.categories != instances_from.categories:
+    if semantic.categories != instances.categories:
         raise ValueError(
             "the model and the one to take instances from have different classes; expected models "
             "trained on the same data"
         )
-    if model.config.size != instances_from.config.size:
-        (height, width), (other_height, other_width) = model.config.size, instances_from.config.size
+    if semantic.config.size != instances.config.size:
+        first, second = (
+            "any size" if size is None else "{}x{}".format(*size)
+            for size in (semantic.config.size, instances.config.size)
+        )
         raise ValueError(
-            f"the model sees images at {height}x{width}, the one to take instances from at "
-            f"{other_height}x{other_width}; expected one size, for example with --size"
+            f"the model sees images at {first}, the one to take instances from at {second}; "
+            "expected one size, for example with --size"
         )
 
 
-def _device(name: str | torch.device) -> torch.device:
-    """Return a device on which this machine can compute.
+def _kept_labels(categories: Categories, names: Sequence[str]) -> tuple[int, ...]:
+    """Return, for each label, itself if its class is wanted, and `UNKNOWN` otherwise.
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If there is no class of a name; the message suggests one.
     """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device is {name!r}, which can't be used here: {reason}") from error
-    return device
+    known = [category.name for category in categories]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"No class named {name!r}. {hint}Classes: {', '.join(known)}")
+    return tuple(label if name in names else UNKNOWN for label, name in enumerate(known))
 
 
-def _array(values: Tensor) -> np.ndarray:
-    return values.detach().float().cpu().numpy()
+def _check_pixels(image: object) -> None:
+    check_image(image)
+    assert isinstance(image, np.ndarray)
+    if not image.size:
+        found = f"{image.dtype} of shape {image.shape}"
+        raise ValueError(f"the image is {found}; expected uint8 of height x width x 3")
 
 
-def _instances_of_first(detections: Detections) -> Instances:
-    """Return the detections of the first image of a batch, without padding."""
-    valid = detections.valid[0]
-    return Instances(
-        boxes=_array(detections.boxes[0][valid]),
-        labels=detections.labels[0][valid].cpu().numpy(),
-        scores=_array(detections.scores[0][valid]),
-        masks=_array(detections.masks[0][valid]),
-    )
+def _name(source: object) -> str | None:
+    return os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
 
 
 def _no_instances() -> Instances:

@@ -23,11 +23,7 @@ def fingerprint(predictor: Predictor, wanted: ImageList) -> str:
         "classes": category_entries.entries(wanted.with_listed_ids(predictor.categories)),
         "images": [[number, image.name, image.size] for number, image in wanted.images.items()],
     }
-    digest = sha256(json.dumps(described).encode())
-    for name, value in predictor.network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return sha256(f"{json.dumps(described)} {predictor.engine.fingerprint()}".encode()).hexdigest()
 
 
 def segment(
@@ -63,7 +59,7 @@ def segment(
         except ValueError as error:
             on_failure(str(error))
             continue
-        maps.add(predictor(photo), categories, image_id=image_id, name=image.png)
+        maps.add(predictor.panoptic(photo), categories, image_id=image_id, name=image.png)
         on_image(len(maps.done), len(wanted.images))
 
 

@@ -6,35 +6,13 @@ import torch
 from torch import Tensor
 
 from jsisnet.arrays import Bool, Float, Int64
+from jsisnet.inference.thresholds import DetectionConfig
 from jsisnet.model import boxes
 from jsisnet.model.rpn import Proposals
 from jsisnet.model.suppression import EXCLUDED, suppress, take
 
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 """Box coding weights of the region head."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DetectionConfig:
-    """Thresholds of `detect`."""
-
-    min_score: float = 0.5
-    """Minimum softmax score of a thing class."""
-
-    max_overlap: float = 0.4
-    """IoU above which non-maximum suppression drops the box with the lower score."""
-
-    one_class_per_region: bool = True
-    """Whether each proposal yields its best class only, with suppression across classes, which
-    suits the merge. Otherwise it yields every class, with suppression within each class, which
-    suits average precision."""
-
-    max_detections: int = 300
-    """Detections kept per image."""
-
-    def __post_init__(self) -> None:
-        if self.max_detections < 1:
-            raise ValueError(f"max_detections is {self.max_detections}; expected at least 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from jsisnet.arrays import Float
 from jsisnet.categories import Categories
+from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.blocks import LastStage
 from jsisnet.model.detection import (
     DetectedBoxes,
-    DetectionConfig,
     Detections,
     TensorThresholds,
     detect,
@@ -19,7 +19,6 @@ from jsisnet.model.detection import (
 from jsisnet.model.roi import RoIConfig, RoIHead
 from jsisnet.model.rpn import (
     AnchorConfig,
-    ProposalConfig,
     Proposals,
     RegionProposalNetwork,
     anchors,
@@ -292,26 +291,3 @@ class JSISNet(nn.Module):
             raise ValueError(f"the trunk differs: {missing[0]} does not match")
         self.load_state_dict(fitting, strict=False)
         return len(fitting)
-
-
-class SeparateNetworks(nn.Module):
-    """Two networks used as one: semantic logits of the first, things of the second.
-
-    Reference:
-        de Geus et al., arXiv 1809.02110, section 4.1.
-    """
-
-    def __init__(self, semantic: JSISNet, instance: JSISNet):
-        super().__init__()
-        self.semantic_network = semantic
-        self.instance_network = instance
-
-    @property
-    def instance(self) -> InstanceBranch | None:
-        """Branch that detects things."""
-        return self.instance_network.instance
-
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Outputs:
-        """Predict for RGB images of one size, with values in [0, 1]."""
-        found: Outputs = self.instance_network(images)
-        return replace(found, semantic=self.semantic_network(images).semantic)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jsisnet.arrays import Bool, Float
+from jsisnet.inference.thresholds import ProposalConfig
 from jsisnet.model import boxes
 from jsisnet.model.blocks import init_small
 from jsisnet.model.suppression import EXCLUDED, suppress, take
@@ -35,27 +36,6 @@ class AnchorConfig:
     def per_cell(self) -> int:
         """Number of anchors per cell."""
         return len(self.sizes) * len(self.ratios)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProposalConfig:
-    """Limits of `propose`."""
-
-    max_candidates: int = 6000
-    """Number of anchors per image, best first, that enter non-maximum suppression."""
-
-    max_overlap: float = 0.5
-    """IoU above which non-maximum suppression drops the proposal of lower objectness."""
-
-    max_proposals: int = 1000
-    """Maximum number of proposals per image."""
-
-    def __post_init__(self) -> None:
-        if min(self.max_candidates, self.max_proposals) < 1:
-            raise ValueError(
-                f"max_proposals is {self.max_proposals} and max_candidates {self.max_candidates}; "
-                "expected at least 1 for both"
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,11 +23,13 @@ from jsisnet.data.sources import Sources
 from jsisnet.data.stream import Stream, StreamSampler
 from jsisnet.files.atomic import lock_folder
 from jsisnet.formats.dataset import PanopticDataset
-from jsisnet.inference import evaluator, saved_model
+from jsisnet.inference import evaluator
+from jsisnet.inference.model_folder import read_description
 from jsisnet.inference.predictor import Predictor
-from jsisnet.inference.saved_model import ModelConfig, SavedModel
-from jsisnet.model import imagenet
+from jsisnet.model import imagenet, saved_model
+from jsisnet.model.engine import TorchEngine
 from jsisnet.model.network import JSISNet
+from jsisnet.model.saved_model import ModelConfig, SavedModel
 from jsisnet.settings import from_dict, joined, plain
 from jsisnet.training import run_folder
 from jsisnet.training.callbacks import Callback, Pictures
@@ -157,7 +159,7 @@ def _prepare(
         network = _with_sync_norm(network, layout)
     training = _Training(config, folder, samples, network, fabric)
     if checkpoint.exists():
-        if saved_model.read_categories(folder) != samples.categories:
+        if read_description(folder).categories != samples.categories:
             raise ValueError(f"{folder}: the run was started with other classes than the data has")
         training.restore(Checkpoint.load(checkpoint))
     return training, validation
@@ -316,7 +318,7 @@ class _Training:
         network = JSISNet(self.config.network, self.samples.categories)
         network.load_state_dict(self._weights())
         model = SavedModel(self._model_config(), self.samples.categories, network)
-        predictor = Predictor(model, device=self.fabric.device)
+        predictor = Predictor(TorchEngine(model, device=self.fabric.device))
         share = evaluator.evaluate(
             predictor,
             validation,
@@ -338,7 +340,7 @@ def _draw_pictures(predictor: Predictor, validation: PanopticDataset, count: int
         image = sample.image
         predicted, truth = (
             overlay.draw(image, panoptic, predictor.categories)
-            for panoptic in (predictor(image), sample.panoptic)
+            for panoptic in (predictor.panoptic(image), sample.panoptic)
         )
         name = validation.image_name(index)
         pictures[name] = overlay.side_by_side(

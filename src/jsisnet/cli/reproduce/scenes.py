@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import progress
-from jsisnet.cli.options import Device, Flag, Folder, Model
+from jsisnet.cli.options import Device, Flag, Folder, Model, RunOptions
 
 if TYPE_CHECKING:
     from jsisnet.experiments.tiny import Tiny
@@ -49,7 +49,7 @@ class Network(Scenes):
     ] = None
     """Training steps of --tiny. Default: 600, about 5 minutes on two cores."""
 
-    device: Device = None
+    device: Device = "auto"
     """Device of the network: cpu, cuda, cuda:1. Default: a GPU if there is one."""
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class Network(Scenes):
         from jsisnet.cli.training_view import progress_callback
 
         if self._trains:
-            return load_model(
-                str(self.generated().train(self.steps, progress_callback)), overrides, self.device
-            )
-        return load_model(self.model or "coco", overrides, self.device)
+            model = str(self.generated().train(self.steps, progress_callback))
+        else:
+            model = self.model or "coco"
+        return load_model(model, overrides, RunOptions(engine="torch", device=self.device))

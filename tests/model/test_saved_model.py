@@ -6,8 +6,8 @@ import torch
 
 import factories
 import networks
-from jsisnet.inference import saved_model
-from jsisnet.inference.saved_model import DESCRIPTION, WEIGHTS, ModelConfig
+from jsisnet.model import saved_model
+from jsisnet.model.saved_model import DESCRIPTION, WEIGHTS, ModelConfig
 
 CONFIG = ModelConfig(size=(64, 96), network=networks.TINY)
 

@@ -1,0 +1,396 @@
+"""Engines for exported networks: ONNX Runtime, and OpenVINO as an extra."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+
+from jsisnet.arrays import Shaped, UInt8
+from jsisnet.categories import Categories
+from jsisnet.inference.engine import (
+    AUTO,
+    EngineOptions,
+    EngineUnavailableError,
+    Extras,
+    Outputs,
+    Prediction,
+)
+from jsisnet.inference.merge import Instances
+from jsisnet.inference.model_folder import (
+    EXPORTED,
+    ModelDescription,
+    PredictionConfig,
+    find,
+    parse_description,
+    read_description,
+    weights_digest,
+)
+from jsisnet.inference.thresholds import DetectionConfig
+from jsisnet.lazy import install_hint
+
+METADATA = "jsisnet"
+"""Key of the metadata that describes an exported network: the content of a model's description as
+JSON, with the `FORMAT`, the version of jsisnet, and the SHA-256 of the weights."""
+
+FORMAT = 1
+"""Version of the inputs, outputs and metadata."""
+
+IMAGES = "images"
+"""Input: RGB images of the network's size as 8-bit integers, batch x height x width x 3."""
+
+THRESHOLDS = ("min_score", "max_overlap", "one_class_per_region")
+"""Optional inputs: scalars that override the thresholds of the detections."""
+
+SEMANTIC = "semantic"
+"""Output of the semantic branch: logits, batch x labels x height x width."""
+
+INSTANCES = ("boxes", "labels", "scores", "masks", "valid")
+"""Outputs of the instance branch, padded to a fixed number of detections, best score first."""
+
+MIN_DETECTIONS = 100
+"""Detections per image that a file has room for, whatever the settings; average precision needs
+them."""
+
+GPU_BATCH = 8
+"""Images per call on a GPU. On a CPU, batches are no faster."""
+
+Arrays = dict[str, Shaped[np.ndarray, "..."]]
+Run = Callable[[Arrays, Sequence[str]], Arrays]
+"""Run a network: the inputs, and the names of the wanted outputs."""
+
+_MAX_REASON = 200
+"""Length to which a runtime's message is shortened."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Runtime:
+    """An exported network that a library has loaded."""
+
+    run: Run
+    inputs: Mapping[str, Sequence[Any]]
+    """Name and shape of each input; named axes are strings."""
+
+    outputs: Mapping[str, Sequence[Any]]
+    """Name and shape of each output."""
+
+    metadata: str | None
+    """Value of the `METADATA`."""
+
+    device: str
+
+
+_Load = Callable[[bytes, EngineOptions], _Runtime]
+
+
+class ExportedEngine:
+    """An exported network. It can be pickled, and is loaded again where it is unpickled."""
+
+    def __init__(self, name: str, load: _Load, model: str | Path, options: EngineOptions) -> None:
+        """Load a network.
+
+        Args:
+            name: Name of the engine.
+            load: Function that loads the content of a file with a library.
+            model: Name of a built-in model, a model or run folder, or an exported network.
+            options: How the network is to run.
+
+        Raises:
+            EngineUnavailableError: If the network was not exported, or with other settings than
+                are wanted.
+            ValueError: If a file is damaged, or the exported network is not that of its folder.
+        """
+        path = find(model)
+        file = path / EXPORTED if path.is_dir() else path
+        if not file.is_file():
+            raise EngineUnavailableError(
+                f"{path} has no {EXPORTED}; write it with `jsisnet export {path}`"
+            )
+        if options.precision == "bfloat16" and name != "openvino":
+            raise EngineUnavailableError("it has no bfloat16; use torch or openvino")
+        self._arguments = (name, load, model, options)
+        self._file = file
+        self.name = name
+        self._runtime = _loaded(file, load, options)
+        described = _described(self._runtime, file)
+        if path.is_dir():
+            _check_folder(path, file, described)
+            described = replace(read_description(path), source=str(path))
+        self.config = described.config(options.overrides, options.settings)
+        self.categories: Categories = described.categories
+        self.device = self._runtime.device
+        self.batch_size = 1 if self.device == "cpu" else GPU_BATCH
+        _check_graph(self._runtime, file, described)
+        _check_settings(self._runtime, described, self.config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._arguments
+
+    def __call__(
+        self, images: UInt8[np.ndarray, "b h w 3"], extras: Extras | None = None
+    ) -> list[Outputs]:
+        """Run the network on images of the size in `config`; see `Engine`."""
+        detection = self.config.network.detection
+        found = self._run(images, detection, tuple(self._runtime.outputs))
+        semantic = found.get(SEMANTIC)
+        ranked: list[Instances | None] = [None] * len(images)
+        if extras is not None and extras.detection is not None and self._can_select_again:
+            again = self._run(images, extras.detection, INSTANCES)
+            ranked = [self._instances(again, i, extras.detection) for i in range(len(images))]
+        return [
+            Outputs(
+                semantic=None if semantic is None else semantic[i],
+                instances=self._instances(found, i, detection),
+                ranked=ranked[i],
+            )
+            for i in range(len(images))
+        ]
+
+    @property
+    def predicts(self) -> frozenset[Prediction]:
+        """Predictions of the branches that were exported."""
+        outputs: dict[Prediction, str] = {"semantic": SEMANTIC, "instances": INSTANCES[0]}
+        return frozenset(name for name, key in outputs.items() if key in self._runtime.outputs)
+
+    @property
+    def _can_select_again(self) -> bool:
+        return INSTANCES[0] in self._runtime.outputs and set(THRESHOLDS) <= set(
+            self._runtime.inputs
+        )
+
+    def fingerprint(self) -> str:
+        """Return a hash of the file and the engine; see `Engine`."""
+        return sha256(self.name.encode() + self._file.read_bytes()).hexdigest()
+
+    def _run(
+        self,
+        images: UInt8[np.ndarray, "b h w 3"],
+        detection: DetectionConfig,
+        outputs: Sequence[str],
+    ) -> Arrays:
+        thresholds = {
+            "min_score": np.array(detection.min_score, np.float32),
+            "max_overlap": np.array(detection.max_overlap, np.float32),
+            "one_class_per_region": np.array(detection.one_class_per_region),
+        }
+        known = {name: value for name, value in thresholds.items() if name in self._runtime.inputs}
+        return self._runtime.run({IMAGES: np.ascontiguousarray(images), **known}, outputs)
+
+    def _instances(self, found: Arrays, index: int, config: DetectionConfig) -> Instances | None:
+        """Return the detections of one image, without padding."""
+        if INSTANCES[0] not in found:
+            return None
+        rows = np.flatnonzero(found["valid"][index])[: config.max_detections]
+        boxes, labels, scores, masks = (found[name][index][rows] for name in INSTANCES[:-1])
+        return Instances(boxes=boxes, labels=labels, scores=scores, masks=masks)
+
+
+def open_onnxruntime(model: str | Path, options: EngineOptions) -> ExportedEngine:
+    """Open an exported network with ONNX Runtime: on the CPU, or with CUDA where its package is."""
+    return ExportedEngine("onnxruntime", _load_onnxruntime, model, options)
+
+
+def open_openvino(model: str | Path, options: EngineOptions) -> ExportedEngine:
+    """Open an exported network with OpenVINO, on the CPU."""
+    return ExportedEngine("openvino", _load_openvino, model, options)
+
+
+def _load_onnxruntime(content: bytes, options: EngineOptions) -> _Runtime:
+    import onnxruntime
+
+    device, providers = _onnxruntime_device(options.device, onnxruntime.get_available_providers())
+    session_options = onnxruntime.SessionOptions()
+    session_options.intra_op_num_threads = options.cpu_threads()
+    session_options.inter_op_num_threads = 1
+    session_options.log_severity_level = 4
+    # Threads that spin while they wait are fast alone, and many times slower on a busy machine.
+    session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(content, session_options, providers=providers)
+    run_options = onnxruntime.RunOptions()
+    run_options.log_severity_level = 4
+    run_options.only_execute_path_to_fetches = True
+
+    def run(inputs: Arrays, outputs: Sequence[str]) -> Arrays:
+        found = session.run(list(outputs), inputs, run_options)
+        return dict(zip(outputs, found, strict=True))
+
+    optional = {item.name: item.shape for item in session.get_overridable_initializers()}
+    return _Runtime(
+        run=run,
+        inputs={item.name: item.shape for item in session.get_inputs()} | optional,
+        outputs={item.name: item.shape for item in session.get_outputs()},
+        metadata=session.get_modelmeta().custom_metadata_map.get(METADATA),
+        device=device,
+    )
+
+
+def _onnxruntime_device(wanted: str, available: Sequence[str]) -> tuple[str, list[Any]]:
+    """Return a device and the providers that run it.
+
+    Raises:
+        EngineUnavailableError: If the installed package does not support the device.
+    """
+    kind, _, index = wanted.partition(":")
+    if kind == "cuda" or (kind == AUTO and "CUDAExecutionProvider" in available):
+        if "CUDAExecutionProvider" not in available:
+            raise EngineUnavailableError(
+                "the installed onnxruntime has no CUDA; install onnxruntime-gpu, or use cpu"
+            )
+        cuda = ("CUDAExecutionProvider", {"device_id": int(index or 0)})
+        return "cuda" if kind == AUTO else wanted, [cuda, "CPUExecutionProvider"]
+    if wanted in ("cpu", AUTO):
+        return "cpu", ["CPUExecutionProvider"]
+    raise EngineUnavailableError(f"it has no device {wanted!r}; use cpu or cuda")
+
+
+def _load_openvino(content: bytes, options: EngineOptions) -> _Runtime:
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        hint = install_hint("the engine openvino", "openvino")
+        raise EngineUnavailableError(hint) from error
+    if options.device not in ("cpu", AUTO):
+        raise EngineUnavailableError(f"it has no device {options.device!r}; use cpu")
+    core = openvino.Core()
+    network = core.read_model(content)
+    precision = {"float32": "f32", "bfloat16": "bf16"}[options.precision]
+    settings = {
+        "INFERENCE_NUM_THREADS": options.cpu_threads(),
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled = core.compile_model(network, "CPU", settings)
+
+    def run(inputs: Arrays, outputs: Sequence[str]) -> Arrays:
+        found = compiled.create_infer_request().infer(inputs)
+        return {name: found[name].copy() for name in outputs}
+
+    return _Runtime(
+        run=run,
+        inputs={port.any_name: _shape(port) for port in compiled.inputs},
+        outputs={port.any_name: _shape(port) for port in compiled.outputs},
+        metadata=_openvino_metadata(network),
+        device="cpu",
+    )
+
+
+def _openvino_metadata(network: Any) -> str | None:  # noqa: ANN401 - OpenVINO is an extra
+    try:
+        return str(network.get_rt_info(["framework", METADATA]).value)
+    except RuntimeError:
+        return None
+
+
+def _shape(port: Any) -> list[Any]:  # noqa: ANN401 - OpenVINO is an extra
+    """Return the shape of a port of OpenVINO; axes of any length are strings."""
+    return [axis.get_length() if axis.is_static else str(axis) for axis in port.get_partial_shape()]
+
+
+def _loaded(file: Path, load: _Load, options: EngineOptions) -> _Runtime:
+    try:
+        return load(file.read_bytes(), options)
+    except EngineUnavailableError:
+        raise
+    except Exception as error:  # the libraries raise classes of their own
+        reason = shorten(str(error), _MAX_REASON)
+        raise ValueError(f"{file}: can't be loaded as an exported network ({reason})") from error
+
+
+def _described(runtime: _Runtime, file: Path) -> ModelDescription:
+    """Parse the metadata of an exported network.
+
+    Raises:
+        ValueError: If there is none, or a newer version of jsisnet wrote it.
+    """
+    if runtime.metadata is None:
+        raise ValueError(
+            f"{file}: not exported by jsisnet (no metadata {METADATA!r}); expected a file that "
+            "`jsisnet export` wrote"
+        )
+    described = parse_description(runtime.metadata, str(file))
+    values = dict(described.values)
+    version, writer = values.pop("format", None), values.pop("version", "another version")
+    if version != FORMAT:
+        raise ValueError(
+            f"{file}: exported by jsisnet {writer} in format {version!r}; expected {FORMAT}, so "
+            "upgrade jsisnet or export again"
+        )
+    return replace(described, values=values)
+
+
+def _check_folder(folder: Path, file: Path, described: ModelDescription) -> None:
+    """Check that the exported network of a folder is that of its weights and description.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    own = read_description(folder)
+    weights = described.values.get("weights")
+    digest = weights_digest(folder)
+    if weights is not None and digest is not None and weights != digest:
+        what = "other weights"
+    elif own.categories != described.categories:
+        what = "other classes"
+    elif own.fixed != described.fixed:
+        what = "other settings"
+    else:
+        return
+    raise ValueError(
+        f"{file}: has {what} than the model in its folder; export it again with "
+        f"`jsisnet export {folder}`"
+    )
+
+
+def _check_graph(runtime: _Runtime, file: Path, described: ModelDescription) -> None:
+    """Check that inputs and outputs are those that the description promises.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    size = described.values.get("size")
+    images, outputs = runtime.inputs.get(IMAGES, ()), runtime.outputs
+    instances = [name for name in INSTANCES if name in outputs]
+    semantic = outputs.get(SEMANTIC, (None, len(described.categories)))
+    fits = (
+        list(images[1:]) == [*(size or ()), 3]
+        and len(instances) in (0, len(INSTANCES))
+        and (instances or SEMANTIC in outputs)
+        and semantic[1] == len(described.categories)
+    )
+    if not fits:
+        found = ", ".join([*runtime.inputs, *outputs])
+        raise ValueError(
+            f"{file}: inputs and outputs ({found}) are not those of a network of {size} with "
+            f"{len(described.categories)} classes; expected a file that `jsisnet export` wrote"
+        )
+
+
+def _check_settings(
+    runtime: _Runtime, described: ModelDescription, config: PredictionConfig
+) -> None:
+    """Check that the settings can be chosen without another export.
+
+    Raises:
+        EngineUnavailableError: If they can't.
+    """
+    own = described.config()
+    if config.size != own.size:
+        what = f"a size of {own.size}, not {config.size}"
+    elif config.network.proposals != own.network.proposals:
+        what = "other limits of the proposals"
+    elif INSTANCES[0] in runtime.outputs and (
+        config.network.detection.max_detections > runtime.outputs["boxes"][1]
+    ):
+        what = f"room for {runtime.outputs['boxes'][1]} detections"
+    elif config.network.detection != own.network.detection and not (
+        set(THRESHOLDS) <= set(runtime.inputs)
+    ):
+        what = "its thresholds of the detections fixed"
+    else:
+        return
+    raise EngineUnavailableError(
+        f"the exported network has {what}; use the engine torch, or export it with these settings"
+    )

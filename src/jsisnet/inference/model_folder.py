@@ -1,0 +1,220 @@
+"""Model folders: a description, the weights, and the exported network.
+
+Only the description is read here; the engines run the network.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from functools import cached_property
+from hashlib import file_digest
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from jsisnet.categories import Categories
+from jsisnet.formats import categories_json
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
+from jsisnet.settings import from_dict, joined, plain
+
+DESCRIPTION, WEIGHTS, EXPORTED = "model.json", "model.safetensors", "model.onnx"
+"""Names of the files of a model folder: settings and classes, weights, and the exported network."""
+
+ONNX = ".onnx"
+"""Suffix of an exported network, which describes itself and may lie anywhere."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectionConfig:
+    """How the instance branch selects regions."""
+
+    proposals: ProposalConfig = field(default_factory=ProposalConfig)
+    """Limits of the proposals."""
+
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    """Thresholds of the detections."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictionConfig:
+    """Settings of a prediction, whatever runs the network."""
+
+    size: tuple[int, int] | None
+    """Height and width that images are resized to; ``None`` for networks that take any size."""
+
+    network: SelectionConfig = field(default_factory=SelectionConfig)
+    """How the instance branch selects regions."""
+
+    merge: MergeConfig = field(default_factory=MergeConfig)
+    """Rules and thresholds of the merge."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and min(self.size) < 1:
+            raise ValueError(f"size is {self.size}; expected a positive height and width")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """Settings and classes of a trained network."""
+
+    values: Mapping[str, Any]
+    """Nested settings, including the architecture of the network."""
+
+    categories: Categories
+    """Classes."""
+
+    source: str
+    """File that they were read from, for messages."""
+
+    @cached_property
+    def fixed(self) -> dict[str, Any]:
+        """Settings without the thresholds that can be chosen for each prediction."""
+        network = {**self.values.get("network", {})}
+        network.pop("detection", None)
+        return {"size": self.values.get("size"), "network": network}
+
+    def config(
+        self,
+        overrides: Sequence[str] = (),
+        settings: Mapping[str, Any] = MappingProxyType({}),
+    ) -> PredictionConfig:
+        """Return the settings of a prediction.
+
+        Args:
+            overrides: Command-line options such as ``("--merge.canvas", "original")``, which win
+                over all other settings.
+            settings: Nested values of `PredictionConfig` that win over those of the file.
+
+        Raises:
+            ValueError: If a setting is invalid; the message names it.
+        """
+        names = {item.name for item in fields(SelectionConfig)}
+        network = self.values.get("network", {})
+        if not isinstance(network, Mapping):
+            raise ValueError(f"{self.source}: network is {network!r}; expected settings")
+        selection = {name: value for name, value in network.items() if name in names}
+        values = {**self.values, "network": selection}
+        config = from_dict(PredictionConfig, values, overrides, source=self.source)
+        if settings:
+            given = joined(values, settings)
+            config = from_dict(PredictionConfig, given, overrides, source="settings")
+        return config
+
+
+def embedded_names() -> tuple[str, ...]:
+    """List the built-in models."""
+    folders = (Path(str(entry)) for entry in files("jsisnet.weights").iterdir())
+    return tuple(sorted(folder.name for folder in folders if (folder / DESCRIPTION).is_file()))
+
+
+def find(model: str | Path) -> Path:
+    """Return the folder of a model, or its file if it is an exported network.
+
+    Args:
+        model: Name of a built-in model, a model or run folder, or an exported network.
+
+    Raises:
+        ValueError: If there is no such model; the message suggests one.
+    """
+    if isinstance(model, str) and model in embedded_names():
+        return Path(str(files("jsisnet.weights") / model))
+    path = Path(model)
+    if (path / DESCRIPTION).is_file() or (path.suffix.lower() == ONNX and path.is_file()):
+        return path
+    if path.is_dir():
+        raise ValueError(f"{path}: no {DESCRIPTION} in it; expected a model or run folder")
+    if path.is_file():
+        raise ValueError(
+            f"{path}: expected a model or run folder, or an exported network, whose name ends in "
+            f"{ONNX}"
+        )
+    names = embedded_names()
+    raise ValueError(
+        f"No model named {str(model)!r}{_nearest(str(model), names)} Built-in models: "
+        f"{', '.join(names)}. For your own, give the folder with {DESCRIPTION}"
+    )
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read the settings and the classes of a model folder.
+
+    Raises:
+        ValueError: If the description is missing or damaged; the message names the file.
+    """
+    path = folder / DESCRIPTION
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not the description of a model ({error})") from error
+    return parse_description(content, str(path))
+
+
+def parse_description(content: str, source: str) -> ModelDescription:
+    """Parse the description of a model.
+
+    Args:
+        content: JSON object of settings and categories.
+        source: Where it comes from, for messages.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{source}: not the description of a model ({error})") from error
+    if not isinstance(values, dict) or "categories" not in values:
+        raise ValueError(f"{source}: not the description of a model (no categories)")
+    entries = values.pop("categories")
+    try:
+        if not isinstance(entries, list) or not entries:
+            raise ValueError("'categories' is not a list of classes")
+        categories = categories_json.parse(entries)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    return ModelDescription(values, categories, source)
+
+
+def weights_digest(folder: Path) -> str | None:
+    """Return the SHA-256 of the weights of a model folder; ``None`` if it has none."""
+    try:
+        with (folder / WEIGHTS).open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def nested_settings(settings: Mapping[str, object]) -> dict[str, Any]:
+    """Nest settings of the merge and the detection as `PredictionConfig` does.
+
+    Args:
+        settings: `size`, and fields of `MergeConfig` and `DetectionConfig`. A name that both have,
+            `min_score`, sets both.
+
+    Raises:
+        TypeError: If a name is unknown.
+    """
+    merge = {field.name for field in fields(MergeConfig)}
+    detection = {field.name for field in fields(DetectionConfig)}
+    known = sorted({"size"} | merge | detection)
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise TypeError(
+            f"unknown setting {unknown[0]!r}{_nearest(unknown[0], known)} Settings: "
+            f"{', '.join(known)}"
+        )
+    nested: dict[str, Any] = {}
+    if "size" in settings:
+        nested["size"] = plain(settings["size"])
+    nested["merge"] = {name: value for name, value in settings.items() if name in merge}
+    detecting = {name: value for name, value in settings.items() if name in detection}
+    return nested | {"network": {"detection": detecting}} if settings else {}
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Suggest the known name that is most like another; ends the sentence."""
+    near = get_close_matches(name, known, 1)
+    return f". Did you mean {near[0]!r}?" if near else "."

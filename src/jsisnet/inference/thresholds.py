@@ -1,0 +1,47 @@
+"""Settings by which an instance branch selects proposals and detections."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProposalConfig:
+    """Limits of the region proposals."""
+
+    max_candidates: int = 6000
+    """Number of anchors per image, best first, that enter non-maximum suppression."""
+
+    max_overlap: float = 0.5
+    """IoU above which non-maximum suppression drops the proposal of lower objectness."""
+
+    max_proposals: int = 1000
+    """Maximum number of proposals per image."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_candidates, self.max_proposals) < 1:
+            raise ValueError(
+                f"max_proposals is {self.max_proposals} and max_candidates {self.max_candidates}; "
+                "expected at least 1 for both"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DetectionConfig:
+    """Thresholds of the detections among classified proposals."""
+
+    min_score: float = 0.5
+    """Minimum softmax score of a thing class."""
+
+    max_overlap: float = 0.4
+    """IoU above which non-maximum suppression drops the box with the lower score."""
+
+    one_class_per_region: bool = True
+    """Whether each proposal yields its best class only, with suppression across classes, which
+    suits the merge. Otherwise it yields every class, with suppression within each class, which
+    suits average precision."""
+
+    max_detections: int = 300
+    """Detections kept per image."""
+
+    def __post_init__(self) -> None:
+        if self.max_detections < 1:
+            raise ValueError(f"max_detections is {self.max_detections}; expected at least 1")

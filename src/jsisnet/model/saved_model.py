@@ -1,0 +1,123 @@
+"""Saved models: reading and writing the weights of a model folder beside its description."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from textwrap import shorten
+from types import MappingProxyType
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from jsisnet.categories import Categories
+from jsisnet.files.atomic import replacing
+from jsisnet.formats import categories_json
+from jsisnet.inference.model_folder import DESCRIPTION, EXPORTED, WEIGHTS, find, read_description
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.model.network import JSISNet, NetworkConfig
+from jsisnet.settings import from_dict, joined
+
+MAX_REASON = 200
+"""Length to which torch's list of mismatched weights is shortened."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Settings of a trained network, apart from its weights and classes."""
+
+    size: tuple[int, int]
+    """Height and width that images are resized to."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """Architecture and thresholds of the network."""
+
+    merge: MergeConfig = field(default_factory=MergeConfig)
+    """Rules and thresholds of the merge."""
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1:
+            raise ValueError(f"size is {self.size}; expected a positive height and width")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A network with its settings and classes."""
+
+    config: ModelConfig
+    categories: Categories
+    network: JSISNet
+    """In evaluation mode, on the CPU, in single precision."""
+
+
+def read(
+    model: str | Path,
+    overrides: tuple[str, ...] = (),
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> SavedModel:
+    """Read a model.
+
+    Args:
+        model: Name of a built-in model, or a model or run folder.
+        overrides: Command-line options such as ``("--merge.canvas", "original")``, which win over
+            all other settings.
+        settings: Nested values of `ModelConfig` that win over those of the file.
+
+    Raises:
+        ValueError: If the model does not exist, is an exported network, a file is damaged, or a
+            setting is invalid; the message names the file or the setting.
+    """
+    folder = find(model)
+    if folder.is_file():
+        raise ValueError(
+            f"{folder}: an exported network has no weights for PyTorch; expected a model folder"
+        )
+    description = read_description(folder)
+    values, categories = description.values, description.categories
+    config = from_dict(ModelConfig, values, overrides, source=description.source)
+    if settings:
+        config = from_dict(ModelConfig, joined(values, settings), overrides, source="settings")
+    network = JSISNet(config.network, categories)
+    weights = folder / WEIGHTS
+    try:
+        state = safetensors.torch.load_file(weights)
+        network.load_state_dict(state)
+    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
+        reason = shorten(str(error), MAX_REASON)
+        raise ValueError(f"{weights}: not the weights of {DESCRIPTION} ({reason})") from error
+    return SavedModel(config, categories, network.float().eval())
+
+
+def write(
+    folder: Path,
+    config: ModelConfig,
+    categories: Categories,
+    state: dict[str, Tensor],
+    *,
+    half: bool = False,
+) -> None:
+    """Write a model; each of its two files appears complete or not at all.
+
+    An exported network of earlier weights is removed.
+
+    Args:
+        folder: Folder to write to, created if missing.
+        config: Settings of the network.
+        categories: Its classes.
+        state: Its state dictionary.
+        half: Store weights in half precision.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = {
+        name: value.half() if half and value.dtype == torch.float32 else value
+        for name, value in state.items()
+    }
+    values = {**asdict(config), "categories": categories_json.entries(categories)}
+    (folder / EXPORTED).unlink(missing_ok=True)
+    with replacing(folder / WEIGHTS) as path:
+        # save_file would make the file unreadable for other users.
+        path.write_bytes(safetensors.torch.save(stored))
+    with replacing(folder / DESCRIPTION) as path:
+        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

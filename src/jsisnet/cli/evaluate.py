@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from jsisnet.cli.console import display, progress, write_json
+from jsisnet.cli.console import display, progress, say, write_json
 from jsisnet.cli.location import LocationOptions
 from jsisnet.cli.options import File, Flag, Folder, InstancesFrom, Model, Overrides, RunOptions
 from jsisnet.cli.outputs import refuse_to_replace
@@ -91,6 +91,8 @@ def _print(result: dict[str, Any]) -> None:
     from jsisnet.cli import tables
 
     display(tables.quality_of_classes(result), tables.quality(result))
+    if "rpn_recall" not in result and "instances" in result:
+        say("the recall of the proposals is measured by --engine torch only")
     if "miou" in result or "mask_ap" in result:
         display(tables.branches(result))
     if "rpn_recall" in result:

@@ -115,9 +115,9 @@ class ExportedEngine:
         self._file = file
         self.name = name
         self._runtime = _loaded(file, load, options)
-        described = _described(self._runtime, file)
+        described, weights = _described(self._runtime, file)
         if path.is_dir():
-            _check_folder(path, file, described)
+            _check_folder(path, file, described, weights)
             described = replace(read_description(path), source=str(path))
         self.config = described.config(options.overrides, options.settings)
         self.categories: Categories = described.categories
@@ -299,8 +299,8 @@ def _loaded(file: Path, load: _Load, options: EngineOptions) -> _Runtime:
         raise ValueError(f"{file}: can't be loaded as an exported network ({reason})") from error
 
 
-def _described(runtime: _Runtime, file: Path) -> ModelDescription:
-    """Parse the metadata of an exported network.
+def _described(runtime: _Runtime, file: Path) -> tuple[ModelDescription, str | None]:
+    """Return the description of an exported network, and the SHA-256 of its weights.
 
     Raises:
         ValueError: If there is none, or a newer version of jsisnet wrote it.
@@ -313,22 +313,24 @@ def _described(runtime: _Runtime, file: Path) -> ModelDescription:
     described = parse_description(runtime.metadata, str(file))
     values = dict(described.values)
     version, writer = values.pop("format", None), values.pop("version", "another version")
+    weights = values.pop("weights", None)
     if version != FORMAT:
         raise ValueError(
             f"{file}: exported by jsisnet {writer} in format {version!r}; expected {FORMAT}, so "
             "upgrade jsisnet or export again"
         )
-    return replace(described, values=values)
+    return replace(described, values=values), weights
 
 
-def _check_folder(folder: Path, file: Path, described: ModelDescription) -> None:
+def _check_folder(
+    folder: Path, file: Path, described: ModelDescription, weights: str | None
+) -> None:
     """Check that the exported network of a folder is that of its weights and description.
 
     Raises:
         ValueError: If it is not.
     """
     own = read_description(folder)
-    weights = described.values.get("weights")
     digest = weights_digest(folder)
     if weights is not None and digest is not None and weights != digest:
         what = "other weights"

@@ -3,13 +3,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from jsisnet.visualize.names import Name, legend, place_names, write_name
+from jsisnet.visualize.names import Name, legend, place_names, write_names
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
-
-
-def name(text="a name"):
-    return Name(text=text, color=RED)
 
 
 def rectangle(place):
@@ -26,10 +22,11 @@ def test_names_do_not_overlap_and_stay_inside_the_picture(factor):
     ids = np.random.default_rng(1).integers(1, 41, (12, 16), dtype=np.int32)
     ids = ids.repeat(40 * factor, axis=0).repeat(40 * factor, axis=1)
 
-    places = place_names(ids, [name()] * 40, [16 * factor, 11 * factor])
+    texts = dict.fromkeys(range(1, 41), "a name")
+
+    places = place_names(ids, texts, [16 * factor, 11 * factor]).values()
 
     assert len(places) > 15
-    assert len({place.index for place in places}) == len(places)
     assert not any(overlap(one, other) for one, other in combinations(places, 2))
     for top, left, bottom, right in map(rectangle, places):
         assert 0 <= top < bottom <= len(ids)
@@ -40,19 +37,19 @@ def test_most_of_a_name_lies_in_its_segment():
     rows, columns = np.mgrid[:240, :320]
     ids = np.where((rows - 120) ** 2 + (columns - 160) ** 2 < 80**2, 2, 1).astype(np.int32)
 
-    places = place_names(ids, [name(), name("disc")], [16, 13])
+    places = place_names(ids, {1: "around", 2: "disc"}, [16, 13])
 
-    assert sorted(place.index for place in places) == [0, 1]
-    for place in places:
+    assert sorted(places) == [1, 2]
+    for number, place in places.items():
         top, left, bottom, right = rectangle(place)
-        assert (ids[top:bottom, left:right] == place.index + 1).mean() > 0.85
+        assert (ids[top:bottom, left:right] == number).mean() > 0.85
 
 
 def test_names_are_in_the_widest_part_of_their_segments():
     ids = np.zeros((100, 300), np.int32)
     ids[40:60] = ids[10:90, 200:280] = 1
 
-    [place] = place_names(ids, [name("x")], [12])
+    place = place_names(ids, {1: "x"}, [12])[1]
 
     assert abs(place.left + place.width / 2 - 240) < 20
 
@@ -62,22 +59,23 @@ def test_small_things_get_names_that_reach_beyond_them_and_tiny_ones_none():
     ids[40:52, 100:130] = 2
     ids[80:84, 30:34] = 3
 
-    places = place_names(ids, [name("sky"), name("bottle"), name("cup")], [11])
+    places = place_names(ids, {1: "sky", 2: "bottle", 3: "cup"}, [11])
 
-    assert [place.index for place in places] == [0, 1]
+    assert sorted(places) == [1, 2]
 
 
-def test_segments_that_are_not_to_be_named_have_no_place():
-    assert place_names(np.ones((90, 90), np.int32), [None, name()], [11]) == []
+def test_only_segments_with_pixels_and_a_name_have_a_place():
+    assert place_names(np.ones((90, 90), np.int32), {2: "sky"}, [11]) == {}
 
 
 def test_names_are_white_on_a_dark_shade_of_the_colour():
     picture = np.full((60, 120, 3), 255, np.uint8)
-    [place] = place_names(np.ones((60, 120), np.int32), [name()], [16])
+    ids = np.ones((60, 120), np.int32)
 
-    write_name(picture, name(), place)
+    written = write_names(picture, ids, {1: Name(text="a name", color=RED)}, [16])
 
-    top, left, bottom, right = rectangle(place)
+    assert written == {1}
+    top, left, bottom, right = rectangle(place_names(ids, {1: "a name"}, [16])[1])
     box = picture[top:bottom, left:right].reshape(-1, 3).astype(int)
     background = box[box.sum(axis=1).argmin()]
     assert background[0] > background[1] + 20

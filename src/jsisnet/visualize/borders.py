@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from jsisnet.arrays import Bool, Int32, Int64, Shaped, UInt8
+from jsisnet.arrays import Int32, Int64, Shaped, UInt8
 
 _NEIGHBOURS = {(0, 1): 2, (1, 0): 2, (1, 1): 1, (1, -1): 1}
 """Steps to half of a pixel's neighbours, in rows and columns, with their weights."""
@@ -88,15 +88,13 @@ def _connected(
 
 def _weight_beyond(ids: Shaped[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     """Sum the weights of the neighbours of each pixel that belong to other segments."""
+    height, width = ids.shape
     total = np.zeros(ids.shape, np.uint8)
     for (down, right), weight in _NEIGHBOURS.items():
-        rows = slice(None, -down or None), slice(down, None)
-        columns = slice(max(0, -right), -right if right > 0 else None), slice(max(0, right), None)
-        if right < 0:
-            columns = slice(-right, None), slice(None, right)
-        here, there = (rows[0], columns[0]), (rows[1], columns[1])
-        differs: Bool[np.ndarray, "_ _"] = ids[here] != ids[there]
-        added = differs.view(np.uint8) * np.uint8(weight)
+        rightwards, leftwards = max(0, right), max(0, -right)
+        here = slice(0, height - down), slice(leftwards, width - rightwards)
+        there = slice(down, height), slice(rightwards, width - leftwards)
+        added = (ids[here] != ids[there]).view(np.uint8) * np.uint8(weight)
         total[here] += added
         total[there] += added
     return total

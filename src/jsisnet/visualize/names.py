@@ -1,7 +1,7 @@
 """Names of segments: where they fit in a picture, and a legend for those that fit nowhere."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -61,9 +61,6 @@ class Name:
 class Place:
     """A box for a name."""
 
-    index: int
-    """Position of the name in its list."""
-
     size: int
     """Height of the text in pixels."""
 
@@ -80,38 +77,56 @@ class Place:
     """Columns of the box."""
 
 
+def write_names(
+    picture: UInt8[np.ndarray, "h w 3"],
+    ids: Int32[np.ndarray, "h w"],
+    names: Mapping[int, Name],
+    sizes: Sequence[int],
+) -> set[int]:
+    """Write the names of segments where they have room, in place.
+
+    Args:
+        picture: Picture of the map.
+        ids: Segments' numbers, from 1.
+        names: Names by number.
+        sizes: Heights of the text in pixels, in order of preference.
+
+    Returns:
+        The numbers of the segments whose names are in the picture.
+    """
+    places = place_names(ids, {number: name.text for number, name in names.items()}, sizes)
+    for number, place in places.items():
+        _write(picture, names[number], place)
+    return set(places)
+
+
 def place_names(
-    ids: Int32[np.ndarray, "h w"], names: Sequence[Name | None], sizes: Sequence[int]
-) -> list[Place]:
+    ids: Int32[np.ndarray, "h w"], texts: Mapping[int, str], sizes: Sequence[int]
+) -> dict[int, Place]:
     """Find boxes for the names of segments, large segments first; no two of them overlap.
 
     Args:
         ids: Segments' numbers, from 1.
-        names: Name of each segment, or ``None`` to leave it without.
+        texts: Names by number.
         sizes: Heights of the text in pixels, in order of preference.
 
     Returns:
-        The boxes, in no particular order; names that fit nowhere have none.
+        The boxes by number; names that fit nowhere have none.
     """
-    room = _Room(ids, len(names))
-    places: list[Place] = []
-    left = [index for index in room.by_area() if names[index] is not None]
+    room = _Room(ids, max(texts, default=0))
+    places: dict[int, Place] = {}
+    left = sorted(texts, key=lambda number: -room.area(number))
     for inside, tried in ((_INSIDE, sizes), (_PARTLY, sizes[-1:])):
-        missing = []
-        for index in left:
-            name = names[index]
-            assert name is not None
-            found = (room.place(index, size, _box(name.text, size), inside) for size in tried)
+        for number in left:
+            found = (room.place(number, texts[number], size, inside) for size in tried)
             place = next(filter(None, found), None)
-            if place is None:
-                missing.append(index)
-            else:
-                places.append(place)
-        left = missing
+            if place is not None:
+                places[number] = place
+        left = [number for number in left if number not in places]
     return places
 
 
-def write_name(picture: UInt8[np.ndarray, "h w 3"], name: Name, place: Place) -> None:
+def _write(picture: UInt8[np.ndarray, "h w 3"], name: Name, place: Place) -> None:
     """Write a name into its box, white on a dark shade of the segment's colour, in place."""
     rows = slice(place.top, place.top + place.height)
     columns = slice(place.left, place.left + place.width)
@@ -156,39 +171,39 @@ def legend(
 class _Room:
     """Free places in segments, on a coarse grid of the map."""
 
-    def __init__(self, ids: Int32[np.ndarray, "h w"], segments: int) -> None:
+    def __init__(self, ids: Int32[np.ndarray, "h w"], last: int) -> None:
         self._step = -(-max(1, *ids.shape) // _GRID)
         rows, columns = (side // self._step for side in ids.shape)
         first = self._step // 2
         self._ids = np.ascontiguousarray(
             ids[first :: self._step, first :: self._step][:rows, :columns]
         )
-        grid = PanopticMap(self._ids, (Segment(label=0, isthing=False),) * segments)
-        self._boxes, self._areas = grid.boxes().tolist(), grid.areas()
+        segments = (Segment(label=0, isthing=False),) * max(last, self._ids.max(initial=0))
+        grid = PanopticMap(self._ids, segments)
+        self._boxes, self._areas = grid.boxes().tolist(), grid.areas().tolist()
         self._taken = np.zeros(self._ids.shape, bool)
 
-    def by_area(self) -> list[int]:
-        """Return the positions of the segments, from large to small."""
-        return np.argsort(-self._areas, kind="stable").tolist()
+    def area(self, number: int) -> int:
+        """Return the number of cells of a segment."""
+        return self._areas[number - 1]
 
-    def place(self, index: int, size: int, box: tuple[int, int], inside: float) -> Place | None:
-        """Reserve the roomiest place for a box of a segment, of which a part lies inside it."""
+    def place(self, number: int, text: str, size: int, inside: float) -> Place | None:
+        """Reserve the roomiest place for a segment's name, of which a part lies inside it."""
+        box = _box(text, size)
         height, width = (-(-side // self._step) for side in box)
-        if self._areas[index] < inside * height * width:
+        if self._areas[number - 1] < inside * height * width:
             return None
-        x0, y0, x1, y1 = self._boxes[index]
+        x0, y0, x1, y1 = self._boxes[number - 1]
         beyond = math.ceil((1 - inside) * height), math.ceil((1 - inside) * width)
         top, left = max(0, y0 - beyond[0]), max(0, x0 - beyond[1])
         window = slice(top, y1 + beyond[0]), slice(left, x1 + beyond[1])
-        spot = _roomiest(
-            self._ids[window] == index + 1, self._taken[window], (height, width), inside
-        )
+        cells = self._ids[window] == number
+        spot = _roomiest(cells, self._taken[window], (height, width), inside)
         if spot is None:
             return None
         row, column = top + spot[0], left + spot[1]
         self._taken[row : row + height, column : column + width] = True
         return Place(
-            index=index,
             size=size,
             top=row * self._step + (height * self._step - box[0]) // 2,
             left=column * self._step + (width * self._step - box[1]) // 2,

@@ -1,7 +1,7 @@
 """Drawing panoptic maps over photos: colours, outlines and class names."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from textwrap import wrap
@@ -15,7 +15,7 @@ from jsisnet.files.photos import check_image
 from jsisnet.panoptic import VOID, PanopticMap, resize_ids, row_strips
 from jsisnet.visualize import borders
 from jsisnet.visualize.fonts import font_for, writable
-from jsisnet.visualize.names import Name, legend, place_names, write_name
+from jsisnet.visualize.names import Name, legend, write_names
 from jsisnet.visualize.oklab import from_oklch, to_oklch
 from jsisnet.visualize.palette import Color, segment_colors, short_name
 
@@ -109,16 +109,11 @@ def draw(
     picture = _paint(image, panoptic, _Paint(panoptic, colors, shades, shown, style), style)
     names = _names(panoptic, categories, colors, shown)
     sizes = _text_sizes(panoptic.size, style)
-    places = place_names(panoptic.ids, names, sizes) if style.names else []
-    for place in places:
-        name = names[place.index]
-        assert name is not None
-        write_name(picture, name, place)
+    written = write_names(picture, panoptic.ids, names, sizes) if style.names else set()
     if not style.legend:
         return picture
-    for place in places:
-        names[place.index] = None
-    return _with_legend(picture, panoptic, categories, names, sizes[0])
+    missing = {number: name for number, name in names.items() if number not in written}
+    return _with_legend(picture, panoptic, categories, missing, sizes[0])
 
 
 def side_by_side(
@@ -219,16 +214,16 @@ def _names(
     categories: Categories,
     colors: UInt8[np.ndarray, "segments 3"],
     shown: Sequence[bool],
-) -> list[Name | None]:
-    """Return class and score of each segment that is drawn."""
-    names: list[Name | None] = []
-    for segment, (red, green, blue), visible in zip(
-        panoptic.segments, colors.tolist(), shown, strict=True
-    ):
+) -> dict[int, Name]:
+    """Return class and score of each segment that is drawn, by its number."""
+    names = {}
+    for number, (segment, color) in enumerate(zip(panoptic.segments, colors, strict=True), 1):
         text = _class_name(categories, segment.label)
         if segment.score is not None:
             text += f" {segment.score:.0%}"
-        names.append(Name(text=text, color=(red, green, blue)) if visible else None)
+        red, green, blue = color.tolist()
+        if shown[number - 1]:
+            names[number] = Name(text=text, color=(red, green, blue))
     return names
 
 
@@ -249,21 +244,20 @@ def _with_legend(
     picture: UInt8[np.ndarray, "h w 3"],
     panoptic: PanopticMap,
     categories: Categories,
-    unwritten: Sequence[Name | None],
+    missing: Mapping[int, Name],
     size: int,
 ) -> UInt8[np.ndarray, "H w 3"]:
     """Add a strip that lists the classes of segments whose names are not in the picture."""
+    areas = panoptic.areas()
     colors: dict[int, list[Color]] = {}
-    for segment, name, area in zip(
-        panoptic.segments, unwritten, panoptic.areas().tolist(), strict=True
-    ):
-        if name is not None and area:
-            of_class = colors.setdefault(segment.label, [])
-            if name.color not in of_class:
-                of_class.append(name.color)
+    for number, name in missing.items():
+        if areas[number - 1]:
+            colors.setdefault(panoptic.segments[number - 1].label, []).append(name.color)
     if not colors:
         return picture
-    entries = [(_class_name(categories, label), each) for label, each in colors.items()]
+    entries = [
+        (_class_name(categories, label), [*dict.fromkeys(each)]) for label, each in colors.items()
+    ]
     return np.concatenate([picture, legend(picture.shape[1], entries, size)])
 
 

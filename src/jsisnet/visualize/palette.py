@@ -1,7 +1,8 @@
 """Colours and short names of classes, and colours of segments."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -92,6 +93,9 @@ _STRANGE = 0.1
 _GRID = 256
 """Cells along the longer side of the grid on which neighbours are found."""
 
+_MAX_NEIGHBOURS = 64
+"""Most neighbours that a thing is told apart from."""
+
 _NEAR = 1 / 25
 """Gap between the boxes of neighbours, relative to the longer side of the photo."""
 
@@ -108,10 +112,10 @@ def segment_colors(
     colors = np.concatenate([class_colors(categories), np.array([_UNKNOWN_COLOR], np.uint8)])[
         labels
     ]
-    things = [index for index, segment in enumerate(panoptic.segments) if segment.isthing]
+    things = np.flatnonzero([segment.isthing for segment in panoptic.segments])
     if len(things) > 1:
-        order, near = _neighbours(panoptic, np.array(things))
-        _separate(colors, labels, order, near)
+        boxes = _boxes_by_area(panoptic, things)
+        _separate(colors, labels, boxes, _NEAR * max(panoptic.size))
     return colors
 
 
@@ -230,49 +234,55 @@ def _looks(color: Color) -> Float[np.ndarray, "n 3 3"]:
     return seen(_variants(color)) * [0.35, 1, 1]
 
 
-def _neighbours(
+def _boxes_by_area(
     panoptic: PanopticMap, things: Int64[np.ndarray, " things"]
-) -> tuple[list[int], Bool[np.ndarray, "segments segments"]]:
-    """Sort things from large to small, and tell which of them touch or nearly do."""
+) -> dict[int, Float[np.ndarray, " 4"]]:
+    """Return the approximate boxes of things, by their indices, from large to small."""
     height, width = panoptic.size
-    ratio = min(1, _GRID / max(1, height, width))
-    size = round(ratio * height + 0.5), round(ratio * width + 0.5)
-    small = resize_ids(panoptic.ids, (min(height, size[0]), min(width, size[1])))
-    sketch = PanopticMap(small, panoptic.segments)
-    areas = sketch.areas()
-    order = things[np.argsort(-areas[things], kind="stable")].tolist()
-    margin = max(1, round(max(small.shape) * _NEAR))
-    x0, y0, x1, y1 = sketch.boxes().T
-    across = x0[:, None] < x1 + margin
-    down = y0[:, None] < y1 + margin
-    seen_at_all = areas > 0
-    return order, across & across.T & down & down.T & seen_at_all & seen_at_all[:, None]
+    factor = max(1.0, max(height, width) / _GRID)
+    size = math.ceil(height / factor), math.ceil(width / factor)
+    sketch = PanopticMap(resize_ids(panoptic.ids, size), panoptic.segments)
+    order = things[np.argsort(-sketch.areas()[things], kind="stable")]
+    return dict(zip(order.tolist(), factor * sketch.boxes()[order], strict=True))
 
 
 def _separate(
     colors: UInt8[np.ndarray, "segments 3"],
     labels: Int64[np.ndarray, " segments"],
-    order: list[int],
-    near: Bool[np.ndarray, "segments segments"],
+    boxes: Mapping[int, Float[np.ndarray, " 4"]],
+    margin: float,
 ) -> None:
     """Give each thing in turn a variant of its colour far from those of its neighbours, in place.
 
     It shall also be unlike those of other things of the class, and like the colour of the class.
+
+    Args:
+        colors: Colours of the segments, at first those of their classes.
+        labels: Labels of the segments.
+        boxes: Boxes of the things by index, in order.
+        margin: Largest gap between the boxes of neighbours.
     """
-    looks = np.zeros((len(colors), 3, 3))
+    corners, looks = np.array([*boxes.values()]), np.zeros((len(boxes), 3, 3))
     of_class: dict[int, Float[np.ndarray, " n"]] = {}
-    done: list[int] = []
-    for index in order:
+    for turn, index in enumerate(boxes):
         color, label = _color(colors[index]), int(labels[index])
         options = _looks(color)
         alike = of_class.get(label, np.full(len(options), _FAR))
-        beside = looks[[other for other in done if near[index, other]]]
+        beside = looks[:turn][_near(corners[:turn], corners[turn], margin)][:_MAX_NEIGHBOURS]
         gaps = _gap(options[:, None], beside).min(axis=1, initial=_FAR)
         best = int((gaps + np.minimum(alike, _APART) - _strangeness(color)).argmax())
-        looks[index] = options[best]
+        looks[turn] = options[best]
         colors[index] = _variants(color)[best]
         of_class[label] = np.minimum(alike, _gap(options, options[best]))
-        done.append(index)
+
+
+def _near(
+    boxes: Float[np.ndarray, "n 4"], box: Float[np.ndarray, " 4"], margin: float
+) -> Bool[np.ndarray, " n"]:
+    """Tell which boxes are at most a margin away from another one; empty boxes are far away."""
+    begins = np.maximum(boxes[:, :2], box[:2])
+    ends = np.minimum(boxes[:, 2:], box[2:])
+    return (begins <= ends + margin).all(axis=1) & (boxes[:, 2] > 0) & (box[2] > 0)
 
 
 def _gap(

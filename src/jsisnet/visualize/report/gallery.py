@@ -55,7 +55,7 @@ _MAX_PIXELS, _MAX_SIDE = 360 * 270, 720
 _BLANK = 205
 """Grey value drawn in place of a missing photo."""
 
-_STYLE = Style(outline=1 / 270, text=1 / 19, min_text=10)
+_STYLE = Style(outline=1 / 270, text=1 / 22, min_text=10)
 
 _REASONS: tuple[Reason, ...] = ("lowest", *KINDS)
 

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -265,6 +266,28 @@ def test_names_in_any_script_and_length_are_written(name):
 
     assert (bare != named).any()
     assert explained.shape[1] == 400
+
+
+def test_segments_of_unknown_classes_are_grey():
+    panoptic = PanopticMap(np.ones((60, 120), np.int32), (stuff(-1),))
+
+    picture = draw(grey(panoptic, 10), panoptic, CATEGORIES, PAINT)
+
+    assert (picture == 128).all()
+
+
+def test_large_photos_take_little_memory_besides_the_picture():
+    panoptic = halves(2000, 3000)
+    image = grey(panoptic)
+    draw(image[:90, :90], halves(90, 90), CATEGORIES)  # fills the caches of colours and fonts
+
+    tracemalloc.start()
+    draw(image, panoptic, CATEGORIES)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # The reduced map of the outlines has at most two million pixels, whatever the photo has.
+    assert peak < image.nbytes + 32_000_000
 
 
 def test_labels_beyond_the_categories_are_refused():

@@ -12,7 +12,6 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from platform import machine, system
-from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -132,7 +131,7 @@ class EngineOptions:
     precision: str = "float32"
     """Type of the network's arithmetic, one of `PRECISIONS`."""
 
-    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    settings: Mapping[str, Any] = field(default_factory=dict)
     """Nested values of `PredictionConfig` that win over the model's own."""
 
     overrides: tuple[str, ...] = ()

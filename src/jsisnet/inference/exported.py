@@ -185,6 +185,8 @@ class ExportedEngine:
             return None
         rows = np.flatnonzero(found["valid"][index])[: config.max_detections]
         boxes, labels, scores, masks = (found[name][index][rows] for name in INSTANCES[:-1])
+        # ONNX Runtime's 64-bit integers are of C's type long long, which NumPy tells apart.
+        labels = labels.astype(np.int64)
         return Instances(boxes=boxes, labels=labels, scores=scores, masks=masks)
 
 

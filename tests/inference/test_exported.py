@@ -1,0 +1,289 @@
+import hashlib
+import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import pytest
+
+import factories
+from jsisnet.cli.app import run
+from jsisnet.inference.engine import Engine, EngineOptions, EngineUnavailableError, Extras
+from jsisnet.inference.exported import open_onnxruntime, open_openvino
+from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.thresholds import DetectionConfig
+from onnx_files import DESCRIPTION, METADATA, SCORES, SIZE, network, write, write_folder
+
+ONE_THREAD = EngineOptions(device="cpu", threads=1)
+ENGINES = pytest.mark.parametrize("open_engine", [open_onnxruntime, open_openvino])
+
+
+def pictures(*colors):
+    """Return pictures whose upper half has the first colour, and whose lower half is red."""
+    images = np.zeros((len(colors), *SIZE, 3), np.uint8)
+    for image, color in zip(images, colors, strict=True):
+        image[:] = (255, 0, 0)
+        image[: SIZE[0] // 2] = color
+    return images
+
+
+BLUE, BLACK = (0, 0, 255), (0, 0, 0)
+
+
+@ENGINES
+def test_an_exported_network_gives_what_its_branches_predict(tmp_path, open_engine):
+    engine = open_engine(write(tmp_path / "network.onnx"), ONE_THREAD)
+
+    first, second = engine(pictures(BLUE, BLACK))
+
+    assert isinstance(engine, Engine)
+    assert (engine.device, engine.config.size) == ("cpu", SIZE)
+    assert engine.categories == factories.CATEGORIES
+    assert engine.predicts == {"semantic", "instances"}
+    assert (
+        first.semantic.argmax(0).tolist() == [[factories.SKY] * 6] * 2 + [[factories.ROAD] * 6] * 2
+    )
+    assert second.semantic[factories.SKY].max() == 0
+    for outputs in (first, second):
+        assert outputs.instances.scores == pytest.approx(SCORES[:2])
+        assert outputs.instances.labels.tolist() == [factories.CAR] * 2
+        assert outputs.instances.boxes[1].tolist() == [8, 0, 16, 8]
+
+
+@ENGINES
+def test_a_network_may_have_a_semantic_branch_only(tmp_path, open_engine):
+    path = write(tmp_path / "network.onnx", network(instances=False))
+
+    engine = open_engine(path, ONE_THREAD)
+
+    (outputs,) = engine(pictures(BLUE), Extras(detection=DetectionConfig()))
+    assert engine.predicts == {"semantic"}
+    assert outputs.instances is outputs.ranked is None
+
+
+def test_the_predictor_finds_the_engine_of_an_exported_network(tmp_path):
+    path = write(tmp_path / "network.onnx")
+
+    result = Predictor(path)(pictures(BLUE)[0])
+
+    names = [factories.CATEGORIES[segment.label].name for segment in result.panoptic.segments]
+    assert names == ["car", "car", "sky", "road"]
+    assert result.panoptic.areas()[3] == 192
+    assert result.panoptic.areas().sum() == 16 * 24
+
+
+def test_thresholds_may_be_chosen_after_the_export(tmp_path):
+    path = write(tmp_path / "network.onnx")
+
+    counts = [
+        len(Predictor(path, min_score=score).outputs(pictures(BLUE)[0]).instances)
+        for score in (0.1, 0.5, 0.7)
+    ]
+
+    assert counts == [3, 2, 1]
+    assert len(Predictor(path, max_detections=1).outputs(pictures(BLUE)[0]).instances) == 1
+
+
+def test_an_evaluation_selects_other_detections(tmp_path):
+    engine = open_onnxruntime(write(tmp_path / "network.onnx"), ONE_THREAD)
+
+    (outputs,) = engine(pictures(BLUE), Extras(detection=DetectionConfig(min_score=0.05)))
+
+    assert len(outputs.ranked) == 3
+    assert len(outputs.instances) == 2
+    assert outputs.ranked_proposals is None
+
+
+def test_fixed_thresholds_can_not_be_chosen(tmp_path):
+    path = write(tmp_path / "network.onnx", network(fixed=True))
+    engine = open_onnxruntime(path, ONE_THREAD)
+
+    (outputs,) = engine(pictures(BLUE), Extras(detection=DetectionConfig(min_score=0.05)))
+
+    assert len(outputs.instances) == 2
+    assert outputs.ranked is None
+    with pytest.raises(ValueError, match="has its thresholds of the detections fixed"):
+        Predictor(path, min_score=0.1)
+
+
+def test_a_model_folder_with_an_exported_network_needs_no_weights(tmp_path):
+    predictor = Predictor(write_folder(tmp_path / "model"), threads=1)
+
+    assert repr(predictor).endswith("16x24, onnxruntime on cpu)")
+    assert len(predictor(pictures(BLUE)[0])) == 4
+
+
+def test_the_settings_of_a_folder_win_over_those_of_its_exported_network(tmp_path):
+    merge = {"min_score": 0.8, "min_stuff_area": 0.0}
+
+    predictor = Predictor(write_folder(tmp_path / "model", merge=merge))
+
+    assert predictor.config.merge.min_score == 0.8
+
+
+def test_several_threads_share_an_engine(tmp_path):
+    predictor = Predictor(write(tmp_path / "network.onnx"), threads=1)
+    images = list(pictures(*[BLUE, BLACK] * 20))
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(predictor.panoptic, images))
+
+    for image, panoptic in zip(images, results, strict=True):
+        assert np.array_equal(panoptic.ids, predictor.panoptic(image).ids)
+
+
+@ENGINES
+def test_a_pickled_engine_predicts_the_same(tmp_path, open_engine):
+    engine = open_engine(write(tmp_path / "network.onnx"), ONE_THREAD)
+
+    other = pickle.loads(pickle.dumps(engine))
+
+    assert other.fingerprint() == engine.fingerprint()
+    assert np.array_equal(other(pictures(BLUE))[0].semantic, engine(pictures(BLUE))[0].semantic)
+
+
+def test_fingerprints_tell_networks_and_engines_apart(tmp_path):
+    one = write(tmp_path / "one.onnx")
+    two = write(tmp_path / "two.onnx", network(instances=False))
+
+    prints = [
+        open_onnxruntime(one, ONE_THREAD).fingerprint(),
+        open_onnxruntime(two, ONE_THREAD).fingerprint(),
+        open_openvino(one, ONE_THREAD).fingerprint(),
+    ]
+
+    assert len(set(prints)) == 3
+
+
+def without(name):
+    model = network()
+    kept = [output for output in model.graph.output if output.name != name]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    return model
+
+
+def external(model):
+    """Let a network read its weights from another file."""
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../secret.bin")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"can't be loaded as an exported network"),
+        (b"not a network", r"can't be loaded as an exported network"),
+        (network().SerializeToString()[:-40], r"network\.onnx: "),
+        (external(network()).SerializeToString(), r"can't be loaded as an exported network"),
+        (network(None).SerializeToString(), r"not exported by jsisnet \(no metadata 'jsisnet'\)"),
+        (
+            network({**METADATA, "format": 2, "version": "9.0"}).SerializeToString(),
+            r"by jsisnet 9\.0 in format 2; expected 1, so upgrade",
+        ),
+        (network({**METADATA, "categories": 3}).SerializeToString(), r"'categories' is not a list"),
+        (
+            network({**METADATA, "size": [16, 16]}).SerializeToString(),
+            r"are not those of a network of \[16, 16\]",
+        ),
+        (network({**METADATA, "size": "big"}).SerializeToString(), r"network\.onnx: "),
+        (network({**METADATA, "colour": 1}).SerializeToString(), r"unknown setting colour"),
+        (without("masks").SerializeToString(), r"inputs and outputs .* are not those"),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "cut",
+        "outside",
+        "foreign",
+        "newer",
+        "classes",
+        "size",
+        "words",
+        "setting",
+        "outputs",
+    ],
+)
+def test_a_file_that_is_no_exported_network_is_refused(tmp_path, content, message):
+    path = tmp_path / "network.onnx"
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=message):
+        Predictor(path)
+
+
+def test_damaged_files_give_one_sentence_on_the_command_line(tmp_path, capsys):
+    (tmp_path / "network.onnx").write_bytes(b"nonsense")
+
+    code = run(
+        [
+            "predict",
+            "x.png",
+            "--out",
+            str(tmp_path / "out"),
+            "--model",
+            str(tmp_path / "network.onnx"),
+        ]
+    )
+
+    assert code == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_folder_whose_two_networks_differ_is_refused(tmp_path):
+    folder = write_folder(
+        tmp_path / "model", network({**METADATA, "weights": hashlib.sha256(b"").hexdigest()})
+    )
+    (folder / "model.safetensors").write_bytes(b"other weights")
+
+    with pytest.raises(
+        ValueError, match=r"has other weights .*export it again with `jsisnet export"
+    ):
+        Predictor(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"size": [32, 32]}, "other settings"),
+        ({"network": {"proposals": {"max_proposals": 9}}}, "other settings"),
+        ({"categories": DESCRIPTION["categories"][:-1]}, "other classes"),
+    ],
+)
+def test_a_folder_whose_description_differs_from_its_network_is_refused(tmp_path, changed, what):
+    with pytest.raises(ValueError, match=f"has {what} than the model in its folder"):
+        Predictor(write_folder(tmp_path / "model", **changed))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": (32, 32)}, r"a size of \(16, 24\), not \(32, 32\)"),
+        ({"max_detections": 500}, "room for 3 detections"),
+        (
+            {"overrides": ("--network.proposals.max-proposals", "9")},
+            "other limits of the proposals",
+        ),
+        ({"precision": "bfloat16"}, "no bfloat16"),
+        ({"device": "mps"}, "no device 'mps'"),
+        ({"device": "cuda"}, "onnxruntime has no CUDA"),
+    ],
+)
+def test_settings_that_were_fixed_by_the_export_say_so(tmp_path, settings, message):
+    path = write(tmp_path / "network.onnx")
+
+    with pytest.raises(EngineUnavailableError, match=message):
+        Predictor(path, engine="onnxruntime", **settings)
+
+
+def test_a_folder_without_exported_network_says_how_to_export_it(tmp_path):
+    (tmp_path / "model.json").write_text(json.dumps(DESCRIPTION))
+
+    with pytest.raises(
+        EngineUnavailableError, match=r"no model\.onnx; write it with `jsisnet export"
+    ):
+        Predictor(tmp_path, engine="onnxruntime")

@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+
+from jsisnet.inference import Engine, EngineOptions, Predictor
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -32,3 +35,16 @@ def test_the_metric_measures_tensors(names):
 
     found = [values[name] for name in ("pq", "pq_things", "pq_stuff")]
     torch.testing.assert_close(torch.stack(found).tolist(), [1 / 3, 2 / 3, 0.0])
+
+
+def test_the_engine_of_the_documentation_predicts():
+    text = (DOCS / "how_to" / "engines.md").read_text(encoding="utf-8")
+    made = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[-1], made)
+    engine = made["open_engine"]("anything", EngineOptions())
+
+    result = Predictor(engine)(np.zeros((30, 40, 3), np.uint8))
+
+    assert isinstance(engine, Engine)
+    assert [segment.name for segment in result] == ["sky"]
+    assert result[0].area == 30 * 40

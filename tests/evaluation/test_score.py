@@ -9,6 +9,7 @@ from PIL import Image
 
 import factories
 from factories import BUS, CAR, CATEGORIES, SKY, panoptic_map, segment
+from jsisnet.evaluation import score as score_module
 from jsisnet.evaluation.compared_files import ComparedFiles, CompareRules
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches, summary
 from jsisnet.evaluation.score import score
@@ -371,6 +372,26 @@ def test_the_number_of_processes_does_not_change_the_numbers(tiny, processes):
     files = ComparedFiles(tiny.annotations, tiny.annotations)
 
     assert score(files, processes=processes).summary() == score(files).summary()
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 16])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_images_arrive_in_order_whatever_the_chunks(tiny, monkeypatch, most, processes):
+    monkeypatch.setattr(score_module, "_MOST", most)
+    monkeypatch.setattr(score_module, "_CHUNKS", 1)
+    files = ComparedFiles(tiny.annotations, tiny.annotations)
+    ids, done = [], []
+
+    total = score(
+        files,
+        processes=processes,
+        on_image=lambda image: ids.append(image.image_id),
+        on_progress=lambda number, _: done.append(number),
+    )
+
+    assert ids == [image.image_id for image in files.images()]
+    assert [image.image_id for image in total.images] == ids
+    assert done == list(range(1, len(files) + 1))
 
 
 def test_the_compiled_loops_and_the_plain_ones_agree(tmp_path, tiny, monkeypatch):

@@ -6,9 +6,16 @@ import time
 
 import pytest
 
-from jsisnet.files.processes import in_order
+from jsisnet.files.processes import available_cores, in_order
 
 COUNT = 23
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores are assigned to processes on Linux")
+def test_only_the_cores_of_this_process_count(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3, 5})
+
+    assert available_cores() == 3
 
 
 def squares(first, step):

@@ -1,6 +1,5 @@
 """`jsisnet score`: score prediction files against the ground truth."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -75,6 +74,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     """
     from jsisnet.evaluation import score as scoring
     from jsisnet.evaluation.compared_files import ComparedFiles, CompareRules
+    from jsisnet.files.processes import available_cores
 
     if images is not None and report is None:
         raise ValueError("--images needs --report DIR: it shows the images in the report")
@@ -97,7 +97,7 @@ def score(  # noqa: PLR0913 - one parameter per option
         findings = findings_for(files, report)
         total = scoring.score(
             files,
-            processes=processes or os.cpu_count() or 1,
+            processes=processes or available_cores(),
             on_image=None if findings is None else findings.add,
             on_progress=advance,
         )

@@ -5,8 +5,8 @@ memory does not grow with the number of segments.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -153,9 +153,17 @@ class ComparedFiles:
 
     def share(self, first: int, step: int) -> Iterator[ComparedImage]:
         """Match the images at the indices ``first``, ``first + step``, and so on."""
+        return self.match(range(first, len(self), step))
+
+    def match(self, numbers: Iterable[int]) -> Iterator[ComparedImage]:
+        """Match the images at these indices of the ground truth.
+
+        Raises:
+            ValueError: See `images`.
+        """
         truth, prediction = self._truth.index, self._prediction.index
         with EntryReader(truth.path) as truths, EntryReader(prediction.path) as predictions:
-            for number in range(first, len(self), step):
+            for number in numbers:
                 image_id = truth.annotations.image_ids[number]
                 other = self._predicted.get(image_id)
                 predicted = None
@@ -341,7 +349,7 @@ def _open_map(png: Path, prefix: str) -> IdStrips:
         ids = open_ids(png)
     except ValueError as error:
         raise ValueError(f"{prefix}: {error}") from None
-    return replace(ids, strips=strips(ids))
+    return IdStrips(ids.size, strips(ids), ids.filtered)
 
 
 def _empty_map() -> ListedMap:

@@ -81,39 +81,23 @@ def confusions(matching: Matching, nothing: int) -> Int64[np.ndarray, "n 2"]:
         One row for each match, each pair of `class_confusions`, each other false negative and each
         other false positive. Ignored predictions and crowd regions are left out.
     """
-    confused = class_confusions(matching)
-    true, predicted = np.nonzero(confused)
     missed, false = _unmatched(matching)
-    missed_labels = matching.true_labels[missed & ~confused.any(1)]
-    false_labels = matching.labels[false & ~confused.any(0)]
-    hits = matching.labels[matching.match != UNMATCHED]
-    return np.stack(
-        [
-            np.concatenate(
-                [
-                    hits,
-                    matching.true_labels[true],
-                    missed_labels,
-                    np.full(len(false_labels), nothing),
-                ]
-            ),
-            np.concatenate(
-                [
-                    hits,
-                    matching.labels[predicted],
-                    np.full(len(missed_labels), nothing),
-                    false_labels,
-                ]
-            ),
-        ],
-        axis=1,
-    )
+    true, predicted = np.nonzero(class_confusions(matching))
+    missed[true] = False
+    false[predicted] = False
+    hits = matching.labels[matching.match != UNMATCHED].tolist()
+    missed_labels = matching.true_labels[missed].tolist()
+    false_labels = matching.labels[false].tolist()
+    true_labels = [*hits, *matching.true_labels[true].tolist(), *missed_labels]
+    labels = [*hits, *matching.labels[predicted].tolist(), *[nothing] * len(missed_labels)]
+    pairs = [true_labels + [nothing] * len(false_labels), labels + false_labels]
+    return np.array(pairs, np.int64).T
 
 
 def _unmatched(matching: Matching) -> tuple[Bool[np.ndarray, " g"], Bool[np.ndarray, " p"]]:
     """Return the false negatives of known classes, and the false positives."""
     known = matching.true_labels != UNKNOWN
-    return matching.false_negatives & known, matching.false_positives
+    return matching.false_negatives & known, matching.false_positives.copy()
 
 
 def _misclassified(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,7 +14,7 @@ UNMATCHED = -1
 """Stands for the position of a true segment where a prediction has no match."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Matching:
     """The G true and P predicted segments of one image, and which of them match."""
 
@@ -41,14 +42,14 @@ class Matching:
     ignored: Bool[np.ndarray, " p"]
     """Unmatched predictions that mostly cover true void or a crowd region of their class."""
 
-    @property
+    @cached_property
     def false_negatives(self) -> Bool[np.ndarray, " g"]:
         """Unmatched true segments, other than crowd regions."""
         matched = np.zeros(len(self.true_labels), bool)
         matched[self.match[self.match != UNMATCHED]] = True
         return ~matched & ~self.iscrowd
 
-    @property
+    @cached_property
     def false_positives(self) -> Bool[np.ndarray, " p"]:
         """Unmatched predicted segments that are not ignored."""
         return (self.match == UNMATCHED) & ~self.ignored
@@ -108,15 +109,16 @@ def match_overlap(  # noqa: PLR0913 - the segments' columns
     """
     same = true_labels[:, None] == labels
     iou = shared.iou if boundary is None else np.minimum(shared.iou, boundary.iou)
-    hits = same & ~iscrowd[:, None] & (iou > 1 / 2)
-    columns = np.flatnonzero(hits.any(0))
+    # As the segments of a map are disjoint, no column has two hits.
+    rows, columns = np.nonzero((same & (iou > 1 / 2)) & ~iscrowd[:, None])
     position = np.full(len(labels), UNMATCHED, np.int64)
-    position[columns] = hits.argmax(0)[columns] if len(columns) else UNMATCHED
-
-    crowds = iscrowd if all_crowds else iscrowd & _last_of_label(true_labels, iscrowd)
-    on_crowd = (shared.shared * (same & crowds[:, None])).sum(0)
+    position[columns] = rows
     matched_iou = np.zeros(len(labels))
-    matched_iou[columns] = iou[position[columns], columns]
+    matched_iou[columns] = iou[rows, columns]
+    excused = shared.void
+    if iscrowd.any():
+        crowds = iscrowd if all_crowds else iscrowd & _last_of_label(true_labels, iscrowd)
+        excused = excused + (shared.shared * (same & crowds[:, None])).sum(0)
     return Matching(
         overlap=shared,
         true_labels=true_labels,
@@ -125,7 +127,7 @@ def match_overlap(  # noqa: PLR0913 - the segments' columns
         scores=scores,
         match=position,
         iou=matched_iou,
-        ignored=(position == UNMATCHED) & (2 * (shared.void + on_crowd) > shared.areas),
+        ignored=(position == UNMATCHED) & (2 * excused > shared.areas),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,7 @@ Ids = UInt32[np.ndarray, "_ w"]
 """Some rows of a map of ids."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Overlap:
     """Pixels that the segments of two maps of one size share; each pixel is counted once."""
 
@@ -33,20 +34,20 @@ class Overlap:
         """Pixels of each predicted segment that are void in the ground truth."""
         return self.table[0, 1:-1]
 
-    @property
+    @cached_property
     def true_areas(self) -> Int64[np.ndarray, " g"]:
         """Pixels of each true segment."""
         return self.table[1:-1].sum(1)
 
-    @property
+    @cached_property
     def areas(self) -> Int64[np.ndarray, " p"]:
         """Pixels of each predicted segment."""
         return self.table[:, 1:-1].sum(0)
 
-    @property
+    @cached_property
     def iou(self) -> Float64[np.ndarray, "g p"]:
         """Intersection over union of each pair; true void is left out of the union."""
-        union = self.true_areas[:, None] + self.areas - self.shared - self.void
+        union = self.true_areas[:, None] + (self.areas - self.void) - self.shared
         return self.shared / np.maximum(union, 1)
 
 

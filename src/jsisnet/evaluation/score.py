@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,9 @@ from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, Comp
 from jsisnet.evaluation.errors import confusions
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality, quality_of
 from jsisnet.files.processes import in_order
+
+_MOST, _CHUNKS = 16, 16
+"""Most images in a chunk, and fewest chunks for each process, so that all end at the same time."""
 
 OnImage = Callable[[ComparedImage], None]
 """Called with each image, in the order of the ground truth."""
@@ -143,16 +147,23 @@ class MeasuredImage:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """Work of one of several processes."""
+    """Work of one of several processes, in chunks of consecutive images."""
 
     files: ComparedFiles
+    chunk: int
+    """Images that are measured and passed on together: passing on one takes a tenth of its time."""
     keep_compared: bool
 
-    def __call__(self, first: int, step: int) -> Iterator[MeasuredImage]:
-        for image in self.files.share(first, step):
-            yield _measured(
-                image, len(self.files.categories), image if self.keep_compared else None
-            )
+    def __call__(self, first: int, step: int) -> Iterator[list[MeasuredImage]]:
+        total, num_labels = len(self.files), len(self.files.categories)
+        starts = range(first * self.chunk, total, step * self.chunk)
+        numbers = (range(start, min(start + self.chunk, total)) for start in starts)
+        measured = (
+            _measured(image, num_labels, image if self.keep_compared else None)
+            for image in self.files.match(chain.from_iterable(numbers))
+        )
+        for _ in starts:
+            yield list(islice(measured, self.chunk))
 
 
 def score_files(  # noqa: PLR0913 - the options of `jsisnet score`
@@ -225,8 +236,10 @@ def score(
         ValueError: If an image is invalid; see `ComparedFiles.images`.
     """
     total = Score.zero(files)
-    work = _Share(files, on_image is not None)
-    for done, image in enumerate(in_order(work, len(files), processes), 1):
+    chunk = min(_MOST, max(1, len(files) // (_CHUNKS * processes)))
+    work = _Share(files, chunk, on_image is not None)
+    chunks = in_order(work, -(-len(files) // chunk), processes)
+    for done, image in enumerate(chain.from_iterable(chunks), 1):
         total.add(image)
         if on_image is not None and image.compared is not None:
             on_image(image.compared)

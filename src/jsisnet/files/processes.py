@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import os
 import resource
 import signal
 import sys
@@ -24,6 +25,11 @@ def process_peak_memory() -> float:
         return int(lines["VmHWM"].split()[0]) / 2**10
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 Result = TypeVar("Result")

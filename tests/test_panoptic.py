@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from factories import BUS, CAR, SKY, panoptic_map, segment
-from jsisnet.panoptic import IGNORE, PanopticMap
+from jsisnet.panoptic import IGNORE, PanopticMap, resize_ids
 
 SEGMENTS = (segment(CAR), segment(SKY), segment(BUS))
 maps = arrays(
@@ -95,3 +95,14 @@ def test_compact_changes_no_pixel_s_segment(ids):
 
     assert (compact.labels() == whole.labels()).all()
     assert (compact.areas() > 0).all()
+
+
+@given(ids=maps, height=st.integers(1, 12), width=st.integers(1, 12))
+def test_a_resized_map_has_the_segments_that_are_left(ids, height, width):
+    compact = PanopticMap.compact(ids, SEGMENTS)
+
+    resized = compact.resized((height, width))
+
+    expected = PanopticMap.compact(resize_ids(ids, (height, width)), SEGMENTS)
+    assert np.array_equal(resized.ids, expected.ids)
+    assert resized.segments == expected.segments

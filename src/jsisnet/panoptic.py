@@ -81,6 +81,18 @@ class PanopticMap:
         renumber[present] = np.arange(1, len(present) + 1)
         return cls(_look_up(renumber, ids), tuple(segments[i - 1] for i in present.tolist()))
 
+    def resized(self, size: tuple[int, int]) -> "PanopticMap":
+        """Return the map at another height and width, sampled as by `resize_ids`.
+
+        Segments that lose all their pixels are dropped.
+        """
+        if size == self.size:
+            return self
+        ids = resize_ids(self.ids, size)
+        if size[0] >= self.size[0] and size[1] >= self.size[1]:
+            return PanopticMap(ids, self.segments)
+        return PanopticMap.compact(ids, self.segments)
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""

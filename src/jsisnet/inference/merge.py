@@ -11,7 +11,7 @@ from jsisnet.arrays import Float, Int32, Integer, Shaped
 from jsisnet.inference.raster import NO_CHANNEL, Window, paste, windows
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff
-from jsisnet.panoptic import VOID, PanopticMap, Segment, resize_ids
+from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 _TINY = np.finfo(np.float32).tiny
 
@@ -199,7 +199,7 @@ def _merge_on_canvas(
         stuff = large_stuff(free, semantic, labels, unit, config)
         np.add(stuff, len(segments) + 1, out=ids, where=free & (stuff != NO_CHANNEL))
         segments += [Segment(label=label, isthing=False) for label in labels]
-    return PanopticMap.compact(resize_ids(ids, size), segments)
+    return PanopticMap.compact(ids, segments).resized(size)
 
 
 def _canvas_pixels_per_unit(

@@ -30,7 +30,7 @@ from jsisnet.inference.model_folder import PredictionConfig, nested_settings
 from jsisnet.inference.raster import Upsampled
 from jsisnet.inference.result import Result
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.panoptic import PanopticMap, resize_ids
+from jsisnet.panoptic import PanopticMap
 
 
 class Predictor:
@@ -159,9 +159,7 @@ class Predictor:
             config: Rules and thresholds; the model's own by default.
         """
         if isinstance(outputs, PanopticMap):
-            panoptic = outputs
-            if panoptic.size != size:
-                panoptic = PanopticMap.compact(resize_ids(panoptic.ids, size), panoptic.segments)
+            panoptic = outputs.resized(size)
         else:
             panoptic = merge(
                 _no_instances() if outputs.instances is None else outputs.instances,

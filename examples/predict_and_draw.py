@@ -14,10 +14,8 @@ predictor = jsisnet.Predictor.load("coco", min_score=0.5)
 
 result = predictor(photo)
 
-panoptic = result.panoptic
-print(panoptic)
-for segment, area in zip(panoptic.segments, panoptic.areas().tolist(), strict=True):
-    name = predictor.categories[segment.label].name
+print(result)
+for segment in result:
     score = "" if segment.score is None else f"score {segment.score:.2f}"
-    print(f"{name:20} {area:9,} pixels  {score}")
-write_picture(jsisnet.draw(result.image, panoptic, predictor.categories), Path(out))
+    print(f"{segment.name:20} {segment.area:9,} pixels  {score}")
+write_picture(result.draw(), Path(out))

@@ -28,6 +28,8 @@ _EXTRAS = {
     "matplotlib": _Extra("torch", "Matplotlib"),
     "mlflow": _Extra("mlflow", "MLflow"),
     "pillow_heif": _Extra("heif", "pillow-heif"),
+    "onnx": _Extra("torch", "onnx"),
+    "onnxscript": _Extra("torch", "onnxscript"),
     "openvino": _Extra("openvino", "OpenVINO"),
     "safetensors": _Extra("torch", "safetensors"),
     "skimage": _Extra("demo", "scikit-image"),

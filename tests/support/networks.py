@@ -1,7 +1,10 @@
 """Small networks and batches for the tests."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+import jaxtyping
 import numpy as np
 import torch
 
@@ -53,6 +56,16 @@ def numbered(things: int, stuff: int) -> Categories:
             for number in range(1, things + stuff + 1)
         )
     )
+
+
+@contextmanager
+def shapes_unchecked() -> Iterator[None]:
+    """Stop checking shapes: a check of a traced batch would fix its size."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def network(

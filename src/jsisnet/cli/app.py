@@ -119,6 +119,12 @@ COMMANDS = (
         "List the stages of a network: shapes, parameters and multiply-adds.",
     ),
     Command(
+        "export",
+        "export",
+        "MODEL",
+        "Write a network as an ONNX file, which predicts without PyTorch.",
+    ),
+    Command(
         "imagenet",
         "imagenet",
         "--out FILE",

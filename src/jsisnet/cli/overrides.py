@@ -10,6 +10,7 @@ from cyclopts import App, ArgumentCollection, Parameter, Token, UnknownOptionErr
 SETTINGS = {
     "benchmark": "jsisnet.inference.model_folder:PredictionConfig",
     "describe": "jsisnet.training.config:RunConfig",
+    "export": "jsisnet.inference.model_folder:PredictionConfig",
     "reproduce speed": "jsisnet.training.config:RunConfig",
     "reproduce table2": "jsisnet.training.config:RunConfig",
     "reproduce table3": "jsisnet.training.config:RunConfig",

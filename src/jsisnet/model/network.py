@@ -195,7 +195,8 @@ class InstanceBranch(nn.Module):
         torch._check(rows.shape[0] <= real.shape[0])
         logits = self.roi.mask(self.roi.extract(features, _with_image(found.boxes)[rows]))
         channels = found.channels.flatten()[rows]
-        chosen = logits.take_along_dim(channels[:, None, None, None], dim=1)[:, 0]
+        grid = logits.shape[-2:]
+        chosen = logits.gather(1, channels[:, None, None, None].expand(-1, 1, *grid))[:, 0]
         masks = chosen.float().sigmoid() * real[rows, None, None]
         padded = masks.new_zeros(real.shape[0], *masks.shape[1:]).index_put((rows,), masks)
         return padded.unflatten(0, (-1, found.valid.shape[1]))

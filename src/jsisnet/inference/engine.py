@@ -225,6 +225,9 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 
 def _load(point: EntryPoint) -> OpenEngine:
+    # OpenMP's threads spin while they wait, by default. On a busy machine, that makes PyTorch many
+    # times slower with two threads than with one. The variable is read when PyTorch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return point.load()
     except ModuleNotFoundError as error:

@@ -6,7 +6,9 @@ import os
 import platform
 import statistics
 import sys
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ __all__ = [
     "CATEGORIES",
     "Memory",
     "Promise",
+    "Timings",
     "finish",
     "in_own_process",
     "memory_of",
@@ -26,6 +29,7 @@ __all__ = [
     "row",
     "scene",
     "time_in_turn",
+    "timings_in_turn",
 ]
 
 THINGS, STUFF = 80, 53
@@ -61,6 +65,28 @@ class Promise:
         verdict = "holds" if self.holds else "falls short"
         limit = "at most " if self.lower_is_better else ""
         return f"{verdict}: {self.name} {self.figure:.3g} (goal {limit}{self.goal:g})"
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds of several calls of one function."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """CPU time of all threads, which another program on the machine hardly changes."""
+
+
+def timings_in_turn(runs: int, functions: dict[str, Callable[[], object]]) -> dict[str, Timings]:
+    """Time functions in alternating order, after a warm-up round."""
+    timings = {name: Timings() for name in functions}
+    for counts in [False] + [True] * runs:
+        for name, run in functions.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            if counts:
+                timings[name].wall.append(time.perf_counter() - wall)
+                timings[name].cpu.append(time.process_time() - cpu)
+    return timings
 
 
 def options(description: str) -> argparse.Namespace:

@@ -1,0 +1,1 @@
+"""Other authors' networks and rules, which the benchmarks compare ours with."""

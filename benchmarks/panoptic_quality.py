@@ -1,9 +1,10 @@
 """Speed and memory of panoptic quality, compared with hotcoco and panopticapi (panopticapi-lite).
 
-Whole commands, from pairs of PNG files to numbers, are timed in turn; then the evaluation of
-predictions in memory, as during training, in the way that each program supports. All must give the
-same numbers. With --quick fewer scenes are listed many times each. panopticapi is installed once
-with pip, in an environment of its own.
+Whole commands, from pairs of PNG files as large as COCO's own to numbers, are timed in turn, on one
+core and on two; then the evaluation of predictions in memory, as during training, in the way that
+each program supports. All must give the same numbers. Pictures are drawn once and listed several
+times each, with --quick more often. panopticapi is installed once with pip, in an environment of
+its own.
 """
 
 import argparse
@@ -18,21 +19,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import hotcoco.panoptic
 import numpy as np
 import torch
 import torchmetrics.detection
-from harness import CATEGORIES, Promise, finish, options, row, scene
+from harness import CATEGORIES, Promise, finish, options, row
+from pairs import KEPT, Pairs, repeated, write_pairs
 from PIL import Image
 
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches
-from jsisnet.files.png import MAX_ID, ids_to_rgb, open_ids
-from jsisnet.formats import categories_json as category_entries
+from jsisnet.files.png import ids_to_rgb, open_ids
 from jsisnet.formats.coco import read_annotations, read_png
-from jsisnet.panoptic import PanopticMap, Segment
+from jsisnet.panoptic import PanopticMap
 
 PEERS = Path(__file__).parent.parent / "build" / "panopticapi"
 """Environment with panopticapi."""
@@ -41,111 +41,21 @@ PHOTO, LARGE = (480, 640), (4000, 5000)
 """Height and width of the images."""
 
 THREADS = 2
-SLOW, FEW = 2, 25
-"""Numbers of images for torchmetrics, and in memory."""
+CORES = (1, THREADS)
+"""Numbers of cores that the whole commands may use."""
 
-CROWDS, VOID = 6, 10
-"""Things per crowd region, and height of the void strip at the top of the ground truth."""
+FEWER, MANY, SLOW = 300, 1500, 2
+"""Numbers of pairs of whole commands, and of images for torchmetrics."""
 
-GOAL_OFFICIAL, GOAL_HOTCOCO, GOAL_IN_MEMORY = 4.0, 1.0, 3.0
+GOAL_FEWER, GOAL_MANY = 1.0, 1.3
+"""Times as fast as hotcoco."""
+
+GOAL_OFFICIAL, GOAL_IN_MEMORY = 4.0, 3.0
 GOAL_MEGABYTES, GOAL_GROWTH = 260.0, 10.0
 
 OURS = "import sys; from jsisnet.cli import main; sys.exit(main())"
 HOTCOCO = "import sys; from hotcoco.panoptic import pq_compute; pq_compute(*sys.argv[1:3])"
 OFFICIAL = "import sys; from panopticapi.evaluation import pq_compute; pq_compute(*sys.argv[1:3])"
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Ground truth and predictions on disk, and the predictions in memory."""
-
-    truth: Path
-    prediction: Path
-    maps: tuple[PanopticMap, ...]
-    count: int
-    """Number of pairs that the files list."""
-
-
-def write_pairs(folder: Path, number: int, size: tuple[int, int], times: int = 1) -> Pairs:
-    """Write scenes and imperfect predictions of them.
-
-    Args:
-        folder: Folder to write.
-        number: Number of scenes.
-        size: Height and width in pixels.
-        times: How often each scene is listed, with a new image id each time.
-    """
-    random = np.random.default_rng(0)
-    maps, entries = [], {"truth": [], "prediction": []}
-    for index in range(number):
-        _, drawn = scene(index, size)
-        truth = _spoilt_truth(drawn, index)
-        prediction = _prediction(drawn, random)
-        maps.append(prediction)
-        for name, panoptic in (("truth", truth), ("prediction", prediction)):
-            entries[name].append(_written(folder / name, panoptic, index, random))
-    categories = category_entries.entries(CATEGORIES)
-    for name, annotations in entries.items():
-        listed = [
-            entry | {"image_id": entry["image_id"] + turn * number}
-            for turn in range(times)
-            for entry in annotations
-        ]
-        content = {"annotations": listed, "categories": categories}
-        (folder / f"{name}.json").write_text(json.dumps(content))
-    return Pairs(folder / "truth.json", folder / "prediction.json", tuple(maps), number * times)
-
-
-def _spoilt_truth(drawn: PanopticMap, index: int) -> PanopticMap:
-    ids = drawn.ids.copy()
-    ids[:VOID] = 0
-    segments = [
-        Segment(
-            label=segment.label,
-            isthing=segment.isthing,
-            iscrowd=segment.isthing and (index + number) % CROWDS == 0,
-        )
-        for number, segment in enumerate(drawn.segments)
-    ]
-    return PanopticMap.compact(ids, segments)
-
-
-def _prediction(drawn: PanopticMap, random: np.random.Generator) -> PanopticMap:
-    """Shift a map, change some classes and drop a segment."""
-    reach = max(1, drawn.size[0] // 60)
-    ids = np.roll(drawn.ids, random.integers(-reach, reach + 1, 2), (0, 1))
-    ids[ids == random.integers(1, len(drawn.segments) + 1)] = 0
-    labels = random.permutation([segment.label for segment in drawn.segments])
-    changed = random.random(len(labels)) < 1 / 8
-    segments = [
-        Segment(label=int(other) if change else segment.label, isthing=segment.isthing)
-        for segment, other, change in zip(drawn.segments, labels, changed, strict=True)
-    ]
-    return PanopticMap.compact(ids, segments)
-
-
-def _written(
-    folder: Path, panoptic: PanopticMap, index: int, random: np.random.Generator
-) -> dict[str, object]:
-    """Write a map with random segment ids, as other programs do."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ids = np.append(0, random.choice(MAX_ID, len(panoptic.segments), replace=False) + 1)
-    ids_to_rgb(ids.astype(np.uint32)[panoptic.ids]).save(folder / f"{index}.png")
-    return {
-        "image_id": index,
-        "file_name": f"{index}.png",
-        "segments_info": [
-            {
-                "id": int(number),
-                "category_id": CATEGORIES[segment.label].id,
-                "iscrowd": int(segment.iscrowd),
-                "area": int(area),
-            }
-            for number, segment, area in zip(
-                ids[1:], panoptic.segments, panoptic.areas(), strict=True
-            )
-        ],
-    }
 
 
 def official_python() -> str:
@@ -159,32 +69,34 @@ def official_python() -> str:
     return str(python)
 
 
-def commands(pairs: Pairs, threads: int) -> dict[str, list[str]]:
+def commands(pairs: Pairs) -> dict[str, list[str]]:
     """Return the commands to time, without that of panopticapi."""
     files = [str(pairs.truth), str(pairs.prediction)]
     return {
-        "ours": [sys.executable, "-c", OURS, "score", *files, "--processes", str(threads)],
+        "ours": [sys.executable, "-c", OURS, "score", *files],
         "hotcoco": [sys.executable, "-c", HOTCOCO, *files],
     }
 
 
-def _threads(number: int) -> str:
-    return f"{number} thread{'s' * (number > 1)}"
+def _cores(number: int) -> str:
+    return f"{number} core{'s' * (number > 1)}"
 
 
-def timed(command: list[str], threads: int) -> float:
-    """Run a command and return its run time in seconds."""
-    environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
-    began = time.perf_counter()
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - began
+def timed(command: list[str], cores: int) -> float:
+    """Run a command on some of the cores and return its run time in seconds."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:cores])
+    try:
+        began = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        return time.perf_counter() - began
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def peak_megabytes(command: list[str]) -> float:
     """Run a command and return the peak memory of all its processes together, in MB."""
-    with subprocess.Popen(
-        command, env=os.environ | {"RAYON_NUM_THREADS": str(THREADS)}, stdout=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         peak = 0.0
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
@@ -277,7 +189,7 @@ def _as_files(pairs: Pairs, folder: Path) -> Path:
 def check_numbers(pairs: Pairs, folder: Path, python: str) -> None:
     """Exit unless all programs agree on every class."""
     ours = folder / "ours.json"
-    command = commands(pairs, THREADS)["ours"]
+    command = commands(pairs)["ours"]
     subprocess.run([*command, "--json", str(ours)], stdout=subprocess.DEVNULL, check=True)
     found = {row["name"]: row for row in json.loads(ours.read_text())["classes"]}
     official = subprocess.run(
@@ -298,59 +210,67 @@ def check_numbers(pairs: Pairs, folder: Path, python: str) -> None:
                 sys.exit(f"{name} computes a different PQ for category {category_id}")
 
 
-def whole_commands(
-    pairs: Pairs, python: str, runs: int, figures: dict[str, object]
-) -> dict[str, float]:
-    """Time the commands in turn and return the median seconds of each."""
+def whole_commands(pairs: Pairs, runs: int) -> dict[str, list[float]]:
+    """Time the commands in turn and return the seconds of each run."""
     contestants = {
-        f"{name}, {_threads(threads)}": (command, threads)
-        for threads in (THREADS, 1)
-        for name, command in commands(pairs, threads).items()
+        f"{name}, {_cores(cores)}": (command, cores)
+        for cores in CORES
+        for name, command in commands(pairs).items()
     }
-    files = [str(pairs.truth), str(pairs.prediction)]
-    contestants["panopticapi, a process per core"] = ([python, "-c", OFFICIAL, *files], THREADS)
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for counts in [False] + [True] * runs:
-        for name, (command, threads) in contestants.items():
-            taken = timed(command, threads)
-            if counts:
-                seconds[name].append(taken)
+    for _ in range(runs):
+        for name, (command, cores) in contestants.items():
+            seconds[name].append(timed(command, cores))
+    print(f"{pairs.count} pairs, whole commands")
     for name, taken in seconds.items():
-        per_second = pairs.count / statistics.median(taken)
-        print(f"{row(name, taken)} {per_second:7.1f} images/s")
-    figures["seconds"] = seconds
-    return {name: statistics.median(taken) for name, taken in seconds.items()}
+        print(f"{row(name, taken)} {pairs.count / statistics.median(taken):7.1f} pairs/s")
+    return seconds
+
+
+def compared(pairs: Pairs, seconds: dict[str, list[float]], goal: float) -> list[Promise]:
+    """Return a promise for each number of cores."""
+    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    return [
+        Promise(
+            f"{pairs.count} pairs, {_cores(cores)}, times as fast as hotcoco",
+            medians[f"hotcoco, {_cores(cores)}"] / medians[f"ours, {_cores(cores)}"],
+            goal,
+        )
+        for cores in CORES
+    ]
 
 
 def measure_photos(
     folder: Path, chosen: argparse.Namespace, python: str, figures: dict[str, object]
 ) -> list[Promise]:
     """Measure pairs of 640x480 pixels."""
-    scenes, times, runs = (25, 20, 2) if chosen.quick else (500, 1, 7)
-    pairs = write_pairs(folder, scenes, PHOTO, times)
-    check_numbers(pairs, folder, python)
-    print(f"{pairs.count} pairs of 640x480, whole commands")
-    medians = whole_commands(pairs, python, runs, figures)
+    scenes, runs = (50, 3) if chosen.quick else (FEWER, 7)
+    drawn = write_pairs(folder / "drawn", scenes, PHOTO)
+    fewer, many = (repeated(drawn, folder / str(count), count) for count in (FEWER, MANY))
+    check_numbers(drawn, folder, python)
+    seconds = {each.count: whole_commands(each, runs) for each in (fewer, many)}
+    figures["seconds"] = seconds
     for name, decode in (("Pillow", with_pillow), ("ours", with_strips)):
-        taken = [decoding(pairs, decode) for _ in range(runs)]
-        per_pair = [seconds / scenes for seconds in taken]
-        print(row(f"decoding alone, per pair, {_threads(THREADS)}, {name}", per_pair))
-    few = write_pairs(folder / "few", FEW, PHOTO)
-    most, least = (peak_megabytes(commands(each, THREADS)["ours"]) for each in (pairs, few))
-    print(f"memory of ours: {most:.0f} MB, for {FEW} images {least:.0f} MB")
-    figures["megabytes"] = {"all": most, "few": least}
-    ours = medians[f"ours, {THREADS} threads"]
-    both = medians[f"hotcoco, {THREADS} threads"]
-    alone = medians["hotcoco, 1 thread"] / medians["ours, 1 thread"]
-    official = medians["panopticapi, a process per core"]
+        taken = [decoding(drawn, decode) / scenes for _ in range(runs)]
+        print(row(f"decoding alone, per pair, {THREADS} threads, {name}", taken))
+    peaks = {
+        f"{name}, {each.count} pairs": peak_megabytes(command)
+        for each in (fewer, many)
+        for name, command in commands(each).items()
+    }
+    print("memory: " + ", ".join(f"{name} {peak:.0f} MB" for name, peak in peaks.items()))
+    figures["megabytes"] = peaks
+    official = [python, "-c", OFFICIAL, str(drawn.truth), str(drawn.prediction)]
+    times = timed(official, THREADS) / timed(commands(drawn)["ours"], THREADS)
+    growth = peaks[f"ours, {MANY} pairs"] - peaks[f"ours, {FEWER} pairs"]
     return [
-        Promise("whole command, times as fast as panopticapi", official / ours, GOAL_OFFICIAL),
-        Promise(
-            f"whole command, times as fast as hotcoco, {THREADS} threads", both / ours, GOAL_HOTCOCO
+        *compared(fewer, seconds[FEWER], GOAL_FEWER),
+        *compared(many, seconds[MANY], GOAL_MANY),
+        Promise(f"{scenes} pairs, times as fast as panopticapi", times, GOAL_OFFICIAL),
+        Promise(f"MB more for {MANY} pairs than for {FEWER}", growth, GOAL_GROWTH, True),
+        *measure_in_memory(
+            repeated(drawn, folder / "few", KEPT), folder, python, 2 if chosen.quick else 7, figures
         ),
-        Promise("whole command, times as fast as hotcoco, 1 thread", alone, GOAL_HOTCOCO),
-        Promise("MB more for 500 images than for 25", most - least, GOAL_GROWTH, True),
-        *measure_in_memory(few, folder, python, runs, figures),
     ]
 
 
@@ -415,14 +335,14 @@ def measure_large(
 ) -> list[Promise]:
     """Measure pairs of 20 megapixels."""
     pairs = write_pairs(folder, 1 if chosen.quick else 6, LARGE)
-    contestants = commands(pairs, THREADS)
+    contestants = commands(pairs)
     named: dict[str, object] = {}
     if chosen.quick:
         print("skipped: times for 20 megapixels, memory of panopticapi")
     else:
         check_numbers(pairs, folder, python)
-        print(f"{pairs.count} pairs of 5000x4000, whole commands")
-        whole_commands(pairs, python, 5, named)
+        print("5000x4000 pixels: ", end="")
+        named["seconds"] = whole_commands(pairs, 5)
         files = [str(pairs.truth), str(pairs.prediction)]
         contestants["panopticapi"] = [python, "-c", OFFICIAL, *files]
     peaks = {name: peak_megabytes(command) for name, command in contestants.items()}

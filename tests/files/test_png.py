@@ -80,6 +80,26 @@ def test_every_filter_is_undone_as_pillow_does(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("filter_type", FILTERS)
+@pytest.mark.parametrize("density", [0, 0.01, 1])
+def test_long_rows_are_unfiltered_as_pillow_does(tmp_path, filter_type, density):
+    random = np.random.default_rng(filter_type)
+    deltas = random.integers(0, 256, (40, 100 * 3), np.uint8) * (random.random((40, 300)) < density)
+    # Every third row has another filter, so that what is above differs.
+    filters = [filter_type if y % 3 else y % 5 for y in range(40)]
+    deltas[0] = random.integers(0, 256, 300)
+    rows = b"".join(
+        bytes([kind]) + row.astype(np.uint8).tobytes()
+        for kind, row in zip(filters, deltas, strict=True)
+    )
+    (tmp_path / "map.png").write_bytes(png((40, 100), rows))
+
+    ids = read_ids(tmp_path / "map.png")
+
+    with Image.open(tmp_path / "map.png") as image:
+        assert (ids == rgb_to_ids(image)).all()
+
+
+@pytest.mark.parametrize("filter_type", FILTERS)
 def test_filters_refer_to_the_strip_before(tmp_path, monkeypatch, filter_type):
     monkeypatch.setattr(png_files, "_STRIP_PIXELS", 20)
     random = np.random.default_rng(filter_type)

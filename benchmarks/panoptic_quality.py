@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -84,14 +85,26 @@ def _cores(number: int) -> str:
 
 def timed(command: list[str], cores: int) -> float:
     """Run a command on some of the cores and return its run time in seconds."""
+    return run_of(command, cores)[0]
+
+
+def run_of(command: list[str], cores: int) -> tuple[float, float]:
+    """Run a command on some of the cores and return its run time and its CPU time in seconds."""
+    before = _spent()
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(allowed)[:cores])
     try:
         began = time.perf_counter()
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, _spent() - before
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def _spent() -> float:
+    """Return the CPU seconds of all processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def peak_megabytes(command: list[str]) -> float:
@@ -218,12 +231,17 @@ def whole_commands(pairs: Pairs, runs: int) -> dict[str, list[float]]:
         for name, command in commands(pairs).items()
     }
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    spent: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(runs):
         for name, (command, cores) in contestants.items():
-            seconds[name].append(timed(command, cores))
+            wall, cpu = run_of(command, cores)
+            seconds[name].append(wall)
+            spent[name].append(cpu)
     print(f"{pairs.count} pairs, whole commands")
     for name, taken in seconds.items():
-        print(f"{row(name, taken)} {pairs.count / statistics.median(taken):7.1f} pairs/s")
+        rate = pairs.count / statistics.median(taken)
+        cpu = statistics.median(spent[name])
+        print(f"{row(name, taken)} {rate:7.1f} pairs/s, {cpu * 1e3:.0f} ms of CPU time")
     return seconds
 
 

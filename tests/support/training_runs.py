@@ -32,7 +32,9 @@ def write_config(path: Path, data: factories.TinyDataset, *, steps: int) -> Path
         network=replace(networks.TINY, detection=replace(networks.TINY.detection, min_score=0.05)),
         merge=MergeConfig(min_score=0.05, min_stuff_area=100.0),
         optim=OptimConfig(lr=0.05),
-        train=TrainConfig(steps=steps, batch_size=2, workers=0, log_every=2, checkpoint_every=4),
+        train=TrainConfig(
+            steps=steps, batch_size=2, workers=0, log_every=2, checkpoint_every=4, export=False
+        ),
     )
     path.write_text(to_yaml(config))
     return path

@@ -62,7 +62,7 @@ def test_every_format_trains_from_a_folder_and_from_a_zip(kind, packed, tmp_path
         data=data,
         augment=TransformConfig(size=(64, 96)),
         network=networks.TINY,
-        train=TrainConfig(steps=2, batch_size=2, workers=0, log_every=1),
+        train=TrainConfig(steps=2, batch_size=2, workers=0, log_every=1, export=False),
     )
     path = tmp_path / "config.yaml"
     path.write_text(to_yaml(config))

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ import factories
 import networks
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.formats.dataset import DataConfig
+from jsisnet.inference.engine import EngineOptions
+from jsisnet.inference.exported import open_onnxruntime
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model import saved_model
 from jsisnet.training.callbacks import Callback, Pictures
@@ -79,7 +82,13 @@ def settings(tmp_path_factory) -> RunConfig:
         merge=MergeConfig(min_stuff_area=100.0),
         optim=OptimConfig(lr=0.02, milestones=(3,), warmup=2, average=0.9),
         train=TrainConfig(
-            steps=STEPS, batch_size=2, workers=0, log_every=1, checkpoint_every=2, evaluate_every=3
+            steps=STEPS,
+            batch_size=2,
+            workers=0,
+            log_every=1,
+            checkpoint_every=2,
+            evaluate_every=3,
+            export=False,
         ),
     )
 
@@ -599,3 +608,23 @@ def test_keywords_that_are_no_settings_are_refused(settings, tmp_path, keywords,
 def test_settings_without_a_file_need_a_run_folder(settings):
     with pytest.raises(ValueError, match="out is missing; expected a run folder"):
         train(settings)
+
+
+@pytest.mark.slow
+def test_a_training_exports_what_it_has_learnt(settings, tmp_path):
+    with networks.shapes_unchecked():
+        run = train(settings, out=tmp_path / "run", train={"steps": 1, "export": True})
+
+    assert open_onnxruntime(run, EngineOptions()).config.size == (64, 96)
+
+
+def test_a_training_that_cannot_be_exported_has_its_model(settings, tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "jsisnet.model.export", raising=False)
+
+    run = train(settings, out=tmp_path / "run", train={"steps": 1, "export": True})
+
+    assert (run / "model.safetensors").exists()
+    assert not (run / "model.onnx").exists()
+    assert caplog.messages[-1].startswith("the model was not exported (")
+    assert f"try again with `jsisnet export {run}`" in caplog.messages[-1]

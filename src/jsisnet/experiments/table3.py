@@ -148,7 +148,13 @@ def _train_separately(config: RunConfig, folder: Path, progress: ProgressCallbac
 def _train(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
     exit_with_parent()
     resume = (folder / CHECKPOINT).exists()
-    trainer.train(config, out=folder, resume=resume, callbacks=[progress(config.train)])
+    trainer.train(
+        config,
+        out=folder,
+        resume=resume,
+        callbacks=[progress(config.train)],
+        train={"export": False},
+    )
 
 
 def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:

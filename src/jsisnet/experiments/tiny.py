@@ -85,5 +85,11 @@ class Tiny:
         run = self.folder / f"tiny_{config.train.steps}"
         if not is_finished(config, run):
             resume = (run / CHECKPOINT).exists()
-            trainer.train(config, out=run, resume=resume, callbacks=[progress(config.train)])
+            trainer.train(
+                config,
+                out=run,
+                resume=resume,
+                callbacks=[progress(config.train)],
+                train={"export": False},
+            )
         return run

@@ -60,6 +60,9 @@ class TrainConfig:
     pictures: int = 4
     """Number of validation photos, from the first on, that are drawn at each evaluation."""
 
+    export: bool = True
+    """Whether to export the model at the end, to predict without PyTorch."""
+
     def __post_init__(self) -> None:
         lowest = {"workers": 0, "evaluate_every": 0, "seed": 0, "pictures": 0}
         for name in (*lowest, "steps", "batch_size", "log_every", "checkpoint_every"):

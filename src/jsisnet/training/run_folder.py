@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from jsisnet.files.atomic import remove_leftovers, replacing
 from jsisnet.files.photos import write_picture
+from jsisnet.inference.model_folder import EXPORTED, weights_digest
+from jsisnet.model import saved_model
 from jsisnet.training import curves
 from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
@@ -27,7 +30,7 @@ CONFIG, CHECKPOINT = "config.yaml", "checkpoint.pt"
 PLOT, PICTURES = "plot.png", "pictures"
 """Names of the plot of the metrics, and of the folder with pictures of validation images."""
 
-MUTABLE = ("log_every", "checkpoint_every", "evaluate_every", "workers", "pictures")
+MUTABLE = ("log_every", "checkpoint_every", "evaluate_every", "workers", "pictures", "export")
 """Settings of `TrainConfig` that may change when a run is resumed, as may all of `DeviceConfig`."""
 
 
@@ -162,6 +165,33 @@ class PictureFiles(Callback):
         with _skipping(self.folder / PICTURES / f"step_{step:07}.jpg") as path:
             page = side_by_side(rows, [""] * len(rows), columns=1, text=1 / 200)
             write_picture(page, path)
+
+
+class ExportedFile(Callback):
+    """Callback that exports the model at the end of a training.
+
+    If that fails, as without the packages for it, it logs a warning: the training has its model.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def on_train_end(self, *, finished: bool) -> None:
+        """Export the model of a finished training."""
+        if not finished:
+            return
+        try:
+            from jsisnet.model.export import export  # noqa: PLC0415 - onnx may be missing
+
+            model = saved_model.read(self.folder)
+            export(model, self.folder / EXPORTED, weights=weights_digest(self.folder))
+        except Exception as error:  # torch's exporter raises errors of many libraries
+            reason = shorten(" ".join(str(error).split()), saved_model.MAX_REASON)
+            _log.warning(
+                "the model was not exported (%s); try again with `jsisnet export %s`",
+                reason,
+                self.folder,
+            )
 
 
 @contextmanager

@@ -47,7 +47,7 @@ from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.metrics_file import METRICS
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
-from jsisnet.training.run_folder import CHECKPOINT, MetricsFile, PictureFiles
+from jsisnet.training.run_folder import CHECKPOINT, ExportedFile, MetricsFile, PictureFiles
 from jsisnet.visualize import overlay
 
 
@@ -94,7 +94,8 @@ def train(
     run_folder.check_folder(run, folder, resume=resume)
     metrics = MetricsFile(folder / METRICS, run.train.log_every)
     loggers = logger_callbacks(track, run, folder)
-    called = [metrics, PictureFiles(folder), *callbacks, *loggers]
+    exports = [ExportedFile(folder)] if run.train.export else []
+    called = [metrics, PictureFiles(folder), *callbacks, *loggers, *exports]
     fabric = create_fabric(layout, run.train.precision, called)
     with process_group(fabric):
         training, validation = _prepare(run, folder, layout, fabric)

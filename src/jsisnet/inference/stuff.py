@@ -1,7 +1,7 @@
 """Stuff classes of one image: which ones are large enough, and what replaces the others."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -11,8 +11,12 @@ import numpy as np
 from jsisnet.arrays import Bool, Float, Int32
 from jsisnet.inference.raster import NO_CHANNEL, Upsampled
 from jsisnet.inference.rules import MergeConfig
+from jsisnet.panoptic import row_strips
 
 _log = logging.getLogger(__name__)
+
+_STRIP = 1 << 16
+"""Pixels that are counted or replaced at a time."""
 
 Semantic = Float[np.ndarray, "k gh gw"] | Int32[np.ndarray, "h w"]
 """Logits of all labels on a grid, or the label of each pixel of the canvas."""
@@ -64,7 +68,7 @@ def _replace_small(
     config: MergeConfig,
 ) -> Int32[np.ndarray, "h w"]:
     """Choose the best channel of each pixel among those that cover at least `min_area` pixels."""
-    first = stuff = channels.best(counted)
+    stuff = channels.best(counted)
     areas = _areas(stuff, count)
     kept = [channel for channel, area in enumerate(areas) if area]
     while small := [channel for channel in kept if areas[channel] < min_area]:
@@ -72,19 +76,28 @@ def _replace_small(
             small = [min(reversed(small), key=areas.__getitem__)]
         kept = [channel for channel in kept if channel not in small]
         if not kept:
-            return first if config.fallback == "keep_argmax" else np.full_like(first, NO_CHANNEL)
-        table = np.zeros(count + 1, bool)
-        table[small] = True
-        removed = table[stuff]
+            argmax = config.fallback == "keep_argmax"
+            return channels.best(counted) if argmax else np.full_like(stuff, NO_CHANNEL)
+        removed = np.isin(np.arange(count + 1), small)[stuff]
         best = channels.channels(kept).best(removed)
-        stuff = np.where(removed, np.array([*kept, NO_CHANNEL], np.int32)[best], stuff)
+        numbers = np.array([*kept, NO_CHANNEL], np.int32)
+        for strip in _strips(stuff):
+            np.copyto(stuff[strip], numbers[best[strip]], where=removed[strip])
         areas = _areas(stuff, count)
     return stuff
 
 
 def _areas(stuff: Int32[np.ndarray, "h w"], channels: int) -> list[int]:
-    areas: list[int] = np.bincount((stuff - NO_CHANNEL).ravel(), minlength=channels + 1).tolist()
-    return areas[1:]
+    """Count the pixels of each channel, in strips because NumPy counts in 64 bits."""
+    areas = np.zeros(channels + 1, np.int64)
+    for strip in _strips(stuff):
+        areas += np.bincount((stuff[strip] - NO_CHANNEL).ravel(), minlength=channels + 1)
+    counts: list[int] = areas[1:].tolist()
+    return counts
+
+
+def _strips(stuff: Int32[np.ndarray, "h w"]) -> Iterator[slice]:
+    return row_strips((stuff.shape[0], stuff.shape[1]), _STRIP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,7 +42,8 @@ from torchvision.models.segmentation import deeplabv3_resnet50
 import jsisnet.model
 from jsisnet import Predictor
 from jsisnet.files.photos import read_image
-from jsisnet.inference.engine import Engine, EngineOptions, available_cpus, open_engine
+from jsisnet.files.processes import available_cores
+from jsisnet.inference.engine import Engine, EngineOptions, open_engine
 from jsisnet.inference.model_folder import EXPORTED, weights_digest
 from jsisnet.model import saved_model
 from jsisnet.model.export import export
@@ -256,7 +257,7 @@ def spinning() -> Iterator[None]:
     """Keep each core busy with a process that does nothing."""
     program = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
     command = [sys.executable, "-c", program]
-    processes = [subprocess.Popen(command) for _ in range(available_cpus())]
+    processes = [subprocess.Popen(command) for _ in range(available_cores())]
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ import numpy as np
 from jsisnet.arrays import Float, UInt8
 from jsisnet.categories import Categories
 from jsisnet.checks import check_choice
+from jsisnet.files.processes import available_cores
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.model_folder import PredictionConfig
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
@@ -144,7 +145,7 @@ class EngineOptions:
 
     def cpu_threads(self) -> int:
         """Return the number of threads for a CPU."""
-        return self.threads or available_cpus()
+        return self.threads or available_cores()
 
 
 OpenEngine = Callable[[str | Path, EngineOptions], Engine]
@@ -193,13 +194,6 @@ def open_engine(
 def engine_names() -> tuple[str, ...]:
     """List the engines of all installed packages, whether or not they can run here."""
     return tuple(_entry_points())
-
-
-def available_cpus() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _candidates(device: str) -> list[str]:

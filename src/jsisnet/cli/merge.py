@@ -1,6 +1,5 @@
 """`jsisnet merge`: merge predictions of other networks into panoptic maps."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +8,7 @@ from cyclopts import Parameter, validators
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.options import File
 from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.files.processes import available_cores
 from jsisnet.formats import coco_results, image_list
 from jsisnet.formats.predictions import ArrayValues, PngValues, SemanticFolder
 from jsisnet.inference import merge_files
@@ -91,6 +91,6 @@ def merge(  # noqa: PLR0913 - one parameter per option
     )
     with progress("merging") as advance:
         segments = merge_files.merge_files(
-            predictions, config, out, processes=processes or os.cpu_count() or 1, on_image=advance
+            predictions, config, out, processes=processes or available_cores(), on_image=advance
         )
     display(f"Wrote {out}: {len(wanted.images):,} images with {segments:,} segments")

@@ -19,7 +19,6 @@ import numpy as np
 from jsisnet.arrays import Float, UInt8
 from jsisnet.categories import Categories
 from jsisnet.checks import check_choice
-from jsisnet.files.processes import available_cores
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.model_folder import PredictionConfig
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
@@ -145,6 +144,8 @@ class EngineOptions:
 
     def cpu_threads(self) -> int:
         """Return the number of threads for a CPU."""
+        from jsisnet.files.processes import available_cores
+
         return self.threads or available_cores()
 
 

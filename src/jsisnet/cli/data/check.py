@@ -1,6 +1,5 @@
 """`jsisnet data check`: check a data set for errors."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
 from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import File, Folder
 from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format, check_location
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def check(  # noqa: PLR0913 - one parameter per option
             report = run_check(
                 journal_path=None if json is None else json.with_name(f".{json.name}.check"),
                 examples=examples,
-                processes=processes or os.cpu_count() or 1,
+                processes=processes or available_cores(),
                 on_image=advance,
             )
     except (KeyboardInterrupt, SystemExit) as error:

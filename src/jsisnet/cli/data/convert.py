@@ -1,6 +1,5 @@
 """`jsisnet data convert`: convert a data set to another format."""
 
-import os
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +9,7 @@ from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import Folder
 from jsisnet.cli.outputs import refuse_folder_in_maps
+from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format, WritableFormat, create_dataset
 
 
@@ -59,7 +59,7 @@ def convert(
     try:
         with progress("converting") as advance:
             lost = convert.convert(
-                opened_source, writer, processes=processes or os.cpu_count() or 1, on_image=advance
+                opened_source, writer, processes=processes or available_cores(), on_image=advance
             )
     except (KeyboardInterrupt, SystemExit) as error:
         say("interrupted; rerun the same command to resume")

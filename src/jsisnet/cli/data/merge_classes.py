@@ -1,6 +1,5 @@
 """`jsisnet data merge-classes`: merge classes of a data set."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import File, Flag, Folder
 from jsisnet.cli.outputs import refuse_folder_in_maps
+from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
             convert.convert(
                 map_classes(opened_source, mapped),
                 target,
-                processes=processes or os.cpu_count() or 1,
+                processes=processes or available_cores(),
                 on_image=advance,
             )
     except (KeyboardInterrupt, SystemExit) as error:

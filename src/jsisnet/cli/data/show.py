@@ -1,6 +1,5 @@
 """`jsisnet data show`: draw images of a data set beside their ground truth."""
 
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from difflib import get_close_matches
@@ -13,6 +12,7 @@ from jsisnet.cli.console import display, progress
 from jsisnet.cli.location import LocationOptions, open_source
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import refuse_to_replace_data, require_image_suffix
+from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format
 from jsisnet.formats.records import Record, Source
 
@@ -121,7 +121,7 @@ def _with_class(label: int, records: Sequence[Record], count: int) -> list[Recor
     from jsisnet.datatools.statistics import read_map_contents
 
     found: list[Record] = []
-    read = read_map_contents(records, processes=os.cpu_count() or 1)
+    read = read_map_contents(records, processes=available_cores())
     # Closing the generator stops the workers as soon as enough images are found.
     with closing(read), progress("searching") as advance:
         for done, (record, held) in enumerate(zip(records, read, strict=True), 1):

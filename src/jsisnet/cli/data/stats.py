@@ -1,6 +1,5 @@
 """`jsisnet data stats`: statistics of a data set."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from jsisnet.cli.location import LocationOptions, Processes, open_source
 from jsisnet.cli.options import File, Folder
 from jsisnet.cli.outputs import refuse_to_replace_data
 from jsisnet.cli.tables import NONE, table
+from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format
 
 _PAGE = "index.html"
@@ -53,7 +53,7 @@ def stats(
     page = None if out is None else out / _PAGE
     source = open_source(kind, location)
     refuse_to_replace_data(location, [path for path in (page, json) if path is not None])
-    shared = processes or os.cpu_count() or 1
+    shared = processes or available_cores()
     with progress("reading") as advance:
         found = statistics(source, processes=shared, on_image=advance)
     summary = found.summary()

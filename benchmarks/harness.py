@@ -33,6 +33,8 @@ __all__ = [
     "timings_in_turn",
 ]
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # that of ONNX Runtime, for peers too
+
 THINGS, STUFF = 80, 53
 """Numbers of classes, as in COCO."""
 

@@ -1,6 +1,9 @@
 import hashlib
 import json
+import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -287,3 +290,18 @@ def test_a_folder_without_exported_network_says_how_to_export_it(tmp_path):
         EngineUnavailableError, match=r"no model\.onnx; write it with `jsisnet export"
     ):
         Predictor(tmp_path, engine="onnxruntime")
+
+
+def test_nothing_is_reported_or_stored_in_the_home_of_the_user(tmp_path):
+    home, path = tmp_path / "home", write(tmp_path / "network.onnx")
+    home.mkdir()
+    program = (
+        "import sys; from jsisnet import Predictor; import numpy as np;"
+        "Predictor(sys.argv[1]).panoptic(np.zeros((8, 8, 3), np.uint8))"
+    )
+    environment = {**os.environ, "HOME": str(home), "USERPROFILE": str(home)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+
+    subprocess.run([sys.executable, "-c", program, str(path)], env=environment, check=True)
+
+    assert list(home.iterdir()) == []

@@ -1,10 +1,12 @@
 """Engines for exported networks: ONNX Runtime, and OpenVINO as an extra."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from textwrap import shorten
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -202,9 +204,20 @@ def open_openvino(model: str | Path, options: EngineOptions) -> ExportedEngine:
     return ExportedEngine("openvino", _load_openvino, model, options)
 
 
-def _load_onnxruntime(content: bytes, options: EngineOptions) -> _Runtime:
+def import_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime without its telemetry.
+
+    Otherwise it writes an identifier of the machine into the user's home, and reports to Microsoft.
+    A value that the user has set for the variable stays.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     import onnxruntime
 
+    return onnxruntime
+
+
+def _load_onnxruntime(content: bytes, options: EngineOptions) -> _Runtime:
+    onnxruntime = import_onnxruntime()
     device, providers = _onnxruntime_device(options.device, onnxruntime.get_available_providers())
     session_options = onnxruntime.SessionOptions()
     session_options.intra_op_num_threads = options.cpu_threads()

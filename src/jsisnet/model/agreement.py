@@ -6,14 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from PIL import Image
 from torch import Tensor
 
 from jsisnet.arrays import Bool, Shaped, UInt8
 from jsisnet.datatools.scenes.scene import SIDE_LIMITS, Scene
-from jsisnet.inference.exported import IMAGES, INSTANCES, SEMANTIC
+from jsisnet.inference.exported import IMAGES, INSTANCES, SEMANTIC, import_onnxruntime
 from jsisnet.inference.thresholds import DetectionConfig
 from jsisnet.model.detection import Detections
 from jsisnet.model.network import JSISNet, Outputs
@@ -48,6 +47,7 @@ def disagreement(
     Returns:
         What differs, and where; ``None`` if nothing does beyond rounding.
     """
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4

@@ -9,7 +9,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import torch
-from PIL import AvifImagePlugin, Image
+from PIL import AvifImagePlugin, Image, features
 
 from jsisnet.files import photos
 from jsisnet.files.photos import MAX_PIXELS, has_photo_suffix, read_image, to_rgb
@@ -394,6 +394,7 @@ def test_a_file_is_read_from_where_it_stands():
         pytest.param(b"", "the bytes: can't be read as an image (none of", id="no bytes"),
         pytest.param(HUGE_BMP, "100000 x 100000 pixels", id="bomb"),
         pytest.param("https://example.com/a.jpg", "a URL; download", id="URL"),
+        pytest.param("S3://bucket/a.jpg", "S3://bucket/a.jpg: a URL; download", id="other URL"),
         pytest.param("a" * 5000, "a...a", id="long path"),
         pytest.param("a\0b.png", "not a file", id="NUL"),
         pytest.param("two\nlines.png", r"'two\nlines.png': not a file", id="line break"),
@@ -465,10 +466,16 @@ def test_avif_is_read():
     assert np.allclose(to_rgb(encoded(FLAT, "AVIF")), [200, 100, 50], atol=4)
 
 
+def test_damaged_avif_is_not_blamed_on_pillow():
+    with pytest.raises(ValueError, match="AVIF, but damaged"):
+        to_rgb(encoded(FLAT, "AVIF")[:200])
+
+
 @pytest.mark.filterwarnings("ignore:.*AVIF support not installed")
 def test_avif_without_its_library_says_what_to_install(monkeypatch):
     content = encoded(FLAT, "AVIF")
     monkeypatch.setattr(AvifImagePlugin, "SUPPORTED", False)
+    monkeypatch.setattr(features, "check", lambda _: False)
 
     with pytest.raises(ValueError, match="AVIF, which this build of Pillow can't read"):
         to_rgb(content)

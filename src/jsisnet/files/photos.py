@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from jsisnet.arrays import Shaped, UInt8
 from jsisnet.files.atomic import replacing
@@ -42,6 +43,8 @@ _MAX_16_BIT = 65535
 
 _MAX_SHOWN = 300
 """Characters of a path that a message shows."""
+
+_URL = re.compile("[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 _CHANNELS = (1, 3, 4)
 """Grey, RGB and RGBA."""
@@ -184,7 +187,7 @@ def write_picture(picture: UInt8[np.ndarray, "h w c"], path: Path | str) -> None
 
 
 def _read_path(path: str, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
-    if path.startswith(("http://", "https://")):
+    if _URL.match(path):
         raise ValueError(f"{_shown(path)}: a URL; download the file, and give its path or bytes")
     return read_image(path, upright=upright)
 
@@ -223,9 +226,9 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
         except UnidentifiedImageError:
             brands = _brands(source)
             if b"avif" in brands:
-                raise ValueError(
-                    "AVIF, which this build of Pillow can't read: pip install --upgrade pillow"
-                ) from None
+                lacking = "which this build of Pillow can't read: pip install --upgrade pillow"
+                reason = "but damaged" if features.check("avif") else lacking
+                raise ValueError(f"AVIF, {reason}") from None
             if brands.isdisjoint(_HEIF_BRANDS):
                 raise
         finally:

@@ -1,5 +1,6 @@
 """CVAT's XML for images, version 1.1, with the exact mask of each segment."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -8,6 +9,9 @@ from jsisnet.categories import Categories, Category
 from jsisnet.files.atomic import replacing
 from jsisnet.formats.regions import Region, regions, run_lengths
 from jsisnet.panoptic import PanopticMap
+
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML can't hold: control characters, and the bytes of names that are no UTF-8."""
 
 
 def document(panoptic: PanopticMap, categories: Categories, image: str) -> str:
@@ -31,7 +35,8 @@ def document(panoptic: PanopticMap, categories: Categories, image: str) -> str:
     photo.extend([_mask(region) for region in regions(panoptic, categories)])
     ElementTree.indent(root)
     declaration = '<?xml version="1.0" encoding="utf-8"?>\n'
-    return declaration + ElementTree.tostring(root, encoding="unicode") + "\n"
+    text = declaration + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def write(

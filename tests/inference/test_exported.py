@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 import factories
@@ -76,20 +77,26 @@ def test_the_predictor_finds_the_engine_of_an_exported_network(tmp_path):
     assert result.panoptic.areas().sum() == 16 * 24
 
 
-def test_thresholds_may_be_chosen_after_the_export(tmp_path):
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_thresholds_may_be_chosen_after_the_export(tmp_path, engine):
     path = write(tmp_path / "network.onnx")
 
     counts = [
-        len(Predictor(path, min_score=score).outputs(pictures(BLUE)[0]).instances)
-        for score in (0.1, 0.5, 0.7)
+        len(Predictor(path, engine=engine, **setting).outputs(pictures(BLUE)[0]).instances)
+        for setting in (
+            {"min_score": 0.1},
+            {"min_score": 0.5},
+            {"min_score": 0.7},
+            {"max_detections": 1},
+        )
     ]
 
-    assert counts == [3, 2, 1]
-    assert len(Predictor(path, max_detections=1).outputs(pictures(BLUE)[0]).instances) == 1
+    assert counts == [3, 2, 1, 1]
 
 
-def test_an_evaluation_selects_other_detections(tmp_path):
-    engine = open_onnxruntime(write(tmp_path / "network.onnx"), ONE_THREAD)
+@ENGINES
+def test_an_evaluation_selects_other_detections(tmp_path, open_engine):
+    engine = open_engine(write(tmp_path / "network.onnx"), ONE_THREAD)
 
     (outputs,) = engine(pictures(BLUE), Extras(detection=DetectionConfig(min_score=0.05)))
 
@@ -167,6 +174,21 @@ def without(name):
     return model
 
 
+def reshaped(name, shape):
+    """Claim another shape of an output."""
+    model = network()
+    (output,) = (output for output in model.graph.output if output.name == name)
+    output.CopyFrom(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+    # The runtime would notice that the shape is not what the nodes compute.
+    del model.graph.node[:]
+    for made in model.graph.output:
+        zeros = np.zeros([axis.dim_value or 1 for axis in made.type.tensor_type.shape.dim])
+        kind = onnx.helper.tensor_dtype_to_np_dtype(made.type.tensor_type.elem_type)
+        value = onnx.numpy_helper.from_array(zeros.astype(kind))
+        model.graph.node.append(onnx.helper.make_node("Constant", [], [made.name], value=value))
+    return model
+
+
 def external(model):
     """Let a network read its weights from another file."""
     tensor = model.graph.initializer[0]
@@ -191,11 +213,15 @@ def external(model):
         (network({**METADATA, "categories": 3}).SerializeToString(), r"'categories' is not a list"),
         (
             network({**METADATA, "size": [16, 16]}).SerializeToString(),
-            r"are not those of a network of \[16, 16\]",
+            r"are not those of a network of \(16, 16\)",
         ),
         (network({**METADATA, "size": "big"}).SerializeToString(), r"network\.onnx: "),
         (network({**METADATA, "colour": 1}).SerializeToString(), r"unknown setting colour"),
         (without("masks").SerializeToString(), r"inputs and outputs .* are not those"),
+        (without("valid").SerializeToString(), r"inputs and outputs .* are not those"),
+        (reshaped("semantic", [6]).SerializeToString(), r"semantic \[6\].* are not those"),
+        (reshaped("boxes", [1, 3, 5]).SerializeToString(), r"boxes \[1, 3, 5\].* are not those"),
+        (reshaped("scores", [1, 9]).SerializeToString(), r"scores \[1, 9\].* are not those"),
     ],
     ids=[
         "empty",
@@ -209,6 +235,10 @@ def external(model):
         "words",
         "setting",
         "outputs",
+        "no validity",
+        "flat",
+        "corners",
+        "detections",
     ],
 )
 def test_a_file_that_is_no_exported_network_is_refused(tmp_path, content, message):
@@ -217,6 +247,54 @@ def test_a_file_that_is_no_exported_network_is_refused(tmp_path, content, messag
 
     with pytest.raises(ValueError, match=message):
         Predictor(path)
+
+
+def test_what_the_runtime_raises_becomes_one_sentence(tmp_path):
+    model = network()
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    engine = open_onnxruntime(write(tmp_path / "network.onnx", model), ONE_THREAD)
+
+    with pytest.raises(ValueError, match=r"network\.onnx: the network can't be run \(.*data type"):
+        engine(pictures(BLUE))
+
+
+@pytest.mark.parametrize("label", [-1, len(factories.CATEGORIES), 2**62])
+def test_labels_that_are_no_classes_are_refused(tmp_path, label):
+    model = network()
+    (labels,) = (tensor for tensor in model.graph.initializer if tensor.name == "all_labels")
+    labels.CopyFrom(onnx.numpy_helper.from_array(np.full((1, 3), label), "all_labels"))
+    predictor = Predictor(write(tmp_path / "network.onnx", model))
+
+    with pytest.raises(ValueError, match=f"the label {label}; expected a label of its 6 classes"):
+        predictor(pictures(BLUE)[0])
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda", "can't use cuda here"),
+        ("cuda:1", "can't use cuda:1 here"),
+        ("cuda:x", "expected a number, as in cuda:1"),
+    ],
+)
+def test_a_gpu_that_the_runtime_skips_is_not_claimed(tmp_path, monkeypatch, device, message):
+    path = write(tmp_path / "network.onnx")
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda content, options, **_: session(content, options, providers=["CPUExecutionProvider"]),
+    )
+
+    with pytest.raises(EngineUnavailableError, match=message):
+        open_onnxruntime(path, EngineOptions(device=device, threads=1))
+    engine = open_onnxruntime(path, EngineOptions(threads=1))
+    assert (engine.device, engine.batch_size) == ("cpu", 1)
 
 
 def test_damaged_files_give_one_sentence_on_the_command_line(tmp_path, capsys):

@@ -2,6 +2,7 @@ import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,7 +83,8 @@ def test_a_file_its_bytes_and_its_pixels_give_the_same_result(tmp_path):
     ]
 
     assert all(np.array_equal(r.panoptic.ids, results[0].panoptic.ids) for r in results)
-    assert [result.name for result in results] == [str(path)] * 2 + [None] * 5
+    names = [result.name for result in results]
+    assert names == [str(path)] * 2 + [None, None, str(path), None, None]
 
 
 def test_a_list_gives_a_list_in_its_order():
@@ -244,15 +246,52 @@ def test_a_setting_of_the_wrong_kind_is_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threads": 0}, "threads is 0; expected at least 1"),
+        ({"threads": 0}, "threads is 0; expected an integer, at least 1"),
+        ({"threads": "2"}, "threads is '2'; expected an integer, at least 1"),
+        ({"threads": 2.5}, "threads is 2.5; expected an integer, at least 1"),
+        ({"device": None}, "no device 'None'|device is 'None'"),
+        ({"classes": "person"}, r"classes is 'person'; expected a list of names"),
+        ({"classes": [1]}, "No class named 1"),
         ({"precision": "float16"}, "precision is 'float16'.*Choices: float32, bfloat16"),
         ({"engine": "onnx"}, r"No engine named 'onnx'\. Did you mean 'onnxruntime'\? Engines: "),
         ({"device": "toaster", "engine": "torch"}, "device is 'toaster', which can't be used here"),
     ],
 )
 def test_ways_to_run_that_do_not_exist_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with networks.shapes_unchecked(), pytest.raises(ValueError, match=message):
         Predictor("coco", **settings)
+
+
+def test_a_device_of_torch_is_taken_by_its_name():
+    made = Predictor("street", device=torch.device("cpu"), threads=1)
+
+    assert (made.engine.name, made.engine.device) == ("onnxruntime", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (None, TypeError, "the model is of type NoneType; expected the name of a built-in model"),
+        (b"coco", TypeError, "the model is of type bytes"),
+        ("c" * 5000, ValueError, "^c{200}: File name too long; expected a model"),
+        (Path("coco"), ValueError, "coco does not exist; expected a model or run folder"),
+    ],
+)
+def test_what_is_no_model_is_refused(tmp_path, monkeypatch, model, error, message):
+    monkeypatch.chdir(tmp_path)
+
+    with networks.shapes_unchecked(), pytest.raises(error, match=message):
+        Predictor(model)
+
+
+def test_a_result_has_the_name_of_an_opened_file(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(photo(8, 12)).save(path)
+    made = predictor()
+
+    with path.open("rb") as file, Image.open(path) as image:
+        assert made(file).name == made(image).name == made(path).name == str(path)
+    assert made(photo(8, 12)).name is made(io.BytesIO(path.read_bytes())).name is None
 
 
 def test_a_predictor_describes_itself_in_a_line():

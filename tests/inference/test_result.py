@@ -11,6 +11,7 @@ from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
 import jsisnet
+import networks
 from factories import CAR, CATEGORIES, PERSON, ROAD, SKY, odd_maps, panoptic_map, segment
 from jsisnet.categories import Categories
 from jsisnet.files import write_picture
@@ -105,6 +106,8 @@ def test_a_segment_of_another_result_is_refused(street):
     other = Result(PHOTO, STREET, CATEGORIES)
 
     for call in (street.crop, street.cutout):
+        with networks.shapes_unchecked(), pytest.raises(TypeError, match="0 is not a segment"):
+            call(0)
         with pytest.raises(ValueError, match="of another result"):
             call(other[0])
 
@@ -112,8 +115,15 @@ def test_a_segment_of_another_result_is_refused(street):
 def test_a_photo_of_another_size_is_refused():
     with pytest.raises(ValueError, match="the photo has 6 x 4 pixels, but the map has 4 x 4"):
         Result(PHOTO, PanopticMap(np.zeros((4, 4), np.int32), ()), CATEGORIES)
-    with pytest.raises(ValueError, match="label 4; expected a label of the 0 categories"):
+    with pytest.raises(ValueError, match="label 1; expected a label of the 0 categories"):
         Result(PHOTO, STREET, Categories(()))
+
+
+def test_a_negative_label_is_refused():
+    panoptic = PanopticMap(np.ones(PHOTO.shape[:2], np.int32), (segment(-1, score=0.5),))
+
+    with pytest.raises(ValueError, match="label -1; expected a label of the 6 categories"):
+        Result(PHOTO, panoptic, CATEGORIES)
 
 
 @pytest.mark.parametrize("panoptic", MAPS)

@@ -124,11 +124,13 @@ def _instance_nodes(constants: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
         "max_overlap": np.array(0.5, np.float32),
         "one_class_per_region": np.array(True),
         "one": np.array(1, np.float32),
+        "far": np.array(9, np.float32),
     }
     nodes = [
         helper.make_node("Shape", ["images"], ["shape"], start=0, end=1),
         helper.make_node("Mul", ["max_overlap", "one"], ["overlap"]),
-        helper.make_node("Where", ["one_class_per_region", "overlap", "overlap"], ["unused"]),
+        helper.make_node("Where", ["one_class_per_region", "overlap", "overlap"], ["either"]),
+        helper.make_node("Less", ["either", "far"], ["always"]),
     ]
     for name, rank in (("boxes", 2), ("labels", 1), ("scores", 1), ("masks", 3)):
         constants[f"ones_{name}"] = np.ones(rank, np.int64)
@@ -136,6 +138,9 @@ def _instance_nodes(constants: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
             helper.make_node("Concat", ["shape", f"ones_{name}"], [f"shape_{name}"], axis=0),
             helper.make_node("Expand", [f"all_{name}", f"shape_{name}"], [name]),
         ]
-    nodes.append(helper.make_node("GreaterOrEqual", ["scores", "min_score"], ["valid"]))
+    nodes += [
+        helper.make_node("GreaterOrEqual", ["scores", "min_score"], ["sure"]),
+        helper.make_node("And", ["sure", "always"], ["valid"]),
+    ]
     constants.pop("first")
     return nodes

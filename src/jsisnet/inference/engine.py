@@ -119,7 +119,7 @@ class EngineOptions:
     """How a network is to run.
 
     Raises:
-        ValueError: If there is no such precision, or the number of threads is not positive.
+        ValueError: If there is no such precision, or the number of threads is no positive integer.
     """
 
     device: str = AUTO
@@ -138,8 +138,8 @@ class EngineOptions:
     """Command-line options that win over all other settings."""
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads is {self.threads}; expected at least 1")
+        if self.threads is not None and not (isinstance(self.threads, int) and self.threads > 0):
+            raise ValueError(f"threads is {self.threads!r}; expected an integer, at least 1")
         check_choice("precision", self.precision, PRECISIONS)
 
     def cpu_threads(self) -> int:

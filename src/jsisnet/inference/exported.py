@@ -64,6 +64,9 @@ Arrays = dict[str, Shaped[np.ndarray, "..."]]
 Run = Callable[[Arrays, Sequence[str]], Arrays]
 """Run a network: the inputs, and the names of the wanted outputs."""
 
+_CUDA = "CUDAExecutionProvider"
+"""ONNX Runtime's name of what runs a network on a GPU."""
+
 _MAX_REASON = 200
 """Length to which a runtime's message is shortened."""
 
@@ -127,7 +130,7 @@ class ExportedEngine:
         self.categories: Categories = described.categories
         self.device = self._runtime.device
         self.batch_size = 1 if self.device == "cpu" else GPU_BATCH
-        _check_graph(self._runtime, file, described)
+        _check_graph(self._runtime, file, own.size, len(self.categories))
         _check_settings(self._runtime, own, self.config)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -181,7 +184,18 @@ class ExportedEngine:
             "one_class_per_region": np.array(detection.one_class_per_region),
         }
         known = {name: value for name, value in thresholds.items() if name in self._runtime.inputs}
-        return self._runtime.run({IMAGES: np.ascontiguousarray(images), **known}, outputs)
+        try:
+            found = self._runtime.run({IMAGES: np.ascontiguousarray(images), **known}, outputs)
+        except Exception as error:  # the libraries raise classes of their own
+            reason = shorten(str(error), _MAX_REASON)
+            raise ValueError(f"{self._file}: the network can't be run ({reason})") from error
+        for name, values in found.items():
+            if len(values) != len(images):
+                raise ValueError(
+                    f"{self._file}: {name} has {len(values)} entries for {len(images)} images; "
+                    "expected one for each"
+                )
+        return found
 
     def _instances(self, found: Arrays, index: int, config: DetectionConfig) -> Instances | None:
         """Return the detections of one image, without padding."""
@@ -189,6 +203,8 @@ class ExportedEngine:
             return None
         rows = np.flatnonzero(found["valid"][index])[: config.max_detections]
         boxes, labels, scores, masks = (found[name][index][rows] for name in INSTANCES[:-1])
+        if labels.dtype.kind not in "iu":
+            raise ValueError(f"{self._file}: the labels are {labels.dtype}; expected integers")
         # ONNX Runtime's 64-bit integers are of C's type long long, which NumPy tells apart.
         labels = labels.astype(np.int64)
         return Instances(boxes=boxes, labels=labels, scores=scores, masks=masks)
@@ -218,7 +234,7 @@ def import_onnxruntime() -> ModuleType:
 
 def _load_onnxruntime(content: bytes, options: EngineOptions) -> _Runtime:
     onnxruntime = import_onnxruntime()
-    device, providers = _onnxruntime_device(options.device, onnxruntime.get_available_providers())
+    wanted, providers = _onnxruntime_device(options.device, onnxruntime.get_available_providers())
     session_options = onnxruntime.SessionOptions()
     session_options.intra_op_num_threads = options.cpu_threads()
     session_options.inter_op_num_threads = 1
@@ -228,6 +244,11 @@ def _load_onnxruntime(content: bytes, options: EngineOptions) -> _Runtime:
     # Threads that spin while they wait are fast alone, and many times slower on a busy machine.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(content, session_options, providers=providers)
+    device = wanted if _CUDA in session.get_providers() else "cpu"
+    if device != wanted and options.device != AUTO:
+        raise EngineUnavailableError(
+            f"onnxruntime can't use {wanted} here: CUDA's libraries or the GPU are missing"
+        )
     run_options = onnxruntime.RunOptions()
     run_options.log_severity_level = 4
     run_options.only_execute_path_to_fetches = True
@@ -253,12 +274,14 @@ def _onnxruntime_device(wanted: str, available: Sequence[str]) -> tuple[str, lis
         EngineUnavailableError: If the installed package does not support the device.
     """
     kind, _, index = wanted.partition(":")
-    if kind == "cuda" or (kind == AUTO and "CUDAExecutionProvider" in available):
-        if "CUDAExecutionProvider" not in available:
+    if kind == "cuda" or (kind == AUTO and _CUDA in available):
+        if _CUDA not in available:
             raise EngineUnavailableError(
                 "the installed onnxruntime has no CUDA; install onnxruntime-gpu, or use cpu"
             )
-        cuda = ("CUDAExecutionProvider", {"device_id": int(index or 0)})
+        if index and not index.isdecimal():
+            raise EngineUnavailableError(f"device is {wanted!r}; expected a number, as in cuda:1")
+        cuda = (_CUDA, {"device_id": int(index or 0)})
         return "cuda" if kind == AUTO else wanted, [cuda, "CPUExecutionProvider"]
     if wanted in ("cpu", AUTO):
         return "cpu", ["CPUExecutionProvider"]
@@ -275,6 +298,8 @@ def _load_openvino(content: bytes, options: EngineOptions) -> _Runtime:
         raise EngineUnavailableError(f"it has no device {options.device!r}; use cpu")
     core = openvino.Core()
     network = core.read_model(content)
+    metadata = _openvino_metadata(network)
+    _free_thresholds(network)
     precision = {"float32": "f32", "bfloat16": "bf16"}[options.precision]
     settings = {
         "INFERENCE_NUM_THREADS": options.cpu_threads(),
@@ -291,7 +316,7 @@ def _load_openvino(content: bytes, options: EngineOptions) -> _Runtime:
         run=run,
         inputs={port.any_name: _shape(port) for port in compiled.inputs},
         outputs={port.any_name: _shape(port) for port in compiled.outputs},
-        metadata=_openvino_metadata(network),
+        metadata=metadata,
         device="cpu",
     )
 
@@ -301,6 +326,21 @@ def _openvino_metadata(network: Any) -> str | None:  # noqa: ANN401 - OpenVINO i
         return str(network.get_rt_info(["framework", METADATA]).value)
     except RuntimeError:
         return None
+
+
+def _free_thresholds(network: Any) -> None:  # noqa: ANN401 - OpenVINO is an extra
+    """Turn the default values of the optional inputs, which OpenVINO fixes, into inputs again."""
+    from openvino import opset13
+
+    constants = [op for op in network.get_ops() if op.get_type_name() == "Constant"]
+    for constant in constants:
+        name = constant.get_friendly_name()
+        if name in THRESHOLDS and not constant.get_output_partial_shape(0).rank.get_length():
+            freed = opset13.parameter([], constant.get_element_type(), name)
+            freed.output(0).set_names({name})
+            for reader in constant.output(0).get_target_inputs():
+                reader.replace_source_output(freed.output(0))
+            network.add_parameters([freed])
 
 
 def _shape(port: Any) -> list[Any]:  # noqa: ANN401 - OpenVINO is an extra
@@ -365,28 +405,49 @@ def _check_folder(
     )
 
 
-def _check_graph(runtime: _Runtime, file: Path, described: ModelDescription) -> None:
+def _check_graph(runtime: _Runtime, file: Path, size: tuple[int, int] | None, labels: int) -> None:
     """Check that inputs and outputs are those that the description promises.
 
     Raises:
         ValueError: If they are not.
     """
-    size = described.values.get("size")
-    images, outputs = runtime.inputs.get(IMAGES, ()), runtime.outputs
-    instances = [name for name in INSTANCES if name in outputs]
-    semantic = outputs.get(SEMANTIC, (None, len(described.categories)))
     fits = (
-        list(images[1:]) == [*(size or ()), 3]
-        and len(instances) in (0, len(INSTANCES))
-        and (instances or SEMANTIC in outputs)
-        and semantic[1] == len(described.categories)
+        size is not None
+        and (SEMANTIC in runtime.outputs or INSTANCES[0] in runtime.outputs)
+        and _has_shape(runtime.inputs.get(IMAGES), (*size, 3))
+        and _has_shape(runtime.outputs.get(SEMANTIC), (labels, None, None), optional=True)
+        and _has_instances(runtime.outputs)
     )
     if not fits:
-        found = ", ".join([*runtime.inputs, *outputs])
+        shapes = {**runtime.inputs, **runtime.outputs}
+        found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
         raise ValueError(
-            f"{file}: inputs and outputs ({found}) are not those of a network of {size} with "
-            f"{len(described.categories)} classes; expected a file that `jsisnet export` wrote"
+            f"{file}: inputs and outputs ({shorten(found, 2 * _MAX_REASON)}) are not those of a "
+            f"network of {size} with {labels} classes; expected a file that `jsisnet export` wrote"
         )
+
+
+def _has_shape(
+    shape: Sequence[Any] | None, expected: tuple[int | None, ...], *, optional: bool = False
+) -> bool:
+    """Return whether a shape is a batch of what is expected; ``None`` stands for any length."""
+    if shape is None:
+        return optional
+    return len(shape) == 1 + len(expected) and all(
+        wanted in (None, length) for length, wanted in zip(shape[1:], expected, strict=True)
+    )
+
+
+def _has_instances(outputs: Mapping[str, Sequence[Any]]) -> bool:
+    """Return whether the outputs of the instance branch fit together, or are all missing."""
+    if not set(INSTANCES) & set(outputs):
+        return True
+    room = (*outputs.get("valid", ()), None, None)[1]
+    shapes = {"boxes": (room, 4), "labels": (room,), "scores": (room,), "valid": (room,)}
+    return isinstance(room, int) and all(
+        _has_shape(outputs.get(name), shape)
+        for name, shape in (shapes | {"masks": (room, None, None)}).items()
+    )
 
 
 def _check_settings(runtime: _Runtime, own: PredictionConfig, config: PredictionConfig) -> None:

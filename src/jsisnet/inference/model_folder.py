@@ -27,6 +27,10 @@ ONNX = ".onnx"
 """Suffix of an exported network, which describes itself and may lie anywhere."""
 
 
+_MAX_SHOWN = 200
+"""Characters of a path that can't exist which a message shows."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelectionConfig:
     """How the instance branch selects regions."""
@@ -122,15 +126,22 @@ def find(model: str | Path) -> Path:
     if isinstance(model, str) and model in embedded_names():
         return Path(str(files("jsisnet.weights") / model))
     path = Path(model)
-    if (path / DESCRIPTION).is_file() or (path.suffix.lower() == ONNX and path.is_file()):
+    try:
+        isfolder, isfile = path.is_dir(), path.is_file()
+        described = isfolder and (path / DESCRIPTION).is_file()
+    except OSError as error:  # a name too long, or a folder that can't be searched
+        raise ValueError(f"{str(path)[:_MAX_SHOWN]}: {error.strerror}; expected a model") from error
+    if described or (isfile and path.suffix.lower() == ONNX):
         return path
-    if path.is_dir():
+    if isfolder:
         raise ValueError(f"{path}: no {DESCRIPTION} in it; expected a model or run folder")
-    if path.is_file():
+    if isfile:
         raise ValueError(
             f"{path}: expected a model or run folder, or an exported network, whose name ends in "
             f"{ONNX}"
         )
+    if not isinstance(model, str):
+        raise ValueError(f"{path} does not exist; expected a model or run folder, or a {ONNX} file")
     names = embedded_names()
     raise ValueError(
         f"No model named {str(model)!r}{_nearest(str(model), names)} Built-in models: "

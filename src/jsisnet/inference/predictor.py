@@ -65,7 +65,7 @@ class Predictor:
                 and `DetectionConfig`, such as ``min_score=0.3``.
 
         Raises:
-            TypeError: If a setting is unknown.
+            TypeError: If a setting is unknown, or `model` is no path and no engine.
             ValueError: If the model does not exist, a file is damaged, a setting has an invalid
                 value, or two models do not fit together.
         """
@@ -157,7 +157,11 @@ class Predictor:
             outputs: Outputs for the image.
             size: Height and width of the image.
             config: Rules and thresholds; the model's own by default.
+
+        Raises:
+            ValueError: If the outputs have labels that are not those of the classes.
         """
+        _check_labels(outputs, len(self.categories))
         if isinstance(outputs, PanopticMap):
             panoptic = outputs.resized(size)
         else:
@@ -268,6 +272,8 @@ def _options(options: EngineOptions, settings: dict[str, object]) -> EngineOptio
     """Override options by settings, and nest the others as `PredictionConfig` does."""
     names = ("device", "threads", "precision", "overrides")
     running = {name: settings.pop(name) for name in names if name in settings}
+    if "device" in running:
+        running["device"] = str(running["device"])  # torch's devices have their name as text
     nested = nested_settings(settings)
     if nested:
         running["settings"] = nested
@@ -277,6 +283,11 @@ def _options(options: EngineOptions, settings: dict[str, object]) -> EngineOptio
 def _opened(model: str | Path | Engine, name: str, options: EngineOptions) -> Engine:
     if isinstance(model, str | os.PathLike):
         return open_engine(model, name, options)
+    if not isinstance(model, Engine):
+        raise TypeError(
+            f"the model is of type {type(model).__name__}; expected the name of a built-in model, "
+            "a path, or an engine"
+        )
     return model
 
 
@@ -305,15 +316,31 @@ def _kept_labels(categories: Categories, names: Sequence[str]) -> tuple[int, ...
     """Return, for each label, itself if its class is wanted, and `UNKNOWN` otherwise.
 
     Raises:
-        ValueError: If there is no class of a name; the message suggests one.
+        ValueError: If there is no class of a name, and the message suggests one; or a single name
+            is given.
     """
     known = [category.name for category in categories]
+    if isinstance(names, str):
+        raise ValueError(f"classes is {names!r}; expected a list of names, such as [{names!r}]")
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, 1)
+            near = get_close_matches(str(name), known, 1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"No class named {name!r}. {hint}Classes: {', '.join(known)}")
     return tuple(label if name in names else UNKNOWN for label, name in enumerate(known))
+
+
+def _check_labels(outputs: Outputs | PanopticMap, count: int) -> None:
+    if isinstance(outputs, PanopticMap):
+        labels = {segment.label for segment in outputs.segments}
+    else:
+        labels = set() if outputs.instances is None else set(outputs.instances.labels.tolist())
+    outside = sorted(label for label in labels if not 0 <= label < count)
+    if outside:
+        raise ValueError(
+            f"the network predicts the label {outside[0]}; expected a label of its {count} "
+            f"classes, 0 to {count - 1}"
+        )
 
 
 def _check_pixels(image: object) -> None:
@@ -325,7 +352,12 @@ def _check_pixels(image: object) -> None:
 
 
 def _name(source: object) -> str | None:
-    return os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
+    """Return the path of a photo; that of a file object or a PIL image if it came from a file."""
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    attribute = "filename" if isinstance(source, Image.Image) else "name"
+    name = getattr(source, attribute, None)
+    return name if isinstance(name, str) and name and not name.startswith("<") else None
 
 
 def _no_instances() -> Instances:

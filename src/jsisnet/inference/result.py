@@ -128,11 +128,12 @@ class Result:
                 f"the photo has {width} x {height} pixels, but the map has {columns} x {rows}; "
                 "expected the same size"
             )
-        highest = max((segment.label for segment in self.panoptic.segments), default=0)
-        if highest >= max(1, len(self.categories)):
+        labels = {segment.label for segment in self.panoptic.segments}
+        outside = sorted(label for label in labels if not 0 <= label < len(self.categories))
+        if outside:
             raise ValueError(
-                f"a segment has label {highest}; expected a label of the {len(self.categories)} "
-                "categories, from 0"
+                f"a segment has label {outside[0]}; expected a label of the "
+                f"{len(self.categories)} categories, from 0"
             )
 
     def __repr__(self) -> str:
@@ -375,6 +376,8 @@ class Result:
         return [entry for entry, area in zip(described, self.areas, strict=True) if area]
 
     def _window(self, segment: PredictedSegment) -> tuple[slice, slice]:
+        if not isinstance(segment, PredictedSegment):
+            raise TypeError(f"{segment!r} is not a segment; expected one such as result[0]")
         if segment.result is not self:
             raise ValueError(f"{segment!r} is a segment of another result")
         return segment.window

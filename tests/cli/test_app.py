@@ -74,7 +74,7 @@ def test_without_command_the_help_lists_all(capsys):
     [
         (["predcit"], 'Did you mean "predict"?'),
         (["score", "a", "b", "--jsn", "c"], "Did you mean --json?"),
-        (["predict", "a.jpg"], "--out"),
+        (["show", "a.jpg", "a.png", "a.json"], "--out"),
         (["predict", "a.jpg", "--out"], "--out"),
         (["score", "a"], "PREDICTION"),
         (["score", "a", "b", "c"], "c"),
@@ -198,7 +198,7 @@ def test_a_missing_library_is_named_with_the_install_command(monkeypatch, capsys
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["predict", "x.jpg"], "--out is required: see jsisnet predict --help"),
+        (["imagenet"], "--out is required: see jsisnet imagenet --help"),
         (["predict", "x.jpg", "--out"], "--out needs a value: see jsisnet predict --help"),
         (["data", "split"], "--annotations is required: see jsisnet data split --help"),
     ],

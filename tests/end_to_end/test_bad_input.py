@@ -70,6 +70,7 @@ def test_unreadable_photos_are_reported_and_the_others_are_segmented(predict, tr
         str(tmp_path / name) for name in ("text.jpg", "empty.jpg", "cut.jpg")
     ]
     assert {path.name for path in (tmp_path / "maps").iterdir()} == {
+        ".predict.jsonl",
         "street0.png",
         "street0_overlay.jpg",
         "predictions.json",

@@ -111,6 +111,7 @@ def test_predict_draws_each_map_on_its_photo(trained, tmp_path):
 
     assert code == 0
     assert {path.name for path in tmp_path.iterdir()} == {
+        ".predict.jsonl",
         "street1.png",
         "street1_overlay.jpg",
         "predictions.json",

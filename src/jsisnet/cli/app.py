@@ -37,7 +37,7 @@ COMMANDS = (
     Command(
         "predict",
         "predict",
-        "IMAGE... --out DIR",
+        "IMAGE...",
         "Segment images: a class and an instance for every pixel.",
     ),
     Command(
@@ -191,7 +191,7 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def _launch(tokens: Sequence[str]) -> int:
-    tokens, overrides = split_settings(tokens)
+    tokens, overrides = split_settings(_with_arguments_last(tokens))
     called = app.parse_commands([token for token in tokens if token not in app.help_flags])[1][-1]
     if called.default_command is not None:
         called.help = None  # let the docstring, which says more, replace the one-line summary
@@ -199,6 +199,16 @@ def _launch(tokens: Sequence[str]) -> int:
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
     return command(*bound.args, **bound.kwargs) or 0
+
+
+def _with_arguments_last(tokens: Sequence[str]) -> list[str]:
+    """Put ``-`` after ``--``, as it would be taken for an option otherwise."""
+    end = tokens.index("--") if "--" in tokens else len(tokens)
+    options, arguments = tokens[:end], tokens[end + 1 :]
+    dashes = [token for token in options if token == "-"]
+    if not dashes:
+        return list(tokens)
+    return [*(token for token in options if token != "-"), "--", *dashes, *arguments]
 
 
 def _usage_error(error: CycloptsError, tokens: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from jsisnet.cli.options import Flag
+from jsisnet.cli.options import Flag, listed
 from jsisnet.visualize.overlay import Style
 
 _DEFAULT = Style()
@@ -32,10 +32,9 @@ class DrawingOptions:
 
     def style(self) -> Style:
         """Return the style that the options describe."""
-        only = [name.strip() for names in self.only or () for name in names.split(",")]
         return Style(
             opacity=self.opacity,
             names=self.names,
             legend=self.legend,
-            only=None if self.only is None else tuple(only),
+            only=None if self.only is None else tuple(listed(self.only)),
         )

@@ -1,10 +1,7 @@
-"""Photos, models and data sets that arguments of commands name."""
+"""Models, sample photos and data sets that arguments of commands name."""
 
-import glob
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,52 +12,6 @@ if TYPE_CHECKING:
     from jsisnet.formats.dataset import PanopticDataset
     from jsisnet.formats.open import DatasetLocation, Format
     from jsisnet.inference.predictor import Predictor
-
-
-@dataclass(frozen=True, slots=True)
-class Photo:
-    """A photo to segment."""
-
-    path: Path
-    """Path of the file."""
-
-    name: str
-    """Stem of the files that are written for it; unique."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundPhotos:
-    """Photos that arguments of the command line stand for."""
-
-    photos: tuple[Photo, ...]
-    """Unique photos in the order of the arguments, sorted within a folder or pattern."""
-
-    unmatched: tuple[str, ...]
-    """Arguments without any photo."""
-
-
-def find_photos(arguments: Sequence[str]) -> FoundPhotos:
-    """Find the photos that arguments stand for.
-
-    Args:
-        arguments: Files; folders, for the images directly in them; and glob patterns, in which
-            ``**`` matches nested folders.
-
-    Raises:
-        ValueError: If no argument stands for a photo.
-    """
-    matches = {argument: list(_matches(argument)) for argument in arguments}
-    if not any(matches.values()):
-        if not arguments:
-            raise ValueError("give at least one image, folder or pattern")
-        raise ValueError(f"no image found: {', '.join(arguments)}")
-    photos: dict[Path, Path] = {}
-    for path in chain.from_iterable(matches.values()):
-        photos.setdefault(path.resolve(), path)
-    return FoundPhotos(
-        photos=tuple(_named(photos.values())),
-        unmatched=tuple(argument for argument, paths in matches.items() if not paths),
-    )
 
 
 def sample_photo(name: str) -> Path:
@@ -81,46 +32,24 @@ def sample_photo(name: str) -> Path:
     raise ValueError(f"scikit-image has no photo {name}; give images of your own")
 
 
-def _matches(argument: str) -> Iterator[Path]:
-    # The name of a file may look like a pattern, so existing files are looked up first.
-    exists = argument != "" and Path(argument).exists()
-    names = [argument] if exists else sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - patterns may be absolute
-    for path in map(Path, names):
-        if path.is_dir():
-            yield from sorted(filter(_ispicture, path.iterdir()))
-        elif path.exists():
-            yield path
-
-
-def _ispicture(path: Path) -> bool:
-    from jsisnet.files.photos import has_photo_suffix
-
-    return has_photo_suffix(path) and not path.name.startswith(".") and path.is_file()
-
-
-def _named(paths: Iterable[Path]) -> Iterator[Photo]:
-    """Name photos by their stems; repeated stems get the suffixes ``_2``, ``_3`` and so on."""
-    paths = list(paths)
-    stems = {path.stem.casefold() for path in paths}
-    taken: set[str] = set()
-    for path in paths:
-        name, count = path.stem, 1
-        # Some file systems ignore case.
-        while name.casefold() in taken or (count > 1 and name.casefold() in stems):
-            count += 1
-            name = f"{path.stem}_{count}"
-        taken.add(name.casefold())
-        yield Photo(path, name)
-
-
 def load_model(
     model: str,
     overrides: tuple[str, ...],
     run: RunOptions,
     *,
     instances_from: str | None = None,
+    classes: Sequence[str] | None = None,
+    min_score: float | None = None,
 ) -> "Predictor":
     """Load a model, or two for one predictor.
+
+    Args:
+        model: Built-in model, or the folder of a model or training run.
+        overrides: Settings that override those of the model.
+        run: How the network runs.
+        instances_from: Model that detects the instances.
+        classes: Names of the classes to segment; all by default.
+        min_score: Lowest score of a thing; the model's own by default.
 
     Raises:
         ValueError: If there is no such model, engine or device, or the two models don't fit
@@ -132,7 +61,9 @@ def load_model(
         model,
         instances_from=instances_from,
         engine=run.engine,
+        classes=classes,
         options=run.options(overrides),
+        **({} if min_score is None else {"min_score": min_score}),
     )
 
 

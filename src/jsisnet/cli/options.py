@@ -1,5 +1,6 @@
 """Types of options that several commands share."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -32,6 +33,11 @@ Device = Annotated[str, Parameter(metavar="NAME")]
 
 Overrides = Annotated[tuple[str, ...], Parameter(parse=False)]
 """Settings among the options, which `split_settings` takes out of the command line."""
+
+
+def listed(values: Iterable[str]) -> list[str]:
+    """Split the values of an option at commas, so that ``a,b`` is the same as two values."""
+    return [name.strip() for value in values for name in value.split(",")]
 
 
 @Parameter(name="*")

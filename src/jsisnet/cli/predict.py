@@ -1,161 +1,153 @@
 """`jsisnet predict` and `jsisnet demo`: segment images."""
 
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, progress, say
-from jsisnet.cli.errors import describe_error
-from jsisnet.cli.inputs import Photo, find_photos, load_model, sample_photo
-from jsisnet.cli.options import Folder, InstancesFrom, Model, Overrides, RunOptions
+from jsisnet.cli.drawing import DrawingOptions
+from jsisnet.cli.errors import STOPPED, TERMINATED, describe_error
+from jsisnet.cli.inputs import load_model, sample_photo
+from jsisnet.cli.options import Flag, Folder, InstancesFrom, Model, Overrides, RunOptions, listed
 
 if TYPE_CHECKING:
-    from jsisnet.formats import coco
+    from jsisnet.inference.batch import BatchConfig, Summary
+    from jsisnet.inference.photo_files import FoundPhotos, Photo
+    from jsisnet.inference.photo_job import Outcome
     from jsisnet.inference.predictor import Predictor
 
 DEMO = ("astronaut.png", "chelsea.png", "coffee.png")
 """Photos that `demo` segments, all of them free to use."""
 
+DEFAULT_OUT = Path("runs/predict")
+"""Folder of the results of the first run; those of the others get a number."""
 
-def segment(
-    photos: Sequence[Photo], predictor: "Predictor", out: Path, *, overlay: bool = True
-) -> int:
-    """Segment photos, print the segments of each, and write maps and overlays.
+_PHOTOS_PER_WORKER = 12
+"""Photos for which it pays to start a process: loading a network takes the time of a few."""
 
-    Args:
-        photos: Photos to segment; their names become those of the results.
-        predictor: Model to use.
-        out: Folder for maps, overlays and the JSON file that describes the maps.
-        overlay: Whether to draw each map on its photo.
+_MAX_WORKERS = 16
 
-    Returns:
-        The number of photos that were segmented. The others are reported on standard error.
-
-    Raises:
-        ValueError: If a result would overwrite a photo, or another file beside the photos that no
-            earlier call has written.
-    """
-    from jsisnet.formats import coco
-    from jsisnet.inference.evaluator import PREDICTIONS
-
-    _refuse_to_replace(photos, out)
-    done = 0
-    with (
-        coco.writing(out / PREDICTIONS, predictor.categories, pngs=out) as writer,
-        progress("segmenting") as advance,
-    ):
-        for number, photo in enumerate(photos, 1):
-            try:
-                _segment(photo, predictor, writer, overlay=overlay)
-                done += 1
-            except (ValueError, OSError, MemoryError, RuntimeError) as error:
-                say(f"{photo.path}: {describe_error(error).removeprefix(f'{photo.path}: ')}")
-            advance(number, len(photos))
-    return done
+_ENGINES = ("auto", "onnxruntime", "openvino", "torch")
+"""Engines that are known to work in several processes."""
 
 
-def _segment(photo: Photo, predictor: "Predictor", writer: "coco.Writer", *, overlay: bool) -> None:
-    from jsisnet.cli import tables
-    from jsisnet.files.photos import read_image, write_picture
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions:
+    """Options for what is segmented."""
 
-    image = read_image(photo.path, upright=True)
-    panoptic = predictor.panoptic(image)
-    if overlay:
-        from jsisnet.visualize.overlay import draw
+    min_score: Annotated[
+        float | None, Parameter(metavar="X", validator=validators.Number(gte=0, lte=1))
+    ] = None
+    """Ignore things that are less certain, 0 to 1. Default: the model's own."""
 
-        picture = draw(image, panoptic, predictor.categories)
-        write_picture(picture, writer.pngs / _overlay(photo))
-    writer.add(panoptic, image_id=photo.name, image_name=f"{photo.name}{photo.path.suffix}")
-    display(
-        f"{photo.path}, {image.shape[1]} x {image.shape[0]} pixels",
-        tables.segments(panoptic, predictor.categories),
-    )
+    classes: Annotated[tuple[str, ...] | None, Parameter(metavar="NAMES", negative=())] = None
+    """Classes to segment, separated by commas; everything else becomes void. Default: all."""
 
 
-def _refuse_to_replace(photos: Sequence[Photo], out: Path) -> None:
-    paths = {photo.path.resolve() for photo in photos}
-    beside_photos = out.resolve() in {path.parent for path in paths}
-    earlier = _maps_of_earlier_call(out) if beside_photos else set()
-    for photo in photos:
-        for name in (_map(photo), _overlay(photo)):
-            if (out / name).resolve() in paths:
-                raise ValueError(
-                    f"{out / name} is one of the photos to segment; choose another --out"
-                )
-            if beside_photos and _map(photo) not in earlier and (out / name).exists():
-                raise ValueError(
-                    f"{out / name} is a file in the folder of the photos and would be "
-                    "overwritten; choose another --out"
-                )
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class WritingOptions:
+    """Options for what is written, and how."""
+
+    format: Annotated[tuple[str, ...], Parameter(metavar="NAMES", negative=())] = ("coco",)
+    """Formats, separated by commas: coco (maps and predictions.json), and labelme, label-studio
+    and cvat, whose files go to a folder of that name."""
+
+    overlay: bool = True
+    """Whether to write overlays."""
+
+    overwrite: Flag = False
+    """Delete the results of an earlier run in the folder, and start anew."""
+
+    workers: Annotated[
+        int | None, Parameter(metavar="NUMBER", validator=validators.Number(gte=1))
+    ] = None
+    """Processes, each with one thread of a CPU. Default: one for a few images; for many, one per
+    core."""
+
+    quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False
+    """Print errors only."""
 
 
-def _maps_of_earlier_call(out: Path) -> set[str]:
-    """Return the names of the maps that an earlier call has written to a folder."""
-    from jsisnet.formats import coco
-    from jsisnet.inference.evaluator import PREDICTIONS
-
-    try:
-        described = coco.read_annotations(out / PREDICTIONS, pngs=out, predicted=True)
-    except ValueError:
-        return set()
-    return {annotation.png.name for annotation in described.annotations}
-
-
-def _map(photo: Photo) -> str:
-    return f"{photo.name}.png"
-
-
-def _overlay(photo: Photo) -> str:
-    return f"{photo.name}_overlay.jpg"
-
-
-def predict(
+def predict(  # noqa: PLR0913 - options of the command line
     *images: Annotated[str, Parameter(name="IMAGE")],
-    out: Folder,
+    out: Annotated[Path | None, Parameter(alias="-o", metavar="DIR")] = None,
     model: Model = "coco",
     instances_from: InstancesFrom = None,
+    selection: SelectionOptions = SelectionOptions(),
+    writing: WritingOptions = WritingOptions(),
+    drawing: DrawingOptions = DrawingOptions(),  # noqa: B008 - frozen
     run: RunOptions = RunOptions(),  # noqa: B008 - frozen
-    overlay: bool = True,
     overrides: Overrides = (),
 ) -> int:
     """Segment images: a class and an instance for every pixel.
 
     For each image, writes DIR/STEM.png, the map at the image's own size with COCO
     panoptic ids as colours, and DIR/STEM_overlay.jpg, the map drawn on the image.
-    After the last image, DIR/predictions.json describes all maps in COCO panoptic
-    format. If two images share a name, the second is saved as STEM_2. Images are
-    rotated by their EXIF orientation. An image that can't be read is reported, the
-    others are still segmented, and the exit code is 1.
+    DIR/predictions.json describes all maps in COCO panoptic format. If two images
+    share a name, the second is saved as STEM_2. Images are rotated by their EXIF
+    orientation. An image that can't be read is reported, the others are still
+    segmented, and the exit code is 1.
+
+    An interrupted run loses nothing: the same command resumes it.
 
     The model's settings are options too, such as --merge.canvas original for
-    finer edges, or --merge.min-score 0.7.
+    finer edges.
 
     For example
-        jsisnet predict photo.jpg --out maps
-        jsisnet predict photos "more/**/*.jpg" --model runs/mine --out maps
+        jsisnet predict photo.jpg
+        jsisnet predict photos "more/**/*.jpg" archive.zip -o maps --model runs/mine
+        jsisnet predict street.jpg --classes person,car --min-score 0.7
+        jsisnet predict photos -o tasks --format coco,labelme --no-overlay
+        curl -s https://example.org/photo.jpg | jsisnet predict - -o maps
 
     Args:
-        images: Images, folders of images, or patterns.
-        out: Folder for the results; created if it does not exist.
+        images: Images, folders of images, zips with images, patterns, or - for an image on
+            standard input.
+        out: Folder for the results; created if it does not exist. Default: runs/predict, or
+            the next free number, such as runs/predict_2.
         model: Built-in model (coco, street), or the folder of a model or training run.
         instances_from: Model that detects the instances; the semantic segmentation and the
             settings of the merge remain those of --model.
+        selection: What is segmented.
+        writing: What is written, and how.
+        drawing: How overlays are drawn.
         run: How the network runs.
-        overlay: Whether to write overlays.
         overrides: Settings that override those of the model.
     """
-    found = find_photos(images)
-    for argument in found.unmatched:
-        say(f"{argument}: no image found")
-    predictor = load_model(model, overrides, run, instances_from=instances_from)
-    done = segment(found.photos, predictor, out, overlay=overlay)
-    if done:
-        results = "*_overlay.jpg" if overlay else "*.png"
-        what = "overlays" if overlay else "maps"
-        display(f"Segmented {done} of {len(found.photos)} images; {what} in {out / results}")
-    return int(done < len(found.photos) or bool(found.unmatched))
+    from jsisnet.inference.batch import BatchConfig
+    from jsisnet.inference.photo_files import find_photos
+    from jsisnet.inference.photo_job import OutputConfig
+    from jsisnet.inference.results_folder import results_in
+
+    outputs = OutputConfig(
+        formats=tuple(dict.fromkeys(listed(writing.format))),
+        overlay=drawing.style() if writing.overlay else None,
+    )
+    earlier = set() if out is None else results_in(out)
+    found = find_photos(images, _read_standard_input, without=earlier)
+    for problem in found.problems:
+        say(problem)
+    workers = _workers(writing.workers, len(found.photos), run)
+    predictor = load_model(
+        model,
+        overrides,
+        replace(run, threads=run.threads or 1) if workers > 1 else run,
+        instances_from=instances_from,
+        classes=None if selection.classes is None else listed(selection.classes),
+        min_score=selection.min_score,
+    )
+    if writing.workers is None and predictor.engine.device != "cpu":
+        workers = 1
+    config = BatchConfig(outputs=outputs, workers=workers, overwrite=writing.overwrite)
+    return _segment(found, predictor, out, config, quiet=writing.quiet)
 
 
 def demo(
@@ -173,9 +165,132 @@ def demo(
     Args:
         photos: Images, folders of images, or patterns. Default: an astronaut, a cat and a coffee
             from the package scikit-image.
-        out: Folder for the results; created if it does not exist.
+        out: Folder for the results; those of earlier calls are replaced.
         model: Built-in model (coco, street), or the folder of a model or training run.
         overrides: Settings that override those of the model.
     """
     chosen = photos or tuple(str(sample_photo(name)) for name in DEMO)
-    return predict(*chosen, out=out, model=model, overrides=overrides)
+    again = WritingOptions(overwrite=True)
+    return predict(*chosen, out=out, model=model, writing=again, overrides=overrides)
+
+
+def _segment(
+    found: "FoundPhotos",
+    predictor: "Predictor",
+    out: Path | None,
+    config: "BatchConfig",
+    *,
+    quiet: bool,
+) -> int:
+    from jsisnet.inference.batch import Listener, predict_photos
+
+    photos = found.photos
+    folder = _next_folder(photos, predictor, config) if out is None else out
+    began = time.perf_counter()
+    bar = nullcontext(lambda *_: None) if quiet or len(photos) == 1 else progress("segmenting")
+    with bar as advance:
+        view = _View(advance, quiet=quiet)
+        listener = Listener(on_start=view.start, on_photo=view.photo, on_warning=say)
+        try:
+            summary = predict_photos(photos, predictor, folder, config, listener)
+        except (KeyboardInterrupt, SystemExit) as error:
+            say(
+                f"interrupted after {view.done} of {len(photos)} images; rerun the same command to "
+                "resume"
+            )
+            return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
+    if not quiet and summary.segmented + summary.earlier:
+        seconds = time.perf_counter() - began
+        display(f"{_counts(summary, len(photos), seconds)}; {_where(photos, folder, config)}")
+    return int(summary.failed > 0 or bool(found.problems))
+
+
+class _View:
+    """What is shown of a run: a line per photo, and the progress."""
+
+    def __init__(self, advance: Callable[[int, int], None], *, quiet: bool) -> None:
+        self.advance, self.quiet = advance, quiet
+        self.done = self.total = 0
+
+    def start(self, done: int, total: int) -> None:
+        self.done, self.total = done, total
+        self.advance(done, total)
+
+    def photo(self, outcome: "Outcome") -> None:
+        title = outcome.photo.title
+        if outcome.error is not None:
+            say(f"{title}: {describe_error(outcome.error).removeprefix(f'{title}: ')}")
+        elif not self.quiet:
+            height, width = outcome.size
+            display(f"{title}: {width} x {height}, {_found(outcome)} ({outcome.seconds:.2f} s)")
+        self.done += 1
+        self.advance(self.done, self.total)
+
+
+def _found(outcome: "Outcome") -> str:
+    """Return the classes of an image in short, such as ``3 person, 1 dog, sky``."""
+    things = [f"{count} {name}" for name, count in outcome.things.items()]
+    return ", ".join([*things, *outcome.stuff]) or "nothing"
+
+
+def _read_standard_input(size: int) -> bytes:
+    return sys.stdin.buffer.read(size)
+
+
+def _counts(summary: "Summary", photos: int, seconds: float) -> str:
+    done = summary.segmented + summary.earlier
+    images = (
+        f"{done} image{'s' if done != 1 else ''}"
+        if done == photos
+        else (f"{done} of {photos} images")
+    )
+    before = f", {summary.earlier} of them before" if summary.earlier else ""
+    return f"Segmented {images}{before}: {summary.segments} segments in {seconds:.1f} s"
+
+
+def _where(photos: "Sequence[Photo]", folder: Path, config: "BatchConfig") -> str:
+    """Say where the most telling results are."""
+    names = config.outputs.names(photos[0])
+    what = "overlay" if config.outputs.overlay is not None else "map"
+    if not names:
+        return f"nothing written to {folder}"
+    if len(photos) == 1:
+        return f"{what} in {folder / names[0]}"
+    return f"{what}s in {folder / names[0].replace(photos[0].name, '*', 1)}"
+
+
+def _workers(wanted: int | None, photos: int, run: RunOptions) -> int:
+    """Return the number of processes."""
+    if wanted is not None:
+        return wanted
+    suits = run.engine in _ENGINES and run.device in ("auto", "cpu") and run.threads is None
+    most = min(photos // _PHOTOS_PER_WORKER, _MAX_WORKERS)
+    if not suits or most <= 1:
+        return 1
+    from jsisnet.files.processes import available_cores
+
+    return min(available_cores(), most)
+
+
+def _next_folder(photos: "Sequence[Photo]", predictor: "Predictor", config: "BatchConfig") -> Path:
+    """Return the default folder: of the latest run if this command resumes it, or a new one."""
+    from jsisnet.inference.batch import purpose_of_run
+    from jsisnet.inference.results_folder import is_unfinished
+
+    parent, stem = DEFAULT_OUT.parent, DEFAULT_OUT.name
+    suffixes = (path.name.removeprefix(stem) for path in parent.glob(f"{stem}*"))
+    numbers = [
+        1 if not each else int(each[1:])
+        for each in suffixes
+        if not each or (each[0] == "_" and each[1:].isdecimal())
+    ]
+    latest = max(numbers, default=0)
+    folder = _numbered(latest)
+    purpose = purpose_of_run(predictor, config.outputs)
+    if latest and not config.overwrite and is_unfinished(folder, purpose, photos):
+        return folder
+    return _numbered(latest + 1)
+
+
+def _numbered(number: int) -> Path:
+    return DEFAULT_OUT if number <= 1 else DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}_{number}")

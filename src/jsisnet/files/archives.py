@@ -23,12 +23,26 @@ class Member:
     name: str
     """Path inside the zip."""
 
-    def read_bytes(self) -> bytes:
-        """Read the whole file."""
-        archive = _open_zip(self.archive, os.getpid()).content
+    @property
+    def checksum(self) -> tuple[int, int]:
+        """Size and CRC-32 of the file, as the zip gives them."""
+        entry = _opened(self.archive).content.getinfo(self.name)
+        return entry.file_size, entry.CRC
+
+    def read_bytes(self, limit: int | None = None) -> bytes:
+        """Read the whole file.
+
+        Args:
+            limit: Size limit in bytes; that of all files in zips by default.
+
+        Raises:
+            OSError: If it is missing, damaged or too large.
+        """
+        limit = _MAX_BYTES if limit is None else limit
+        archive = _opened(self.archive).content
         try:
-            if archive.getinfo(self.name).file_size > _MAX_BYTES:
-                raise OSError(27, f"larger than {_MAX_BYTES:,} bytes")
+            if archive.getinfo(self.name).file_size > limit:
+                raise OSError(27, f"larger than {limit:,} bytes")
             return archive.read(self.name)
         except KeyError:
             raise FileNotFoundError(2, "No such file in the zip", str(self)) from None
@@ -139,12 +153,21 @@ class _Archive:
 
 
 def _names(archive: Path) -> frozenset[str]:
-    return _open_zip(archive, os.getpid()).names
+    return _opened(archive).names
+
+
+def _opened(archive: Path) -> _Archive:
+    """Open a zip once per process, because forked processes share the file position."""
+    try:
+        status = archive.stat()
+    except OSError as error:
+        raise ValueError(f"{archive}: {error.strerror}; expected a folder or a zip") from None
+    return _open_zip(archive, (os.getpid(), status.st_ino, status.st_size, status.st_mtime_ns))
 
 
 @lru_cache(maxsize=4)
-def _open_zip(archive: Path, process: int) -> _Archive:  # noqa: ARG001 - part of the cache's key
-    """Open a zip once per process, because forked processes share the file position."""
+def _open_zip(archive: Path, _: tuple[int, ...]) -> _Archive:
+    """Open a zip; the other argument tells it from others that had the same path."""
     try:
         content = ZipFile(archive)
     except Exception as error:  # damaged zips raise anything

@@ -1,13 +1,13 @@
 """Append-only journal of finished work items, so that an interrupted run can resume."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from jsisnet.files.atomic import lock_folder
+from jsisnet.files.atomic import lock_folder, replacing
 from jsisnet.files.json_fields import Entry
 
 _OTHER_WORK = "unfinished work of another command; repeat that command, or choose a new folder"
@@ -30,10 +30,37 @@ class Journal:
         self.count += 1
 
     def __iter__(self) -> Iterator[Entry]:
+        return (entry for _, entry in self.positions())
+
+    def positions(self) -> Iterator[tuple[int, Entry]]:
+        """Read the items with their positions in the file, for `read`."""
         with self.path.open("rb") as lines:
-            next(lines)
+            position = len(next(lines))
             for line in lines:
-                yield json.loads(line)
+                yield position, json.loads(line)
+                position += len(line)
+
+    def read(self, positions: Iterable[int]) -> Iterator[Entry]:
+        """Read the items at the given positions."""
+        with self.path.open("rb") as lines:
+            for position in positions:
+                lines.seek(position)
+                yield json.loads(lines.readline())
+
+    def rewrite(self, entries: Iterable[Entry]) -> None:
+        """Replace all items atomically, for example to sort them."""
+        count = 0
+        with self.path.open("rb") as lines, replacing(self.path) as temporary:
+            count = 0
+            with temporary.open("wb") as file:
+                file.write(next(lines))
+                for values in entries:
+                    file.write(json.dumps(values).encode() + b"\n")
+                    count += 1
+            lines.close()
+            # Some systems can't replace an open file.
+            self.file.close()
+        self.file, self.count = self.path.open("ab"), count
 
 
 def refuse_other_files(path: Path) -> None:
@@ -66,8 +93,27 @@ def open_journal(
         ValueError: If another process is writing to the journal, or it is of other work and
             `restart` is false.
     """
+    with lock_folder(path.parent, _lock_name(path)):
+        journal = _open(path, purpose, restart=restart, refusal=refusal)
+        try:
+            yield journal
+        finally:
+            journal.file.close()
+
+
+def purpose_of(path: Path) -> str | None:
+    """Return the purpose of a journal; ``None`` if there is none, or only the start of one."""
+    try:
+        with path.open("rb") as file:
+            return str(json.loads(file.readline())["purpose"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _open(path: Path, purpose: str, *, restart: bool, refusal: str) -> Journal:
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
-    with lock_folder(path.parent, _lock_name(path)), path.open("a+b") as file:
+    file = path.open("a+b")
+    try:
         file.seek(0)
         # A run that was killed may leave an incomplete last line.
         whole = [len(line) for line in file if line.endswith(b"\n")]
@@ -83,7 +129,10 @@ def open_journal(
         if not whole:
             file.write(first)
             file.flush()
-        yield Journal(path=path, count=max(0, len(whole) - 1), file=file)
+    except BaseException:
+        file.close()
+        raise
+    return Journal(path=path, count=max(0, len(whole) - 1), file=file)
 
 
 def _lock_name(path: Path) -> str:

@@ -143,7 +143,7 @@ class Predictor:
         Raises:
             ValueError: If the image is not an array of 8-bit RGB pixels, or is empty.
         """
-        return self._run([image], extras)[0]
+        return self.run([image], extras)[0]
 
     def merge(
         self,
@@ -181,7 +181,7 @@ class Predictor:
         count = 1 if self.config.size is None else self.engine.batch_size
         while batch := list(islice(remaining, count)):
             images = [to_rgb(source) for source in batch]
-            for source, image, outputs in zip(batch, images, self._run(images), strict=True):
+            for source, image, outputs in zip(batch, images, self.run(images), strict=True):
                 yield Result(
                     image=image,
                     panoptic=self.merge(outputs, (image.shape[0], image.shape[1])),
@@ -189,9 +189,13 @@ class Predictor:
                     name=_name(source),
                 )
 
-    def _run(
+    def run(
         self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], extras: Extras | None = None
     ) -> Sequence[Outputs | PanopticMap]:
+        """Run the network on several RGB images at once; see `outputs`.
+
+        A network without a size of its own takes images of one size only.
+        """
         size = self.config.size
         for image in images:
             _check_pixels(image)

@@ -7,10 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
-from jsisnet.cli.inputs import Photo, find_photos
 from jsisnet.cli.options import File, Overrides
 from jsisnet.cli.outputs import refuse_to_replace, require_image_suffix
 from jsisnet.cli.reproduce.scenes import Network, Scenes
+from jsisnet.inference.photo_files import Photo, find_photos
 
 _ROWS = 4
 """Generated scenes in Figure 3."""
@@ -37,14 +37,14 @@ def figure1(
         overrides: Settings that override those of the model.
     """
     from jsisnet.experiments.figures import figure1 as draw_figure
-    from jsisnet.files.photos import read_image, write_picture
+    from jsisnet.files.photos import write_picture
 
     given = () if image is None else (image,)
     photos = _photos(given, network, 1, out)
     if len(photos) != 1:
         raise ValueError(f"{image} matches {len(photos)} images; expected one")
     predictor = network.load(overrides)
-    photo = read_image(photos[0].path, upright=True)
+    photo = photos[0].read()
     write_picture(draw_figure(photo, predictor), out)
     display(f"Wrote {out}")
 
@@ -69,14 +69,14 @@ def figure3(
         overrides: Settings that override those of the model.
     """
     from jsisnet.experiments.figures import figure3 as draw_figure
-    from jsisnet.files.photos import read_image, write_picture
+    from jsisnet.files.photos import write_picture
 
     photos = _photos(images, network, _ROWS, out)
     predictor = network.load(overrides)
     with progress("reading") as advance:
         rows = []
         for done, photo in enumerate(photos, 1):
-            rows.append((photo.name, read_image(photo.path, upright=True)))
+            rows.append((photo.name, photo.read()))
             advance(done, len(photos))
         picture = draw_figure(rows, predictor)
     write_picture(picture, out)
@@ -92,8 +92,8 @@ def _photos(images: Sequence[str], scenes: Scenes, count: int, out: Path) -> Seq
         photos = find_photos([str(scenes.generated().photos)]).photos[:count]
     else:
         found = find_photos(images)
-        if found.unmatched:
-            raise ValueError(f"{found.unmatched[0]}: no image found")
+        if found.problems:
+            raise ValueError(found.problems[0])
         photos = found.photos
-    refuse_to_replace([photo.path for photo in photos], [out])
+    refuse_to_replace([photo.file for photo in photos if photo.file is not None], [out])
     return photos

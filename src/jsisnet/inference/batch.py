@@ -1,0 +1,157 @@
+"""Prediction of many photos into a folder, journaled so that an interrupted run can resume."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from jsisnet import __version__
+from jsisnet.formats import categories_json
+from jsisnet.inference.photo_files import Photo
+from jsisnet.inference.photo_job import COCO, Outcome, OutputConfig, PhotoJob
+from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.results_folder import ResultsFolder, open_results
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchConfig:
+    """How photos are segmented."""
+
+    outputs: OutputConfig = field(default_factory=OutputConfig)
+    """What is written."""
+
+    workers: int = 1
+    """Number of processes. Each loads the network; on a CPU it should have one thread then."""
+
+    overwrite: bool = False
+    """Whether to delete the results of an earlier run in the folder instead of resuming it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """Functions that are told how a run goes."""
+
+    on_start: Callable[[int, int], object] = lambda *_: None
+    """Called once with the number of photos that an earlier run has segmented, and of all."""
+
+    on_photo: Callable[[Outcome], object] = lambda _: None
+    """Called after each photo."""
+
+    on_warning: Callable[[str], object] = lambda _: None
+    """Called with a message for each worker process that ended unexpectedly."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """What a run did."""
+
+    segmented: int
+    """Photos that it segmented."""
+
+    earlier: int
+    """Photos that an earlier run had segmented."""
+
+    failed: int
+    """Photos that could not be segmented."""
+
+    segments: int
+    """Segments of all photos."""
+
+
+def predict_photos(
+    photos: Sequence[Photo],
+    predictor: Predictor,
+    folder: Path,
+    config: BatchConfig | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Segment photos, and write maps, overlays and a JSON file that describes the maps.
+
+    Each photo is journaled as soon as its files are written. The same call resumes a run that was
+    interrupted or killed, and on a CPU gives the same files as an uninterrupted one. Photos that
+    failed are tried again.
+
+    Args:
+        photos: Photos from `find_photos` or `name_photos`; their names become those of the results.
+        predictor: The model.
+        folder: Folder for the results; created if it does not exist.
+        config: What is written, and by how many processes.
+        listener: Functions that are told how the run goes.
+
+    Raises:
+        ValueError: If the folder holds results of another model, other settings or other photos; if
+            another process is writing to it; or if a result would overwrite a photo, or another
+            file beside the photos.
+    """
+    config, listener = config or BatchConfig(), listener or Listener()
+    purpose = purpose_of_run(predictor, config.outputs)
+    job = PhotoJob(predictor, folder, config.outputs)
+    with open_results(folder, purpose, photos, overwrite=config.overwrite) as results:
+        done = results.done()
+        todo = [photo for photo in photos if photo.name not in done]
+        results.claim([name for photo in todo for name in config.outputs.names(photo)])
+        listener.on_start(len(done), len(photos))
+        failed = 0
+        try:
+            for outcome in _outcomes(todo, job, results, config.workers, listener):
+                failed += outcome.error is not None
+                listener.on_photo(outcome)
+        except BaseException:
+            with suppress(OSError):
+                _describe(results, job)
+            raise
+        segments = _describe(results, job)
+        results.finish()
+    return Summary(
+        segmented=len(todo) - failed, earlier=len(done), failed=failed, segments=segments
+    )
+
+
+def purpose_of_run(predictor: Predictor, outputs: OutputConfig) -> str:
+    """Return a hash of all that determines the results, apart from the photos."""
+    described = {
+        "version": __version__,
+        "settings": asdict(predictor.config),
+        "classes": categories_json.entries(predictor.categories),
+        "kept": predictor.classes,
+        "network": predictor.engine.fingerprint(),
+        "outputs": asdict(outputs),
+    }
+    return sha256(json.dumps(described).encode()).hexdigest()
+
+
+def _outcomes(
+    photos: Sequence[Photo],
+    job: PhotoJob,
+    results: ResultsFolder,
+    workers: int,
+    listener: Listener,
+) -> Iterator[Outcome]:
+    """Segment photos in the way that suits their number."""
+
+    def note(outcome: Outcome) -> None:
+        if outcome.error is None:
+            results.add(outcome.entry)
+
+    if len(photos) > 1 and workers > 1:
+        from jsisnet.inference.workers import in_workers
+
+        yield from in_workers(photos, job, workers, note, listener.on_warning)
+    elif len(photos) > 1:
+        from jsisnet.inference.pipeline import overlapped
+
+        yield from overlapped(photos, job, note)
+    else:
+        for outcome in map(job.segment, photos):
+            note(outcome)
+            yield outcome
+
+
+def _describe(results: ResultsFolder, job: PhotoJob) -> int:
+    """Write the COCO file, if there are results and it is wanted; return the number of segments."""
+    counts = [len(entry["segments_info"]) for entry in results.entries()]
+    if counts and COCO in job.config.formats:
+        results.describe(job.predictor.categories)
+    return sum(counts)

@@ -1,0 +1,228 @@
+"""Photos to segment: files, folders, patterns, zips and standard input."""
+
+import glob
+import io
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from jsisnet.arrays import UInt8
+from jsisnet.files.archives import Member, files_below
+from jsisnet.files.photos import has_photo_suffix, read_image, to_rgb
+
+STANDARD_INPUT = "-"
+"""Argument that stands for a photo on standard input."""
+
+_STDIN_NAME = "stdin"
+
+_ZIP = ".zip"
+
+_MAX_MEMBER = 1 << 28
+"""Size limit in bytes of a photo in a zip, because a small zip can expand to any size."""
+
+_MAX_STDIN = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo to segment."""
+
+    source: Path | Member | bytes
+    """Its file, its file inside a zip, or its content."""
+
+    name: str
+    """Stem of the files that are written for it; unique."""
+
+    @property
+    def title(self) -> str:
+        """What the user knows it by."""
+        return "standard input" if isinstance(self.source, bytes) else str(self.source)
+
+    @property
+    def file_name(self) -> str:
+        """Its `name` with the suffix of its file."""
+        if isinstance(self.source, bytes):
+            return self.name
+        return self.name + PurePosixPath(self.source.name).suffix
+
+    @property
+    def file(self) -> Path | None:
+        """The file on disk that is read, which may be a zip; ``None`` for standard input."""
+        match self.source:
+            case Member(archive=archive):
+                return archive
+            case Path() as path:
+                return path
+        return None
+
+    def read(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Read the photo as RGB, rotated by its EXIF orientation.
+
+        Raises:
+            ValueError: If it can't be read; the message names it.
+        """
+        if isinstance(self.source, Path):
+            return read_image(self.source, upright=True)
+        try:
+            content = self._content()
+        except OSError as error:
+            raise ValueError(f"{self.title}: {error.strerror or error}") from error
+        if not content:
+            raise ValueError(f"{self.title}: empty; expected an image")
+        return to_rgb(_NamedContent(content, self.title))
+
+    def stamp(self) -> list[str | int]:
+        """Return what tells whether the photo is still the same: its place, size and time."""
+        match self.source:
+            case bytes():
+                return [self.title, sha256(self.source).hexdigest()]
+            case Member():
+                return [str(self.source), *self.source.checksum]
+        place = str(self.source.resolve())
+        try:
+            status = self.source.stat()
+        except OSError:  # reading it says why
+            return [place]
+        return [place, status.st_size, status.st_mtime_ns]
+
+    def _content(self) -> bytes:
+        assert not isinstance(self.source, Path)
+        if isinstance(self.source, bytes):
+            return self.source
+        return self.source.read_bytes(_MAX_MEMBER)
+
+
+class _NamedContent(io.BytesIO):
+    """Content of a file with a name, which messages show."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPhotos:
+    """Photos that arguments stand for."""
+
+    photos: tuple[Photo, ...]
+    """Unique photos in the order of the arguments, sorted within a folder, pattern or zip."""
+
+    problems: tuple[str, ...]
+    """A message for each argument that stands for no photo."""
+
+
+def find_photos(
+    arguments: Sequence[str],
+    standard_input: Callable[[int], bytes] | None = None,
+    *,
+    without: Collection[Path] = (),
+) -> FoundPhotos:
+    """Find the photos that arguments stand for.
+
+    Args:
+        arguments: Files; folders, for the photos directly in them; zips, for all photos in them;
+            glob patterns, in which ``**`` matches nested folders; and ``-`` for `standard_input`.
+        standard_input: Reads up to a number of bytes of a stream with one photo.
+        without: Resolved paths of files that are no photos where a folder or pattern has them.
+
+    Raises:
+        ValueError: If no argument stands for a photo.
+    """
+    if not arguments:
+        raise ValueError("give at least one image, folder, zip or pattern")
+    sources: list[Path | Member | bytes] = []
+    unmatched: list[str] = []
+    problems: list[str] = []
+    for argument in arguments:
+        try:
+            found = list(_matches(argument, standard_input, without))
+        except (ValueError, OSError) as error:
+            problems.append(f"{error}")
+            continue
+        sources += found
+        if not found:
+            unmatched.append(argument)
+    problems += [f"{argument}: no image found" for argument in unmatched]
+    if not sources:
+        none = f"no image found: {', '.join(unmatched)}"
+        raise ValueError(none if len(problems) == len(unmatched) else problems[0])
+    unique: dict[object, Path | Member | bytes] = {}
+    for source in sources:
+        unique.setdefault(_identity(source), source)
+    return FoundPhotos(tuple(name_photos(unique.values())), tuple(problems))
+
+
+def name_photos(sources: Iterable[Path | Member | bytes]) -> list[Photo]:
+    """Name photos by their stems; repeated stems get the suffixes ``_2``, ``_3`` and so on."""
+    sources = list(sources)
+    stems = [_stem(source) for source in sources]
+    used = {stem.casefold() for stem in stems}
+    taken: set[str] = set()
+    photos = []
+    for source, stem in zip(sources, stems, strict=True):
+        name, count = stem, 1
+        # Some file systems ignore case.
+        while name.casefold() in taken or (count > 1 and name.casefold() in used):
+            count += 1
+            name = f"{stem}_{count}"
+        taken.add(name.casefold())
+        photos.append(Photo(source, name))
+    return photos
+
+
+def _matches(
+    argument: str, standard_input: Callable[[int], bytes] | None, without: Collection[Path]
+) -> Iterator[Path | Member | bytes]:
+    if argument == STANDARD_INPUT and standard_input is not None:
+        yield _read_all(standard_input)
+        return
+    # The name of a file may look like a pattern, so existing files are looked up first.
+    if argument != "" and Path(argument).is_file():
+        yield from _photos_at(Path(argument))
+        return
+    exists = argument != "" and Path(argument).exists()
+    names = [argument] if exists else sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - patterns may be absolute
+    for source in chain.from_iterable(map(_photos_at, map(Path, names))):
+        if not without or isinstance(source, Member) or source.resolve() not in without:
+            yield source
+
+
+def _photos_at(path: Path) -> Iterator[Path | Member]:
+    if path.is_dir():
+        yield from sorted(filter(_ispicture, path.iterdir()))
+    elif path.suffix.lower() == _ZIP and path.is_file():
+        for name, member in files_below(path, "", "").items():
+            if has_photo_suffix(Path(name)) and isinstance(member, Member):
+                yield member
+    elif path.exists():
+        yield path
+
+
+def _ispicture(path: Path) -> bool:
+    return has_photo_suffix(path) and not path.name.startswith(".") and path.is_file()
+
+
+def _read_all(read: Callable[[int], bytes]) -> bytes:
+    content = read(_MAX_STDIN + 1)
+    if not content:
+        raise ValueError("standard input: empty; expected an image")
+    if len(content) > _MAX_STDIN:
+        raise ValueError(f"standard input: more than {_MAX_STDIN:,} bytes")
+    return content
+
+
+def _identity(source: Path | Member | bytes) -> object:
+    match source:
+        case Path():
+            return source.resolve()
+        case Member():
+            return source.archive.resolve(), source.name
+    return source
+
+
+def _stem(source: Path | Member | bytes) -> str:
+    return _STDIN_NAME if isinstance(source, bytes) else PurePosixPath(source.name).stem

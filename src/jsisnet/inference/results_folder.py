@@ -1,0 +1,239 @@
+"""Folder of the results of a run, with a journal of the photos that are done."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from jsisnet.categories import Categories
+from jsisnet.files import json_fields
+from jsisnet.files.journal import Journal, open_journal, purpose_of
+from jsisnet.formats import coco
+from jsisnet.inference.photo_files import Photo
+
+PREDICTIONS = "predictions.json"
+"""Name of the COCO panoptic file."""
+
+JOURNAL = ".predict.jsonl"
+"""Name of the journal, which has a line per photo."""
+
+_FINISHED, _CLAIMED = "finished", "claimed"
+"""Keys of other lines: all photos are done; results that replace no file of the user."""
+
+_OTHER_RUN = (
+    "holds results of another model, settings or formats; choose another folder, or start anew "
+    "with --overwrite"
+)
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.part")
+
+
+@dataclass(slots=True)
+class ResultsFolder:
+    """Open folder of results; it may be used by several threads at once."""
+
+    folder: Path
+    photos: Sequence[Photo]
+    """Photos of the run."""
+
+    journal: Journal
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def done(self) -> set[str]:
+        """Return the names of the photos whose results are complete.
+
+        Raises:
+            ValueError: If there are results of other photos.
+        """
+        return set(self._positions())
+
+    def claim(self, results: Sequence[str]) -> None:
+        """Check that results which are to be written replace no file of the user.
+
+        Args:
+            results: Paths inside the folder.
+
+        Raises:
+            ValueError: If a result would overwrite a photo, or a file in a folder of photos that no
+                earlier run has written.
+        """
+        inputs = _files(self.photos)
+        isbeside = self.folder.resolve() in {path.parent for path in inputs}
+        ours = set(_results(self.journal)) if isbeside else set()
+        for name in results:
+            path = self.folder / name
+            if path.resolve() in inputs:
+                raise ValueError(f"{path} is one of the photos to segment; choose another folder")
+            if isbeside and name not in ours and path.exists():
+                raise ValueError(
+                    f"{path} is a file in the folder of the photos and would be overwritten; "
+                    "choose another folder"
+                )
+        if isbeside and results:
+            self.journal.add({_CLAIMED: list(results)})
+
+    def add(self, entry: json_fields.Entry) -> None:
+        """Note that the results of a photo are complete."""
+        with self._lock:
+            self.journal.add(entry)
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Read the entries of the photos that are done, in the order of the photos."""
+        positions = self._positions()
+        return self.journal.read(  # type: ignore[return-value]  # as `add` wrote them
+            positions[photo.name] for photo in self.photos if photo.name in positions
+        )
+
+    def describe(self, categories: Categories) -> None:
+        """Write the COCO panoptic file of all maps, in the order of the photos."""
+        path = self.folder / PREDICTIONS
+        with coco.writing(path, categories, pngs=self.folder) as writer:
+            for entry in self.entries():
+                writer.note(
+                    entry["segments_info"],
+                    image_id=entry["name"],
+                    image_name=entry["file_name"],
+                    size=(entry["height"], entry["width"]),
+                )
+
+    def finish(self) -> None:
+        """Sort the journal by the order of the photos, and note that nothing is left to do."""
+        self.journal.rewrite(chain(self.entries(), [{_FINISHED: True}]))
+
+    def _positions(self) -> dict[str, int]:
+        """Return the lines of the photos that are done, by name."""
+        stamps = {photo.name: photo.stamp() for photo in self.photos}
+        places = {stamp[0] for stamp in stamps.values()}
+        positions = {}
+        line: Any  # as `add` wrote it
+        for position, line in self.journal.positions():
+            if "name" not in line:
+                continue
+            if line["stamp"][0] not in places:
+                raise ValueError(
+                    f"{self.folder}: holds results of other photos, such as {line['stamp'][0]}; "
+                    "choose another folder, or start anew with --overwrite"
+                )
+            exist = all((self.folder / name).is_file() for name in line["files"])
+            if exist and line["stamp"] == stamps.get(line["name"]):
+                positions[line["name"]] = position
+        return positions
+
+
+@contextmanager
+def open_results(
+    folder: Path, purpose: str, photos: Sequence[Photo], *, overwrite: bool = False
+) -> Iterator[ResultsFolder]:
+    """Create a folder of results, or resume one. Without results, nothing is left of it.
+
+    Args:
+        folder: The folder.
+        purpose: Identifies the model and the settings; results of others must not be mixed.
+        photos: Photos of the run.
+        overwrite: Whether to delete the results of earlier runs first.
+
+    Raises:
+        ValueError: If the folder has another purpose, is damaged, or another process is writing to
+            it.
+    """
+    path = folder / JOURNAL
+    isnew = not folder.exists()
+    if overwrite:
+        _discard(path, photos)
+    try:
+        with open_journal(path, purpose, restart=overwrite, refusal=_OTHER_RUN) as journal:
+            _check(journal)
+            _remove_leftovers(folder)
+            try:
+                yield ResultsFolder(folder, photos, journal)
+            finally:
+                if not any("name" in line for line in journal):
+                    journal.file.close()
+                    path.unlink()
+    finally:
+        if isnew:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def results_in(folder: Path) -> set[Path]:
+    """Return the files that earlier runs have written to a folder, or were about to write."""
+    return {(folder / name).resolve() for name in _results(_lines(folder / JOURNAL))}
+
+
+def is_unfinished(folder: Path, purpose: str, photos: Sequence[Photo]) -> bool:
+    """Return whether a folder holds an interrupted run of this purpose, and no other photos."""
+    path = folder / JOURNAL
+    if purpose_of(path) != purpose:
+        return False
+    places = {photo.stamp()[0] for photo in photos}
+    lines: list[dict[str, Any]]
+    try:
+        with open_journal(path, purpose) as journal:
+            _check(journal)
+            lines = list(journal)  # type: ignore[arg-type]  # as `add` wrote them
+    except ValueError:  # damaged, or another process is writing to it
+        return False
+    finished = bool(lines) and _FINISHED in lines[-1]
+    return not finished and all(line["stamp"][0] in places for line in lines if "name" in line)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the lines of a journal that may belong to a running process."""
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        next(file, None)
+        for line in file:
+            yield json.loads(line)
+
+
+def _results(lines: "Iterator[dict[str, Any]] | Journal") -> Iterator[str]:
+    line: Any
+    for line in lines:
+        yield from line.get("files", line.get(_CLAIMED, []))
+
+
+def _files(photos: Sequence[Photo]) -> set[Path]:
+    return {photo.file.resolve() for photo in photos if photo.file is not None}
+
+
+def _check(journal: Journal) -> None:
+    """Check the lines of a journal.
+
+    Raises:
+        ValueError: If it is damaged, or names files outside its folder.
+    """
+    try:
+        line: Any
+        for line in journal:
+            for name in _results(iter([line])):
+                json_fields.path_in(journal.path.parent, {"file": name}, "file")
+            if "name" in line:
+                _ = line["stamp"][0], line["segments_info"], line["height"], line["width"]
+                json_fields.string(line, "name")
+                json_fields.string(line, "file_name")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{journal.path}: damaged; start anew with --overwrite") from error
+
+
+def _discard(path: Path, photos: Sequence[Photo]) -> None:
+    """Delete the results of earlier runs, except photos that are to be segmented."""
+    purpose = purpose_of(path)
+    if purpose is None:
+        return
+    with open_journal(path, purpose) as journal:
+        with suppress(ValueError):  # nothing that a damaged journal names is deleted
+            _check(journal)
+            for file in results_in(path.parent) - _files(photos):
+                file.unlink(missing_ok=True)
+        journal.rewrite([])
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of killed writers."""
+    for temporary in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
+        if _LEFTOVER.fullmatch(temporary.name):
+            temporary.unlink(missing_ok=True)

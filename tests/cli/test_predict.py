@@ -1,0 +1,347 @@
+"""The command `predict`: where photos come from, what is written, and what is printed."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import toy_engine
+from jsisnet.cli.app import run
+from jsisnet.inference import engine
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Install the toy engine, and work in an empty folder with two photos."""
+    toy_engine.write_package(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    engine._entry_points.cache_clear()
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    Image.new("RGB", (30, 20), "white").save("sky.png")
+    Image.new("RGB", (20, 40), "red").save("car.jpg")
+    yield work
+    engine._entry_points.cache_clear()
+
+
+@pytest.fixture
+def predict(capsys):
+    """Return a function that runs the command and returns exit code, output and errors."""
+
+    def called(*arguments):
+        code = run(["predict", *arguments, "--model", "toy", "--engine", "toy"])
+        return code, *capsys.readouterr()
+
+    return called
+
+
+@pytest.fixture
+def interrupted(monkeypatch, predict):
+    """Return a function that interrupts the command after its first photo."""
+
+    def called(*arguments):
+        from jsisnet.cli.predict import _View
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(_View, "photo", stop)
+            return predict(*arguments)
+
+    return called
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def listed(folder):
+    described = json.loads((folder / "predictions.json").read_text())
+    return [annotation["image_id"] for annotation in described["annotations"]]
+
+
+def test_one_photo_needs_no_options(predict, folder):
+    code, out, error = predict("car.jpg")
+
+    assert (code, error) == (0, "")
+    first, last = out.splitlines()
+    assert first.startswith("car.jpg: 20 x 40, 1 person (0.")
+    assert last.startswith("Segmented 1 image: 1 segments in 0.")
+    assert last.endswith(f"overlay in {Path('runs/predict/car_overlay.jpg')}")
+    assert names(folder / "runs/predict") == ["car.png", "car_overlay.jpg", "predictions.json"]
+
+
+def test_each_run_gets_a_folder_of_its_own(predict, folder):
+    for _ in range(3):
+        assert predict("sky.png")[0] == 0
+    (folder / "runs/predict_10").mkdir()
+    (folder / "runs/predictions").mkdir()
+
+    assert predict("sky.png")[0] == 0
+
+    assert names(folder / "runs") == [
+        "predict",
+        "predict_10",
+        "predict_11",
+        "predict_2",
+        "predict_3",
+        "predictions",
+    ]
+
+
+def test_an_interrupted_run_is_resumed_in_its_folder(interrupted, predict, folder):
+    code, _, error = interrupted("sky.png", "car.jpg")
+    assert code == 130
+    assert error == "jsisnet: interrupted after 0 of 2 images; rerun the same command to resume\n"
+
+    code, out, _ = predict("sky.png", "car.jpg")
+
+    assert code == 0
+    assert "Segmented 2 images, " in out
+    assert "of them before: " in out
+    assert names(folder / "runs") == ["predict"]
+    assert listed(folder / "runs/predict") == ["sky", "car"]
+
+
+@pytest.mark.parametrize(
+    "other", [["sky.png", "car.jpg", "--no-overlay"], ["sky.png", "car.jpg", "--overwrite"]]
+)
+def test_another_command_does_not_resume_it(interrupted, predict, folder, other):
+    interrupted("sky.png", "car.jpg")
+
+    assert predict(*other)[0] == 0
+
+    assert names(folder / "runs") == ["predict", "predict_2"]
+
+
+def test_other_photos_do_not_resume_it(interrupted, predict, folder):
+    interrupted("sky.png", "car.jpg")
+    Image.new("RGB", (3, 3)).save("new.png")
+
+    assert predict("new.png")[0] == 0
+
+    assert names(folder / "runs") == ["predict", "predict_2"]
+
+
+def test_another_command_into_the_same_folder_is_refused(predict):
+    predict("sky.png", "-o", "out")
+
+    code, _, error = predict("sky.png", "-o", "out", "--min-score", "0.9")
+
+    assert code == 1
+    assert error.count("\n") == 1
+    assert "out: holds results of another model, settings or formats" in error
+    assert predict("sky.png", "-o", "out", "--min-score", "0.9", "--overwrite")[0] == 0
+
+
+def test_quiet_prints_errors_only(predict):
+    assert predict("sky.png", "-q") == (0, "", "")
+
+    code, out, error = predict("sky.png", "missing.png", "--quiet")
+
+    assert (code, out, error) == (1, "", "jsisnet: missing.png: no image found\n")
+
+
+def test_only_some_classes_are_segmented(predict, folder):
+    code, out, _ = predict("sky.png", "car.jpg", "--classes", "sky,person", "-o", "out")
+
+    assert code == 0
+    assert "sky.png: 30 x 20, sky (" in out
+    assert "car.jpg: 20 x 40, 1 person (" in out
+    assert names(folder / "out")
+
+
+def test_an_unknown_class_is_named(predict):
+    code, _, error = predict("sky.png", "--classes", "persn")
+
+    assert code == 1
+    assert "No class named 'persn'. Did you mean 'person'?" in error
+
+
+def test_the_minimum_score_reaches_the_settings(monkeypatch, predict):
+    seen = []
+    monkeypatch.setattr(
+        toy_engine, "open_toy", lambda _, options: seen.append(options) or toy_engine.Toy()
+    )
+
+    assert predict("sky.png", "--min-score", "0.25")[0] == 0
+
+    assert seen[0].settings["merge"] == {"min_score": 0.25}
+    assert seen[0].settings["network"] == {"detection": {"min_score": 0.25}}
+
+
+def test_files_of_annotation_tools_have_folders_of_their_own(predict, folder):
+    code, _, _ = predict(
+        *("sky.png", "car.jpg", "-o", "out", "--no-overlay"),
+        *("--format", "coco,labelme", "--format", "label-studio,cvat"),
+    )
+
+    assert code == 0
+    assert names(folder / "out") == [
+        *("car.png", "cvat", "label-studio", "labelme", "predictions.json", "sky.png")
+    ]
+    assert names(folder / "out/cvat") == ["car.xml", "sky.xml"]
+    assert names(folder / "out/label-studio") == ["car.json", "sky.json"]
+    labelme = folder / "out/labelme/car.json"
+    described = json.loads(labelme.read_text())
+    assert (labelme.parent / described["imagePath"]).samefile("car.jpg")
+    assert [shape["label"] for shape in described["shapes"]] == ["person"]
+
+
+def test_a_tool_alone_needs_no_maps(predict, folder):
+    code, out, _ = predict("sky.png", "-o", "out", "--no-overlay", "--format", "labelme")
+
+    assert code == 0
+    assert names(folder / "out") == ["labelme"]
+    assert out.endswith(f"map in {Path('out/labelme/sky.json')}\n")
+
+
+def test_an_unknown_format_is_named(predict):
+    code, _, error = predict("sky.png", "--format", "labelmi")
+
+    assert code == 1
+    assert "format is 'labelmi'. Did you mean 'labelme'?" in error
+
+
+def test_the_drawing_has_options(predict, folder):
+    predict("sky.png", "-o", "plain", "--opacity", "0")
+    predict("sky.png", "-o", "strong", "--opacity", "1", "--no-names")
+    predict("sky.png", "-o", "one", "--only", "person")
+
+    pictures = [
+        np.asarray(Image.open(folder / name / "sky_overlay.jpg"))
+        for name in ("plain", "strong", "one")
+    ]
+    assert pictures[0].mean() > pictures[1].mean()
+    assert pictures[2].mean() > pictures[1].mean()
+
+
+def test_a_zip_is_read_in_place(predict, folder):
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.write("sky.png", "first/a.png")
+        archive.write("car.jpg", "second/a.jpg")
+        archive.write("car.jpg", "__MACOSX/._a.jpg")
+        archive.writestr("readme.txt", "no photo")
+        archive.writestr("empty.jpg", "")
+
+    code, out, error = predict("photos.zip", "-o", "out")
+
+    assert code == 1
+    assert error == "jsisnet: photos.zip/empty.jpg: empty; expected an image\n"
+    assert "photos.zip/second/a.jpg: 20 x 40, 1 person" in out
+    assert listed(folder / "out") == ["a", "a_2"]
+    assert "Segmented 2 of 3 images" in out
+
+
+@pytest.mark.parametrize("name", ["../escape.png", "/tmp/escape.png", "a/../../escape.png"])
+def test_a_zip_whose_paths_lead_out_of_it_is_refused(predict, folder, name):
+    with zipfile.ZipFile("bad.zip", "w") as archive:
+        archive.writestr(name, Path("sky.png").read_bytes())
+
+    code, _, error = predict("bad.zip", "sky.png", "-o", "out")
+
+    assert code == 1
+    assert error.count("\n") == 1
+    assert "expected paths that stay inside the zip" in error
+    assert listed(folder / "out") == ["sky"]
+
+
+def test_a_zip_bomb_is_refused(predict, folder, monkeypatch):
+    monkeypatch.setattr("jsisnet.inference.photo_files._MAX_MEMBER", 10_000)
+    with zipfile.ZipFile("bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.png", bytes(20_000))
+        archive.write("sky.png")
+
+    code, _, error = predict("bomb.zip", "-o", "out")
+
+    assert code == 1
+    assert error == "jsisnet: bomb.zip/bomb.png: larger than 10,000 bytes\n"
+    assert listed(folder / "out") == ["sky"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4nonsense"])
+def test_a_damaged_zip_is_named(predict, content):
+    Path("bad.zip").write_bytes(content)
+
+    code, _, error = predict("bad.zip")
+
+    assert code == 1
+    assert error.startswith("jsisnet: bad.zip: neither a folder nor a readable zip")
+    assert error.count("\n") == 1
+
+
+def test_a_photo_comes_from_standard_input(predict, folder, monkeypatch):
+    content = (folder / "car.jpg").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    code, out, error = predict("-", "-o", "out")
+
+    assert (code, error) == (0, "")
+    assert out.startswith("standard input: 20 x 40, 1 person")
+    assert names(folder / "out") == ["predictions.json", "stdin.png", "stdin_overlay.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "standard input: empty; expected an image"),
+        (b"text", "standard input: can't be read as an image (none of JPEG, PNG"),
+    ],
+)
+def test_standard_input_without_a_photo_is_reported(predict, monkeypatch, content, message):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    code, _, error = predict("-", "-o", "out")
+
+    assert code == 1
+    assert error.startswith(f"jsisnet: {message}")
+    assert error.count("\n") == 1
+
+
+def test_results_beside_the_photos_are_no_photos(predict, folder):
+    (folder / "sky.png").rename("sky.bmp")
+    assert predict(".", "-o", ".")[0] == 0
+
+    code, out, error = predict(".", "-o", ".")
+
+    assert (code, error) == (0, "")
+    assert "Segmented 2 images, 2 of them before" in out
+
+
+def test_several_processes_give_the_same_lines_and_files(predict, folder):
+    for number in range(4):
+        Image.new("RGB", (30, 20), "red").save(f"{number}.png")
+
+    _, first, _ = predict(".", "-o", "one", "--workers", "1")
+    code, second, error = predict(".", "-o", "two", "--workers", "2")
+
+    assert (code, error) == (0, "")
+    lines = [
+        sorted(line.partition(" (")[0] for line in text.splitlines()[:-1])
+        for text in (first, second)
+    ]
+    assert lines[0] == lines[1]
+    for path in (folder / "one").iterdir():
+        assert path.read_bytes() == (folder / "two" / path.name).read_bytes()
+
+
+def test_bombs_and_damaged_photos_are_one_line_each(predict, folder):
+    Image.new("L", (60_000, 4)).save("wide.png")
+    (folder / "cut.jpg").write_bytes((folder / "car.jpg").read_bytes()[:300])
+    (folder / "text.jpg").write_text("no photo")
+    (folder / "empty.png").touch()
+
+    code, out, error = predict(".", "-o", "out")
+
+    assert code == 1
+    assert [line.split(":")[1].strip() for line in error.splitlines()] == [
+        *("cut.jpg", "empty.png", "text.jpg")
+    ]
+    assert "Segmented 3 of 6 images" in out
+    assert listed(folder / "out") == ["car", "sky", "wide"]

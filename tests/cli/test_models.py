@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 import factories
 import networks
 from jsisnet.cli.app import run
@@ -71,3 +73,34 @@ def test_a_missing_folder_is_refused(capsys, tmp_path):
     assert run(["models", str(tmp_path / "nowhere")]) == 1
 
     assert "nowhere is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ['{"pq": "high", "data": 5}', '{"pq": NaN, "miou": []}', "{}"])
+def test_scores_that_are_no_numbers_are_left_out(capsys, tmp_path, content):
+    write_run(tmp_path / "mine")
+    (tmp_path / "mine/results.json").write_text(content)
+
+    assert run(["models", str(tmp_path)]) == 0
+
+    assert listed(capsys)[str(tmp_path / "mine")][6:] == ["no", "-", "-"]
+
+
+@pytest.mark.parametrize("validation", [None, {}, {"all": None}, {"all": {"pq": "x"}, "miou": []}])
+def test_evaluations_without_scores_are_left_out(capsys, tmp_path, validation):
+    write_run(tmp_path / "mine", {"step": 10, "validation": validation})
+
+    assert run(["models", str(tmp_path)]) == 0
+
+    assert listed(capsys)[str(tmp_path / "mine")][6:9] == ["no", "-", "-"]
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000])
+def test_a_damaged_file_of_scores_is_named(capsys, tmp_path, content):
+    write_run(tmp_path / "mine")
+    (tmp_path / "mine/results.json").write_text(content)
+
+    assert run(["models", str(tmp_path)]) == 0
+
+    captured = capsys.readouterr()
+    assert "coco" in captured.out
+    assert "results.json: not a JSON" in captured.err

@@ -2,6 +2,7 @@
 
 import json as json_format
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,22 +91,46 @@ def _described(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _scores(folder: Path) -> dict[str, Any]:
-    """Return the scores that stand in a model folder, in percent; ``None`` for unknown ones."""
+    """Return the scores that stand in a model folder, in percent; ``None`` for unknown ones.
+
+    Raises:
+        ValueError: If the file of the scores is damaged.
+    """
     from jsisnet.training.metrics_file import METRICS, read_entries
 
-    none = {"pq": None, "miou": None, "data": None}
     if (folder / RESULTS).is_file():
-        return none | json_format.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    if not (folder / METRICS).is_file():
-        return none
-    entries = read_entries(folder / METRICS)
+        found = _read_object(folder / RESULTS)
+        data = found.get("data")
+        return {
+            "pq": _number(found, "pq"),
+            "miou": _number(found, "miou"),
+            "data": data if isinstance(data, str) else None,
+        }
+    entries = read_entries(folder / METRICS) if (folder / METRICS).is_file() else []
     evaluations = [entry for entry in entries if "validation" in entry]
     if not evaluations:
-        return none
+        return {"pq": None, "miou": None, "data": None}
     last = evaluations[-1]
-    step = f"validation data, step {last['step']:,}"
-    return none | {
-        "pq": last["validation"]["all"]["pq"],
-        "miou": last["validation"].get("miou"),
-        "data": step,
+    step = _number(last, "step")
+    return {
+        "pq": _number(last, "validation", "all", "pq"),
+        "miou": _number(last, "validation", "miou"),
+        "data": "validation data" if step is None else f"validation data, step {step:,}",
     }
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json_format.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a JSON file of scores ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: not a JSON object of scores")
+    return found
+
+
+def _number(values: object, *names: str) -> int | float | None:
+    """Return the number at a place of nested values; ``None`` if there is none."""
+    for name in names:
+        values = values.get(name) if isinstance(values, dict) else None
+    return values if isinstance(values, int | float) and isfinite(values) else None

@@ -1,6 +1,7 @@
 """Engines of other packages, found through their entry points."""
 
 import sys
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -127,6 +128,24 @@ def test_an_engine_that_can_not_run_a_model_says_why():
         open_engine("coco", "halves")
     with pytest.raises(EngineUnavailableError, match="toys_without"):
         open_engine("coco", "broken", EngineOptions())
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("DLL load failed"), OSError("libcudart.so.13: cannot open shared object")]
+)
+def test_a_library_that_can_not_be_loaded_leaves_the_other_engines(monkeypatch, error):
+    def load(point):
+        if point.name == "onnxruntime":
+            raise error
+        return open_halves
+
+    monkeypatch.setattr(EntryPoint, "load", load)
+
+    made = open_engine("halves", options=EngineOptions(device="cpu"))
+
+    assert made.name == "halves"
+    with pytest.raises(EngineUnavailableError, match=f"onnxruntime can't be imported .{error}"):
+        open_engine("halves", "onnxruntime")
 
 
 def test_engines_return_an_output_for_each_image():

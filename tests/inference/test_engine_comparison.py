@@ -3,7 +3,7 @@ import pytest
 
 from factories import CAR, SKY, panoptic_map, segment
 from jsisnet.inference import engine_comparison
-from jsisnet.inference.engine import EngineOptions
+from jsisnet.inference.engine import PRECISIONS, EngineOptions
 from jsisnet.inference.engine_comparison import (
     Contestant,
     EngineSpeed,
@@ -64,6 +64,25 @@ def test_engines_are_timed_and_those_that_can_not_run_say_why():
     assert (first.device, first.difference) == ("cpu", 0)
     assert min(first.milliseconds, first.cpu_milliseconds, first.load_seconds) > 0
     assert "No engine named 'toaster'" in second.reason
+
+
+def test_an_engine_that_breaks_leaves_the_others(monkeypatch):
+    good, bad = (Contestant(engine="onnxruntime", precision=name) for name in PRECISIONS)
+    opened = engine_comparison.open_engine
+
+    def broken(model, name, options):
+        if options.precision != PRECISIONS[0]:
+            raise RuntimeError("could not create a primitive")
+        return opened(model, name, options)
+
+    monkeypatch.setattr(engine_comparison, "open_engine", broken)
+
+    first, second = compare_engines(
+        "street", np.zeros((9, 9, 3), np.uint8), [good, bad], options=EngineOptions(), rounds=1
+    )
+
+    assert first.reason is None
+    assert second.reason == "could not create a primitive"
 
 
 def test_the_fastest_engine_with_the_same_map_is_recommended():

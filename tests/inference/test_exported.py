@@ -340,6 +340,28 @@ def test_a_folder_whose_description_differs_from_its_network_is_refused(tmp_path
         Predictor(write_folder(tmp_path / "model", **changed))
 
 
+def test_a_folder_may_lack_settings_that_a_newer_version_has_exported(tmp_path):
+    newer = {**METADATA, "network": {**METADATA["network"], "invented_later": {"width": 3}}}
+
+    made = Predictor(write_folder(tmp_path / "model", network(newer)))
+
+    assert made.config.network.proposals.max_proposals == 3
+
+
+@pytest.mark.parametrize("damaged", [None, [], "lite"])
+def test_a_folder_whose_description_is_damaged_is_refused(tmp_path, damaged):
+    with pytest.raises(ValueError, match=r"model\.json: network is .*; expected a mapping"):
+        Predictor(write_folder(tmp_path / "model", network=damaged))
+
+
+def test_weights_that_can_not_be_read_are_refused(tmp_path):
+    folder = write_folder(tmp_path / "model")
+    (folder / "model.safetensors").mkdir()
+
+    with pytest.raises(ValueError, match=r"model\.safetensors: not weights of a model \("):
+        Predictor(folder)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -225,6 +225,8 @@ def _load(point: EntryPoint) -> OpenEngine:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return point.load()
-    except ModuleNotFoundError as error:
-        hint = install_hint(f"the engine {point.name}", error.name or "")
-        raise EngineUnavailableError(hint or str(error)) from error
+    except (ImportError, OSError, AttributeError) as error:  # a library of C may not be loadable
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        hint = install_hint(f"the engine {point.name}", missing or "")
+        reason = hint or f"the engine {point.name} can't be imported ({error})"
+        raise EngineUnavailableError(reason) from error

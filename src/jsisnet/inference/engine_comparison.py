@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from textwrap import shorten
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from jsisnet.panoptic import VOID, PanopticMap
 
 SAME = 0.001
 """Fraction of differing pixels up to which a map counts as the same."""
+
+_MAX_REASON = 300
+"""Length to which a reason is shortened."""
 
 _COMPILED = "torch-compile"
 """Engine that takes minutes to start, and is compared on request only."""
@@ -92,8 +96,8 @@ def compare_engines(
             predictor = _open(model, contestant, options)
             predictor.panoptic(image)
             loaded[contestant] = predictor, time.perf_counter() - began
-        except ValueError as error:
-            failed[contestant] = str(error)
+        except Exception as error:  # the libraries raise classes of their own
+            failed[contestant] = shorten(str(error) or type(error).__name__, _MAX_REASON)
         on_part(number, total)
     timings: dict[Contestant, list[tuple[float, float]]] = {each: [] for each in loaded}
     for number in range(1, rounds + 1):

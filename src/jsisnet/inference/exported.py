@@ -233,7 +233,10 @@ def import_onnxruntime() -> ModuleType:
 
 
 def _load_onnxruntime(content: bytes, options: EngineOptions) -> _Runtime:
-    onnxruntime = import_onnxruntime()
+    try:
+        onnxruntime = import_onnxruntime()
+    except ImportError as error:
+        raise EngineUnavailableError(f"ONNX Runtime can't be imported ({error})") from error
     wanted, providers = _onnxruntime_device(options.device, onnxruntime.get_available_providers())
     session_options = onnxruntime.SessionOptions()
     session_options.intra_op_num_threads = options.cpu_threads()
@@ -395,7 +398,7 @@ def _check_folder(
         what = "other weights"
     elif own.categories != described.categories:
         what = "other classes"
-    elif own.fixed != described.fixed:
+    elif not _agree(own.fixed, described.fixed):
         what = "other settings"
     else:
         return
@@ -403,6 +406,16 @@ def _check_folder(
         f"{file}: has {what} than the model in its folder; export it again with "
         f"`jsisnet export {folder}`"
     )
+
+
+def _agree(own: object, exported: object) -> bool:
+    """Return whether settings are the same; what one of them lacks has its default there.
+
+    The description of a folder may be older than the version that exported its network.
+    """
+    if isinstance(own, Mapping) and isinstance(exported, Mapping):
+        return all(_agree(own[name], exported[name]) for name in own.keys() & exported.keys())
+    return own == exported
 
 
 def _check_graph(runtime: _Runtime, file: Path, size: tuple[int, int] | None, labels: int) -> None:

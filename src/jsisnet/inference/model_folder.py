@@ -97,8 +97,6 @@ class ModelDescription:
         """
         names = {item.name for item in fields(SelectionConfig)}
         network = self.values.get("network", {})
-        if not isinstance(network, Mapping):
-            raise ValueError(f"{self.source}: network is {network!r}; expected settings")
         selection = {name: value for name, value in network.items() if name in names}
         values = {**self.values, "network": selection}
         config = from_dict(PredictionConfig, values, overrides, source=self.source)
@@ -179,6 +177,9 @@ def parse_description(content: str, source: str) -> ModelDescription:
         raise ValueError(f"{source}: not the description of a model ({error})") from error
     if not isinstance(values, dict) or "categories" not in values:
         raise ValueError(f"{source}: not the description of a model (no categories)")
+    network = values.get("network", {})
+    if not isinstance(network, dict):
+        raise ValueError(f"{source}: network is {network!r}; expected a mapping of settings")
     entries = values.pop("categories")
     try:
         if not isinstance(entries, list) or not entries:
@@ -190,12 +191,20 @@ def parse_description(content: str, source: str) -> ModelDescription:
 
 
 def weights_digest(folder: Path) -> str | None:
-    """Return the SHA-256 of the weights of a model folder; ``None`` if it has none."""
+    """Return the SHA-256 of the weights of a model folder; ``None`` if it has none.
+
+    Raises:
+        ValueError: If they can't be read.
+    """
     try:
         with (folder / WEIGHTS).open("rb") as file:
             return file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ValueError(
+            f"{folder / WEIGHTS}: not weights of a model ({error.strerror})"
+        ) from error
 
 
 def nested_settings(settings: Mapping[str, object]) -> dict[str, Any]:

@@ -73,10 +73,10 @@ class PanopticMap:
             ValueError: If an id is no integer from `VOID` to the number of segments.
         """
         _check_ids(ids, len(segments))
-        seen = np.zeros(len(segments) + 1, bool)
+        pixels = np.zeros(len(segments) + 1, np.int64)
         for strip in _strips(ids):
-            seen[strip] = True
-        present = np.flatnonzero(seen[1:]) + 1
+            pixels += np.bincount(strip.ravel().astype(np.int64), minlength=len(pixels))
+        present = np.flatnonzero(pixels[1:]) + 1
         renumber = np.zeros(len(segments) + 1, np.int32)
         renumber[present] = np.arange(1, len(present) + 1)
         return cls(_look_up(renumber, ids), tuple(segments[i - 1] for i in present.tolist()))
@@ -148,7 +148,8 @@ def _look_up(
 ) -> Int32[np.ndarray, "h w"]:
     result = np.empty(ids.shape, table.dtype)
     for target, strip in zip(_strips(result), _strips(ids), strict=True):
-        target[:] = table[strip]
+        # Ids are in range; without the check of another mode, this takes half the time.
+        np.take(table, strip, out=target, mode="clip")
     return result
 
 

@@ -1,16 +1,19 @@
 """Peak memory of each stage for a photo of the size of Mapillary Vistas.
 
-The photo is a generated scene of 20 megapixels in the folders of that data set: a JPEG, a 16-bit
+The photo is a generated scene of 22 megapixels in the folders of that data set: a JPEG, a 16-bit
 PNG, and a configuration of 65 evaluated classes, as many as the data set has. Each stage runs in
 its own process, whose peak memory includes its imports.
 
 The network is the lite one. Training freezes its first stages, as the README recommends for own
 data, and processes both photos of a step at once. Prediction is at full size from random weights,
 which are drawn so that 100 things are detected and the semantic class changes from pixel to pixel,
-the hardest case for the merge. With --quick the photo has 1 megapixel and the input is smaller.
+the hardest case for the merge. A last process, without torch, predicts with the built-in model and
+its 100 best guesses. With --quick the photo has 1 megapixel and the input is smaller.
 """
 
 import json
+import subprocess
+import sys
 import time
 from dataclasses import asdict, replace
 from functools import partial
@@ -48,7 +51,7 @@ from jsisnet.training.loop import steps
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
 
-SIZE, QUICK_SIZE = (4000, 5000), (1000, 1250)
+SIZE, QUICK_SIZE = (4000, 5500), (1000, 1375)
 INPUT, QUICK_INPUT = (512, 1024), (256, 512)
 """Height and width of the network input; the first is that of the paper."""
 
@@ -70,6 +73,23 @@ FOUND = 100
 PHOTO = "scene"
 GOAL = 2
 """Most gigabytes that a stage may need."""
+
+ALONE_GOAL = 700
+"""Most megabytes that a prediction without torch may need."""
+
+ALONE = """
+import json, sys, time
+sys.modules["torch"] = None
+from jsisnet import Predictor
+from jsisnet.files.processes import process_peak_memory
+guesses = {"min_score": 0.0, "max_overlap": 1.0, "one_class_per_region": False}
+predictor = Predictor("coco", threads=1, max_detections=100, canvas="original", **guesses)
+result = predictor(sys.argv[1])
+result.save(sys.argv[2], overlay=False)
+megabytes, seconds = process_peak_memory(), time.process_time()
+print(json.dumps([megabytes, seconds, len(predictor.outputs(result.image).instances)]))
+"""
+"""Program that segments a photo; prints its memory, its CPU time and the number of instances."""
 
 
 def label_of(label: int) -> int:
@@ -140,7 +160,7 @@ def read_data(folder: Path, _: tuple[int, int]) -> None:
 
 def convert_data(folder: Path, _: tuple[int, int]) -> None:
     """Write the map in COCO's format."""
-    source = vistas.source(folder, "training")
+    source = vistas.source(vistas.Split(root=folder, name="training"))
     convert(source, coco_target(folder / "converted", source.categories))
 
 
@@ -201,6 +221,17 @@ def measure(name: str, folder: Path, size: tuple[int, int]) -> tuple[Memory, flo
     return memory, time.perf_counter() - began
 
 
+def measure_alone(folder: Path) -> tuple[float, float]:
+    """Predict in a process without torch; return its megabytes and seconds."""
+    photo, out = folder / f"training/images/{PHOTO}.jpg", folder / "alone"
+    command = [sys.executable, "-c", ALONE, str(photo), str(out)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    megabytes, seconds, instances = json.loads(done.stdout)
+    if instances != FOUND:
+        sys.exit(f"the built-in model found {instances} things; expected {FOUND}")
+    return megabytes, seconds
+
+
 def main() -> None:
     """Measure all stages."""
     chosen = options(__doc__ or "")
@@ -222,6 +253,10 @@ def main() -> None:
             gigabytes = memory.whole / 2**10
             promises.append(Promise(f"gigabytes of {stage}", gigabytes, GOAL, lower_is_better=True))
             figures[stage] = {**asdict(memory), "seconds": seconds}
+        megabytes, seconds = measure_alone(folder)
+    print(f"{'without torch':<16} {megabytes:7.0f} MB, {seconds:37.1f} s of CPU time")
+    promises.append(Promise("megabytes without torch", megabytes, ALONE_GOAL, True))
+    figures["without torch"] = {"whole": megabytes, "seconds": seconds}
     finish(promises, {"size": size, "input": seen, "stages": figures}, chosen.json)
 
 

@@ -5,9 +5,11 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from jsisnet.categories import Categories, Category
 from jsisnet.experiments.measuring import Memory, in_own_process, memory_of, time_in_turn
+from jsisnet.files.processes import available_cores
 from jsisnet.panoptic import PanopticMap, Segment
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "options",
     "row",
     "scene",
+    "spinning",
     "time_in_turn",
     "timings_in_turn",
 ]
@@ -98,6 +102,20 @@ def added_memory(run: Callable[[], object]) -> float:
     if peak.exists():  # on Linux the peak can be forgotten, which that of imports would hide
         peak.write_text("5")
     return memory_of(run).increase
+
+
+@contextmanager
+def spinning() -> Iterator[None]:
+    """Keep each core busy with a process that does nothing."""
+    program = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+    command = [sys.executable, "-c", program]
+    processes = [subprocess.Popen(command) for _ in range(available_cores())]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def options(description: str) -> argparse.Namespace:

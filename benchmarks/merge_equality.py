@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from harness import Promise, finish, options
 
+from jsisnet.files.processes import available_cores
 from jsisnet.inference import kirillov
-from jsisnet.inference.engine import available_cpus
 from jsisnet.inference.merge import Instances, merge
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.panoptic import Segment
@@ -109,7 +109,7 @@ def main() -> None:
     chosen = options(__doc__ or "")
     outputs = QUICK_OUTPUTS if chosen.quick else OUTPUTS
     promises, figures = list[Promise](), dict[str, object]()
-    with get_context("spawn").Pool(available_cpus()) as pool:
+    with get_context("spawn").Pool(available_cores()) as pool:
         for name in RULES:
             found = pool.map(partial(_compare, name), range(outputs), CHUNK)
             differ, pixels = (sum(each) for each in zip(*found, strict=True))

@@ -1,15 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+ALL := .venv/.installed
+TOOLS := .venv/.tools
 
 .PHONY: help setup demo test maps check docs coverage bench format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-setup: $(STAMP) ## Install everything into .venv (PYTHON=python3.12 chooses the interpreter)
+setup: $(ALL) ## Install everything into .venv (PYTHON=python3.12 chooses the interpreter)
 
-demo: setup ## Segment three sample photos, or PHOTO=path, into demo/
+demo: $(if $(wildcard $(ALL)),$(ALL),$(TOOLS)) ## Segment three sample photos, or PHOTO=path, into demo/
 	$(BIN)/jsisnet demo --out demo $(if $(PHOTO),"$(PHOTO)")
 
 # One thread per worker; the tests of a file share prepared data, so they stay on one worker.
@@ -47,13 +48,25 @@ clean: ## Remove everything that the other targets create, including .venv
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # An interrupted installation leaves .installing behind, and the next one starts from scratch.
-$(STAMP): pyproject.toml constraints.txt src/jsisnet/files/_pixels.c
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo "jsisnet needs Python 3.11 or newer, not $$($(PYTHON) --version);" \
 	"choose another interpreter: make PYTHON=python3.11" >&2; exit 1; }
 	@test ! -e .venv/.installing && $(BIN)/python -m pip --version >/dev/null 2>&1 \
 	|| $(PYTHON) -m venv --clear .venv
 	@touch .venv/.installing
-	@echo "Installing into .venv (about 5 GB, takes a few minutes)"
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[dev]'
+	@echo "Installing into .venv ($(strip $(2)))"
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt $(1)
+	$(3)
 	@mv .venv/.installing $@
+endef
+
+SOURCES := pyproject.toml constraints.txt src/jsisnet/files/_pixels.c
+
+$(ALL): $(SOURCES)
+	$(call install, --editable '.[dev]', about 5 GB; takes a few minutes)
+
+# Of scikit-image only its photos are needed, and nothing that it depends on.
+$(TOOLS): $(SOURCES)
+	$(call install, --editable ., about 270 MB; takes half a minute, \
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-deps scikit-image)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib import import_module
 from typing import Annotated
 
@@ -49,7 +50,10 @@ def split_settings(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     options = {token for token in tokens if token.startswith("-")}
     if command not in SETTINGS or not options or options & WITHOUT_SETTINGS:
         return list(tokens), ()
-    settings = _arguments(SETTINGS[command], tokens)
+    kind = _dataclass(SETTINGS[command])
+    if not any(_may_be_setting(option, kind) for option in options):
+        return list(tokens), ()
+    settings = _arguments(kind, tokens)
     queue = deque(tokens)
     rest: list[str] = []
     overrides: list[str] = []
@@ -83,12 +87,24 @@ def _values(token: str, settings: ArgumentCollection) -> int | None:
     return 0 if equals or isflag else setting.token_count(keys)[0]
 
 
-def _arguments(path: str, tokens: Sequence[str]) -> ArgumentCollection:
+def _dataclass(path: str) -> type:
+    module, _, name = path.partition(":")
+    kind: type = getattr(import_module(module), name)
+    return kind
+
+
+def _may_be_setting(option: str, kind: type) -> bool:
+    """Tell, in no time, whether an option may be a setting: of a section, or a field of its own."""
+    name = option.partition("=")[0].lstrip("-").replace("-", "_")
+    names = {item.name for item in fields(kind)}
+    return "." in name or name in names or name.removeprefix("no_") in names
+
+
+def _arguments(plain: type, tokens: Sequence[str]) -> ArgumentCollection:
     """Return the options of a settings dataclass, including sections that the tokens name."""
     from jsisnet.settings import with_names
 
-    module, _, name = path.partition(":")
-    kind = with_names(getattr(import_module(module), name), {}, tokens)
+    kind = with_names(plain, {}, tokens)
     app = App(help_flags=(), version_flags=())
 
     @app.default

@@ -19,7 +19,7 @@ from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange
 from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats import coco_index, coco_instances
+from jsisnet.formats import coco_index
 from jsisnet.formats.coco_index import UNSTATED, SegmentEntries, read_entry, read_index
 from jsisnet.formats.pixel_codes import renumber
 from jsisnet.formats.records import Record, Source, Target, Written, size_text
@@ -493,6 +493,8 @@ def instances_source(annotations: Path, *, images: Path | None = None) -> Source
     Raises:
         ValueError: If the file is invalid.
     """
+    from jsisnet.formats import coco_instances
+
     folder = images or Path()
     file = coco_instances.read_annotations(annotations, images=folder)
     records = (

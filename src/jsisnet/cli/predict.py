@@ -28,7 +28,7 @@ DEMO = ("astronaut.png", "chelsea.png", "coffee.png")
 DEFAULT_OUT = Path("runs/predict")
 """Folder of the results of the first run; those of the others get a number."""
 
-_PHOTOS_PER_WORKER = 12
+_PHOTOS_PER_WORKER = 20
 """Photos for which it pays to start a process: loading a network takes the time of a few."""
 
 _MAX_WORKERS = 16

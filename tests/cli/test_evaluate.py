@@ -190,3 +190,13 @@ def test_every_format_can_be_evaluated(tiny, tmp_path, model, capsys):
     assert again["stuff"] == expected["stuff"]
     assert run(["evaluate", *files, *options]) == 1
     assert "--images is required" in capsys.readouterr().err
+
+
+def test_photos_may_be_in_the_working_folder(tiny, tmp_path, model, monkeypatch):
+    monkeypatch.chdir(tiny.images)
+
+    files = ("--images", ".", "--annotations", str(tiny.annotations), "--no-ap")
+    json_file = tmp_path / "quality.json"
+
+    assert run(["evaluate", *files, "--model", model("semantic"), "--json", str(json_file)]) == 0
+    assert json_file.is_file()

@@ -69,7 +69,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         written += [*files, *(file.with_suffix("") for file in files)]
     if report is not None:
         written.append(report / PAGE)
-    maps = [path.with_suffix("") for path in location.paths]
+    maps = [path.with_suffix("") for path in location.paths if path.name]  # "." has none
     refuse_to_replace([*location.paths, *maps], written)
     predictor = load_model(model, overrides, run, instances_from=instances_from)
     dataset = open_for_model(predictor, kind, location, recount_areas=recount_areas)

@@ -44,13 +44,14 @@ def export(
         raise ValueError(f"give --out FILE.onnx: {EXPORTED} of the folder is not for {what}")
 
     path = folder / EXPORTED if out is None else out
-    if path.suffix != ONNX:
+    if path.suffix.lower() != ONNX:
         raise ValueError(f"{path}: --out must end in {ONNX}")
 
     from jsisnet.model.export import export
     from jsisnet.model.saved_model import read
 
     saved = read(folder, overrides)
+    path.parent.mkdir(parents=True, exist_ok=True)  # fail before the work rather than after it
     say("exporting, and comparing the file's predictions with the network's")
     export(saved, path, weights=weights_digest(folder), half=half)
     display(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

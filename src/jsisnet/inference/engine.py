@@ -187,7 +187,7 @@ def open_engine(
         try:
             return _load(candidate)(model, options)
         except EngineUnavailableError as error:
-            reasons.append(f"{candidate}: {error}")
+            reasons.append(str(error))
     raise ValueError(f"{model}: no engine can run it here ({'; '.join(reasons)})")
 
 

@@ -115,7 +115,7 @@ class ExportedEngine:
                 f"{path} has no {EXPORTED}; write it with `jsisnet export {path}`"
             )
         if options.precision == "bfloat16" and name != "openvino":
-            raise EngineUnavailableError("it has no bfloat16; use torch or openvino")
+            raise EngineUnavailableError(f"{name} has no bfloat16; use torch or openvino")
         self._arguments = (name, load, model, options)
         self._file = file
         self.name = name
@@ -288,7 +288,7 @@ def _onnxruntime_device(wanted: str, available: Sequence[str]) -> tuple[str, lis
         return "cuda" if kind == AUTO else wanted, [cuda, "CPUExecutionProvider"]
     if wanted in ("cpu", AUTO):
         return "cpu", ["CPUExecutionProvider"]
-    raise EngineUnavailableError(f"it has no device {wanted!r}; use cpu or cuda")
+    raise EngineUnavailableError(f"onnxruntime has no device {wanted!r}; use cpu or cuda")
 
 
 def _load_openvino(content: bytes, options: EngineOptions) -> _Runtime:
@@ -298,7 +298,7 @@ def _load_openvino(content: bytes, options: EngineOptions) -> _Runtime:
         hint = install_hint("the engine openvino", "openvino")
         raise EngineUnavailableError(hint) from error
     if options.device not in ("cpu", AUTO):
-        raise EngineUnavailableError(f"it has no device {options.device!r}; use cpu")
+        raise EngineUnavailableError(f"openvino has no device {options.device!r}; use cpu")
     core = openvino.Core()
     network = core.read_model(content)
     metadata = _openvino_metadata(network)

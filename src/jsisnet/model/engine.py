@@ -180,7 +180,7 @@ def usable_device(name: str | torch.device) -> torch.device:
 def _open(model: str | Path, options: EngineOptions, *, compiled: bool) -> TorchEngine:
     path = find(model)
     if path.is_file():
-        raise EngineUnavailableError("it needs a model folder, not an exported network")
+        raise EngineUnavailableError("torch needs a model folder, not an exported network")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     return TorchEngine(

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -237,6 +238,18 @@ def test_paths_of_any_type_are_read(save, kind):
     path = save(Image.fromarray(COLORS), "photo.png")
 
     assert np.array_equal(to_rgb(kind(str(path))), COLORS)
+
+
+def test_entries_of_a_zip_are_read_and_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("a.png", FILE)
+        archive.writestr("b.png", b"nothing")
+    photos = zipfile.Path(tmp_path / "photos.zip")
+
+    assert np.array_equal(to_rgb(photos / "a.png"), COLORS)
+    for name, message in (("b.png", "none of JPEG"), ("c.png", "")):
+        with pytest.raises(ValueError, match=f"photos.zip/{name}: can't be read.*{message}"):
+            to_rgb(photos / name)
 
 
 @pytest.mark.parametrize(

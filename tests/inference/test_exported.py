@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -161,9 +162,10 @@ def test_fingerprints_tell_networks_and_engines_apart(tmp_path):
         open_onnxruntime(one, ONE_THREAD).fingerprint(),
         open_onnxruntime(two, ONE_THREAD).fingerprint(),
         open_openvino(one, ONE_THREAD).fingerprint(),
+        open_openvino(one, replace(ONE_THREAD, precision="bfloat16")).fingerprint(),
     ]
 
-    assert len(set(prints)) == 3
+    assert len(set(prints)) == 4
 
 
 def without(name):

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -57,6 +58,12 @@ class Pipe:
         return self.stream.read(size)
 
 
+def zipped(path):
+    with zipfile.ZipFile(path.with_suffix(".zip"), "w") as archive:
+        archive.write(path, "photo.png")
+    return zipfile.Path(path.with_suffix(".zip"), "photo.png")
+
+
 def heic():
     buffer = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(FLAT)).save(buffer, quality=95)
@@ -75,6 +82,7 @@ PHOTOS = {
     "`str`": lambda path: (str(path), COLORS),
     "`pathlib.Path`": lambda path: (path, COLORS),
     "`os.PathLike`": lambda path: (Named(path), COLORS),
+    "`zipfile.Path`": lambda path: (zipped(path), COLORS),
     "`bytes`": lambda _: (PNG, COLORS),
     "`bytearray`": lambda _: (bytearray(PNG), COLORS),
     "`memoryview`": lambda _: (memoryview(PNG), COLORS),

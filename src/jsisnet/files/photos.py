@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import BinaryIO, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
@@ -55,6 +55,14 @@ _pillow_limit = threading.Lock()
 @runtime_checkable
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes | str | None: ...
+
+
+@runtime_checkable
+class _Pathlike(Protocol):
+    """A path that the operating system does not know, such as one inside a zip."""
+
+    def open(self, mode: str) -> BinaryIO: ...
+    def read_bytes(self) -> bytes: ...
 
 
 @runtime_checkable
@@ -113,7 +121,8 @@ def to_rgb(source: object, *, upright: bool = True) -> UInt8[np.ndarray, "h w 3"
     Args:
         source: One of the following.
 
-            - The path of a file, as `str` or `os.PathLike`.
+            - The path of a file, as `str` or `os.PathLike`, or an object like a path, such as a
+              `zipfile.Path`.
             - The content of a file, as `bytes`, `bytearray` or `memoryview`.
             - A binary file object; it is read to its end and may be a pipe.
             - A PIL image of any mode, which stays open.
@@ -134,7 +143,7 @@ def to_rgb(source: object, *, upright: bool = True) -> UInt8[np.ndarray, "h w 3"
     if isinstance(source, Image.Image):
         with _naming("the PIL image"):
             return _convert(source, upright=upright)
-    if isinstance(source, _Readable):
+    if isinstance(source, _Readable | _Pathlike):
         return _read_stream(source, upright=upright)
     if _istensor(source):
         return _from_array(_channels_last(source), "tensor")
@@ -192,12 +201,16 @@ def _read_path(path: str, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
     return read_image(path, upright=upright)
 
 
-def _read_stream(file: _Readable, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
-    name = getattr(file, "name", None)
+def _read_stream(source: _Readable | _Pathlike, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
+    name = getattr(source, "name", None) if isinstance(source, _Readable) else str(source)
     with _naming(_shown(name) if isinstance(name, str) else "the file object"):
-        content = _read_all(file.read)
-        if not content:
-            raise ValueError("no bytes are left; was the file read before?")
+        if isinstance(source, _Readable):
+            content = _read_all(source.read)
+            if not content:
+                raise ValueError("no bytes are left; was the file read before?")
+        else:
+            with source.open("rb") as file:
+                content = _read_all(file.read)
         return _decode(io.BytesIO(content), upright=upright)
 
 

@@ -117,7 +117,7 @@ class ExportedEngine:
         if options.precision == "bfloat16" and name != "openvino":
             raise EngineUnavailableError(f"{name} has no bfloat16; use torch or openvino")
         self._arguments = (name, load, model, options)
-        self._file = file
+        self._file, self._precision = file, options.precision
         self.name = name
         self._runtime = _loaded(file, load, options)
         described, weights = _described(self._runtime, file)
@@ -170,7 +170,8 @@ class ExportedEngine:
 
     def fingerprint(self) -> str:
         """Return a hash of the file and the engine; see `Engine`."""
-        return sha256(self.name.encode() + self._file.read_bytes()).hexdigest()
+        how = f"{self.name} {self._precision}".encode()
+        return sha256(how + self._file.read_bytes()).hexdigest()
 
     def _run(
         self,

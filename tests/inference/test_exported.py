@@ -14,6 +14,7 @@ import pytest
 
 import factories
 from jsisnet.cli.app import run
+from jsisnet.inference import engine as engines
 from jsisnet.inference.engine import Engine, EngineOptions, EngineUnavailableError, Extras
 from jsisnet.inference.exported import open_onnxruntime, open_openvino
 from jsisnet.inference.predictor import Predictor
@@ -123,6 +124,16 @@ def test_a_model_folder_with_an_exported_network_needs_no_weights(tmp_path):
 
     assert repr(predictor).endswith("16x24, onnxruntime on cpu)")
     assert len(predictor(pictures(BLUE)[0])) == 4
+
+
+def test_a_model_folder_without_weights_is_predicted_beside_a_gpu_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "_has_gpu", lambda: True)
+    folder = write_folder(tmp_path / "model")
+
+    assert Predictor(folder).engine.name == "onnxruntime"
+    (folder / "model.onnx").unlink()
+    with pytest.raises(ValueError, match=r"no model\.safetensors, .* no model\.onnx; write it"):
+        Predictor(folder)
 
 
 def test_the_settings_of_a_folder_win_over_those_of_its_exported_network(tmp_path):

@@ -58,6 +58,8 @@ def test_an_unknown_model_is_refused_with_the_nearest_name_and_all_names(tmp_pat
     with pytest.raises(ValueError, match=r"No model named 'cooc'\. Did you mean 'coco'\? Built-in"):
         saved_model.read("cooc")
     with pytest.raises(ValueError, match=r"nowhere'\. Built-in models: coco, street.*model\.json"):
+        saved_model.read(str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="nowhere does not exist; expected a model or run folder"):
         saved_model.read(tmp_path / "nowhere")
 
 

@@ -20,7 +20,7 @@ from jsisnet.inference.engine import (
     Prediction,
 )
 from jsisnet.inference.merge import Instances
-from jsisnet.inference.model_folder import PredictionConfig, SelectionConfig, find
+from jsisnet.inference.model_folder import WEIGHTS, PredictionConfig, SelectionConfig, find
 from jsisnet.model import network as networks
 from jsisnet.model import saved_model
 from jsisnet.model.detection import Detections
@@ -181,6 +181,8 @@ def _open(model: str | Path, options: EngineOptions, *, compiled: bool) -> Torch
     path = find(model)
     if path.is_file():
         raise EngineUnavailableError("torch needs a model folder, not an exported network")
+    if not (path / WEIGHTS).is_file():
+        raise EngineUnavailableError(f"{path} has no {WEIGHTS}, which torch needs")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     return TorchEngine(

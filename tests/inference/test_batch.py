@@ -10,12 +10,13 @@ from PIL import Image
 
 import toy_engine
 from jsisnet.files.atomic import lock_folder
+from jsisnet.files.journal import Journal
 from jsisnet.formats import coco
 from jsisnet.inference.batch import BatchConfig, Listener, predict_photos
 from jsisnet.inference.photo_files import find_photos
 from jsisnet.inference.photo_job import OutputConfig
 from jsisnet.inference.predictor import Predictor
-from jsisnet.inference.results_folder import JOURNAL
+from jsisnet.inference.results_folder import JOURNAL, results_in
 
 GREEN = (0, 255, 0)
 """Colour on which the toy engine kills its process, if it is told to."""
@@ -222,6 +223,79 @@ def test_a_run_beside_the_photos_resumes(photos, tmp_path):
     assert (photos / "5.png").read_bytes() == (out / "5.png").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["3.png", "predictions.json"])
+def test_files_of_others_are_only_replaced_on_request(photos, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    (out / ".mine.1.part").touch()
+    (out / "other").mkdir()
+    (out / "other" / ".3.png.1.part").touch()
+
+    with pytest.raises(ValueError, match="that no earlier run has written"):
+        segment(photos, out)
+    assert (out / name).read_text() == "mine"
+    assert sorted(path.name for path in out.iterdir()) == sorted([name, ".mine.1.part", "other"])
+
+    segment(photos, out, overwrite=True)
+    assert listed(out) == list("012345")
+    assert (out / ".mine.1.part").exists()
+    assert (out / "other" / ".3.png.1.part").exists()
+
+
+def test_starting_anew_deletes_all_earlier_results(photos, tmp_path):
+    out = tmp_path / "out"
+    segment(photos, out)
+
+    segment(photos, out, outputs=OutputConfig(formats=("labelme",), overlay=None), overwrite=True)
+
+    assert {path.name for path in out.iterdir()} == {JOURNAL, "labelme"}
+
+
+def test_starting_anew_deletes_no_file_outside_the_folder(photos, tmp_path):
+    out, moved = tmp_path / "out", tmp_path / "moved.png"
+    segment(photos, out)
+    (out / "3.png").rename(moved)
+    (out / "3.png").symlink_to(moved)
+
+    segment(photos, out, overwrite=True)
+
+    assert moved.is_file()
+    assert not (out / "3.png").is_symlink()
+
+
+def test_a_photo_that_can_no_longer_be_read_loses_its_results(photos, tmp_path):
+    out = tmp_path / "out"
+    segment(photos, out)
+    (photos / "3.png").write_bytes(b"")
+
+    assert segment(photos, out).failed == 1
+    assert listed(out) == list("01245")
+    assert not (out / "3.png").exists()
+
+
+def test_results_that_were_written_but_not_noted_are_deleted(photos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(Journal, "add", interrupted_at_the_second(Journal.add))
+
+    with pytest.raises(KeyboardInterrupt):
+        segment(photos / "1.png", out)
+
+    assert not out.exists()
+
+
+def interrupted_at_the_second(add):
+    calls = []
+
+    def added(journal, values):
+        calls.append(values)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        add(journal, values)
+
+    return added
+
+
 def test_two_runs_do_not_write_to_one_folder(photos, tmp_path):
     with (
         lock_folder(tmp_path / "out", f".{JOURNAL}.lock"),
@@ -235,6 +309,7 @@ def test_two_runs_do_not_write_to_one_folder(photos, tmp_path):
     [
         b"nonsense\n",
         b"[]\n",
+        b'{"files": 3}\n',
         b'{"name": 3, "stamp": ["x"], "files": []}\n',
         b'{"files": ["../../../etc/passwd"]}\n',
         b'{"name": "a", "file_name": "a.png", "files": []}\n',
@@ -247,6 +322,7 @@ def test_a_damaged_journal_is_named_and_can_be_overwritten(photos, tmp_path, lin
     with (out / JOURNAL).open("ab") as journal:
         journal.write(line)
 
+    results_in(out)
     with pytest.raises(ValueError, match=r"predict\.jsonl: damaged; start anew"):
         segment(photos, out)
 

@@ -64,7 +64,8 @@ class WritingOptions:
     """Whether to write overlays."""
 
     overwrite: Flag = False
-    """Delete the results of an earlier run in the folder, and start anew."""
+    """Delete the results of an earlier run in the folder, and start anew; other files with the
+    names of results are replaced."""
 
     workers: Annotated[
         int | None, Parameter(metavar="NUMBER", validator=validators.Number(gte=1))

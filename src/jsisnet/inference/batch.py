@@ -12,7 +12,7 @@ from jsisnet.formats import categories_json
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.photo_job import COCO, Outcome, OutputConfig, PhotoJob
 from jsisnet.inference.predictor import Predictor
-from jsisnet.inference.results_folder import ResultsFolder, open_results
+from jsisnet.inference.results_folder import PREDICTIONS, ResultsFolder, open_results
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +82,8 @@ def predict_photos(
 
     Raises:
         ValueError: If the folder holds results of another model, other settings or other photos; if
-            another process is writing to it; or if a result would overwrite a photo, or another
-            file beside the photos.
+            another process is writing to it; or if a result would overwrite a photo, or a file that
+            no earlier run has written.
     """
     config, listener = config or BatchConfig(), listener or Listener()
     purpose = purpose_of_run(predictor, config.outputs)
@@ -91,7 +91,10 @@ def predict_photos(
     with open_results(folder, purpose, photos, overwrite=config.overwrite) as results:
         done = results.done()
         todo = [photo for photo in photos if photo.name not in done]
-        results.claim([name for photo in todo for name in config.outputs.names(photo)])
+        claimed = [name for photo in todo for name in config.outputs.names(photo)]
+        if claimed and COCO in config.outputs.formats:
+            claimed.append(PREDICTIONS)
+        results.claim(claimed)
         listener.on_start(len(done), len(photos))
         failed = 0
         try:

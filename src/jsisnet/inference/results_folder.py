@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,7 +23,7 @@ JOURNAL = ".predict.jsonl"
 """Name of the journal, which has a line per photo."""
 
 _FINISHED, _CLAIMED = "finished", "claimed"
-"""Keys of other lines: all photos are done; results that replace no file of the user."""
+"""Keys of other lines: all photos are done; results that are about to be written."""
 
 _OTHER_RUN = (
     "holds results of another model, settings or formats; choose another folder, or start anew "
@@ -41,6 +41,10 @@ class ResultsFolder:
     """Photos of the run."""
 
     journal: Journal
+    overwrite: bool = False
+    """Whether files that no earlier run has written may be replaced, unless they are beside photos.
+    """
+
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def done(self) -> set[str]:
@@ -52,28 +56,31 @@ class ResultsFolder:
         return set(self._positions())
 
     def claim(self, results: Sequence[str]) -> None:
-        """Check that results which are to be written replace no file of the user.
+        """Check that results which are to be written replace no file of the user, and note them.
 
         Args:
             results: Paths inside the folder.
 
         Raises:
-            ValueError: If a result would overwrite a photo, or a file in a folder of photos that no
-                earlier run has written.
+            ValueError: If a result would overwrite a photo, or a file that no earlier run has
+                written.
         """
         inputs = _files(self.photos)
         isbeside = self.folder.resolve() in {path.parent for path in inputs}
-        ours = set(_results(self.journal)) if isbeside else set()
+        ours = set(_results(self.journal))
+        free = not isbeside and (self.overwrite or self.journal.count > 0)
         for name in results:
             path = self.folder / name
             if path.resolve() in inputs:
                 raise ValueError(f"{path} is one of the photos to segment; choose another folder")
-            if isbeside and name not in ours and path.exists():
+            if not free and name not in ours and path.is_file():
+                place = " in the folder of the photos" if isbeside else ""
+                remedy = "" if isbeside else ", or replace it with --overwrite"
                 raise ValueError(
-                    f"{path} is a file in the folder of the photos and would be overwritten; "
-                    "choose another folder"
+                    f"{path} is a file{place} that no earlier run has written, and would be "
+                    f"overwritten; choose another folder{remedy}"
                 )
-        if isbeside and results:
+        if not ours.issuperset(results):
             self.journal.add({_CLAIMED: list(results)})
 
     def add(self, entry: json_fields.Entry) -> None:
@@ -102,7 +109,31 @@ class ResultsFolder:
 
     def finish(self) -> None:
         """Sort the journal by the order of the photos, and note that nothing is left to do."""
-        self.journal.rewrite(chain(self.entries(), [{_FINISHED: True}]))
+        self.clean(self.entries())
+        described = [PREDICTIONS] if (self.folder / PREDICTIONS).is_file() else []
+        last = {_FINISHED: True, "files": described}
+        self.journal.rewrite(chain(self.entries(), [last]))
+
+    def clean(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Delete results of other photos than those of `entries`, and what killed writers left."""
+        ours = set(_results(self.journal))
+        kept = set(_results(entries))
+        described = {PREDICTIONS} if kept else set()
+        _delete(self.folder, ours - kept - described, self.photos)
+        temporary = {*ours, PREDICTIONS, JOURNAL}
+        for folder in {(self.folder / name).parent for name in temporary}:
+            for path in folder.glob(".*.part"):
+                found = _LEFTOVER.fullmatch(path.name)
+                name = found and (folder / found["name"]).relative_to(self.folder).as_posix()
+                if name in temporary:
+                    path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Delete what belongs to no finished photo, and the journal if there is none."""
+        self.clean(line for line in self.journal if "name" in line)
+        if not any("name" in line for line in self.journal):
+            self.journal.file.close()
+            self.journal.path.unlink()
 
     def _positions(self) -> dict[str, int]:
         """Return the lines of the photos that are done, by name."""
@@ -147,13 +178,12 @@ def open_results(
     try:
         with open_journal(path, purpose, restart=overwrite, refusal=_OTHER_RUN) as journal:
             _check(journal)
-            _remove_leftovers(folder)
+            results = ResultsFolder(folder, photos, journal, overwrite)
+            results.clean(line for line in journal if "name" in line)
             try:
-                yield ResultsFolder(folder, photos, journal)
+                yield results
             finally:
-                if not any("name" in line for line in journal):
-                    journal.file.close()
-                    path.unlink()
+                results.close()
     finally:
         if isnew:
             with suppress(OSError):
@@ -162,7 +192,11 @@ def open_results(
 
 def results_in(folder: Path) -> set[Path]:
     """Return the files that earlier runs have written to a folder, or were about to write."""
-    return {(folder / name).resolve() for name in _results(_lines(folder / JOURNAL))}
+    found = set()
+    with suppress(ValueError, TypeError, AttributeError):  # `open_results` says what is damaged
+        for name in _results(_lines(folder / JOURNAL)):
+            found.add((folder / name).resolve())
+    return found
 
 
 def is_unfinished(folder: Path, purpose: str, photos: Sequence[Photo]) -> bool:
@@ -190,7 +224,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _results(lines: "Iterator[dict[str, Any]] | Journal") -> Iterator[str]:
+def _results(lines: Iterable[Mapping[str, Any]] | Journal) -> Iterator[str]:
     line: Any
     for line in lines:
         yield from line.get("files", line.get(_CLAIMED, []))
@@ -227,13 +261,15 @@ def _discard(path: Path, photos: Sequence[Photo]) -> None:
     with open_journal(path, purpose) as journal:
         with suppress(ValueError):  # nothing that a damaged journal names is deleted
             _check(journal)
-            for file in results_in(path.parent) - _files(photos):
-                file.unlink(missing_ok=True)
+            _delete(path.parent, set(_results(journal)), photos)
         journal.rewrite([])
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of killed writers."""
-    for temporary in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
-        if _LEFTOVER.fullmatch(temporary.name):
-            temporary.unlink(missing_ok=True)
+def _delete(folder: Path, results: Collection[str], photos: Sequence[Photo]) -> None:
+    """Delete results, but no photo, and nothing outside the folder where a link leads out of it."""
+    inputs, root = _files(photos), folder.resolve()
+    for name in results:
+        path = folder / name
+        inside = path.is_file() and path.parent.resolve().is_relative_to(root)
+        if inside and path.resolve() not in inputs:
+            path.unlink(missing_ok=True)

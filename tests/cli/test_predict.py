@@ -345,3 +345,87 @@ def test_bombs_and_damaged_photos_are_one_line_each(predict, folder):
     ]
     assert "Segmented 3 of 6 images" in out
     assert listed(folder / "out") == ["car", "sky", "wide"]
+
+
+def test_names_that_a_line_can_not_hold_are_escaped(predict, folder):
+    (folder / "car.jpg").rename("new\nline\x1b[31m.jpg")
+    (folder / "sky.png").rename("\udcff\n.png")
+    Path("\udcff\n.png").write_bytes(b"")
+
+    code, out, error = predict(".")
+
+    assert code == 1
+    assert out.splitlines()[0].startswith(r"'new\nline\x1b[31m.jpg': 20 x 40, ")
+    assert error == "jsisnet: '\\udcff\\n.png': can't be read as an image (it is empty)\n"
+
+
+def test_unknown_classes_of_the_drawing_are_refused_at_once(predict, folder):
+    code, out, error = predict("car.jpg", "sky.png", "--only", "persn")
+
+    assert (code, out) == (1, "")
+    assert error == "jsisnet: no class is named 'persn'; did you mean 'person'?\n"
+    assert not (folder / "runs" / "predict").exists()
+
+
+def test_closed_standard_input_is_reported(predict, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+
+    assert predict("-") == (1, "", "jsisnet: standard input: empty; expected an image\n")
+
+
+def test_a_file_in_place_of_the_folder_is_named(predict):
+    assert predict("car.jpg", "-o", "sky.png") == (
+        1,
+        "",
+        "jsisnet: sky.png: a file; expected a folder\n",
+    )
+
+
+def test_the_place_of_the_results_is_a_pattern(predict, folder):
+    (folder / "car.jpg").rename("l.jpg")
+
+    _, out, _ = predict("l.jpg", "sky.png", "--format", "labelme", "--no-overlay")
+
+    assert out.splitlines()[-1].endswith("maps in runs/predict/labelme/*.json")
+
+
+def test_a_photo_that_is_gone_from_its_zip_fails_alone(predict, monkeypatch):
+    from jsisnet.inference.photo_files import Photo
+
+    pack("photos.zip", "car.jpg", "sky.png")
+    read = Photo.read
+
+    def replacing(photo):
+        if "car" in photo.title:
+            pack("photos.zip", "car.jpg")
+        return read(photo)
+
+    monkeypatch.setattr(Photo, "read", replacing)
+
+    code, out, error = predict("photos.zip", "--workers", "1")
+
+    assert (code, error) == (1, "jsisnet: photos.zip/sky.png: No such file in the zip\n")
+    assert "Segmented 1 of 2 images" in out
+    assert listed(Path("runs", "predict")) == ["car"]
+
+
+def test_photos_that_vanish_once_they_are_done_keep_their_results(predict, monkeypatch):
+    from jsisnet.inference.results_folder import ResultsFolder
+
+    add = ResultsFolder.add
+
+    def removing(results, entry):
+        add(results, entry)
+        Path(entry["file_name"]).unlink()
+
+    monkeypatch.setattr(ResultsFolder, "add", removing)
+
+    assert predict("car.jpg", "sky.png", "--workers", "1")[0] == 0
+    assert listed(Path("runs", "predict")) == ["car", "sky"]
+    assert Path("runs", "predict", "car.png").is_file()
+
+
+def pack(archive, *names):
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in names:
+            file.write(name)

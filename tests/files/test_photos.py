@@ -158,7 +158,7 @@ HUGE_BMP = (
         pytest.param(PNG[:100] + b"\0" + PNG[101:], "", id="PNG with a wrong byte"),
         pytest.param(b"\xff\xd8\xff\xe0", "", id="the first bytes of a JPEG"),
         pytest.param(b"this is a shopping list\n", "none of JPEG, PNG", id="text"),
-        pytest.param(b"", "none of JPEG, PNG", id="nothing"),
+        pytest.param(b"", "it is empty", id="nothing"),
         pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n", "none of JPEG, PNG", id="a program"),
         pytest.param(HUGE_BMP, "100000 x 100000 pixels", id="an enormous picture"),
         pytest.param(

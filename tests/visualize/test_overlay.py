@@ -1,3 +1,4 @@
+import math
 import tracemalloc
 from dataclasses import replace
 
@@ -142,6 +143,12 @@ def test_only_the_chosen_classes_are_drawn():
 def test_unknown_classes_are_refused():
     with pytest.raises(ValueError, match="no class is named 'cars'; did you mean 'car'"):
         draw(grey(halves()), halves(), CATEGORIES, Style(only=("cars",)))
+
+
+@pytest.mark.parametrize("values", [{"outline": math.inf}, {"text": -1.0}, {"text": math.nan}])
+def test_impossible_sizes_are_refused(values):
+    with pytest.raises(ValueError, match="expected 0 or more"):
+        Style(**values)
 
 
 def test_drawing_leaves_the_photo_as_it_is_and_repeats_exactly():

@@ -235,7 +235,8 @@ def _found(outcome: "Outcome") -> str:
 
 
 def _read_standard_input(size: int) -> bytes:
-    return sys.stdin.buffer.read(size)
+    # Python has no stream if standard input is closed.
+    return b"" if sys.stdin is None else sys.stdin.buffer.read(size)
 
 
 def _counts(summary: "Summary", photos: int, seconds: float) -> str:
@@ -257,7 +258,8 @@ def _where(photos: "Sequence[Photo]", folder: Path, config: "BatchConfig") -> st
         return f"nothing written to {folder}"
     if len(photos) == 1:
         return f"{what} in {folder / names[0]}"
-    return f"{what}s in {folder / names[0].replace(photos[0].name, '*', 1)}"
+    first = folder / names[0]
+    return f"{what}s in {first.with_name(f'*{first.name.removeprefix(photos[0].name)}')}"
 
 
 def _workers(wanted: int | None, photos: int, run: RunOptions) -> int:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 _MAX_BYTES = 2**30
 """Size limit of a file in a zip, because a small zip can expand to any size."""
@@ -26,7 +26,7 @@ class Member:
     @property
     def checksum(self) -> tuple[int, int]:
         """Size and CRC-32 of the file, as the zip gives them."""
-        entry = _opened(self.archive).content.getinfo(self.name)
+        entry = self._entry()
         return entry.file_size, entry.CRC
 
     def read_bytes(self, limit: int | None = None) -> bytes:
@@ -41,15 +41,19 @@ class Member:
         limit = _MAX_BYTES if limit is None else limit
         archive = _opened(self.archive).content
         try:
-            if archive.getinfo(self.name).file_size > limit:
+            if self._entry().file_size > limit:
                 raise OSError(27, f"larger than {limit:,} bytes")
             return archive.read(self.name)
-        except KeyError:
-            raise FileNotFoundError(2, "No such file in the zip", str(self)) from None
         except OSError:
             raise
         except Exception as error:  # damaged zips raise anything, zlib.error included
             raise OSError(5, f"damaged or uses an unsupported compression ({error})") from None
+
+    def _entry(self) -> ZipInfo:
+        try:
+            return _opened(self.archive).content.getinfo(self.name)
+        except KeyError:
+            raise FileNotFoundError(2, "No such file in the zip", str(self)) from None
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"

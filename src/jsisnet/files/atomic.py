@@ -76,11 +76,14 @@ def lock_folder(folder: Path, name: str = _LOCK) -> Iterator[None]:
         name: Name of the lock file; locks with different names are independent.
 
     Raises:
-        ValueError: If another process holds the lock.
+        ValueError: If another process holds the lock, or the folder is a file.
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ValueError(f"{folder}: a file; expected a folder") from None
     lock = FileLock(folder / name, blocking=False, fallback_to_soft=False)
     try:
         lock.acquire()

@@ -23,11 +23,13 @@ class Journal:
     file: BinaryIO
     """The file, open for appending."""
 
-    def add(self, values: Entry) -> None:
-        """Append a finished item."""
+    def add(self, values: Entry) -> int:
+        """Append a finished item, and return its position in the file, for `read`."""
+        position = self.file.tell()
         self.file.write(json.dumps(values).encode() + b"\n")
         self.file.flush()
         self.count += 1
+        return position
 
     def __iter__(self) -> Iterator[Entry]:
         return (entry for _, entry in self.positions())
@@ -49,7 +51,6 @@ class Journal:
 
     def rewrite(self, entries: Iterable[Entry]) -> None:
         """Replace all items atomically, for example to sort them."""
-        count = 0
         with self.path.open("rb") as lines, replacing(self.path) as temporary:
             count = 0
             with temporary.open("wb") as file:

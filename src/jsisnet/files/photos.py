@@ -104,7 +104,7 @@ def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, 
         ValueError: If the file is missing, damaged or not an image; the message names it.
     """
     path = Path(path)
-    name = _shown(str(path))
+    name = printable_path(str(path))
     try:
         isfile = path.is_file()
     except OSError as error:  # a name too long, or a folder that can't be searched
@@ -112,6 +112,8 @@ def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, 
     if not isfile:
         raise ValueError(f"{name}: not a file; expected an image")
     with _naming(name):
+        if path.stat().st_size == 0:
+            raise ValueError("it is empty")
         return _decode(path, upright=upright)
 
 
@@ -161,6 +163,12 @@ def has_photo_suffix(path: Path) -> bool:
     return suffix in _HEIF_SUFFIXES or _pillow_format(suffix) in FORMATS
 
 
+def printable_path(path: str) -> str:
+    """Return a path for a message, shortened and escaped where a line could not hold it."""
+    text = path if path.isprintable() else ascii(path)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:100]}...{text[-100:]}"
+
+
 def format_of(path: Path) -> str:
     """Return the format for a file name's extension.
 
@@ -197,13 +205,15 @@ def write_picture(picture: UInt8[np.ndarray, "h w c"], path: Path | str) -> None
 
 def _read_path(path: str, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
     if _URL.match(path):
-        raise ValueError(f"{_shown(path)}: a URL; download the file, and give its path or bytes")
+        raise ValueError(
+            f"{printable_path(path)}: a URL; download the file, and give its path or bytes"
+        )
     return read_image(path, upright=upright)
 
 
 def _read_stream(source: _Readable | _Pathlike, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
     name = getattr(source, "name", None) if isinstance(source, _Readable) else str(source)
-    with _naming(_shown(name) if isinstance(name, str) else "the file object"):
+    with _naming(printable_path(name) if isinstance(name, str) else "the file object"):
         if isinstance(source, _Readable):
             content = _read_all(source.read)
             if not content:
@@ -371,12 +381,6 @@ def _naming(name: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ValueError(f"{name}: can't be read as an image ({_reason(error)})") from error
-
-
-def _shown(path: str) -> str:
-    """Return a path for a message, shortened and escaped where a line could not hold it."""
-    text = path if path.isprintable() else ascii(path)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:100]}...{text[-100:]}"
 
 
 def _reason(error: Exception) -> str:

@@ -86,6 +86,8 @@ def predict_photos(
             no earlier run has written.
     """
     config, listener = config or BatchConfig(), listener or Listener()
+    if config.outputs.overlay is not None:
+        config.outputs.overlay.labels(predictor.categories)  # refuses unknown classes at once
     purpose = purpose_of_run(predictor, config.outputs)
     job = PhotoJob(predictor, folder, config.outputs)
     with open_results(folder, purpose, photos, overwrite=config.overwrite) as results:

@@ -3,6 +3,7 @@
 import glob
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
@@ -12,7 +13,7 @@ import numpy as np
 
 from jsisnet.arrays import UInt8
 from jsisnet.files.archives import Member, files_below
-from jsisnet.files.photos import has_photo_suffix, read_image, to_rgb
+from jsisnet.files.photos import has_photo_suffix, printable_path, read_image, to_rgb
 
 STANDARD_INPUT = "-"
 """Argument that stands for a photo on standard input."""
@@ -39,8 +40,10 @@ class Photo:
 
     @property
     def title(self) -> str:
-        """What the user knows it by."""
-        return "standard input" if isinstance(self.source, bytes) else str(self.source)
+        """What the user knows it by, in one line."""
+        if isinstance(self.source, bytes):
+            return "standard input"
+        return printable_path(str(self.source))
 
     @property
     def file_name(self) -> str:
@@ -77,17 +80,15 @@ class Photo:
 
     def stamp(self) -> list[str | int]:
         """Return what tells whether the photo is still the same: its place, size and time."""
-        match self.source:
-            case bytes():
-                return [self.title, sha256(self.source).hexdigest()]
-            case Member():
-                return [str(self.source), *self.source.checksum]
-        place = str(self.source.resolve())
-        try:
+        if isinstance(self.source, bytes):
+            return [self.title, sha256(self.source).hexdigest()]
+        place = str(self.source.resolve() if isinstance(self.source, Path) else self.source)
+        with suppress(OSError, ValueError):  # reading it says why
+            if isinstance(self.source, Member):
+                return [place, *self.source.checksum]
             status = self.source.stat()
-        except OSError:  # reading it says why
-            return [place]
-        return [place, status.st_size, status.st_mtime_ns]
+            return [place, status.st_size, status.st_mtime_ns]
+        return [place]
 
     def _content(self) -> bytes:
         assert not isinstance(self.source, Path)

@@ -45,15 +45,20 @@ class ResultsFolder:
     """Whether files that no earlier run has written may be replaced, unless they are beside photos.
     """
 
+    _positions: dict[str, int] = field(default_factory=dict)
+    """Lines of the photos that are done, by name. A photo that is moved or changed during the run
+    remains one of them."""
+
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def done(self) -> set[str]:
-        """Return the names of the photos whose results are complete.
+        """Find the photos whose results are complete, and return their names.
 
         Raises:
             ValueError: If there are results of other photos.
         """
-        return set(self._positions())
+        self._positions = self._found()
+        return set(self._positions)
 
     def claim(self, results: Sequence[str]) -> None:
         """Check that results which are to be written replace no file of the user, and note them.
@@ -86,11 +91,11 @@ class ResultsFolder:
     def add(self, entry: json_fields.Entry) -> None:
         """Note that the results of a photo are complete."""
         with self._lock:
-            self.journal.add(entry)
+            self._positions[str(entry["name"])] = self.journal.add(entry)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Read the entries of the photos that are done, in the order of the photos."""
-        positions = self._positions()
+        positions = self._positions
         return self.journal.read(  # type: ignore[return-value]  # as `add` wrote them
             positions[photo.name] for photo in self.photos if photo.name in positions
         )
@@ -135,7 +140,7 @@ class ResultsFolder:
             self.journal.file.close()
             self.journal.path.unlink()
 
-    def _positions(self) -> dict[str, int]:
+    def _found(self) -> dict[str, int]:
         """Return the lines of the photos that are done, by name."""
         stamps = {photo.name: photo.stamp() for photo in self.photos}
         places = {stamp[0] for stamp in stamps.values()}

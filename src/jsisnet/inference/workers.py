@@ -93,8 +93,8 @@ class _Crew:
         process = context.Process(target=_work, args=(theirs, self.job), daemon=True)
         with _interrupts_blocked():
             process.start()
+            self.workers.append(_Worker(process, ours))
         theirs.close()
-        self.workers.append(_Worker(process, ours))
 
     def outcomes(self) -> Iterator[Outcome]:
         """Wait for the next messages, and return the outcomes among them."""

@@ -82,6 +82,31 @@ class Style:
         for name in ("opacity", "stuff"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 0 to 1")
+        for name in ("outline", "text"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+
+    def labels(self, categories: Categories) -> set[int]:
+        """Return the labels of the classes that are drawn.
+
+        Raises:
+            ValueError: If there is no class of a name.
+        """
+        if self.only is None:
+            return {UNKNOWN, *range(len(categories))}
+        labels = set[int]()
+        for wanted in self.only:
+            found = [
+                label
+                for label, category in enumerate(categories)
+                if wanted.casefold() in (category.name.casefold(), short_name(category).casefold())
+            ]
+            if not found:
+                close = get_close_matches(wanted, [short_name(each) for each in categories], 1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise ValueError(f"no class is named {wanted!r}{hint}")
+            labels.update(found)
+        return labels
 
 
 def draw(
@@ -101,7 +126,8 @@ def draw(
     """
     style = style or Style()
     _check(image, panoptic, categories)
-    shown = _shown(panoptic, categories, style.only)
+    labels = style.labels(categories)
+    shown = [segment.label in labels for segment in panoptic.segments]
     if image.size == 0:
         return image.copy()
     colors = segment_colors(panoptic, categories)
@@ -186,27 +212,6 @@ def _check(
                 f"a segment has label {segment.label}; expected a label of the "
                 f"{len(categories)} categories, from 0"
             )
-
-
-def _shown(
-    panoptic: PanopticMap, categories: Categories, only: tuple[str, ...] | None
-) -> list[bool]:
-    """Tell which segments are drawn."""
-    if only is None:
-        return [True] * len(panoptic.segments)
-    labels = set[int]()
-    for wanted in only:
-        found = [
-            label
-            for label, category in enumerate(categories)
-            if wanted.casefold() in (category.name.casefold(), short_name(category).casefold())
-        ]
-        if not found:
-            close = get_close_matches(wanted, [short_name(each) for each in categories], 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"no class is named {wanted!r}{hint}")
-        labels.update(found)
-    return [segment.label in labels for segment in panoptic.segments]
 
 
 def _names(

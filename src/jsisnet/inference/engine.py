@@ -3,7 +3,6 @@
 An entry point is a function ``open_engine(model, options) -> Engine``. Any package can offer one.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -235,9 +234,6 @@ def _load(name: str) -> OpenEngine:
         EngineUnavailableError: If a library is missing.
         ValueError: If there is no engine of this name.
     """
-    # OpenMP's threads spin while they wait, by default. On a busy machine, that makes PyTorch many
-    # times slower with two threads than with one. The variable is read when PyTorch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         if name in _PREFERRED:
             module, _, function = _PREFERRED[name].partition(":")

@@ -6,7 +6,7 @@ import yaml
 import factories
 import training_runs
 from jsisnet.cli.app import run
-from jsisnet.model import saved_model
+from jsisnet.inference.model_folder import read_description
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_network_learns_from_complete_and_partial_ground_truth(config, tmp_pat
     entries = trained(config, tmp_path / "run")
 
     assert all(0 < value < 100 for value in terms(entries).values())
-    assert saved_model.read_categories(tmp_path / "run") == factories.CATEGORIES
+    assert read_description(tmp_path / "run").categories == factories.CATEGORIES
     assert "things" in (tmp_path / "run" / "config.yaml").read_text()
 
 

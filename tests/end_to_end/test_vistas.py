@@ -10,6 +10,7 @@ import networks
 import training_runs
 from jsisnet.cli.app import run
 from jsisnet.formats.dataset import PanopticDataset
+from jsisnet.inference.model_folder import read_description
 from jsisnet.model import saved_model
 from jsisnet.model.saved_model import ModelConfig
 from jsisnet.training.config import read_config, read_values
@@ -44,7 +45,7 @@ def test_a_network_is_trained_and_validated_on_the_unpacked_archive(vistas, tmp_
 
     assert run(["train", str(path), "--out", str(tmp_path / "run")]) == 0
 
-    names = [category.name for category in saved_model.read_categories(tmp_path / "run")]
+    names = [category.name for category in read_description(tmp_path / "run").categories]
     measured = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
     assert names == ["person", "car", "bus", "sky", "road"]
     assert measured["validation"]["all"]["n"] == 5

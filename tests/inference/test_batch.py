@@ -122,6 +122,18 @@ def test_the_results_of_a_killed_run_are_kept_without_a_description(photos, tmp_
     assert contents(out) == whole
 
 
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_journal_that_lost_its_lines_is_written_anew(photos, tmp_path, lines):
+    out = tmp_path / "out"
+    segment(photos, out)
+    whole = contents(out)
+    kept = whole[JOURNAL].splitlines(keepends=True)[:lines]
+    (out / JOURNAL).write_bytes(b"".join(kept))
+
+    assert segment(photos, out).segmented == 6
+    assert contents(out) == whole
+
+
 def test_a_repeated_run_does_nothing_again(photos, tmp_path):
     segment(photos, tmp_path / "out")
     starts = []

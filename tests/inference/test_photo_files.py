@@ -100,3 +100,12 @@ def test_photos_with_the_same_stem_get_different_names(folder):
     found = find_photos(["a.jpg", "more", "A_2.png"])
 
     assert [photo.name for photo in found.photos] == ["a", "a_3", "a_4", "A_2"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_arguments_that_can_not_be_names_get_one_short_line():
+    with pytest.raises(ValueError, match=r"^aaa[a.]+: File name too long$") as caught:
+        find_photos(["a" * 5000])
+
+    assert len(str(caught.value)) < 300
+    assert find_photos(["a.jpg", "x\n*"]).problems == (r"'x\n*': no image found",)

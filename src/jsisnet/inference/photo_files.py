@@ -141,12 +141,15 @@ def find_photos(
     for argument in arguments:
         try:
             found = list(_matches(argument, standard_input, without))
-        except (ValueError, OSError) as error:
+        except OSError as error:  # a name too long, or a folder that can't be read
+            problems.append(f"{printable_path(argument)}: {error.strerror or error}")
+            continue
+        except ValueError as error:
             problems.append(f"{error}")
             continue
         sources += found
         if not found:
-            unmatched.append(argument)
+            unmatched.append(printable_path(argument))
     problems += [f"{argument}: no image found" for argument in unmatched]
     if not sources:
         none = f"no image found: {', '.join(unmatched)}"

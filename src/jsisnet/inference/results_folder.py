@@ -41,9 +41,9 @@ class ResultsFolder:
     """Photos of the run."""
 
     journal: Journal
-    overwrite: bool = False
-    """Whether files that no earlier run has written may be replaced, unless they are beside photos.
-    """
+    replaces: bool = False
+    """Whether files with the names of results may be replaced: they are those of an earlier run, or
+    it is the user's wish. Beside the photos only those that the journal names may be."""
 
     _positions: dict[str, int] = field(default_factory=dict)
     """Lines of the photos that are done, by name. A photo that is moved or changed during the run
@@ -73,7 +73,7 @@ class ResultsFolder:
         inputs = _files(self.photos)
         isbeside = self.folder.resolve() in {path.parent for path in inputs}
         ours = set(_results(self.journal))
-        free = not isbeside and (self.overwrite or self.journal.count > 0)
+        free = self.replaces and not isbeside
         for name in results:
             path = self.folder / name
             if path.resolve() in inputs:
@@ -177,13 +177,13 @@ def open_results(
             it.
     """
     path = folder / JOURNAL
-    isnew = not folder.exists()
+    isnew, replaces = not folder.exists(), overwrite or path.exists()
     if overwrite:
         _discard(path, photos)
     try:
         with open_journal(path, purpose, restart=overwrite, refusal=_OTHER_RUN) as journal:
             _check(journal)
-            results = ResultsFolder(folder, photos, journal, overwrite)
+            results = ResultsFolder(folder, photos, journal, replaces)
             results.clean(line for line in journal if "name" in line)
             try:
                 yield results

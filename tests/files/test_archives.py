@@ -54,6 +54,14 @@ def test_a_zip_whose_names_lead_out_of_it_is_refused(name, tmp_path):
         files_below(path, "", ".png")
 
 
+def test_names_in_a_zip_may_have_colons(tmp_path):
+    path = tmp_path / "screenshots.zip"
+    with ZipFile(path, "w") as file:
+        file.writestr("2024/Screenshot 12:30:00.png", "")
+
+    assert list(files_below(path, "", ".png")) == ["2024/Screenshot 12:30:00.png"]
+
+
 def test_a_file_that_is_neither_folder_nor_zip_is_refused(tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
 

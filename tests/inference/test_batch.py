@@ -316,12 +316,22 @@ def test_two_runs_do_not_write_to_one_folder(photos, tmp_path):
         segment(photos, tmp_path / "out")
 
 
+ENTRY = (
+    b'{"name": "a", "stamp": ["x"], "file_name": "a.png", "height": 20, "width": 30, '
+    b'"files": [], "segments_info": [{"id": 7, "category_id": 1}]}\n'
+)
+
+
 @pytest.mark.parametrize(
     "line",
     [
         b"nonsense\n",
         b"[]\n",
         b'{"files": 3}\n',
+        b'{"name": "a", "files": [], "stamp": [[]]}\n',
+        ENTRY.replace(b"[{", b"[3, {"),
+        ENTRY.replace(b"7", b"[]"),
+        ENTRY.replace(b": 20", b": -20"),
         b'{"name": 3, "stamp": ["x"], "files": []}\n',
         b'{"files": ["../../../etc/passwd"]}\n',
         b'{"name": "a", "file_name": "a.png", "files": []}\n',

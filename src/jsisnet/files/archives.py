@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import ZipFile, ZipInfo
 
 _MAX_BYTES = 2**30
@@ -179,7 +179,8 @@ def _open_zip(archive: Path, _: tuple[int, ...]) -> _Archive:
     names = frozenset(content.namelist())
     for name in names:
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        isdrive = PureWindowsPath(name).drive != ""
+        if path.is_absolute() or isdrive or ".." in path.parts or "\\" in name:
             raise ValueError(
                 f"{archive}: contains {name!r}; expected paths that stay inside the zip"
             )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -248,14 +249,26 @@ def _check(journal: Journal) -> None:
     try:
         line: Any
         for line in journal:
-            for name in _results(iter([line])):
-                json_fields.path_in(journal.path.parent, {"file": name}, "file")
+            for key in line.keys() & {"files", _CLAIMED}:
+                for name in json_fields.strings(line, key):
+                    json_fields.path_in(journal.path.parent, {"file": name}, "file")
             if "name" in line:
-                _ = line["stamp"][0], line["segments_info"], line["height"], line["width"]
-                json_fields.string(line, "name")
-                json_fields.string(line, "file_name")
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+                _check_photo(line)
+    except (ValueError, AttributeError, IndexError) as error:
         raise ValueError(f"{journal.path}: damaged; start anew with --overwrite") from error
+
+
+def _check_photo(line: json_fields.Entry) -> None:
+    place = json_fields.items(line, "stamp")[0]
+    if not isinstance(place, str):
+        raise ValueError(f"the stamp starts with {place!r}; expected a path")
+    for key in ("name", "file_name"):
+        json_fields.string(line, key)
+    for key in ("height", "width"):
+        json_fields.integer(line, key, lowest=1)
+    json_fields.strings(line, "files")
+    for key in ("id", "category_id"):
+        json_fields.each(line, "segments_info", partial(json_fields.identity, key=key))
 
 
 def _discard(path: Path, photos: Sequence[Photo]) -> None:

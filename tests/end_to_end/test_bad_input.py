@@ -130,7 +130,7 @@ def test_a_file_with_the_name_of_the_output_folder_is_reported(predict, trained,
     code, error = predict(trained.data.images / "street0.jpg")
 
     assert code == 1
-    assert error == f"jsisnet: {tmp_path / 'maps'}: File exists\n"
+    assert error == f"jsisnet: {tmp_path / 'maps'}: a file; expected a folder\n"
 
 
 def test_a_damaged_model_is_named(trained, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import pytest
 from PIL import Image
 
 import toy_engine
+from jsisnet.inference.results_folder import JOURNAL
 
-KILLS = 8
+KILLS = 6
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 SUPPORT = Path(toy_engine.__file__).parent
 
@@ -32,7 +34,7 @@ def command(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
     def started(out, *options):
-        words = ["predict", str(photos), "-o", str(out), "-q", "--model", "toy-0.01"]
+        words = ["predict", str(photos), "-o", str(out), "-q", "--model", "toy-0.03"]
         return subprocess.Popen(
             [sys.executable, "-m", "jsisnet", *words, "--engine", "toy", *options],
             env=environment,
@@ -44,7 +46,7 @@ def command(tmp_path):
 
 
 def contents(folder):
-    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != JOURNAL)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -55,22 +57,22 @@ def test_a_killed_prediction_resumes_to_the_same_files(command, tmp_path, worker
     whole = command(tmp_path / "whole", *options[:2])
     assert whole.communicate() == (None, "")
     moments = random.Random(7)
-    killed = 0
+    killed, sent = 0, None
 
     while killed < KILLS:
         process = command(tmp_path / "killed", *options)
         try:
-            process.wait(moments.uniform(0.3, 1.5))
+            process.wait(moments.uniform(0.3, 1.2))
         except subprocess.TimeoutExpired:
             killed += 1
-            process.send_signal(moments.choice(SIGNALS))
+            process.send_signal(sent := moments.choice(SIGNALS))
         _, error = process.communicate()
-        if process.returncode == 0:
-            break
-        assert error == "" or "interrupted" in error
+        if process.returncode == 0:  # it was faster than the signal
+            shutil.rmtree(tmp_path / "killed")
+        elif sent != signal.SIGKILL:  # after which a worker that was being started complains
+            assert error == "" or "interrupted" in error
     last = command(tmp_path / "killed", *options)
 
     assert last.communicate() == (None, "")
     assert last.returncode == 0
-    assert killed >= 2
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import onnx
@@ -22,7 +23,10 @@ from jsisnet.inference.thresholds import DetectionConfig
 from onnx_files import DESCRIPTION, METADATA, SCORES, SIZE, network, write, write_folder
 
 ONE_THREAD = EngineOptions(device="cpu", threads=1)
-ENGINES = pytest.mark.parametrize("open_engine", [open_onnxruntime, open_openvino])
+HAS_OPENVINO = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is an extra")
+ENGINES = pytest.mark.parametrize(
+    "open_engine", [open_onnxruntime, pytest.param(open_openvino, marks=HAS_OPENVINO)]
+)
 
 
 def pictures(*colors):
@@ -79,7 +83,7 @@ def test_the_predictor_finds_the_engine_of_an_exported_network(tmp_path):
     assert result.panoptic.areas().sum() == 16 * 24
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=HAS_OPENVINO)])
 def test_thresholds_may_be_chosen_after_the_export(tmp_path, engine):
     path = write(tmp_path / "network.onnx")
 
@@ -165,6 +169,7 @@ def test_a_pickled_engine_predicts_the_same(tmp_path, open_engine):
     assert np.array_equal(other(pictures(BLUE))[0].semantic, engine(pictures(BLUE))[0].semantic)
 
 
+@HAS_OPENVINO
 def test_fingerprints_tell_networks_and_engines_apart(tmp_path):
     one = write(tmp_path / "one.onnx")
     two = write(tmp_path / "two.onnx", network(instances=False))

@@ -30,6 +30,9 @@ GROUP = "jsisnet.engines"
 AUTO = "auto"
 """Name that stands for the best engine, or the best device, that there is."""
 
+GPU_BATCH = 8
+"""Images per call on a GPU. On a CPU, batches are no faster."""
+
 PRECISIONS = ("float32", "bfloat16")
 """Types of the network's arithmetic. bfloat16 changes the result, and is faster on some processors
 and slower on others; `jsisnet benchmark` measures both."""

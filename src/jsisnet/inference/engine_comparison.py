@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from textwrap import shorten
@@ -156,13 +156,7 @@ def _by_count(pair: tuple[int, int]) -> int:
 
 
 def _open(model: str | Path, contestant: Contestant, options: EngineOptions) -> Predictor:
-    chosen = EngineOptions(
-        device=options.device,
-        threads=options.threads,
-        precision=contestant.precision,
-        settings=options.settings,
-        overrides=options.overrides,
-    )
+    chosen = replace(options, precision=contestant.precision)
     return Predictor(open_engine(model, contestant.engine, chosen))
 
 

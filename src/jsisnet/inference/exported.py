@@ -15,6 +15,7 @@ from jsisnet.arrays import Shaped, UInt8
 from jsisnet.categories import Categories
 from jsisnet.inference.engine import (
     AUTO,
+    GPU_BATCH,
     EngineOptions,
     EngineUnavailableError,
     Extras,
@@ -56,9 +57,6 @@ INSTANCES = ("boxes", "labels", "scores", "masks", "valid")
 MIN_DETECTIONS = 100
 """Detections per image that a file has room for, whatever the settings; average precision needs
 them."""
-
-GPU_BATCH = 8
-"""Images per call on a GPU. On a CPU, batches are no faster."""
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 Run = Callable[[Arrays, Sequence[str]], Arrays]

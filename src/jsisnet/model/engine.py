@@ -13,6 +13,7 @@ from jsisnet.arrays import Float32, UInt8
 from jsisnet.categories import Categories
 from jsisnet.inference.engine import (
     AUTO,
+    GPU_BATCH,
     EngineOptions,
     EngineUnavailableError,
     Extras,
@@ -28,9 +29,6 @@ from jsisnet.model.folding import folded
 from jsisnet.model.network import JSISNet
 from jsisnet.model.rpn import Proposals, propose
 from jsisnet.model.saved_model import SavedModel
-
-GPU_BATCH = 8
-"""Images per call on a GPU. On a CPU, batches are no faster."""
 
 
 class TorchEngine:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from harness import Promise, finish, scene
 
-from jsisnet.cli.inputs import find_photos
 from jsisnet.files.photos import read_image
 from jsisnet.inference.engine import EngineOptions, open_engine
 from jsisnet.inference.engine_comparison import map_difference
+from jsisnet.inference.photo_files import find_photos
 from jsisnet.inference.predictor import Predictor
 from jsisnet.panoptic import PanopticMap
 

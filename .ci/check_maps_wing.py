@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-LIMIT = 270
+LIMIT = 260
 """Megabytes (10**6 bytes) that site-packages may take, without the `TOOLS`."""
 
 TOOLS = ("pip", "setuptools", "pkg_resources")

@@ -18,6 +18,7 @@ from jsisnet.cli.app import run
 from jsisnet.inference import engine as engines
 from jsisnet.inference.engine import Engine, EngineOptions, EngineUnavailableError, Extras
 from jsisnet.inference.exported import open_onnxruntime, open_openvino
+from jsisnet.inference.model_folder import EXPORTED, WEIGHTS, embedded_names, find
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.thresholds import DetectionConfig
 from onnx_files import DESCRIPTION, METADATA, SCORES, SIZE, network, write, write_folder
@@ -207,13 +208,17 @@ def reshaped(name, shape):
     return model
 
 
-def external(model):
-    """Let a network read its weights from another file."""
+def external(file):
+    """Let a network read its weights from another file; return it with the other's content."""
+    model = network()
     tensor = model.graph.initializer[0]
-    tensor.ClearField("raw_data")
+    content = b"header, " + tensor.raw_data
+    values = {"location": file, "offset": 8, "length": len(tensor.raw_data)}
+    for key, value in values.items():
+        tensor.external_data.add(key=key, value=str(value))
     tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../../secret.bin")
-    return model
+    tensor.ClearField("raw_data")
+    return model, content
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,6 @@ def external(model):
         (b"", r"can't be loaded as an exported network"),
         (b"not a network", r"can't be loaded as an exported network"),
         (network().SerializeToString()[:-40], r"network\.onnx: "),
-        (external(network()).SerializeToString(), r"can't be loaded as an exported network"),
         (network(None).SerializeToString(), r"not exported by jsisnet \(no metadata 'jsisnet'\)"),
         (
             network({**METADATA, "format": 2, "version": "9.0"}).SerializeToString(),
@@ -245,7 +249,6 @@ def external(model):
         "empty",
         "text",
         "cut",
-        "outside",
         "foreign",
         "newer",
         "classes",
@@ -265,6 +268,48 @@ def test_a_file_that_is_no_exported_network_is_refused(tmp_path, content, messag
 
     with pytest.raises(ValueError, match=message):
         Predictor(path)
+
+
+@ENGINES
+def test_weights_may_be_in_the_weights_file_beside_the_network(tmp_path, open_engine):
+    model, weights = external("model.safetensors")
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    shared = open_engine(write(tmp_path / "shared.onnx", model), ONE_THREAD)
+    whole = open_engine(write(tmp_path / "whole.onnx"), ONE_THREAD)
+
+    (found,), (expected,) = shared(pictures(BLUE)), whole(pictures(BLUE))
+
+    assert found.semantic.any()
+    np.testing.assert_array_equal(found.semantic, expected.semantic)
+
+
+@ENGINES
+@pytest.mark.parametrize("damage", [None, b"", b"header, too short"])
+def test_weights_that_are_missing_or_cut_are_named(tmp_path, open_engine, damage):
+    path = write(tmp_path / "network.onnx", external("model.safetensors")[0])
+    if damage is not None:
+        (tmp_path / "model.safetensors").write_bytes(damage)
+
+    with pytest.raises(ValueError, match=r"must be in model\.safetensors beside it"):
+        open_engine(path, ONE_THREAD)
+
+
+@ENGINES
+@pytest.mark.parametrize("location", ["{}/secret.bin", "../secret.bin", "secret.bin"])
+def test_weights_are_not_read_from_elsewhere(tmp_path, monkeypatch, open_engine, location):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    model, secret = external(location.format(tmp_path))
+    (tmp_path / "secret.bin").write_bytes(secret)
+
+    with pytest.raises(ValueError, match="can't be loaded as an exported network"):
+        open_engine(write(tmp_path / "folder/network.onnx", model), ONE_THREAD)
+
+
+def test_built_in_models_hold_their_weights_once():
+    for name in embedded_names():
+        exported, weights = find(name) / EXPORTED, find(name) / WEIGHTS
+        assert exported.stat().st_size < 0.1 * weights.stat().st_size, name
 
 
 def test_what_the_runtime_raises_becomes_one_sentence(tmp_path):

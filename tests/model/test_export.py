@@ -12,8 +12,9 @@ from jsisnet import __version__
 from jsisnet.formats import categories_json
 from jsisnet.inference.exported import INSTANCES, SEMANTIC, THRESHOLDS
 from jsisnet.inference.thresholds import DetectionConfig
+from jsisnet.model import saved_model
 from jsisnet.model.agreement import disagreement
-from jsisnet.model.export import export
+from jsisnet.model.export import export, share_weights
 from jsisnet.model.network import JSISNet
 from jsisnet.model.saved_model import ModelConfig, SavedModel
 from networks import TINY, network, shapes_unchecked
@@ -191,3 +192,24 @@ def test_a_file_that_differs_is_not_written(tmp_path):
         export(model, tmp_path / "model.onnx")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_shared_weights_are_those_of_the_file(model, file, session, tmp_path):
+    state = model.network.state_dict()
+    saved_model.write(tmp_path, model.config, model.categories, state, half=True)
+    shared = tmp_path / "model.onnx"
+    shared.write_bytes(file.read_bytes())
+
+    share_weights(tmp_path)
+
+    images = pictures(1)
+    found, expected = run(opened(shared), images), run(session, images)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+    whole, original = onnx.load(shared).graph, onnx.load(file).graph
+    assert [weight.raw_data for weight in whole.initializer] == [
+        weight.raw_data for weight in original.initializer
+    ]
+    half = [w for w in original.initializer if w.data_type == onnx.TensorProto.FLOAT16]
+    saved = file.stat().st_size - shared.stat().st_size
+    assert saved > 0.9 * sum(len(weight.raw_data) for weight in half) > 0

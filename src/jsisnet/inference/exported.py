@@ -1,5 +1,6 @@
 """Engines for exported networks: ONNX Runtime, and OpenVINO as an extra."""
 
+import mmap
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from jsisnet.inference.engine import (
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.model_folder import (
     EXPORTED,
+    WEIGHTS,
     ModelDescription,
     PredictionConfig,
     find,
@@ -86,7 +88,7 @@ class _Runtime:
     device: str
 
 
-_Load = Callable[[bytes, EngineOptions], _Runtime]
+_Load = Callable[[Path, EngineOptions], _Runtime]
 
 
 class ExportedEngine:
@@ -97,7 +99,7 @@ class ExportedEngine:
 
         Args:
             name: Name of the engine.
-            load: Function that loads the content of a file with a library.
+            load: Function that loads a file with a library.
             model: Name of a built-in model, a model or run folder, or an exported network.
             options: How the network is to run.
 
@@ -231,21 +233,13 @@ def import_onnxruntime() -> ModuleType:
     return onnxruntime
 
 
-def _load_onnxruntime(content: bytes, options: EngineOptions) -> _Runtime:
+def _load_onnxruntime(file: Path, options: EngineOptions) -> _Runtime:
     try:
         onnxruntime = import_onnxruntime()
     except ImportError as error:
         raise EngineUnavailableError(f"ONNX Runtime can't be imported ({error})") from error
     wanted, providers = _onnxruntime_device(options.device, onnxruntime.get_available_providers())
-    session_options = onnxruntime.SessionOptions()
-    session_options.intra_op_num_threads = options.cpu_threads()
-    session_options.inter_op_num_threads = 1
-    session_options.log_severity_level = 4
-    # A plan of the memory for each size of a batch takes 20 MB, and saves no time.
-    session_options.enable_mem_pattern = False
-    # Threads that spin while they wait are fast alone, and many times slower on a busy machine.
-    session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(content, session_options, providers=providers)
+    session = _session(onnxruntime, file, options.cpu_threads(), providers)
     device = wanted if _CUDA in session.get_providers() else "cpu"
     if device != wanted and options.device != AUTO:
         raise EngineUnavailableError(
@@ -269,6 +263,40 @@ def _load_onnxruntime(content: bytes, options: EngineOptions) -> _Runtime:
     )
 
 
+def _session(onnxruntime: ModuleType, file: Path, threads: int, providers: list[Any]) -> Any:  # noqa: ANN401 - ONNX Runtime has no types
+    """Open a session of ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # A plan of the memory for each size of a batch takes 20 MB, and saves no time.
+    options.enable_mem_pattern = False
+    # Threads that spin while they wait are fast alone, and many times slower on a busy machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    content = file.read_bytes()
+    weights = _shared_weights(file, content)
+    # With this table, ONNX Runtime reads no other file that a foreign network may name.
+    options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+    session = onnxruntime.InferenceSession(content, options, providers=providers)
+    session.disable_fallback()  # it would load the network again, when the weights are gone
+    return session
+
+
+def _shared_weights(file: Path, content: bytes) -> mmap.mmap | bytes:
+    """Map the weights that a network shares with PyTorch's; empty if it has its own.
+
+    Args:
+        file: The exported network; the weights lie beside it.
+        content: Its content, which names the weights if it takes any from there.
+    """
+    path = file.with_name(WEIGHTS)
+    shares = WEIGHTS.encode() in content and path.is_file()
+    if not shares or path.stat().st_size == 0:  # an empty file can't be mapped
+        return b""
+    with path.open("rb") as weights:
+        return mmap.mmap(weights.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def _onnxruntime_device(wanted: str, available: Sequence[str]) -> tuple[str, list[Any]]:
     """Return a device and the providers that run it.
 
@@ -290,7 +318,7 @@ def _onnxruntime_device(wanted: str, available: Sequence[str]) -> tuple[str, lis
     raise EngineUnavailableError(f"onnxruntime has no device {wanted!r}; use cpu or cuda")
 
 
-def _load_openvino(content: bytes, options: EngineOptions) -> _Runtime:
+def _load_openvino(file: Path, options: EngineOptions) -> _Runtime:
     try:
         import openvino
     except ModuleNotFoundError as error:
@@ -299,7 +327,7 @@ def _load_openvino(content: bytes, options: EngineOptions) -> _Runtime:
     if options.device not in ("cpu", AUTO):
         raise EngineUnavailableError(f"openvino has no device {options.device!r}; use cpu")
     core = openvino.Core()
-    network = core.read_model(content)
+    network = core.read_model(file)  # which refuses weights from outside the file's folder
     metadata = _openvino_metadata(network)
     _free_thresholds(network)
     precision = {"float32": "f32", "bfloat16": "bf16"}[options.precision]
@@ -352,12 +380,17 @@ def _shape(port: Any) -> list[Any]:  # noqa: ANN401 - OpenVINO is an extra
 
 def _loaded(file: Path, load: _Load, options: EngineOptions) -> _Runtime:
     try:
-        return load(file.read_bytes(), options)
+        return load(file, options)
     except EngineUnavailableError:
         raise
     except Exception as error:  # the libraries raise classes of their own
         reason = shorten(str(error), _MAX_REASON)
-        raise ValueError(f"{file}: can't be loaded as an exported network ({reason})") from error
+        hint = ""
+        if "external" in str(error).lower():
+            hint = f"; weights outside the file must be in {WEIGHTS} beside it"
+        raise ValueError(
+            f"{file}: can't be loaded as an exported network ({reason}){hint}"
+        ) from error
 
 
 def _described(runtime: _Runtime, file: Path) -> tuple[ModelDescription, str | None]:

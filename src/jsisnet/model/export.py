@@ -31,6 +31,7 @@ from jsisnet.inference.exported import (
     SEMANTIC,
     THRESHOLDS,
 )
+from jsisnet.inference.model_folder import EXPORTED, WEIGHTS
 from jsisnet.inference.thresholds import DetectionConfig
 from jsisnet.model.agreement import disagreement
 from jsisnet.model.detection import TensorThresholds
@@ -88,6 +89,40 @@ def export(
         )
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def share_weights(folder: Path) -> None:
+    """Let the exported network of a model folder take its weights from the folder's weights file.
+
+    Each weight that is there, byte for byte, becomes external data, as ONNX calls it. So the two
+    files of a built-in model hold its weights once, and any program can run the network where it
+    lies.
+
+    Args:
+        folder: Model folder whose network was exported in half precision, as its weights are.
+    """
+    file = onnx.load(folder / EXPORTED)
+    places = _places(folder / WEIGHTS)
+    for weight in file.graph.initializer:
+        place = places.get(weight.raw_data)
+        if weight.data_type == onnx.TensorProto.FLOAT16 and place is not None:
+            values = {"location": WEIGHTS, "offset": place, "length": len(weight.raw_data)}
+            for key, value in values.items():
+                weight.external_data.add(key=key, value=str(value))
+            weight.data_location = onnx.TensorProto.EXTERNAL
+            weight.ClearField("raw_data")
+    with replacing(folder / EXPORTED) as temporary:
+        temporary.write_bytes(file.SerializeToString())
+
+
+def _places(weights: Path) -> dict[bytes, int]:
+    """Return the content of each tensor in a file of safetensors, and where it begins."""
+    content = weights.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    entries = json.loads(content[8:start])
+    entries.pop("__metadata__", None)
+    spans = [entry["data_offsets"] for entry in entries.values()]
+    return {content[start + first : start + last]: start + first for first, last in spans}
 
 
 class Exported(nn.Module):

@@ -1,7 +1,7 @@
 """The classes of a data set, and their correspondence to those of another."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Literal
@@ -88,6 +88,10 @@ class Categories:
             KeyError: If there is no such category.
         """
         return self._labels[category_id]
+
+    def labels(self, category_ids: Iterable[CategoryId]) -> list[int]:
+        """Return the labels of category ids, `UNKNOWN` for those that are missing."""
+        return [self._labels.get(category_id, UNKNOWN) for category_id in category_ids]
 
     @property
     def thing_labels(self) -> tuple[int, ...]:

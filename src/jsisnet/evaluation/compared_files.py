@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from jsisnet.arrays import Int64
 from jsisnet.categories import Categories
 from jsisnet.checks import check_settings
 from jsisnet.evaluation.boundary import boundaries
@@ -236,7 +237,17 @@ class ComparedFiles:
     def _check_truth(
         self, shared: Overlap, truth: ListedMap, prefix: str, on_warning: OnWarning
     ) -> None:
-        areas = shared.true_areas
+        if (truth.areas != shared.true_areas).any():
+            self._check_areas(shared.true_areas, truth, prefix, on_warning)
+        if shared.table[-1].any():
+            on_warning(
+                f"segment {_first_unlisted(truth)}: in the PNG, but not in the JSON file; its "
+                "pixels do not count as void"
+            )
+
+    def _check_areas(
+        self, areas: Int64[np.ndarray, " n"], truth: ListedMap, prefix: str, on_warning: OnWarning
+    ) -> None:
         wrong = np.flatnonzero((truth.areas != UNSTATED) & (truth.areas != areas))
         if len(wrong) and not self.rules.recount_areas:
             first = wrong[0]
@@ -246,11 +257,6 @@ class ComparedFiles:
             )
         if (truth.areas == UNSTATED).any():
             on_warning(f"segment {truth.ids[truth.areas == UNSTATED][0]}: missing 'area'")
-        if shared.table[-1].any():
-            on_warning(
-                f"segment {_first_unlisted(truth)}: in the PNG, but not in the JSON file; its "
-                "pixels do not count as void"
-            )
 
     def _warner(self, prefix: str, warnings: list[str]) -> OnWarning:
         """Return a function that collects warnings, or raises them in strict mode."""
@@ -380,8 +386,8 @@ def _check_prediction(shared: Overlap, listed: ListedMap, prefix: str) -> None:
         raise ValueError(
             f"{prefix}: segment {_first_unlisted(listed)}: in the PNG, but not in the JSON file"
         )
-    empty = listed.ids[shared.areas == 0]
-    if len(empty):
+    if not shared.areas.all():
+        empty = listed.ids[shared.areas == 0]
         raise ValueError(f"{prefix}: segment {empty[0]}: listed, but has no pixels")
 
 

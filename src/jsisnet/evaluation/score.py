@@ -14,7 +14,7 @@ from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, CompareRules, Mode
 from jsisnet.evaluation.errors import confusions
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality, quality_of
-from jsisnet.files.processes import in_order
+from jsisnet.files.processes import in_order, reuse_freed_memory
 
 _MOST, _CHUNKS = 16, 16
 """Most images in a chunk, and fewest chunks for each process, so that all end at the same time."""
@@ -235,6 +235,7 @@ def score(
     Raises:
         ValueError: If an image is invalid; see `ComparedFiles.images`.
     """
+    reuse_freed_memory()
     total = Score.zero(files)
     chunk = min(_MOST, max(1, len(files) // (_CHUNKS * processes)))
     work = _Share(files, chunk, on_image is not None)

@@ -38,9 +38,8 @@ palette indices."""
 _STRIP_PIXELS = 3 * 2**13
 """Pixels decoded at once: few enough for a core's private cache."""
 
-_FILTERED_PIXELS = 40_000
-"""Pixels inflated at once where they stay filtered: as many as fit memory that is reused, because
-the C library returns blocks of more than 128 KiB to the system."""
+_FILTERED_PIXELS = 80_000
+"""Pixels inflated at once where they stay filtered: few enough for a core's second cache."""
 
 _INFLATE_BYTES = 2**16
 """Compressed bytes inflated at once."""

@@ -32,6 +32,16 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
+def reuse_freed_memory() -> None:
+    """Keep freed blocks of up to 2 MiB for the next ones, in this process and those it forks.
+
+    By default glibc returns blocks of more than 128 KiB to the system, which clears each page of
+    the next one. It raises this limit to the size of any larger block that it has returned; see
+    mallopt(3), M_MMAP_THRESHOLD.
+    """
+    bytes(2**21)
+
+
 Result = TypeVar("Result")
 
 Share = Callable[[int, int], Iterable[Result]]

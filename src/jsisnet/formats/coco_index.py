@@ -236,7 +236,7 @@ class SegmentEntries:
             by_id = {value["id"]: value for value in values}  # type: ignore[index]  # checked below
         except (KeyError, TypeError):
             by_id = {}
-        if len(by_id) == len(values) and all(_isinteger(each, lowest, MAX_ID) for each in by_id):
+        if len(by_id) == len(values) and _integers(by_id, lowest, MAX_ID):
             return cls(by_id)
         by_id = {}
         for position, value in enumerate(values):
@@ -257,25 +257,24 @@ class SegmentEntries:
     def category_ids(self) -> list[CategoryId]:
         """Return the ids of the categories, which need not be known."""
         found = [segment.get("category_id") for segment in self.by_id.values()]
-        if all(type(each) is str or _isinteger(each, 0, MAX_ID) for each in found):
+        if _integers(found, 0, MAX_ID):
             return found  # type: ignore[return-value]  # just checked
         return self._column(lambda segment: json_fields.identity(segment, "category_id"))
 
     def labels(self, categories: Categories, on_unknown: OnWarning) -> list[int]:
         """Return the labels, `UNKNOWN` for ids that are not in `categories`."""
-        labels = []
-        for number, category_id in zip(self.by_id, self.category_ids(), strict=True):
-            if category_id in categories:
-                labels.append(categories.label(category_id))
-            else:
-                on_unknown(f"segment {number}: {unknown_category(category_id, categories)}")
-                labels.append(UNKNOWN)
+        category_ids = self.category_ids()
+        labels = categories.labels(category_ids)
+        if UNKNOWN in labels:
+            for number, category_id in zip(self.by_id, category_ids, strict=True):
+                if category_id not in categories:
+                    on_unknown(f"segment {number}: {unknown_category(category_id, categories)}")
         return labels
 
     def iscrowd(self) -> list[bool]:
         """Return which segments are crowd regions; by default none is."""
         found = [segment.get("iscrowd") for segment in self.by_id.values()]
-        if all(_isinteger(each, 0, 1) for each in found):
+        if _integers(found, 0, 1):
             return [each == 1 for each in found]
         return self._column(
             lambda entry: json_fields.has(entry, "iscrowd") and json_fields.flag(entry, "iscrowd")
@@ -284,7 +283,7 @@ class SegmentEntries:
     def areas(self) -> list[int]:
         """Return the areas in pixels, or `UNSTATED`."""
         found = [segment.get("area") for segment in self.by_id.values()]
-        if all(_isinteger(each, 0, _HIGHEST_AREA) for each in found):
+        if _integers(found, 0, _HIGHEST_AREA):
             return found  # type: ignore[return-value]  # just checked
         return self._column(_area)
 
@@ -383,6 +382,6 @@ def _area(segment: Entry) -> int:
     return json_fields.integer(segment, "area", highest=_HIGHEST_AREA)
 
 
-def _isinteger(value: object, lowest: int, highest: int) -> bool:
-    """Check for the usual case, an integer within limits, without building messages."""
-    return type(value) is int and lowest <= value <= highest
+def _integers(values: Collection[Any], lowest: int, highest: int) -> bool:
+    """Check for the usual case, integers within limits, without building messages."""
+    return set(map(type, values)) == {int} and lowest <= min(values) and max(values) <= highest

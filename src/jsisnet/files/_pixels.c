@@ -91,65 +91,64 @@ static inline int aligned(const Py_buffer *buffer, size_t bytes) {
     return (uintptr_t)buffer->buf % bytes == 0;
 }
 
-/* Reverse the filter of one row of a PNG. Returns 0 if the filter is unknown. */
-static inline int unfilter_row(const uint8_t *raw, Py_ssize_t bytes, Py_ssize_t width,
-                               const uint32_t *above, uint32_t *row) {
-    const uint8_t *deltas = raw + 1;
+/* Reverse one filter in some pixels of a row, of which `row` holds the pixels above. */
+static inline void unfilter_pixels(int filter, const uint8_t *deltas, Py_ssize_t bytes,
+                                   Py_ssize_t x, Py_ssize_t end, uint32_t *row, uint32_t *left,
+                                   uint32_t *corner) {
+    for (; x < end; x++) {
+        uint32_t delta = delta_at(deltas, bytes, x), up = row[x], guess = 0;
+        if (filter == SUB) guess = *left;
+        if (filter == UP) guess = up;
+        if (filter == AVERAGE) guess = average(*left, up);
+        if (filter == PAETH) guess = closest(*left, up, *corner);
+        row[x] = *left = add(guess, delta);
+        *corner = up;
+    }
+}
+
+/* Reverse the filter of one row of a PNG, in place of the row above. */
+static inline void unfilter_row(int filter, const uint8_t *deltas, Py_ssize_t bytes,
+                                Py_ssize_t width, uint32_t *row) {
     uint32_t left = 0, corner = 0;
     Py_ssize_t x = 0;
-    switch (raw[0]) {
-    case NONE:
-        for (; x < width; x++) row[x] = delta_at(deltas, bytes, x);
-        return 1;
-    case SUB:
-        while (x < width) {
-            if (x + BLOCK <= width && expected(deltas + bytes * x, bytes)) {
-                fill(row + x, left);
-                x += BLOCK;
-                continue;
-            }
-            for (Py_ssize_t end = x + BLOCK < width ? x + BLOCK : width; x < end; x++)
-                row[x] = left = add(left, delta_at(deltas, bytes, x));
-        }
-        return 1;
-    case UP:
-        while (x < width) {
-            if (x + BLOCK <= width && expected(deltas + bytes * x, bytes)) {
-                memcpy(row + x, above + x, BLOCK * sizeof *row);
-                x += BLOCK;
-                continue;
-            }
-            for (Py_ssize_t end = x + BLOCK < width ? x + BLOCK : width; x < end; x++)
-                row[x] = add(above[x], delta_at(deltas, bytes, x));
-        }
-        return 1;
-    case AVERAGE:
-        for (; x < width; x++)
-            row[x] = left = add(average(left, above[x]), delta_at(deltas, bytes, x));
-        return 1;
-    case PAETH:
-        while (x < width) {
-            if (x + BLOCK <= width && expected(deltas + bytes * x, bytes)) {
-                if (uniform(above + x, corner)) {
-                    fill(row + x, left);
-                    x += BLOCK;
-                    continue;
-                }
-                if (left == corner) {
-                    memcpy(row + x, above + x, BLOCK * sizeof *row);
-                    x += BLOCK;
-                    left = corner = above[x - 1];
-                    continue;
-                }
-            }
-            for (Py_ssize_t end = x + BLOCK < width ? x + BLOCK : width; x < end; x++) {
-                row[x] = left = add(closest(left, above[x], corner), delta_at(deltas, bytes, x));
-                corner = above[x];
-            }
-        }
-        return 1;
+    for (; x + BLOCK <= width; x += BLOCK) {
+        if (filter == NONE || filter == AVERAGE || !expected(deltas + bytes * x, bytes))
+            unfilter_pixels(filter, deltas, bytes, x, x + BLOCK, row, &left, &corner);
+        else if (filter == SUB || (filter == PAETH && left != corner && uniform(row + x, corner)))
+            fill(row + x, left);
+        else if (filter == PAETH && left != corner)
+            unfilter_pixels(filter, deltas, bytes, x, x + BLOCK, row, &left, &corner);
+        else
+            left = corner = row[x + BLOCK - 1];
     }
-    return 0;
+    unfilter_pixels(filter, deltas, bytes, x, width, row, &left, &corner);
+}
+
+/* A PNG that is unfiltered row by row. */
+typedef struct {
+    const uint8_t *raw;
+    Py_ssize_t bytes;
+    uint32_t *row;
+} Png;
+
+/* Unfilter the next row of a PNG with 3 or 4 bytes per pixel. */
+static inline int next_row_of(Png *png, Py_ssize_t bytes, Py_ssize_t width) {
+    const uint8_t *deltas = png->raw + 1;
+    switch (png->raw[0]) {
+    case NONE: unfilter_row(NONE, deltas, bytes, width, png->row); break;
+    case SUB: unfilter_row(SUB, deltas, bytes, width, png->row); break;
+    case UP: unfilter_row(UP, deltas, bytes, width, png->row); break;
+    case AVERAGE: unfilter_row(AVERAGE, deltas, bytes, width, png->row); break;
+    case PAETH: unfilter_row(PAETH, deltas, bytes, width, png->row); break;
+    default: return 0;
+    }
+    png->raw += 1 + width * bytes;
+    return 1;
+}
+
+/* Unfilter the next row. Returns 0 if its filter is unknown. */
+static inline int next_row(Png *png, Py_ssize_t width) {
+    return png->bytes == 3 ? next_row_of(png, 3, width) : next_row_of(png, 4, width);
 }
 
 static PyObject *unfilter(PyObject *module, PyObject *args) {
@@ -166,13 +165,11 @@ static PyObject *unfilter(PyObject *module, PyObject *args) {
         goto end;
     }
     Py_BEGIN_ALLOW_THREADS
-    const uint8_t *from = raw.buf;
-    uint32_t *to = pixels.buf;
+    Png png = {raw.buf, bytes, pixels.buf};
     for (Py_ssize_t y = 0; y < rows && known; y++) {
-        const uint8_t *line = from + y * (1 + width * bytes);
-        uint32_t *above = to + y * width;
-        known = bytes == 3 ? unfilter_row(line, 3, width, above, above + width)
-                           : unfilter_row(line, 4, width, above, above + width);
+        memcpy(png.row + width, png.row, (size_t)width * sizeof *png.row);
+        png.row += width;
+        known = next_row(&png, width);
     }
     Py_END_ALLOW_THREADS
     if (known)
@@ -350,24 +347,6 @@ end:
     return result;
 }
 
-/* A PNG that is unfiltered row by row. */
-typedef struct {
-    const uint8_t *raw;
-    Py_ssize_t bytes;
-    uint32_t *above, *row;
-} Png;
-
-/* Unfilter the next row. Returns 0 if its filter is unknown. */
-static inline int next_row(Png *png, Py_ssize_t width) {
-    uint32_t *row = png->above;
-    png->above = png->row;
-    png->row = row;
-    int known = png->bytes == 3 ? unfilter_row(png->raw, 3, width, png->above, row)
-                                : unfilter_row(png->raw, 4, width, png->above, row);
-    png->raw += 1 + width * png->bytes;
-    return known;
-}
-
 /* Mark the first pixel of a row, and those that differ from their left neighbour in either map. */
 static inline void mark_changes(const uint32_t *a, const uint32_t *b, Py_ssize_t width,
                                 uint8_t *marks) {
@@ -429,7 +408,7 @@ static PyObject *count_png_pairs(PyObject *module, PyObject *args) {
                           &firsts, &seconds, &table))
         return NULL;
     PyObject *result = NULL;
-    uint32_t *memory = NULL;
+    uint8_t *marks = NULL;
     Histogram to;
     Py_ssize_t width = last.len / 8, height = height_of(&first, a.bytes, width);
     if (!height || height_of(&second, b.bytes, width) != height || last.len % 8 ||
@@ -437,32 +416,28 @@ static PyObject *count_png_pairs(PyObject *module, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
         goto end;
     }
-    /* A second row of each map, and the marks, which are bytes. */
-    memory = calloc(3 * (size_t)width + 2, sizeof *memory);
-    if (!memory) {
+    marks = calloc((size_t)width + 8, 1);
+    if (!marks) {
         PyErr_NoMemory();
         goto end;
     }
     int known = 1;
     Py_BEGIN_ALLOW_THREADS
-    uint8_t *marks = (uint8_t *)(memory + 2 * width);
-    uint32_t *rows = last.buf;
-    a = (Png){first.buf, a.bytes, memory, rows};
-    b = (Png){second.buf, b.bytes, memory + width, rows + width};
+    a = (Png){first.buf, a.bytes, last.buf};
+    b = (Png){second.buf, b.bytes, a.row + width};
     for (Py_ssize_t y = 0; y < height; y++) {
         known = next_row(&a, width) && next_row(&b, width);
         if (!known) break;
         mark_changes(a.row, b.row, width, marks);
         count_row(a.row, b.row, width, marks, &to);
     }
-    if (a.row != rows) memcpy(rows, memory, 2 * (size_t)width * sizeof *rows);
     Py_END_ALLOW_THREADS
     if (known)
         result = Py_NewRef(Py_None);
     else
         PyErr_SetString(PyExc_ValueError, "can't be decoded: a row has an unknown filter");
 end:
-    free(memory);
+    free(marks);
     PyBuffer_Release(&first);
     PyBuffer_Release(&second);
     PyBuffer_Release(&last);

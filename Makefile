@@ -14,8 +14,10 @@ demo: $(if $(wildcard $(ALL)),$(ALL),$(TOOLS)) ## Segment three sample photos, o
 	$(BIN)/jsisnet demo --out demo $(if $(PHOTO),"$(PHOTO)")
 
 # One thread per worker; the tests of a file share prepared data, so they stay on one worker.
+# xdist waits forever for a worker that it has replaced, so a lost one ends the run.
 test: setup ## Run the tests on up to four cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	--max-worker-restart 0 --durations=10
 
 maps: ## Check `pip install .` alone, without torch, in an environment of its own
 	@$(PYTHON) -m venv --clear build/maps

@@ -50,6 +50,11 @@ def process_ids(first, step):
         yield os.getpid()
 
 
+def blocked_signals(first, step):
+    for _ in range(first, 2, step):
+        yield signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}
+
+
 @pytest.mark.parametrize("processes", [1, 2, 3, 40])
 def test_results_come_in_order(processes):
     assert list(in_order(squares, COUNT, processes)) == [number**2 for number in range(COUNT)]
@@ -98,6 +103,44 @@ def test_processes_end_when_the_results_are_no_longer_read():
     for worker in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+@pytest.mark.parametrize(
+    ("name", "results"), [("SIGTERM", "a worker process ended unexpectedly"), ("SIGINT", "[0, 1]")]
+)
+def test_a_signal_reaches_a_process_that_is_just_starting(name, results):
+    code = (
+        "import os, signal\n"
+        "from jsisnet.cli.errors import signals_raise\n"
+        "from jsisnet.files.processes import in_order\n"
+        "os.register_at_fork(\n"
+        f"    after_in_child=lambda: os.kill(os.getpid(), signal.{name})\n"
+        ")\n"
+        "def share(first, step):\n"
+        "    yield first\n"
+        "with signals_raise():\n"
+        "    try:\n"
+        "        print(list(in_order(share, 2, 2)))\n"
+        "    except ValueError as error:\n"
+        "        print(error)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith(results)
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+def test_signals_are_no_longer_blocked_when_the_processes_have_started():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    results = in_order(blocked_signals, 2, 2)
+
+    assert next(results) == set()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+    results.close()
 
 
 def test_processes_end_when_the_first_one_is_killed():

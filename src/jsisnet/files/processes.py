@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -52,6 +53,23 @@ _METHOD = "fork" if sys.platform == "linux" else "spawn"
 """A forked process starts at once, because its modules are already imported."""
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that ask a process to stop."""
+
+
+@contextmanager
+def signals_blocked(*numbers: int) -> Iterator[None]:
+    """Hold signals back until the block ends; processes started inside inherit the blocked set."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def in_order(share: Share[Result], count: int, processes: int) -> Iterator[Result]:
     """Yield results in order, computed by several processes.
 
@@ -85,7 +103,7 @@ def in_order(share: Share[Result], count: int, processes: int) -> Iterator[Resul
             yield result
     finally:
         for process in started:
-            process.terminate()
+            process.kill()
             process.join()
         for reader in readers:
             reader.close()
@@ -104,8 +122,11 @@ def _start(
     process: BaseProcess = context.Process(  # type: ignore[attr-defined]  # every context has it
         target=_work, args=(share, part, writer, inherited), daemon=True
     )
-    process.start()
-    started.append(process)
+    # A forked process has this one's handlers until it sets its own. Their exceptions would be lost
+    # there, and the signal with them, or continue this process's work in the child.
+    with signals_blocked(*_STOPPING):
+        process.start()
+        started.append(process)
     writer.close()
 
 
@@ -118,6 +139,8 @@ def _work(
     """Send the results of a share, or the error that it raises."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     # With a reader open, this process would not notice that the parent is gone.
     for reader in inherited:
         reader.close()

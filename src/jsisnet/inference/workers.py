@@ -6,12 +6,12 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from jsisnet.files.processes import TERMINATION_TIMEOUT
+from jsisnet.files.processes import TERMINATION_TIMEOUT, signals_blocked
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.photo_job import Outcome, PhotoJob
 
@@ -91,7 +91,7 @@ class _Crew:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, self.job), daemon=True)
-        with _interrupts_blocked():
+        with signals_blocked(signal.SIGINT):  # Ctrl-C comes to this process alone
             process.start()
             self.workers.append(_Worker(process, ours))
         theirs.close()
@@ -200,16 +200,3 @@ def _pickled(job: PhotoJob) -> bytes:
             f"the engine {job.predictor.engine.name} can't be used by several processes "
             f"({error}); use one worker"
         ) from error
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Let a process that is started inside the block never receive Ctrl-C; it comes here alone."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
+from jsisnet.cli.console import say
 from jsisnet.cli.options import Archive, File, Folder
 from jsisnet.formats.open import DatasetLocation, check_location, open_location
 from jsisnet.formats.records import Source
@@ -51,11 +52,23 @@ class LocationOptions(DatasetLocation):
     """Folder of the photos. Default for vistas and cityscapes: the one in an unpacked --root."""
 
 
-def open_source(kind: str, location: DatasetLocation, *, recount_areas: bool = False) -> Source:
+def open_source(
+    kind: str, location: DatasetLocation, *, recount_areas: bool = False, warn: bool = True
+) -> Source:
     """Open the data set that the options locate.
+
+    Args:
+        kind: The format.
+        location: The options.
+        recount_areas: Whether to accept a JSON file whose areas differ from its PNGs.
+        warn: Whether to print the source's warnings.
 
     Raises:
         ValueError: If an option is missing or unused, or the data set is invalid.
     """
     check_location(kind, location, prefix="--")
-    return open_location(kind, location, recount_areas=recount_areas)
+    source = open_location(kind, location, recount_areas=recount_areas)
+    if warn:
+        for warning in source.warnings:
+            say(f"{location.paths[0]}: {warning}")
+    return source

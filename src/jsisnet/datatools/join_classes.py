@@ -110,7 +110,7 @@ def map_classes(source: Source, mapping: ClassMapping) -> Source:
     records = (
         replace(record, read=partial(_read_map, record, mapping)) for record in source.records
     )
-    return Source(categories=mapping.categories, records=tuple(records))
+    return replace(source, categories=mapping.categories, records=tuple(records))
 
 
 def _read_map(record: Record, mapping: ClassMapping) -> PanopticMap:

@@ -1,5 +1,6 @@
 """Photos with their ground truth, in chosen classes: what networks are trained and evaluated on."""
 
+import logging
 import math
 from copy import copy
 from dataclasses import dataclass, fields, replace
@@ -23,6 +24,8 @@ from jsisnet.formats.open import (
 from jsisnet.formats.records import Record, relabel, size_text
 from jsisnet.formats.vistas import Version
 from jsisnet.panoptic import ImageId, PanopticMap
+
+_log = logging.getLogger(__name__)
 
 _OLD_KINDS = {"panoptic": "coco", "instances": "coco-instances"}
 """Former names of formats, which older YAML files and run folders have."""
@@ -233,6 +236,8 @@ class PanopticDataset:
         self.config = config
         self.path = config.path
         source = open_location(config.kind, config.location(), recount_areas=config.recount_areas)
+        for warning in source.warnings:
+            _log.warning("%s: %s", self.path, warning)
         self._records = source.records[: config.first]
         for record in self._records:
             for needed in (record.image, record.png):

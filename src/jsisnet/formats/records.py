@@ -59,6 +59,10 @@ class Source:
     records: tuple[Record, ...]
     """One for each image, in a stable order; they can be pickled."""
 
+    warnings: tuple[str, ...] = ()
+    """What the files have that their format does not allow, but that was read all the same; each
+    says how often, and gives the first example."""
+
     def __repr__(self) -> str:
         return f"Source({len(self.records)} images, {self.categories!r})"
 

@@ -10,7 +10,7 @@ from jsisnet.formats.dataset import DataConfig, PanopticDataset
 
 OTHER_RULES = {
     *(Rule.JSON, Rule.NOTHING, Rule.CATEGORY_COUNT, Rule.PHOTO_LEAKED),
-    *(Rule.MAP, Rule.HIDDEN),
+    *(Rule.MAP, Rule.HIDDEN, Rule.TOLERATED),
 }
 """Rules about the whole data set or other formats, which have tests of their own."""
 

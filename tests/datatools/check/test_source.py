@@ -201,3 +201,9 @@ def test_an_interrupted_check_resumes(tiny, tmp_path):
     rest = change(with_photos(tiny), 0, read=unread)
     assert check_source(rest, journal_path=tmp_path / "journal") == expected
     assert not (tmp_path / "journal").exists()
+
+
+def test_warnings_of_the_reader_are_reported():
+    odd = replace(source_of(whole()), warnings=("1 of 1 names is odd: 'a'",))
+
+    assert violations(odd) == {Rule.TOLERATED: ("1 of 1 names is odd: 'a'",)}

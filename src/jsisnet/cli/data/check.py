@@ -106,7 +106,7 @@ def _check_of(
         )
     if other is not None:
         raise ValueError(f"--other applies only to the format coco, not to {kind}")
-    return partial(checking.check_source, open_source(kind, location))
+    return partial(checking.check_source, open_source(kind, location, warn=False))
 
 
 def _files(

@@ -83,6 +83,7 @@ def source_checker(source: Source) -> SourceChecker:
     violations: list[Violation] = []
     categories = check_categories(category_entries.entries(source.categories), violations)
     violations += _find_duplicates(source.records)
+    violations += [Violation(Rule.TOLERATED, warning) for warning in source.warnings]
     return SourceChecker(source=source, categories=categories, violations=tuple(violations))
 
 

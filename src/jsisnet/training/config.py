@@ -94,8 +94,9 @@ class RunConfig:
     """The network."""
 
     start: str | None = None
-    """Model to start from: a built-in one's name or a folder. Weights of equal name and shape are
-    loaded; the others, such as those of new classes, are initialised."""
+    """Model to start from: a built-in one's name or a folder. The weights of a class are those of
+    the class of the same name; all others are those of equal name and shape. The rest, such as the
+    weights of new classes, is initialised."""
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     """Loss weights and sampling."""

@@ -1,6 +1,7 @@
 """Training of a network, from its settings to a run folder."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, is_dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -30,6 +32,7 @@ from jsisnet.model import imagenet, saved_model
 from jsisnet.model.engine import TorchEngine
 from jsisnet.model.network import JSISNet
 from jsisnet.model.saved_model import ModelConfig, SavedModel
+from jsisnet.model.start import take_over
 from jsisnet.settings import from_dict, joined, plain
 from jsisnet.training import run_folder
 from jsisnet.training.callbacks import Callback, Pictures
@@ -49,6 +52,8 @@ from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
 from jsisnet.training.run_folder import CHECKPOINT, ExportedFile, MetricsFile, PictureFiles
 from jsisnet.visualize import overlay
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -122,12 +127,19 @@ def new_network(config: RunConfig, categories: Categories, *, load_weights: bool
     trunk = config.network.trunk
     if load_weights and config.start is not None:
         try:
-            network.load_fitting(saved_model.read(config.start).network.state_dict())
+            taken = take_over(network, categories, saved_model.read(config.start))
         except ValueError as error:
             raise ValueError(f"start: {config.start}: {error}") from error
+        _tell(f"start: {config.start}: {taken}")
     elif load_weights and trunk.weights is not None:
         network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
     return network
+
+
+@rank_zero_only
+def _tell(message: str) -> None:
+    """Log a message once, whatever the number of processes."""
+    _log.warning("%s", message)
 
 
 def _run_config(config: RunConfig | Path | str, settings: dict[str, Any]) -> RunConfig:

@@ -32,14 +32,6 @@ def test_no_id_and_no_name_occurs_twice():
         Categories((category(1, "sky"), category(2, "sky")))
 
 
-def test_labels_leave_room_for_void():
-    many = tuple(category(number, str(number)) for number in range(256))
-
-    assert len(Categories(many[:255])) == 255
-    with pytest.raises(ValueError, match="256 categories; expected at most 255"):
-        Categories(many)
-
-
 def test_the_classes_of_a_supercategory_are_merged():
     merged = CATEGORIES.merged_by("supercategory")
 
@@ -170,11 +162,6 @@ def test_classes_that_are_merged_in_two_ways_are_refused(first, second):
         ValueError, match=r"'(car|bus)' is merged into 'vehicle', but into '(car|toy)"
     ):
         first.joined_with(second)
-
-
-def test_too_many_classes_in_all_are_refused():
-    with pytest.raises(ValueError, match="300 categories; expected at most 255"):
-        things(*map(str, range(200))).joined_with(things(*map(str, range(100, 300))))
 
 
 def test_a_data_set_labels_the_classes_that_it_has():

@@ -140,7 +140,7 @@ def test_a_deeply_nested_model_description_is_rejected(tmp_path, capsys):
 
 def test_too_many_classes_are_rejected(trained, capsys):
     assert run(["describe", str(trained.run), "--things", str(10**12)]) == 1
-    assert "at most 255" in capsys.readouterr().err
+    assert "at most 65535" in capsys.readouterr().err
 
 
 def test_an_infinite_score_is_rejected(trained, tmp_path, capsys):

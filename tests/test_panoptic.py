@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from factories import BUS, CAR, SKY, panoptic_map, segment
-from jsisnet.panoptic import IGNORE, PanopticMap, resize_ids
+from jsisnet.panoptic import IGNORE, PanopticMap, Segment, resize_ids, void_label
 
 SEGMENTS = (segment(CAR), segment(SKY), segment(BUS))
 maps = arrays(
@@ -45,6 +45,20 @@ def test_a_map_may_have_no_segment():
     assert panoptic.areas().tolist() == []
     assert panoptic.boxes().shape == (0, 4)
     assert panoptic.labels().tolist() == [[IGNORE, IGNORE]]
+
+
+def test_void_is_never_the_label_of_a_class():
+    panoptic = PanopticMap(np.array([[0, 1]], np.int32), (Segment(label=255, isthing=False),))
+
+    assert panoptic.labels(void_label(256)).tolist() == [[65535, 255]]
+    with pytest.raises(ValueError, match="the label of a segment is 255, which stands for void"):
+        panoptic.labels()
+
+
+def test_maps_of_labels_have_16_bits():
+    assert [void_label(number) for number in (0, 255, 256, 65535)] == [255, 255, 65535, 65535]
+    with pytest.raises(ValueError, match="65,536 classes; expected at most 65,535"):
+        void_label(65536)
 
 
 @pytest.mark.parametrize("number", [-1, 2])

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Literal
 
-from jsisnet.panoptic import IGNORE
-
 CategoryId = int | str
 """Id of a category in the files of a data set; sparse."""
 
@@ -47,7 +45,7 @@ class Categories:
     """The classes of a data set; the position of a class is its label.
 
     Raises:
-        ValueError: If an id or a name is not unique, or there are more than 255 classes.
+        ValueError: If an id or a name is not unique.
     """
 
     items: tuple[Category, ...]
@@ -61,8 +59,6 @@ class Categories:
         if len({category.name for category in self.items}) != len(self.items):
             duplicate = _first_duplicate([category.name for category in self.items])
             raise ValueError(f"duplicate category name {duplicate!r}")
-        if len(self.items) > IGNORE:
-            raise ValueError(f"{len(self.items)} categories; expected at most {IGNORE}")
         object.__setattr__(self, "_labels", labels)
 
     def __repr__(self) -> str:

@@ -17,7 +17,10 @@ VOID = 0
 """Id of the pixels that belong to no segment."""
 
 IGNORE = 255
-"""Value of void pixels in a map of labels, which limits data sets to 255 labels."""
+"""Value of void pixels in a map of labels, unless there are more than 255 labels."""
+
+MAX_LABELS = 65535
+"""Most labels that maps of labels can hold, in 16 bits; with more than 255, also their void."""
 
 _STRIP = 1 << 18
 """Pixels per table look-up; NumPy converts the indices to 64 bits, which takes memory."""
@@ -126,10 +129,33 @@ class PanopticMap:
         boxes[boxes[:, 2] == 0] = 0
         return boxes[1:]
 
-    def labels(self) -> Int32[np.ndarray, "h w"]:
-        """Return the label of each pixel; void pixels are `IGNORE`."""
-        table = np.array([IGNORE, *(segment.label for segment in self.segments)], np.int32)
+    def labels(self, void: int = IGNORE) -> Int32[np.ndarray, "h w"]:
+        """Return the label of each pixel.
+
+        Args:
+            void: Value of void pixels; see `void_label`.
+
+        Raises:
+            ValueError: If a segment has this label.
+        """
+        table = np.array([void, *(segment.label for segment in self.segments)], np.int32)
+        if (table[1:] == void).any():
+            raise ValueError(f"the label of a segment is {void}, which stands for void")
         return _look_up(table, self.ids)
+
+
+def void_label(num_labels: int) -> int:
+    """Return the value of void pixels in maps of this many labels: 255, or 65535 if that is one.
+
+    Raises:
+        ValueError: If there are more labels than 16 bits can tell apart.
+    """
+    if num_labels > MAX_LABELS:
+        raise ValueError(
+            f"{num_labels:,} classes; expected at most {MAX_LABELS:,}, as maps of labels have 16 "
+            "bits for each pixel"
+        )
+    return IGNORE if num_labels <= IGNORE else MAX_LABELS
 
 
 def _check_ids(ids: Shaped[np.ndarray, "h w"], count: int) -> None:

@@ -17,7 +17,7 @@ def test_an_integer_may_be_written_as_a_float(value):
     "value", [None, True, "5", 5.5, float("nan"), float("inf"), -1, 11, [5], {}]
 )
 def test_other_values_are_no_integer_up_to_ten(value):
-    with pytest.raises(ValueError, match=r"^'x' is .*; expected an integer from 0 to 10$"):
+    with pytest.raises(ValueError, match=r"^'x' is .*; expected an integer from 0 to 10"):
         json_fields.integer({"x": value}, "x", highest=10)
 
 
@@ -38,7 +38,7 @@ def test_a_flag_is_a_number_or_a_boolean(value, expected):
     assert json_fields.flag({"x": value}, "x") is expected
 
 
-@pytest.mark.parametrize("value", [None, 2, "1", 1.0, []])
+@pytest.mark.parametrize("value", [None, 2, "1", 0.5, []])
 def test_other_values_are_no_flag(value):
     with pytest.raises(ValueError, match=r"'x' is .*; expected 0 or 1"):
         json_fields.flag({"x": value}, "x")
@@ -103,3 +103,32 @@ def test_a_file_may_be_in_a_subfolder(tmp_path):
 def test_a_file_may_not_leave_its_folder(tmp_path, name):
     with pytest.raises(ValueError, match="expected the name of a file inside its folder"):
         json_fields.path_in(tmp_path, {"x": name}, "x")
+
+
+def test_whole_floats_are_integers():
+    values = {"x": 1.0}
+
+    for read in (json_fields.integer, json_fields.identity, json_fields.flag):
+        assert read(values, "x") == 1
+    assert isinstance(json_fields.identity(values, "x"), int)
+
+
+@pytest.mark.parametrize("value", ["5", " 7 ", "-1", "80.0"])
+def test_quotes_around_a_number_are_named(value):
+    with pytest.raises(ValueError, match=r"expected an integer of at least 0 \(remove the quotes"):
+        json_fields.integer({"x": value}, "x")
+
+
+@pytest.mark.parametrize(
+    ("found", "known", "text"),
+    [
+        ("1", {1}, ': 1 (a number) is known, "1" (a string) is not; write both in the same way'),
+        (1, {"1"}, ': "1" (a string) is known, 1 (a number) is not; write both in the same way'),
+        ("1", {2}, ""),
+        ("a", {1}, ""),
+        ("\N{SUPERSCRIPT TWO}", {2}, ""),
+        (2, {1}, ""),
+    ],
+)
+def test_an_id_of_the_other_type_is_explained(found, known, text):
+    assert json_fields.other_type(found, known) == text

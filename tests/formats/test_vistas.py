@@ -218,18 +218,6 @@ def test_a_zip_is_read_without_being_unpacked(new):
             ),
             r"labels\[0\]: missing 'instances'",
         ),
-        (
-            lambda root: write_config(
-                root / "config.json",
-                {
-                    "labels": [
-                        {"name": f"{i}", "readable": f"{i}", "instances": 1, "evaluate": 1}
-                        for i in range(256)
-                    ]
-                },
-            ),
-            "256 categories; expected at most 255",
-        ),
         (lambda root: (root / "training/instances/abc.png").unlink(), "no PNGs in training/inst"),
     ],
 )

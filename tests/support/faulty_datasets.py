@@ -125,6 +125,21 @@ def a_duplicate_category_name(streets):
     streets.content["categories"][1]["name"] = "person"
 
 
+@violates(Rule.CATEGORY_SPARE)
+def an_unused_category_with_the_name_of_another(streets):
+    streets.content["categories"].insert(0, {"id": 0, "name": "person", "isthing": 1})
+
+
+@violates(Rule.CATEGORY_ALIKE)
+def a_category_name_in_capitals(streets):
+    streets.content["categories"][1]["name"] = "Person"
+
+
+@violates(Rule.CATEGORY_FIELD)
+def a_supercategory_that_is_a_number(streets):
+    streets.content["categories"][1]["supercategory"] = 3
+
+
 @violates(Rule.CATEGORY_KIND)
 def a_category_without_isthing(streets):
     del streets.content["categories"][0]["isthing"]

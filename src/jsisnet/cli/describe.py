@@ -17,7 +17,7 @@ from jsisnet.formats.dataset import DataConfig
 from jsisnet.model import saved_model
 from jsisnet.model.costs import Shape, Stage
 from jsisnet.model.network import NetworkConfig
-from jsisnet.panoptic import IGNORE
+from jsisnet.panoptic import MAX_LABELS
 from jsisnet.settings import from_dict
 from jsisnet.training.config import RunConfig, read_values
 
@@ -94,8 +94,8 @@ def _counts(categories: Categories) -> tuple[int, int]:
 def _placeholders(things: int, stuff: int) -> Categories:
     if things < 0 or stuff < 0:
         raise ValueError(f"{things} things and {stuff} stuff classes; expected 0 or more")
-    if things + stuff > IGNORE:
-        raise ValueError(f"{things + stuff} classes; expected at most {IGNORE}")
+    if things + stuff > MAX_LABELS:
+        raise ValueError(f"{things + stuff} classes; expected at most {MAX_LABELS}")
     return Categories(
         tuple(
             Category(id=number, name=str(number), isthing=number < things)

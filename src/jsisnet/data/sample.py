@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jsisnet.arrays import Bool, Float, Int32, Int64, UInt8
+from jsisnet.arrays import Bool, Float, Int32, Int64, Integer, UInt8
 from jsisnet.categories import Categories
 from jsisnet.formats.dataset import Sample
-from jsisnet.panoptic import IGNORE, ImageId
+from jsisnet.panoptic import IGNORE, ImageId, void_label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ class Example:
     """A network input and its targets; see `Batch` for the fields."""
 
     image: UInt8[Tensor, "3 h w"]
-    semantic: UInt8[Tensor, "h w"]
+    semantic: Integer[Tensor, "h w"]
     instance_ids: Int32[Tensor, "h w"]
     objects: Objects
     labelled: Bool[Tensor, " t"]
@@ -50,8 +50,9 @@ class Batch:
     images: UInt8[Tensor, "b 3 h w"]
     """RGB."""
 
-    semantic: UInt8[Tensor, "b h w"]
-    """Label of each pixel, `IGNORE` for void. Crowds have the label of their class."""
+    semantic: Integer[Tensor, "b h w"]
+    """Label of each pixel, in 8 bits, or 16 if there are more than 255; void has the highest value
+    of the type, see `is_void`. Crowds have the label of their class."""
 
     instance_ids: Int32[Tensor, "b h w"]
     """i + 1 on the pixels of object i of the image, 0 elsewhere: on stuff, crowds and void."""
@@ -99,6 +100,13 @@ class Batch:
         )
 
 
+def is_void(semantic: Integer[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+    """Return which pixels of a semantic target are void."""
+    # Not every device compares unsigned 16-bit integers.
+    wide = semantic if semantic.dtype == torch.uint8 else semantic.int()
+    return wide == torch.iinfo(semantic.dtype).max
+
+
 def collate(examples: Sequence[Example]) -> Batch:
     """Stack one or more examples of the same size."""
     return Batch(
@@ -139,9 +147,10 @@ def example(sample: Sample, categories: Categories, *, min_box: int = 1, seed: i
     numbers[kept + 1] = np.arange(1, len(kept) + 1)
     channel = {label: number for number, label in enumerate(categories.thing_labels)}
     channels = [channel[panoptic.segments[i].label] for i in kept]
-    semantic = panoptic.labels().astype(np.uint8)
+    void = void_label(len(categories))
+    semantic = panoptic.labels(void).astype(np.uint8 if void == IGNORE else np.uint16)
     if not sample.semantic:
-        semantic[:] = IGNORE
+        semantic[:] = void
     return Example(
         image=torch.as_tensor(sample.image).permute(2, 0, 1),
         semantic=torch.from_numpy(semantic),

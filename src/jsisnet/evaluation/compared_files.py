@@ -307,7 +307,9 @@ class _MapFile:
 def _categories(truth: CocoIndex, prediction: CocoIndex) -> Categories:
     file = truth
     try:
-        categories = category_entries.parse(json_fields.items(truth.fields, "categories"))
+        categories = category_entries.parse(
+            json_fields.items(truth.fields, "categories"), truth.path
+        )
         file = prediction
         category_entries.refuse_other_names(prediction.fields, categories)
     except ValueError as error:

@@ -6,7 +6,7 @@ import numpy as np
 
 from jsisnet.arrays import Bool, Float64, Int32, Int64
 from jsisnet.categories import Categories
-from jsisnet.panoptic import IGNORE
+from jsisnet.panoptic import void_label
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ def count(
     """Count the pixels of one image by true and predicted label.
 
     Args:
-        truth: True labels, `IGNORE` for void.
+        truth: True labels; void as `void_label` says.
         prediction: Predicted labels, none of them void.
         num_labels: Number of labels, K.
 
@@ -57,7 +57,7 @@ def count(
     Raises:
         ValueError: If a label is negative or K or higher.
     """
-    known = truth != IGNORE
+    known = truth != void_label(num_labels)
     true, predicted = truth[known].astype(np.int64), prediction[known]
     for name, labels in (("true", true), ("predicted", predicted)):
         if labels.size and not 0 <= labels.min() <= labels.max() < num_labels:

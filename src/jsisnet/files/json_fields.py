@@ -8,7 +8,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import NoReturn, TypeVar
 
@@ -27,6 +27,9 @@ _ENCODER = json.JSONEncoder(check_circular=False, skipkeys=True, default=str)
 _MAX_INTEGER = 2**63 - 1
 _PLAIN_NAME = re.compile(r"\w[\w.-]*")
 """Names that stay inside their folder on any system."""
+
+_NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
+"""Strings that look like an id that is a number."""
 
 
 def load(path: StoredFile) -> Entry:
@@ -102,10 +105,8 @@ def number(values: Entry, key: str) -> float:
 
 
 def integer(values: Entry, key: str, *, lowest: int = 0, highest: int | None = None) -> int:
-    """Return a field that must be an integer within limits, both inclusive."""
-    found = _required(values, key)
-    if isinstance(found, float) and found.is_integer():
-        found = int(found)
+    """Return a field that must be an integer within limits, both inclusive; 2.0 is 2."""
+    found = _whole(_required(values, key))
     upper = math.inf if highest is None else highest
     if isinstance(found, bool) or not isinstance(found, int) or not lowest <= found <= upper:
         limits = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
@@ -114,8 +115,8 @@ def integer(values: Entry, key: str, *, lowest: int = 0, highest: int | None = N
 
 
 def identity(values: Entry, key: str) -> int | str:
-    """Return a field that must be a 64-bit integer or a string."""
-    found = _required(values, key)
+    """Return a field that must be a 64-bit integer or a string; 2.0 is 2."""
+    found = _whole(_required(values, key))
     if isinstance(found, bool) or not isinstance(found, int | str):
         _refuse(key, found, "an integer or a string")
     if isinstance(found, int) and not -_MAX_INTEGER <= found <= _MAX_INTEGER:
@@ -132,8 +133,8 @@ def strings(values: Entry, key: str) -> tuple[str, ...]:
 
 
 def flag(values: Entry, key: str) -> bool:
-    """Return a field that must be 0, 1, true or false."""
-    found = _required(values, key)
+    """Return a field that must be 0, 1, true or false; 1.0 is 1."""
+    found = _whole(_required(values, key))
     if not isinstance(found, bool | int) or found not in (0, 1):
         _refuse(key, found, "0 or 1")
     return bool(found)
@@ -151,6 +152,35 @@ def path_in(folder: Path, values: Entry, key: str) -> Path:
     return folder / name
 
 
+def other_type(found: int | str, known: Container[object]) -> str:
+    """Explain why an id is unknown if it would be known as a number, or as a string.
+
+    Args:
+        found: The id, which is not known.
+        known: The known ids.
+
+    Returns:
+        The explanation, to be appended to a message, or an empty string.
+    """
+    if isinstance(found, int):
+        twin: int | str = str(found)
+        kinds = "a string", "a number"
+    elif _NUMBER.fullmatch(found):
+        twin = int(found)
+        kinds = "a number", "a string"
+    else:
+        return ""
+    if twin not in known:
+        return ""
+    shown = f"{_short(twin)} ({kinds[0]}) is known, {_short(found)} ({kinds[1]}) is not"
+    return f": {shown}; write both in the same way"
+
+
+def _whole(value: object) -> object:
+    """Return a whole float as an integer, and any other value as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _required(values: Entry, key: str) -> object:
     if key not in values:
         raise ValueError(f"missing {key!r}")
@@ -158,7 +188,13 @@ def _required(values: Entry, key: str) -> object:
 
 
 def _refuse(key: str, found: object, expected: str) -> NoReturn:
-    raise ValueError(f"{key!r} is {_short(found)}; expected {expected}")
+    raise ValueError(f"{key!r} is {_short(found)}; expected {expected}{_cause(found, expected)}")
+
+
+def _cause(found: object, expected: str) -> str:
+    """Name the usual cause of a wrong value."""
+    quoted = isinstance(found, str) and re.fullmatch(r"\s*[-+]?[\d.]+\s*", found)
+    return " (remove the quotes)" if quoted and "string" not in expected else ""
 
 
 def _short(value: object) -> str:

@@ -134,7 +134,7 @@ def read_annotations(
     listed = images is not None or (json_fields.has(index.fields, "images") and not predicted)
     image_ids = index.annotations.image_ids
     try:
-        known = _categories(index.fields, categories)
+        known = _categories(index.fields, categories, path)
         json_fields.items(index.fields, "annotations")
         reader.refuse_unknown_categories(known)
         if listed:
@@ -398,9 +398,9 @@ class _FileReader:
         return _Photo(path=path, size=(height, width))
 
 
-def _categories(content: Entry, given: Categories | None) -> Categories:
+def _categories(content: Entry, given: Categories | None, path: Path) -> Categories:
     if given is None:
-        return category_entries.parse(json_fields.items(content, "categories"))
+        return category_entries.parse(json_fields.items(content, "categories"), path)
     category_entries.refuse_other_names(content, given)
     return given
 

@@ -106,7 +106,7 @@ def read_annotations(path: Path, *, images: Path) -> InstancesFile:
         path, check_image=reader.image, check_annotation=reader.annotation
     )
     try:
-        categories = _categories(index.fields)
+        categories = _categories(index.fields, path)
         for name in coco_index.LISTS:
             json_fields.items(index.fields, name)
         reader.refuse_unknown_categories(categories)
@@ -140,7 +140,7 @@ def read_categories(path: Path) -> Categories:
     """
     content = json_stream.load_without(path, coco_index.LISTS)
     try:
-        return _categories(content)
+        return _categories(content, path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -279,9 +279,9 @@ def _instance(entry: Entry, size: Size) -> Instance:
     )
 
 
-def _categories(content: Entry) -> Categories:
+def _categories(content: Entry, path: Path) -> Categories:
     listed = json_fields.each(content, "categories", lambda entry: {"isthing": 1, **entry})
-    categories = category_entries.parse(list(listed))
+    categories = category_entries.parse(list(listed), path)
     for category in categories:
         if not category.isthing:
             raise ValueError(

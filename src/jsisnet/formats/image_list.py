@@ -101,7 +101,7 @@ def read(path: Path, categories: Path | None = None) -> ImageList:
         else json_stream.load_without(categories, ("images", "annotations"))
     )
     try:
-        classes = _categories(source)
+        classes = _categories(source, categories or path)
     except ValueError as error:
         raise ValueError(f"{categories or path}: {error}") from None
     return ImageList(path=path, images=images, categories=classes)
@@ -128,6 +128,6 @@ def _refuse_shared_names(images: Mapping[ImageId, ListedImage]) -> None:
             raise ValueError(f"images {first!r} and {number!r} would share the map {image.png}")
 
 
-def _categories(content: Entry) -> Categories:
+def _categories(content: Entry, path: Path) -> Categories:
     entries = [json_fields.entry(value) for value in json_fields.items(content, "categories")]
-    return categories_json.parse([{"isthing": 1, **entry} for entry in entries])
+    return categories_json.parse([{"isthing": 1, **entry} for entry in entries], path)

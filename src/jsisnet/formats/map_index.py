@@ -77,7 +77,7 @@ def read_index(path: Path) -> MapIndex:
                     raise ValueError(
                         f"images {other.image_id!r} and {photo.image_id!r} would share a map"
                     )
-        categories = categories_json.parse(json_fields.items(content, "categories"))
+        categories = categories_json.parse(json_fields.items(content, "categories"), path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return MapIndex(path=path, categories=categories, photos=photos)

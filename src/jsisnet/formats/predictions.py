@@ -12,7 +12,7 @@ from jsisnet.categories import Categories
 from jsisnet.files.png import read_values
 from jsisnet.formats.class_maps import USUAL_VOID
 from jsisnet.formats.image_list import ListedImage
-from jsisnet.panoptic import IGNORE
+from jsisnet.panoptic import IGNORE, void_label
 
 PngValues = Literal["ids", "labels"]
 """Meaning of PNG values: category ids, or positions in the list of categories."""
@@ -24,7 +24,7 @@ Scores = Float32[np.ndarray, "k gh gw"]
 """Logits or log-probabilities of each label, on a grid that spans the photo."""
 
 Labels = Int32[np.ndarray, "h w"]
-"""Label of each pixel of the photo, or `IGNORE`."""
+"""Label of each pixel of the photo, or the `void_label` of the classes."""
 
 _SUFFIXES = (".png", ".npz", ".npy")
 _AXES = 3
@@ -107,10 +107,11 @@ class SemanticFolder:
             for value in [category.id if self.png_values == "ids" else label]
             if isinstance(value, int) and value >= 0
         }
+        void = void_label(len(self.categories))
         if self.void is not None:
-            return known | dict.fromkeys(self.void, IGNORE)
+            return known | dict.fromkeys(self.void, void)
         usual = USUAL_VOID if self.png_values == "ids" else (IGNORE,)
-        return dict.fromkeys(usual, IGNORE) | known
+        return dict.fromkeys(usual, void) | known
 
     def _scores(self, path: Path) -> Scores:
         found = _load_arrays(path)

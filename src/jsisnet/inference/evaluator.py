@@ -22,7 +22,7 @@ from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor, semantic_labels
 from jsisnet.inference.raster import paste, windows
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
-from jsisnet.panoptic import PanopticMap
+from jsisnet.panoptic import PanopticMap, void_label
 
 TRUTH, PREDICTIONS = "truth.json", "predictions.json"
 """Names of the JSON files; their PNGs are in the folders of the same names without suffix."""
@@ -164,7 +164,7 @@ def _measure(
     semantic = instances = proposals = None
     if outputs.semantic is not None:
         labels = semantic_labels(outputs, truth.size)
-        semantic = semantic_iou.count(truth.labels(), labels, num_labels)
+        semantic = semantic_iou.count(truth.labels(void_label(num_labels)), labels, num_labels)
     if outputs.ranked is not None:
         true_things, iscrowd = average_precision.true_things(truth)
         image = ImageInstances(

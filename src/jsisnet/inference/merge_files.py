@@ -17,7 +17,7 @@ from jsisnet.inference.kirillov import KirillovConfig, Region
 from jsisnet.inference.merge import Instances, ThingMasks, merge_masks, thing_masks
 from jsisnet.inference.raster import Upsampled, Window
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.panoptic import IGNORE, ImageId, PanopticMap, Segment
+from jsisnet.panoptic import ImageId, PanopticMap, Segment, void_label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,11 +136,12 @@ def _arrays(folder: Path, image: ListedImage) -> Path:
 
 def _semantic(predictions: Predictions, image_id: ImageId) -> Scores | Labels:
     image = predictions.wanted.images[image_id]
+    void = void_label(len(predictions.wanted.categories))
     if isinstance(predictions.semantic, SemanticFolder):
         return predictions.semantic.read(image)
-    labels = np.full(image.size, IGNORE, np.int32)
+    labels = np.full(image.size, void, np.int32)
     for segment, (window, mask) in predictions.semantic.of_image(image_id).draw():
-        free = mask & (labels[window] == IGNORE)
+        free = mask & (labels[window] == void)
         labels[window][free] = segment.label
     return labels
 
@@ -181,7 +182,7 @@ def _stuff_regions(predictions: Predictions, image_id: ImageId) -> Iterable[Regi
         size = predictions.wanted.images[image_id].size
         semantic = Upsampled.to(size, semantic).best(np.ones(size, bool))
     whole = (slice(None), slice(None))
-    present = np.bincount(semantic.ravel(), minlength=IGNORE + 1)
+    present = np.bincount(semantic.ravel(), minlength=len(predictions.wanted.categories))
     return (
         (Segment(label=label, isthing=False), (whole, semantic == label))
         for label in predictions.wanted.categories.stuff_labels

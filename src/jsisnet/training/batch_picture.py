@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jsisnet.arrays import Float, Int32, UInt8
+from jsisnet.arrays import Float, Int32, Integer, UInt8
 from jsisnet.categories import Categories
-from jsisnet.data.sample import Example
+from jsisnet.data.sample import Example, is_void
 from jsisnet.data.stream import Stream
-from jsisnet.panoptic import IGNORE, VOID, PanopticMap, Segment
+from jsisnet.panoptic import VOID, PanopticMap, Segment
 from jsisnet.visualize.frames import Corners, Frame, draw_frames
 from jsisnet.visualize.overlay import Style, draw, side_by_side
 from jsisnet.visualize.palette import Color, segment_colors, short_name
@@ -103,7 +103,7 @@ def caption(example: Example, categories: Categories) -> str:
     targets = [f"{number} {name}" for name, number in counts.most_common()] or ["no objects"]
     if len(example.objects.crowds):
         targets.append(f"{len(example.objects.crowds)} crowd")
-    void = float((example.semantic == IGNORE).float().mean())
+    void = float(is_void(example.semantic).float().mean())
     if 0 < void < 1:
         targets.append(f"{void:.1%} void")
     known = example.labelled.tolist()
@@ -123,10 +123,11 @@ def _enlarged(
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def _map_of_labels(labels: UInt8[np.ndarray, "h w"], categories: Categories) -> PanopticMap:
+def _map_of_labels(labels: Integer[np.ndarray, "h w"], categories: Categories) -> PanopticMap:
     """Convert labels to a map with one segment per class."""
-    present = [label for label in np.unique(labels).tolist() if label != IGNORE]
-    numbers = np.full(IGNORE + 1, VOID, np.int32)
+    void = np.iinfo(labels.dtype).max
+    present = [label for label in np.unique(labels).tolist() if label != void]
+    numbers = np.full(void + 1, VOID, np.int32)
     numbers[present] = np.arange(1, len(present) + 1)
     return PanopticMap(
         numbers[labels],

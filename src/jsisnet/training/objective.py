@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from jsisnet.arrays import Float, Int64
-from jsisnet.data.sample import Batch
+from jsisnet.data.sample import Batch, is_void
 from jsisnet.model import boxes
 from jsisnet.model.detection import BOX_WEIGHTS
 from jsisnet.model.network import InstanceBranch, JSISNet
 from jsisnet.model.rpn import UNSCALED, Proposals, propose
-from jsisnet.panoptic import IGNORE
 from jsisnet.training import losses
 from jsisnet.training.losses import LossConfig, Losses
 from jsisnet.training.matcher import MatchConfig, match, sample, without_background
@@ -93,7 +92,7 @@ class Totals:
     def of(cls, parts: Sequence[Batch]) -> "Totals":
         """Count the micro-batches of one device; the caller adds those of other devices."""
         return cls(
-            pixels=sum(int((part.semantic != IGNORE).sum()) for part in parts),
+            pixels=sum(int((~is_void(part.semantic)).sum()) for part in parts),
             images=sum(int(part.labelled.any(dim=1).sum()) for part in parts),
             parts=len(parts),
         )

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from jsisnet.arrays import Float, UInt8
-from jsisnet.panoptic import IGNORE
+from jsisnet.arrays import Float, Integer
+from jsisnet.data.sample import is_void
 from jsisnet.training.losses import bilinear_neighbours
 
 _STRIP = {"cpu": 1 << 20, "cuda": 1 << 26}
@@ -22,7 +22,7 @@ _STRIP = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 
 def semantic_loss(
-    logits: Float[Tensor, "b k h w"], labels: UInt8[Tensor, "b H W"]
+    logits: Float[Tensor, "b k h w"], labels: Integer[Tensor, "b H W"]
 ) -> Float[Tensor, ""]:
     """Return the sum of the cross-entropies of the pixels that are not void.
 
@@ -78,7 +78,7 @@ class _Resizing:
 
 def _image_loss(
     logits: Float[Tensor, "k h w"],
-    labels: UInt8[Tensor, "H W"],
+    labels: Integer[Tensor, "H W"],
     resizing: _Resizing,
     out: Float[Tensor, "k h w"] | None,
 ) -> Float[Tensor, ""]:
@@ -100,19 +100,19 @@ def _image_loss(
 
 
 def _strip_loss(
-    logits: Float[Tensor, "rows k W"], labels: UInt8[Tensor, "rows W"]
+    logits: Float[Tensor, "rows k W"], labels: Integer[Tensor, "rows W"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "rows k W"]]:
     """Return the loss of a strip and its gradient, which overwrites the logits."""
-    is_void = labels == IGNORE
-    channel = labels.long().masked_fill_(is_void, 0)[:, None]
+    void = is_void(labels)
+    channel = labels.long().masked_fill_(void, 0)[:, None]
     logits.sub_(logits.amax(dim=1, keepdim=True))
     wanted = logits.gather(1, channel)
     logits.exp_()
     sums = logits.sum(dim=1, keepdim=True)
-    loss = (sums.log() - wanted)[:, 0].masked_fill_(is_void, 0).sum()
+    loss = (sums.log() - wanted)[:, 0].masked_fill_(void, 0).sum()
     logits.div_(sums)
     logits.scatter_add_(1, channel, torch.full_like(wanted, -1))
-    return loss, logits.masked_fill_(is_void[:, None], 0)
+    return loss, logits.masked_fill_(void[:, None], 0)
 
 
 def _resize_matrix(cells: int, pixels: int) -> Float[Tensor, "pixels cells"]:

@@ -128,13 +128,39 @@ def test_a_data_set_without_any_photo_cannot_be_repaired(streets, tmp_path):
     assert not report.repairable
 
 
-def test_more_than_255_categories_are_an_error(streets):
-    for number in range(1000, 1250):
-        category = {"id": number, "name": f"{number}", "isthing": 1, "color": [1, 2, number % 250]}
+@pytest.mark.parametrize("color", [[1, 2, 3, 4], [0, 0, 256], [0.1, 0.2, 0.3], "red", {}, 7])
+def test_a_repaired_copy_lacks_an_unreadable_color_but_keeps_its_category(streets, tmp_path, color):
+    streets.content["categories"][1]["color"] = color
+    streets.write()
+
+    report = check(streets.paths, copy=tmp_path / "copy")
+
+    assert report.valid
+    assert counts(report)[Rule.CATEGORY_FIELD] == 1
+    copied = json.loads((tmp_path / "copy" / streets.json.name).read_text())
+    changed = dict(streets.content["categories"][1])
+    del changed["color"]
+    assert copied["categories"][1] == changed
+    assert copied["annotations"] == streets.content["annotations"]
+
+
+def test_an_unused_category_that_repeats_a_name_is_dropped(streets, tmp_path):
+    add_defect(streets, "an_unused_category_with_the_name_of_another")
+
+    assert check(streets.paths, copy=tmp_path / "copy").valid
+
+    copied = json.loads((tmp_path / "copy" / streets.json.name).read_text())
+    assert copied["categories"] == streets.content["categories"][1:]
+
+
+def test_there_may_be_thousands_of_categories(streets):
+    for number in range(1000, 3000):
+        color = [1 + number // 250, 2, number % 250]
+        category = {"id": number, "name": f"{number}", "isthing": 1, "color": color}
         streets.content["categories"].append(category)
     streets.write()
 
-    assert counts(check(streets.paths)) == {Rule.CATEGORY_COUNT: 1, Rule.CATEGORY_UNSEEN: 250}
+    assert counts(check(streets.paths)) == {Rule.CATEGORY_UNSEEN: 2000}
 
 
 def test_photos_that_are_also_in_the_other_data_set_are_found(streets, tmp_path):

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jsisnet.categories import CategoryId
+from jsisnet.categories import Category, CategoryId
 from jsisnet.datatools.check.rules import Rule, Violation
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, scan
+from jsisnet.files.oddities import Oddities
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.panoptic import IGNORE, ImageId
+from jsisnet.formats.categories_json import unused_twins
+from jsisnet.panoptic import MAX_LABELS, ImageId
 
 LISTS = ("images", "annotations", "categories")
 """Required lists of a file."""
@@ -70,7 +72,7 @@ def read_listing(path: Path) -> CocoListing:
     except ValueError as error:
         violation = Violation(Rule.JSON, str(error).removeprefix(f"{path}: "))
         return CocoListing(path=path, images=(), categories={}, rest={}, violations=(violation,))
-    categories = check_categories(lists["categories"], reader.violations)
+    categories = check_categories(lists["categories"], reader.violations, path)
     return CocoListing(
         path=path,
         images=reader.images(),
@@ -81,16 +83,28 @@ def read_listing(path: Path) -> CocoListing:
 
 
 def check_categories(
-    values: Sequence[object], violations: list[Violation]
+    values: Sequence[object], violations: list[Violation], path: Path | None = None
 ) -> dict[CategoryId, ListedCategory]:
-    """Read category entries and append what is wrong with them to `violations`."""
+    """Read category entries and append what is wrong with them to `violations`.
+
+    Args:
+        values: The entries.
+        violations: Receives what is wrong.
+        path: COCO file of the entries, if it is still to be seen which categories it uses.
+    """
     reader = _CategoryReader(violations)
-    for position, value in enumerate(values):
-        reader.add(position, value)
+    parsed = list(filter(None, map(reader.parse, range(len(values)), values)))
+    twins = {} if path is None else unused_twins([category for category, _ in parsed], path)
+    for category, entry in parsed:
+        if category.id in twins:
+            text = f"category {category.id!r}: {category.name!r} is also category"
+            violations.append(Violation(Rule.CATEGORY_SPARE, f"{text} {twins[category.id]!r}"))
+        else:
+            reader.add(category, entry)
     if reader.uncolored:
         text = f"{len(reader.uncolored)} of {len(values)} categories have no color, such as"
         violations.append(Violation(Rule.COLOR_MISSING, f"{text} {reader.uncolored[0]!r}"))
-    if len(reader.found) > IGNORE:
+    if len(reader.found) > MAX_LABELS:
         text = f"there are {len(reader.found)} categories"
         violations.append(Violation(Rule.CATEGORY_COUNT, text))
     return reader.found
@@ -177,26 +191,35 @@ class _CategoryReader:
     violations: list[Violation]
     found: dict[CategoryId, ListedCategory] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    """Names so far."""
+    alike: dict[str, str] = field(default_factory=dict)
+    """First of the names that differ in case and outer spaces only."""
     colors: dict[tuple[int, int, int], str] = field(default_factory=dict)
     uncolored: list[str] = field(default_factory=list)
 
-    def add(self, position: int, value: object) -> None:
+    def parse(self, position: int, value: object) -> tuple[Category, dict[str, object]] | None:
+        """Read an entry, and leave out decorating fields that can't be read."""
+        oddities = Oddities()
         try:
             entry = dict(json_fields.entry(value))
-            (category,) = category_entries.parse([{**entry, "isthing": 1}])
+            category = category_entries.parse_one({**entry, "isthing": 1}, oddities)
         except ValueError as error:
-            text = str(error).removeprefix("categories[0]: ")
-            self._add(Rule.ENTRY, f"categories[{position}]: {text}")
-            return
+            self._add(Rule.ENTRY, f"categories[{position}]: {error}")
+            return None
+        for key, found in (("color", category.color), ("supercategory", category.supercategory)):
+            if found is None:
+                entry.pop(key, None)
+        for message in oddities.examples.values():
+            self._add(Rule.CATEGORY_FIELD, message)
+        return category, entry
+
+    def add(self, category: Category, entry: dict[str, object]) -> None:
+        """Add a category with its entry, which may be changed."""
         prefix = f"category {category.id!r}"
         if category.id in self.found:
             self._add(Rule.CATEGORY_ID, f"{prefix}: listed twice")
             return
-        if category.name in self.names:
-            entry["name"] = f"{category.name} {category.id}"
-            text = f"{prefix}: duplicate name {category.name!r}"
-            self._add(Rule.CATEGORY_NAME, text)
-        self.names.add(category.name)
+        self._check_name(category, entry, prefix)
         if category.color is None:
             self.uncolored.append(category.name)
         elif category.color in self.colors:
@@ -207,6 +230,15 @@ class _CategoryReader:
             self.colors[category.color] = category.name
         isthing = self._isthing(entry, prefix)
         self.found[category.id] = ListedCategory(entry=entry, isthing=isthing)
+
+    def _check_name(self, category: Category, entry: dict[str, object], prefix: str) -> None:
+        other = self.alike.setdefault(category.name.strip().casefold(), category.name)
+        if category.name in self.names:
+            entry["name"] = f"{category.name} {category.id}"
+            self._add(Rule.CATEGORY_NAME, f"{prefix}: duplicate name {category.name!r}")
+        elif other != category.name:
+            self._add(Rule.CATEGORY_ALIKE, f"{prefix}: {category.name!r} and {other!r}")
+        self.names.add(category.name)
 
     def _isthing(self, entry: Entry, prefix: str) -> bool | None:
         try:

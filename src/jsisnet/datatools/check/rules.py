@@ -31,8 +31,11 @@ class Rule(Enum):
 
     CATEGORY_ID = "error", "duplicate category id", "first category kept"
     CATEGORY_NAME = "error", "duplicate category name", "id appended to the name"
+    CATEGORY_SPARE = "warning", "unused category has the name of another one", "category dropped"
+    CATEGORY_ALIKE = "warning", "names of two categories differ only in case or outer spaces"
+    CATEGORY_FIELD = "warning", "color or supercategory cannot be read", "field dropped"
     CATEGORY_KIND = "error", "category has no valid 'isthing'"
-    CATEGORY_COUNT = "error", "more than 255 categories"
+    CATEGORY_COUNT = "warning", "more than 65,535 categories, too many for a training"
     COLOR_SHARED = "warning", "two categories have the same color", "first category keeps it"
     COLOR_MISSING = "note", "category has no color"
     CATEGORY_UNSEEN = "note", "category has no segments"

@@ -213,7 +213,7 @@ def _percent(value: float) -> float | None:
     return None if np.isnan(value) else 100 * value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ImageQuality:
     """Sums of one image, for its own labels only."""
 

@@ -125,7 +125,7 @@ class Score:
         ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MeasuredImage:
     """Result of one image that is added to a `Score`."""
 

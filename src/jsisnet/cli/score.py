@@ -101,8 +101,8 @@ def score(  # noqa: PLR0913 - one parameter per option
             on_image=None if findings is None else findings.add,
             on_progress=advance,
         )
-    result = total.summary()
-    _print(result)
+    result = total.summary(with_images=json is not None or images_csv is not None)
+    _print(result, len(total.images))
     if json is not None:
         write_json(result, json)
     if csv is not None:
@@ -116,7 +116,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     return FAILED if result["faults"] else 0
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any], images: int) -> None:
     from jsisnet.cli import tables
 
     display(tables.quality_of_classes(result), tables.quality(result))
@@ -124,17 +124,17 @@ def _print(result: dict[str, Any]) -> None:
         display(tables.quality(result["boundary"], "Boundary"))
     if any(None not in (pair["truth"], pair["prediction"]) for pair in result["confusion"]):
         display(tables.confusion(result["confusion"]))
-    display(_verdict(result))
+    display(_verdict(result, images))
 
 
-def _verdict(result: dict[str, Any]) -> str:
+def _verdict(result: dict[str, Any], images: int) -> str:
     """Return a line with the number of images and the rules."""
     rules = {
         "official": "official rules",
         "strict": "official rules, strict checks",
         "all-crowds": "unofficial rules: all crowd regions count",
     }[result["mode"]]
-    images, missing, left_out = (len(result["images"]), result["missing"], len(result["faults"]))
+    missing, left_out = result["missing"], len(result["faults"])
     text = f"Scored {images} images ({rules})"
     if missing:
         text += f"; {missing} without a prediction count as void"

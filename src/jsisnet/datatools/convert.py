@@ -67,14 +67,14 @@ def convert(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _MapConverter:
-    """Reads and writes every n-th map in a worker process."""
+    """Reads and writes some of the maps in a worker process."""
 
     records: tuple[Record, ...]
     target: Target
 
-    def __call__(self, rank: int, workers: int) -> Iterator[Entry]:
-        for record in self.records[rank::workers]:
-            yield self._convert(record)
+    def __call__(self, numbers: Iterable[int]) -> Iterator[Entry]:
+        for number in numbers:
+            yield self._convert(self.records[number])
 
     def _convert(self, record: Record) -> Entry:
         panoptic = record.read()

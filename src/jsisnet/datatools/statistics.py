@@ -1,7 +1,7 @@
 """Statistics of a data set: image sizes, void, and the segments of each class."""
 
 from array import array
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -266,13 +266,13 @@ def read_map_contents(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _MapReader:
-    """Reads every n-th map in a worker process."""
+    """Reads some of the maps in a worker process."""
 
     records: tuple[Record, ...]
 
-    def __call__(self, rank: int, workers: int) -> Iterator[MapContents]:
-        for record in self.records[rank::workers]:
-            yield _read_map(record)
+    def __call__(self, numbers: Iterable[int]) -> Iterator[MapContents]:
+        for number in numbers:
+            yield _read_map(self.records[number])
 
 
 def _read_map(record: Record) -> MapContents:

@@ -150,11 +150,7 @@ class ComparedFiles:
             ValueError: If an image is invalid and `keep_going` is off; the message names file,
                 image and segment.
         """
-        return in_order(self.share, len(self), processes)
-
-    def share(self, first: int, step: int) -> Iterator[ComparedImage]:
-        """Match the images at the indices ``first``, ``first + step``, and so on."""
-        return self.match(range(first, len(self), step))
+        return in_order(self.match, len(self), processes)
 
     def match(self, numbers: Iterable[int]) -> Iterator[ComparedImage]:
         """Match the images at these indices of the ground truth.

@@ -1,8 +1,8 @@
 """Panoptic quality of predictions in COCO panoptic files, in total and for each image."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,8 +93,11 @@ class Score:
         np.add.at(self.confusion, (image.confusions[:, 0], image.confusions[:, 1]), 1)
         self.missing += image.missing
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, *, with_images: bool = True) -> dict[str, Any]:
         """Return everything as plain values for a JSON file, in percent.
+
+        Args:
+            with_images: Whether to describe each image, which takes most of the time.
 
         Returns:
             The values of `panoptic_quality.summary`, and under ``boundary`` those by boundaries, if
@@ -105,9 +108,10 @@ class Score:
         values = panoptic_quality.summary(self.quality, self.categories)
         if self.boundary is not None:
             values["boundary"] = panoptic_quality.summary(self.boundary, self.categories)
+        images = self.images if with_images else []
         return values | {
             "mode": self.mode,
-            "images": [image.described(self.categories) for image in self.images],
+            "images": [image.described(self.categories) for image in images],
             "confusion": self._confusions(),
             "missing": self.missing,
             "oddities": self.warnings,
@@ -154,16 +158,14 @@ class _Share:
     """Images that are measured and passed on together: passing on one takes a tenth of its time."""
     keep_compared: bool
 
-    def __call__(self, first: int, step: int) -> Iterator[list[MeasuredImage]]:
+    def __call__(self, chunks: Iterable[int]) -> Iterator[list[MeasuredImage]]:
         total, num_labels = len(self.files), len(self.files.categories)
-        starts = range(first * self.chunk, total, step * self.chunk)
-        numbers = (range(start, min(start + self.chunk, total)) for start in starts)
-        measured = (
-            _measured(image, num_labels, image if self.keep_compared else None)
-            for image in self.files.match(chain.from_iterable(numbers))
-        )
-        for _ in starts:
-            yield list(islice(measured, self.chunk))
+        for start in (number * self.chunk for number in chunks):
+            images = self.files.match(range(start, min(start + self.chunk, total)))
+            yield [
+                _measured(image, num_labels, image if self.keep_compared else None)
+                for image in images
+            ]
 
 
 def score_files(  # noqa: PLR0913 - the options of `jsisnet score`

@@ -6,9 +6,11 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,9 +47,14 @@ def reuse_freed_memory() -> None:
 
 Result = TypeVar("Result")
 
-Share = Callable[[int, int], Iterable[Result]]
-"""Function of a rank k and a number of workers n that computes the results k, k + n, k + 2n, ...;
-must be picklable."""
+Share = Callable[[Iterable[int]], Iterable[Result]]
+"""Function that computes the results of some numbers, one by one; must be picklable."""
+
+_NUMBERS_AT_A_TIME = 2
+"""Numbers that a process has, so that it need not wait for the next one."""
+
+_MOST_AHEAD = 8
+"""Results for each process that may wait for an earlier one."""
 
 _METHOD = "fork" if sys.platform == "linux" else "spawn"
 """A forked process starts at once, because its modules are already imported."""
@@ -73,8 +80,8 @@ def signals_blocked(*numbers: int) -> Iterator[None]:
 def in_order(share: Share[Result], count: int, processes: int) -> Iterator[Result]:
     """Yield results in order, computed by several processes.
 
-    Each process sends its results through a pipe of limited size, so it waits when it is ahead and
-    ends when the reader is gone.
+    Each process has two numbers to compute at a time, so faster ones compute more, and those that
+    are far ahead wait. They end when this process is gone.
 
     Args:
         share: Computes the results of one process.
@@ -86,77 +93,113 @@ def in_order(share: Share[Result], count: int, processes: int) -> Iterator[Resul
     """
     workers = min(processes, count)
     if workers <= 1:
-        yield from share(0, 1)
+        yield from share(range(count))
         return
-    readers: list[Connection] = []
-    started: list[BaseProcess] = []
+    crew: list[_Worker] = []
     try:
         # Garbage collection in a forked process would copy the memory of the objects it visits.
         gc.freeze()
-        for rank in range(workers):
-            _start(share, (rank, workers), readers, started)
+        for _ in range(workers):
+            _start(share, crew)
         gc.unfreeze()
-        for number in range(count):
-            result: Result | Exception = _receive(readers[number % workers])
-            if isinstance(result, Exception):
-                raise result
-            yield result
+        yield from _collect(crew, count)
     finally:
-        for process in started:
-            process.kill()
-            process.join()
-        for reader in readers:
-            reader.close()
+        for worker in crew:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
 
 
-def _start(
-    share: Share[Result],
-    part: tuple[int, int],
-    readers: list[Connection],
-    started: list[BaseProcess],
-) -> None:
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A process, and the numbers whose results it has yet to send."""
+
+    process: BaseProcess
+    pipe: Connection
+    numbers: deque[int] = field(default_factory=deque)
+    failed: bool = False
+
+    def hand_out(self, numbers: Iterator[int]) -> None:
+        """Send the next number, or that there is none."""
+        if self.failed:
+            return
+        number = next(numbers, None)
+        if number is not None:
+            self.numbers.append(number)
+        with suppress(ConnectionError):  # its end shows when a result is received
+            self.pipe.send(number)
+
+    def receive(self) -> tuple[int, Any]:
+        """Return a number and its result, or the error that ended the process."""
+        try:
+            result = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            raise ValueError(
+                "a worker process ended unexpectedly, perhaps out of memory; try fewer processes"
+            ) from None
+        number = self.numbers.popleft()
+        if isinstance(result, Exception):
+            self.failed = True
+            self.numbers.clear()
+        return number, result
+
+
+def _collect(crew: Sequence[_Worker], count: int) -> Iterator[Any]:
+    """Hand out numbers, and yield their results in order."""
+    numbers = iter(range(count))
+    found: dict[int, Any] = {}
+    for worker in [*crew] * _NUMBERS_AT_A_TIME:
+        worker.hand_out(numbers)
+    for number in range(count):
+        while number not in found:
+            isfull = len(found) >= _MOST_AHEAD * len(crew)
+            for worker in _ready(crew, number if isfull else None):
+                found.update([worker.receive()])
+                worker.hand_out(numbers)
+        result = found.pop(number)
+        if isinstance(result, Exception):
+            raise result
+        yield result
+
+
+def _ready(crew: Iterable[_Worker], number: int | None) -> list[_Worker]:
+    """Wait for a result, or for that of one number, and return the workers that have sent any."""
+    busy = {
+        worker.pipe: worker
+        for worker in crew
+        if worker.numbers and (number is None or number in worker.numbers)
+    }
+    return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
+
+
+def _start(share: Share[Result], crew: list[_Worker]) -> None:
     context = multiprocessing.get_context(_METHOD)
-    reader, writer = context.Pipe(duplex=False)
-    readers.append(reader)
-    inherited = tuple(readers) if _METHOD == "fork" else ()
+    pipe, other = context.Pipe()
+    inherited = (*(worker.pipe for worker in crew), pipe) if _METHOD == "fork" else ()
     process: BaseProcess = context.Process(  # type: ignore[attr-defined]  # every context has it
-        target=_work, args=(share, part, writer, inherited), daemon=True
+        target=_work, args=(share, other, inherited), daemon=True
     )
     # A forked process has this one's handlers until it sets its own. Their exceptions would be lost
     # there, and the signal with them, or continue this process's work in the child.
     with signals_blocked(*_STOPPING):
         process.start()
-        started.append(process)
-    writer.close()
+        crew.append(_Worker(process, pipe))
+    other.close()
 
 
-def _work(
-    share: Share[Result],
-    part: tuple[int, int],
-    writer: Connection,
-    inherited: tuple[Connection, ...],
-) -> None:
+def _work(share: Share[Result], pipe: Connection, inherited: tuple[Connection, ...]) -> None:
     """Send the results of a share, or the error that it raises."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-    # With a reader open, this process would not notice that the parent is gone.
-    for reader in inherited:
-        reader.close()
+    # With the other end open, this process would not notice that the parent is gone.
+    for other in inherited:
+        other.close()
     try:
-        for result in share(*part):
-            writer.send(result)
-    except BrokenPipeError:
+        for result in share(iter(pipe.recv, None)):
+            pipe.send(result)
+    except (EOFError, ConnectionError):
         pass
     except Exception as error:
-        writer.send(error)
-
-
-def _receive(reader: Connection) -> Any:  # noqa: ANN401 - anything that can be pickled
-    try:
-        return reader.recv()
-    except EOFError:
-        raise ValueError(
-            "a worker process ended unexpectedly, perhaps out of memory; try fewer processes"
-        ) from None
+        pipe.send(error)

@@ -89,15 +89,16 @@ def _refuse_missing(predictions: Predictions) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _MergeEach:
-    """Merge every n-th image, write its PNG, and yield its ``segments_info``."""
+    """Merge some of the images, write their PNGs, and yield their ``segments_info``."""
 
     predictions: Predictions
     config: MergeConfig | KirillovConfig
     pngs: Path
 
-    def __call__(self, first: int, step: int) -> Iterator[list[dict[str, object]]]:
+    def __call__(self, numbers: Iterable[int]) -> Iterator[list[dict[str, object]]]:
         wanted = self.predictions.wanted
-        for image_id, image in list(wanted.images.items())[first::step]:
+        images = list(wanted.images.items())
+        for image_id, image in (images[number] for number in numbers):
             panoptic = _merge(self.predictions, self.config, image_id)
             coco.write_png(panoptic, self.pngs / image.png)
             yield coco.segments_info(panoptic, wanted.categories)

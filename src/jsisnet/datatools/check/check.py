@@ -171,8 +171,8 @@ class _Checker(Protocol):
     def __len__(self) -> int:
         """Count all images."""
 
-    def check_every(self, begin: int, first: int, step: int) -> Iterator[ImageResult]:
-        """Check the images at ``begin + first``, ``begin + first + step``, ..."""
+    def check_every(self, begin: int, numbers: Iterable[int]) -> Iterator[ImageResult]:
+        """Check the images at these positions after the first `begin` ones."""
 
 
 @dataclass(frozen=True, slots=True)

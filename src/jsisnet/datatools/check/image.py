@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,8 +126,8 @@ class CocoChecker:
             return self.num_images
         return self.num_images + len(self.other.images)
 
-    def check_every(self, begin: int, first: int, step: int) -> Iterator[ImageResult]:
-        """Check the images at ``begin + first``, ``begin + first + step``, ..."""
+    def check_every(self, begin: int, numbers: Iterable[int]) -> Iterator[ImageResult]:
+        """Check the images at these positions after the first `begin` ones."""
         if not len(self):
             return  # and there may be no file
         with ExitStack() as files:
@@ -135,7 +135,7 @@ class CocoChecker:
             others = None
             if self.other is not None:
                 others = files.enter_context(EntryReader(self.other.path))
-            for position in range(begin + first, len(self), step):
+            for position in (begin + number for number in numbers):
                 if position < self.num_images:
                     yield self._check(self.listing.images[position], objects)
                 elif others is not None and self.other is not None:

@@ -1,6 +1,6 @@
 """Check of the images of a data set in any format."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +37,10 @@ class SourceChecker:
     def __len__(self) -> int:
         return self.num_images
 
-    def check_every(self, begin: int, first: int, step: int) -> Iterator[ImageResult]:
-        """Check the images at ``begin + first``, ``begin + first + step``, ..."""
-        for record in self.source.records[begin + first :: step]:
-            yield self._check(record)
+    def check_every(self, begin: int, numbers: Iterable[int]) -> Iterator[ImageResult]:
+        """Check the images at these positions after the first `begin` ones."""
+        for number in numbers:
+            yield self._check(self.source.records[begin + number])
 
     def _check(self, record: Record) -> ImageResult:
         photo, violations = _check_photo(record)

@@ -1,7 +1,7 @@
 """Example pictures of the segments of each class, for the page on a data set."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,8 +115,9 @@ class _Drawing:
     examples: tuple[tuple[Example, ...], ...]
     categories: Categories
 
-    def __call__(self, rank: int, workers: int) -> Iterator[tuple[Picture, ...] | str]:
-        for record, examples in list(zip(self.records, self.examples, strict=True))[rank::workers]:
+    def __call__(self, numbers: Iterable[int]) -> Iterator[tuple[Picture, ...] | str]:
+        for number in numbers:
+            record, examples = self.records[number], self.examples[number]
             assert record.image is not None  # a data set without photos has no examples
             panoptic = record.read()
             try:

@@ -1,4 +1,5 @@
 import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import torch
 from lightning.fabric import Fabric
@@ -42,6 +43,18 @@ def test_examples_are_stacked_in_order():
     assert stacked.images[:, 0, 0, 0].tolist() == [255, 51]
     assert stacked.labelled.tolist() == [[True, False], [True, False]]
     assert stacked.seeds == (255, 51)
+
+
+def test_a_worker_sends_a_batch_without_shared_memory():
+    original = batch()
+    sent = ForkingPickler.dumps(original)
+
+    received = pickle.loads(sent)
+
+    assert all(map(torch.equal, tensors(received), tensors(original)))
+    assert (received.seeds, received.image_ids) == ((255, 51), ("a", 5))
+    assert received.instance_ids.dtype == torch.int32
+    assert b"torch" not in bytes(sent)
 
 
 def test_a_batch_has_the_length_of_its_images():

@@ -255,6 +255,7 @@ def test_a_setting_of_the_wrong_kind_is_refused():
         ({"precision": "float16"}, "precision is 'float16'.*Choices: float32, bfloat16"),
         ({"engine": "onnx"}, r"No engine named 'onnx'\. Did you mean 'onnxruntime'\? Engines: "),
         ({"device": "toaster", "engine": "torch"}, "device is 'toaster', which can't be used here"),
+        ({"device": "meta", "engine": "torch"}, "device is 'meta', which can't be used here"),
     ],
 )
 def test_ways_to_run_that_do_not_exist_are_refused(settings, message):

@@ -64,6 +64,40 @@ def test_slurm_sets_the_number_of_processes(monkeypatch):
     assert (layout.count, layout.nodes) == (4, 2)
 
 
+@pytest.mark.parametrize(
+    ("launcher", "variables"),
+    [
+        (
+            "torchrun",
+            {"TORCHELASTIC_RUN_ID": "a", "LOCAL_WORLD_SIZE": "4", "GROUP_WORLD_SIZE": "2"},
+        ),
+        ("SLURM", {"SLURM_NTASKS": "8", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "street"}),
+    ],
+)
+def test_a_launcher_that_contradicts_the_settings_is_refused(monkeypatch, launcher, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    agreeing = DeviceLayout.detect(DeviceConfig(accelerator="cpu", count=4, nodes=2))
+    with pytest.raises(
+        ValueError, match=rf"devices\.count is 8, but {launcher} says 4 \(proc"
+    ) as e:
+        DeviceLayout.detect(DeviceConfig(accelerator="cpu", count=8))
+    with pytest.raises(ValueError, match=rf"devices\.nodes is 1, but {launcher} says 2 \(nodes\)"):
+        DeviceLayout.detect(DeviceConfig(accelerator="cpu", nodes=1))
+
+    assert agreeing.devices == 8
+    assert "leave --devices.count out, or give" in str(e.value)
+
+
+def test_what_lightning_refuses_is_an_error_of_the_devices(monkeypatch):
+    for name, value in {"SLURM_NTASKS": "8", "SLURM_JOB_NAME": "street"}.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValueError, match=r"^the devices can't be used as requested: .*--ntasks"):
+        create_fabric(DeviceLayout(accelerator="cpu", count=8, nodes=1), "32-true")
+
+
 def test_more_gpus_than_exist_are_refused():
     config = DeviceConfig(accelerator="cuda", count=GPUS + 1)
 

@@ -75,6 +75,7 @@ def _ended(error: BaseException, hint: str) -> int:
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     from jsisnet.training.devices import LostProcessError
+    from jsisnet.training.loading import LostWorkerError
     from jsisnet.training.loop import NonFiniteLossError
 
     reports = not rank_zero_only.rank  # type: ignore[attr-defined]
@@ -87,10 +88,11 @@ def _ended(error: BaseException, hint: str) -> int:
             reason, code = str(error), FAILED
         case NonFiniteLossError() if not reports:
             return FAILED
-        case RuntimeError() if "DataLoader worker" in str(error):
+        case LostWorkerError():
             # A signal to the process group may end a worker before the parent receives it.
-            reason, reports = "a data-loading process was killed", True
-            code = TERMINATED if "Terminated" in str(error) else FAILED
+            stopped = "Terminated" in str(error)
+            reason, code = ("interrupted", TERMINATED) if stopped else (str(error), FAILED)
+            reports = True
         case _:
             raise error
     if reports:

@@ -81,6 +81,20 @@ class Batch:
         """Copy the tensors to page-locked memory; a `DataLoader` with `pin_memory` calls it."""
         return self._map(Tensor.pin_memory)
 
+    def __reduce__(self) -> tuple[Callable[..., "Batch"], tuple[object, ...]]:
+        """Pickle the tensors as arrays, which a data loader's worker sends through a pipe.
+
+        PyTorch would put tensors into shared memory, of which a container has 64 MB: a worker that
+        finds it full drops the batch, and the training would wait for it forever.
+        """
+        tensors = [self.images, self.semantic, self.labelled]
+        for objects in self.objects:
+            tensors += [objects.boxes, objects.channels, objects.crowds]
+        arrays = [tensor.cpu().numpy() for tensor in tensors]
+        ids = self.instance_ids.cpu().numpy()
+        small = ids.astype(np.min_scalar_type(max(map(len, self.objects), default=0)))
+        return _from_arrays, (small, arrays, self.seeds, self.image_ids)
+
     def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         return Batch(
             images=function(self.images),
@@ -105,6 +119,28 @@ def is_void(semantic: Integer[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
     # Not every device compares unsigned 16-bit integers.
     wide = semantic if semantic.dtype == torch.uint8 else semantic.int()
     return wide == torch.iinfo(semantic.dtype).max
+
+
+def _from_arrays(
+    instance_ids: Integer[np.ndarray, "b h w"],
+    arrays: Sequence[np.ndarray],
+    seeds: tuple[int, ...],
+    image_ids: tuple[ImageId, ...],
+) -> Batch:
+    """Create a batch from what `Batch.__reduce__` keeps of it."""
+    images, semantic, labelled, *rest = map(torch.from_numpy, arrays)
+    return Batch(
+        images=images,
+        semantic=semantic,
+        instance_ids=torch.from_numpy(instance_ids.astype(np.int32)),
+        objects=tuple(
+            Objects(boxes=boxes, channels=channels, crowds=crowds)
+            for boxes, channels, crowds in zip(rest[::3], rest[1::3], rest[2::3], strict=True)
+        ),
+        labelled=labelled,
+        seeds=seeds,
+        image_ids=image_ids,
+    )
 
 
 def collate(examples: Sequence[Example]) -> Batch:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from subprocess import TimeoutExpired
+from textwrap import shorten
 from typing import Literal, TypeVar
 
 import torch
@@ -25,6 +26,14 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 """Numeric precision of a training, in Lightning's names."""
 
 
+_TORCHRUN = {"count": "--nproc-per-node", "nodes": "--nnodes"}
+_SLURM = {"count": "--ntasks-per-node", "nodes": "--nodes"}
+"""Options of the launchers."""
+
+_MAX_REASON = 300
+"""Most characters of an error of Lightning in a message."""
+
+
 class LostProcessError(ValueError):
     """Another process of the training has ended."""
 
@@ -34,18 +43,18 @@ class DeviceConfig:
     """Devices of a training.
 
     They do not change its results, except for rounding and for batch normalisation, whose
-    statistics are those of the photos that a device processes at once. Under torchrun or SLURM, the
-    launcher sets `count` and `nodes`.
+    statistics are those of the photos that a device processes at once.
     """
 
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     """Kind of device; ``auto`` uses GPUs if there are any."""
 
-    count: int = 1
-    """Devices per node, with one process each; 0 for all its GPUs."""
+    count: int | None = None
+    """Devices per node, with one process each; 0 for all its GPUs. Default: one, or as many as
+    torchrun or SLURM starts."""
 
-    nodes: int = 1
-    """Number of nodes (computers)."""
+    nodes: int | None = None
+    """Number of nodes (computers). Default: one, or that of torchrun or SLURM."""
 
     accumulate: int = 1
     """Micro-batches per device and step, whose gradients are accumulated to save memory."""
@@ -55,10 +64,9 @@ class DeviceConfig:
 
     def __post_init__(self) -> None:
         for name, least in {"count": 0, "nodes": 1, "accumulate": 1}.items():
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"devices.{name} is {getattr(self, name)}; expected {least} or more"
-                )
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"devices.{name} is {value}; expected {least} or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,13 +84,20 @@ class DeviceLayout:
         """Resolve the configuration on this machine.
 
         Raises:
-            ValueError: If the machine has too few GPUs.
+            ValueError: If the machine has too few GPUs, or the launcher has started another number
+                of processes.
         """
         gpus = torch.cuda.device_count()
         accelerator = config.accelerator
         if accelerator == "auto":
             accelerator = "cuda" if gpus else "cpu"
-        count, nodes = _from_launcher() or (config.count or max(gpus, 1), config.nodes)
+        count = max(gpus, 1) if config.count == 0 else config.count
+        nodes, launcher = config.nodes, _Launcher.detect()
+        if launcher is not None:
+            _check_same("count", count, launcher.count, launcher)
+            _check_same("nodes", nodes, launcher.nodes, launcher)
+            count, nodes = launcher.count, launcher.nodes
+        count, nodes = count or 1, nodes or 1
         if accelerator == "cuda" and count > gpus:
             raise ValueError(f"devices.count is {count}, but this machine has {gpus} GPUs")
         return cls(accelerator=accelerator, count=count, nodes=nodes)
@@ -106,28 +121,29 @@ def create_fabric(
         callbacks: Objects whose methods `Fabric.call` calls.
 
     Raises:
-        ValueError: If the device does not support the precision, or the address of the other nodes
-            is unknown.
+        ValueError: If the device does not support the precision, the address of the other nodes is
+            unknown, or Lightning finds a fault in what the launcher has set.
     """
     if precision == "16-mixed" and layout.accelerator == "cpu":
         raise ValueError(
             "train.precision is 16-mixed, which needs a GPU; expected bf16-mixed or 32-true"
         )
     has_address = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
-    if layout.nodes > 1 and _from_launcher() is None and not has_address:
+    if layout.nodes > 1 and _Launcher.detect() is None and not has_address:
         raise ValueError(
             f"devices.nodes is {layout.nodes}, but MASTER_ADDR and MASTER_PORT are not set; start "
             "the processes with torchrun or srun"
         )
     mixed = None if precision == "32-true" else _MixedPrecision(precision, layout.accelerator)
-    return Fabric(
-        accelerator=layout.accelerator,
-        devices=layout.count,
-        num_nodes=layout.nodes,
-        strategy=DDPStrategy() if layout.devices > 1 else "auto",
-        plugins=mixed,
-        callbacks=list(callbacks),
-    )
+    with _explaining_lightning():
+        return Fabric(
+            accelerator=layout.accelerator,
+            devices=layout.count,
+            num_nodes=layout.nodes,
+            strategy=DDPStrategy() if layout.devices > 1 else "auto",
+            plugins=mixed,
+            callbacks=list(callbacks),
+        )
 
 
 @contextmanager
@@ -136,12 +152,19 @@ def process_group(fabric: Fabric) -> Iterator[None]:
 
     Raises:
         LostProcessError: If another process has ended.
+        ValueError: If the processes can't be started, or find no connection.
     """
-    fabric.launch()
     try:
+        with _explaining_lightning():
+            fabric.launch()
         yield
     except BaseException as error:
         _terminate_others(fabric)
+        if "/dev/shm" in str(error):
+            raise ValueError(
+                "the processes can't exchange gradients, as /dev/shm is full; in a container, "
+                "allow more shared memory (docker run --shm-size 8g)"
+            ) from error
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
             raise LostProcessError("another process of the training has ended") from error
         raise
@@ -207,11 +230,47 @@ class _MixedPrecision(MixedPrecision):
         return data
 
 
-def _from_launcher() -> tuple[int, int] | None:
-    """Return the processes per node and the number of nodes under torchrun or SLURM."""
-    if TorchElasticEnvironment.detect():
-        return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
-    if SLURMEnvironment.detect():
-        nodes = int(os.environ.get("SLURM_NNODES", "1"))
-        return int(os.environ["SLURM_NTASKS"]) // nodes, nodes
-    return None
+@dataclass(frozen=True, slots=True)
+class _Launcher:
+    """What has started this process, and others like it."""
+
+    name: str
+    options: dict[str, str]
+    """Its own options for `count` and `nodes`."""
+
+    count: int
+    """Processes per node."""
+
+    nodes: int
+
+    @classmethod
+    def detect(cls) -> "_Launcher | None":
+        if TorchElasticEnvironment.detect():
+            count, nodes = os.environ["LOCAL_WORLD_SIZE"], os.environ["GROUP_WORLD_SIZE"]
+            return cls("torchrun", _TORCHRUN, int(count), int(nodes))
+        if SLURMEnvironment.detect():
+            nodes = os.environ.get("SLURM_NNODES", "1")
+            tasks = int(os.environ["SLURM_NTASKS"])
+            return cls("SLURM", _SLURM, tasks // int(nodes), int(nodes))
+        return None
+
+
+def _check_same(name: str, wanted: int | None, started: int, launcher: _Launcher) -> None:
+    """Check that a setting agrees with what a launcher has started."""
+    if wanted in (None, started):
+        return
+    unit = {"count": "processes per node", "nodes": "nodes"}[name]
+    raise ValueError(
+        f"devices.{name} is {wanted}, but {launcher.name} says {started} ({unit}); leave "
+        f"--devices.{name} out, or give {launcher.name} {launcher.options[name]} {wanted}"
+    )
+
+
+@contextmanager
+def _explaining_lightning() -> Iterator[None]:
+    """Report an error of Lightning as one of the devices or the launcher, in its own words."""
+    try:
+        yield
+    except Exception as error:  # Lightning raises errors of any type
+        reason = shorten(str(error), _MAX_REASON)
+        raise ValueError(f"the devices can't be used as requested: {reason}") from error

@@ -17,10 +17,9 @@ from lightning.fabric import Fabric
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from jsisnet.categories import Categories
-from jsisnet.data.sample import Batch, collate
+from jsisnet.data.sample import Batch
 from jsisnet.data.sources import Sources
 from jsisnet.data.stream import Stream, StreamSampler
 from jsisnet.files.atomic import lock_folder
@@ -41,10 +40,10 @@ from jsisnet.training.config import RunConfig, read_values
 from jsisnet.training.devices import (
     DeviceLayout,
     create_fabric,
-    exit_with_parent,
     gather,
     process_group,
 )
+from jsisnet.training.loading import explaining_lost_workers, load
 from jsisnet.training.loggers import LoggerName, logger_callbacks
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.metrics_file import METRICS
@@ -87,7 +86,8 @@ def train(
 
     Raises:
         ValueError: If settings contradict the data, the folder, the devices or each other, a file
-            can't be read, a logging library is missing, or the loss is no longer finite.
+            can't be read, a logging library is missing, a process is lost, or the loss is no longer
+            finite.
     """
     run = _run_config(config, settings)
     if out is None and isinstance(config, RunConfig):
@@ -230,7 +230,8 @@ class _Training:
         """
         finished = False
         try:
-            self._train(metrics, validation)
+            with explaining_lost_workers():
+                self._train(metrics, validation)
             finished = True
         finally:
             self._call("on_train_end", finished=finished)
@@ -284,24 +285,17 @@ class _Training:
         """Load the micro-batches of the remaining steps, those of this process."""
         pace, world = self.config.train, self.fabric.world_size
         accumulate = self.config.devices.accumulate
-        loader = DataLoader(
+        batches = load(
             self.stream,
-            batch_size=pace.batch_size // (world * accumulate),
-            sampler=StreamSampler(
+            StreamSampler(
                 start=self.step * pace.batch_size, rank=self.fabric.global_rank, world=world
             ),
-            num_workers=pace.workers,
-            collate_fn=collate,
+            batch_size=pace.batch_size // (world * accumulate),
+            accumulate=accumulate,
+            workers=pace.workers,
             pin_memory=self.fabric.device.type == "cuda",
-            worker_init_fn=exit_with_parent,
         )
-        try:
-            batches = iter(loader)
-            for _ in range(pace.steps - self.step):
-                yield list(islice(batches, accumulate))
-        except ValueError as error:
-            # The message of a worker's error is its whole traceback; the last line says what it is.
-            raise ValueError(str(error).rpartition("\nValueError: ")[2].strip()) from error
+        return islice(batches, pace.steps - self.step)
 
     def _weights(self) -> dict[str, Tensor]:
         """Return the weights of the model: the moving average if there is one."""

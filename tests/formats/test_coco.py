@@ -208,7 +208,7 @@ def test_a_malformed_json_file_gives_one_message(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [5, "", "/photo.jpg", "../photo.jpg"])
+@pytest.mark.parametrize("name", [5, "", "/", "photos/.."])
 def test_the_name_of_a_photo_is_checked_when_photos_are_wanted(tmp_path, name):
     path = write(tmp_path, changed(*IMAGE, file_name=name))
 

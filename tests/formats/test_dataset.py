@@ -410,3 +410,18 @@ def test_a_photo_of_another_size_than_its_map_of_vistas_is_refused(tmp_path):
 def test_a_file_instead_of_a_vistas_folder_is_refused(tiny):
     with pytest.raises(ValueError, match=r"tiny\.json: not a folder; expected the annotations"):
         PanopticDataset(config(tiny, kind="vistas"))
+
+
+def test_photos_listed_under_paths_of_another_system_are_found_and_told(tiny, caplog):
+    def change(content):
+        for entry in content["images"][:2]:
+            entry["file_name"] = f"C:\\photos\\{entry['file_name']}"
+
+    names = [entry["file_name"] for entry in json.loads(tiny.annotations.read_text())["images"]]
+    rewritten(tiny, change)
+
+    dataset = PanopticDataset(config(tiny))
+
+    assert [dataset.image_name(index) for index in range(6)] == names
+    assert dataset[1].image_id == 101
+    assert "2 of 6 photos are listed under other paths" in caplog.text

@@ -177,8 +177,23 @@ def an_image_without_height(streets):
 
 
 @violates(Rule.PATH)
+def a_photo_name_that_two_files_have(streets):
+    name = streets.photo().name
+    for folder in ("one", "two"):
+        (streets.photos / folder).mkdir()
+        (streets.photos / folder / name).write_bytes(streets.photo().read_bytes())
+    streets.photo().unlink()
+
+
+@violates(Rule.PHOTO_PATH)
 def a_photo_path_outside_its_folder(streets):
-    streets.content["images"][LAST]["file_name"] = f"../photos/{streets.photo().name}"
+    streets.content["images"][LAST]["file_name"] = f"..\\photos\\{streets.photo().name}"
+
+
+@violates(Rule.PHOTO_NAME)
+def a_photo_name_in_another_unicode_form(streets):
+    streets.photo().rename(streets.photos / "a\N{COMBINING DIAERESIS}.jpg")
+    streets.content["images"][LAST]["file_name"] = "\N{LATIN SMALL LETTER A WITH DIAERESIS}.jpg"
 
 
 @violates(Rule.PATH)

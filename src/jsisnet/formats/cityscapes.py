@@ -8,6 +8,7 @@ import numpy as np
 
 from jsisnet.categories import Categories, Category
 from jsisnet.files.archives import StoredFile
+from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import read_values, size_of, write_values
 from jsisnet.formats.class_maps import fit_ids
 from jsisnet.formats.map_index import MapIndex, Photo, find_maps, record
@@ -90,17 +91,19 @@ def source(
         ValueError: If there are no such maps.
     """
     files = find_maps(root, f"gtFine/{split}", MAP)
-    coding, photos = _OFFICIAL, dict[str, Photo]()
+    images = images or photo_folder(root, split)
+    coding, folder, photos = _OFFICIAL, PhotoFolder(images), dict[str, Photo]()
     if index is not None:
         categories = fit_ids(index.categories, _HIGHEST_ID)
-        coding, photos = _Coding(categories=categories, void=frozenset({0})), dict(index.photos)
-    images = images or photo_folder(root, split)
+        coding = _Coding(categories=categories, void=frozenset({0}))
+        photos = dict(index.located(folder))
     records = []
     for path, file in files.items():
         stem = path.removesuffix(MAP)
         official = Photo(image_id=Path(stem).name, name=f"{stem}{PHOTO}")
         records.append(record(photos.get(stem, official), images, partial(_read, file, coding)))
-    return Source(categories=coding.categories, records=tuple(records))
+    warnings = folder.warnings(len(photos))
+    return Source(categories=coding.categories, records=tuple(records), warnings=warnings)
 
 
 def photo_folder(root: Path, split: str) -> Path | None:

@@ -17,6 +17,7 @@ from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange
+from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_index
@@ -107,7 +108,7 @@ def read_annotations(
     path: Path,
     *,
     pngs: Path | None = None,
-    images: Path | None = None,
+    images: Path | PhotoFolder | None = None,
     categories: Categories | None = None,
     predicted: bool = False,
 ) -> PanopticFile:
@@ -124,7 +125,8 @@ def read_annotations(
     Raises:
         ValueError: If the file is invalid; the message names file, image and segment.
     """
-    reader = _FileReader(images=images, predicted=predicted)
+    photo_folder = PhotoFolder(images) if isinstance(images, Path) else images
+    reader = _FileReader(images=photo_folder, predicted=predicted)
     index = read_index(
         path,
         check_image=None if predicted and images is None else reader.image,
@@ -340,7 +342,7 @@ class _Photo:
 class _FileReader:
     """Checks of the entries of one file, and the little of them that stays in memory."""
 
-    images: Path | None
+    images: PhotoFolder | None
     predicted: bool
     photos: dict[ImageId, _Photo] = field(default_factory=dict)
     maps: list[Path] = field(default_factory=list)
@@ -390,7 +392,7 @@ class _FileReader:
     def _photo(self, entry: Entry) -> _Photo:
         path = None
         if self.images is not None:
-            path = json_fields.path_in(self.images, entry, "file_name")
+            path = self.images.find(json_fields.string(entry, "file_name")).path
         if not (json_fields.has(entry, "height") and json_fields.has(entry, "width")):
             return _Photo(path=path)
         height = json_fields.integer(entry, "height", lowest=1)
@@ -465,8 +467,8 @@ def source(
     Raises:
         ValueError: If the file is invalid.
     """
-    folder = images or Path()
-    file = read_annotations(annotations, pngs=pngs, images=folder)
+    folder, photos = images or Path(), PhotoFolder(images)
+    file = read_annotations(annotations, pngs=pngs, images=photos)
     records = []
     for annotation in file.annotations:
         assert annotation.image is not None  # a folder of photos was given
@@ -480,7 +482,11 @@ def source(
                 png=annotation.png,
             )
         )
-    return Source(categories=file.categories, records=tuple(records))
+    return Source(
+        categories=file.categories,
+        records=tuple(records),
+        warnings=photos.warnings(len(records)),
+    )
 
 
 def instances_source(annotations: Path, *, images: Path | None = None) -> Source:
@@ -495,8 +501,8 @@ def instances_source(annotations: Path, *, images: Path | None = None) -> Source
     """
     from jsisnet.formats import coco_instances
 
-    folder = images or Path()
-    file = coco_instances.read_annotations(annotations, images=folder)
+    folder, photos = images or Path(), PhotoFolder(images)
+    file = coco_instances.read_annotations(annotations, images=photos)
     records = (
         Record(
             image_id=annotation.image_id,
@@ -507,4 +513,8 @@ def instances_source(annotations: Path, *, images: Path | None = None) -> Source
         )
         for annotation in file.annotations
     )
-    return Source(categories=file.categories, records=tuple(records))
+    return Source(
+        categories=file.categories,
+        records=tuple(records),
+        warnings=photos.warnings(len(file.annotations)),
+    )

@@ -18,6 +18,7 @@ from jsisnet.categories import UNKNOWN, Categories, CategoryId
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader, scan
+from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import MAX_ID
 from jsisnet.panoptic import VOID, ImageId
 
@@ -194,11 +195,12 @@ def find_photos(path: Path, folder: Path, wanted: Collection[ImageId]) -> dict[I
         ValueError: If the file is not JSON.
     """
     photos: dict[ImageId, Path] = {}
+    located = PhotoFolder(folder)
 
     def note(entry: Entry) -> ImageId:
         image_id = json_fields.identity(entry, "id")
         if image_id in wanted:
-            photo = json_fields.path_in(folder, entry, "file_name")
+            photo = located.find(json_fields.string(entry, "file_name")).path
             if photo.is_file():
                 photos[image_id] = photo
         return image_id

@@ -12,6 +12,7 @@ from jsisnet.categories import Categories, CategoryId
 from jsisnet.files import json_fields, json_stream
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader
+from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import MAX_MAP_PIXELS
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_index, masks
@@ -91,7 +92,7 @@ class InstancesFile:
     """One for each image that the file lists, in its order."""
 
 
-def read_annotations(path: Path, *, images: Path) -> InstancesFile:
+def read_annotations(path: Path, *, images: Path | PhotoFolder) -> InstancesFile:
     """Check a COCO instances JSON file and index its annotations.
 
     Args:
@@ -101,7 +102,8 @@ def read_annotations(path: Path, *, images: Path) -> InstancesFile:
     Raises:
         ValueError: If the file is invalid; the message names file, image and annotation.
     """
-    reader = _FileReader(images=images)
+    folder = images if isinstance(images, PhotoFolder) else PhotoFolder(images)
+    reader = _FileReader(images=folder)
     index = coco_index.read_index(
         path, check_image=reader.image, check_annotation=reader.annotation
     )
@@ -188,7 +190,7 @@ class _Photo:
 class _FileReader:
     """Checks of the entries of one file, and the little of them that stays in memory."""
 
-    images: Path
+    images: PhotoFolder
     photos: dict[ImageId, _Photo] = field(default_factory=dict)
     """In the order of the file."""
     early: int = 0
@@ -207,7 +209,7 @@ class _FileReader:
         try:
             height = json_fields.integer(entry, "height", lowest=1, highest=MAX_MAP_PIXELS)
             width = json_fields.integer(entry, "width", lowest=1, highest=MAX_MAP_PIXELS // height)
-            photo = json_fields.path_in(self.images, entry, "file_name")
+            photo = self.images.find(json_fields.string(entry, "file_name")).path
             if image_id in self.photos:
                 raise ValueError("listed twice")
         except ValueError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from jsisnet.categories import Categories, Category
 from jsisnet.files import json_fields, json_stream
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.photo_folder import relative_name
 from jsisnet.formats import categories_json
 from jsisnet.panoptic import ImageId
 
@@ -112,7 +113,7 @@ def _add(images: dict[ImageId, ListedImage], values: Entry) -> None:
     if number in images:
         raise ValueError(f"duplicate image id {number!r}")
     try:
-        name = json_fields.path_in(Path(), values, "file_name").as_posix()
+        name = relative_name(json_fields.string(values, "file_name"))
         height = json_fields.integer(values, "height", lowest=1)
         size = (height, json_fields.integer(values, "width", lowest=1))
     except ValueError as error:

@@ -1,13 +1,14 @@
 """Index of a folder of maps: a JSON file that lists classes, and optionally images."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from jsisnet.categories import Categories
 from jsisnet.files import json_fields, json_stream
 from jsisnet.files.archives import StoredFile, files_below
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.photo_folder import PhotoFolder, relative_name
 from jsisnet.formats import categories_json
 from jsisnet.formats.records import Record, Source
 from jsisnet.panoptic import ImageId, PanopticMap
@@ -50,15 +51,36 @@ class MapIndex:
         Raises:
             ValueError: If a photo is neither listed nor in its folder.
         """
-        records = (
-            record(self._photo(path.removesuffix(".png"), images), images, read)
-            for path, read in maps.items()
+        folder = PhotoFolder(images)
+        listed = self.located(folder)
+        records = []
+        for path, read in maps.items():
+            stem = path.removesuffix(".png")
+            photo = listed.get(stem) or Photo(image_id=stem, name=_find(stem, images))
+            records.append(record(photo, images, read))
+        return Source(
+            categories=self.categories,
+            records=tuple(records),
+            warnings=folder.warnings(len(listed)),
         )
-        return Source(categories=self.categories, records=tuple(records))
 
-    def _photo(self, stem: str, images: Path | None) -> Photo:
-        listed = self.photos.get(stem)
-        return Photo(image_id=stem, name=_find(stem, images)) if listed is None else listed
+    def located(self, folder: PhotoFolder) -> Mapping[str, Photo]:
+        """Return `photos` with the paths that they have in their folder.
+
+        Raises:
+            ValueError: If several photos could be meant by a name; the message names the file.
+        """
+        if folder.root is None:
+            return self.photos
+        found = {}
+        for photo in self.photos.values():
+            try:
+                path = folder.find(photo.name).path
+            except ValueError as error:
+                raise ValueError(f"{self.path}: image {photo.image_id!r}: {error}") from None
+            name = path.relative_to(folder.root).as_posix()
+            found[map_stem(name)] = replace(photo, name=name)
+        return found
 
 
 def read_index(path: Path) -> MapIndex:
@@ -116,7 +138,7 @@ def map_stem(name: str) -> str:
 
 
 def _parse_photo(values: Entry) -> Photo:
-    name = json_fields.path_in(Path(), values, "file_name").as_posix()
+    name = relative_name(json_fields.string(values, "file_name"))
     return Photo(image_id=json_fields.identity(values, "id"), name=name)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jsisnet.categories import UNKNOWN, Categories, Category, CategoryId
 from jsisnet.files.archives import StoredFile, files_below
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import write_values
 from jsisnet.formats import coco_instances, masks
 from jsisnet.formats.class_maps import HIGHEST_ID, ClassValues, fit_ids, read_class_map
@@ -61,8 +62,8 @@ def source(
         ValueError: If a file is invalid, a photo has no map, or the names of two classes differ in
             case only.
     """
-    folder = images or Path()
-    file = coco_instances.read_annotations(annotations, images=folder)
+    folder, photos = images or Path(), PhotoFolder(images)
+    file = coco_instances.read_annotations(annotations, images=photos)
     categories = _join_categories(file, index)
     ids = _ids_by_name(categories)
     known = {c.id: ids[c.name] for c in file.categories if c.name in ids}
@@ -79,7 +80,8 @@ def source(
         )
         for annotation, name in zip(file.annotations, names, strict=True)
     )
-    return Source(categories=categories, records=tuple(records))
+    warnings = photos.warnings(len(names))
+    return Source(categories=categories, records=tuple(records), warnings=warnings)
 
 
 def target(folder: Path, categories: Categories) -> Target:

@@ -9,6 +9,7 @@ from jsisnet.categories import UNKNOWN, Categories, Category
 from jsisnet.files import json_fields
 from jsisnet.files.archives import StoredFile, file_in, files_below
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import read_values, size_of
 from jsisnet.formats import categories_json, coco
 from jsisnet.formats.map_index import Photo, record
@@ -171,7 +172,8 @@ def _category(key: str, values: Entry) -> Category:
 
 
 def _from_panoptic(json: Path, classes: Classes, images: Path, *, recount_areas: bool) -> Source:
-    file = coco.read_annotations(json, pngs=json.parent, images=images)
+    photos = PhotoFolder(images)
+    file = coco.read_annotations(json, pngs=json.parent, images=photos)
     labels = []
     for category in file.categories:
         known = category.id in classes.listed
@@ -201,7 +203,8 @@ def _from_panoptic(json: Path, classes: Classes, images: Path, *, recount_areas:
                 png=annotation.png,
             )
         )
-    return Source(categories=classes.evaluated, records=tuple(records))
+    warnings = photos.warnings(len(records))
+    return Source(categories=classes.evaluated, records=tuple(records), warnings=warnings)
 
 
 def _read_panoptic(

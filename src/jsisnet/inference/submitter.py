@@ -10,9 +10,10 @@ import numpy as np
 
 from jsisnet.arrays import UInt8
 from jsisnet.datatools.submission import MapFolder
+from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.photos import read_image
 from jsisnet.formats import categories_json as category_entries
-from jsisnet.formats.image_list import ImageList, ListedImage
+from jsisnet.formats.image_list import ImageList
 from jsisnet.inference.predictor import Predictor
 
 
@@ -51,11 +52,13 @@ def segment(
     """
     categories = wanted.with_listed_ids(predictor.categories)
     missing = {number: image for number, image in wanted.images.items() if number not in maps.done}
-    _refuse_missing(missing.values(), photos)
+    folder = PhotoFolder(photos)
+    paths = {number: folder.find(image.name).path for number, image in missing.items()}
+    _refuse_missing(paths.values())
     on_image(len(maps.done), len(wanted.images))
     for image_id, image in missing.items():
         try:
-            photo = _read(photos / image.name, image.size)
+            photo = _read(paths[image_id], image.size)
         except ValueError as error:
             on_failure(str(error))
             continue
@@ -63,14 +66,13 @@ def segment(
         on_image(len(maps.done), len(wanted.images))
 
 
-def _refuse_missing(images: Iterable[ListedImage], photos: Path) -> None:
-    names = [image.name for image in images if not (photos / image.name).is_file()]
-    match names:
-        case [name]:
-            raise ValueError(f"{photos / name}: file not found")
-        case [name, *others]:
+def _refuse_missing(photos: Iterable[Path]) -> None:
+    match [path for path in photos if not path.is_file()]:
+        case [path]:
+            raise ValueError(f"{path}: file not found")
+        case [path, *others]:
             count = "1 other image is" if len(others) == 1 else f"{len(others):,} other images are"
-            raise ValueError(f"{photos / name}: file not found; {count} missing too")
+            raise ValueError(f"{path}: file not found; {count} missing too")
 
 
 def _read(path: Path, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:

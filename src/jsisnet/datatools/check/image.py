@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,18 @@ from jsisnet.files.archives import file_exists, stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import EntryReader
+from jsisnet.files.photo_folder import Oddity, PhotoFolder
 from jsisnet.files.photos import read_image
 from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats.records import size_text
 from jsisnet.panoptic import ImageId
+
+_ODD_NAMES = {
+    Oddity.PATH: Rule.PHOTO_PATH,
+    Oddity.UNICODE: Rule.PHOTO_NAME,
+    Oddity.CITYSCAPES: Rule.PHOTO_NAME,
+}
+"""Rules about names under which photos are listed."""
 
 _ORIENTATION = 0x112
 _UPRIGHT = 1
@@ -83,7 +92,7 @@ class ImageResult:
     """Annotation entry in a repaired copy; ``None`` if it is dropped or there is no copy."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class CocoChecker:
     """Checks the images of a COCO panoptic file one by one."""
 
@@ -104,6 +113,11 @@ class CocoChecker:
 
     other_photos: Path = Path()
     """Folder of the other photos."""
+
+    @cached_property
+    def folder(self) -> PhotoFolder:
+        """Finds the photos by their names."""
+        return PhotoFolder(self.photos)
 
     @property
     def num_images(self) -> int:
@@ -186,13 +200,18 @@ class _ImageChecker:
     def _check_photo(self) -> Photo | None:
         if self.annotation is None:
             self._add(Rule.UNANNOTATED, "no annotation")
-        path = self._path(self.dataset.photos, self.image)
-        if path is None:
+        name = json_fields.string(self.image, "file_name")
+        try:
+            located = self.dataset.folder.find(name)
+        except ValueError as error:
+            self._add(Rule.PATH, str(error))
             return None
-        found = find_photo(path)
+        if located.oddity is not None:
+            self._add(_ODD_NAMES[located.oddity], f"{name!r} is {located.path}")
+        found = find_photo(located.path)
         for violation in found.violations:
             self._add(violation.rule, violation.message)
-        if found.path != path:
+        if located.oddity is not None or found.path != located.path:
             self.changes["file_name"] = found.path.relative_to(self.dataset.photos).as_posix()
         if found.photo is not None:
             self._check_size(found.path, found.photo.size)

@@ -43,8 +43,14 @@ class Rule(Enum):
     IMAGE_ID = "error", "duplicate image id", "first image kept"
     IMAGE_NAME = "error", "two images use the same photo", "first image kept"
     IMAGE_SIZE = "warning", "image has no height or width", "size taken from the photo"
-    PATH = "error", "path leads outside its folder", "image dropped"
+    PATH = "error", "path leads outside its folder, or is ambiguous", "image dropped"
     PHOTO_MISSING = "error", "photo file not found", "image dropped"
+    PHOTO_PATH = "warning", "photo is listed under another path", "name of the file used"
+    PHOTO_NAME = (
+        "note",
+        "photo is listed in another Unicode form, or as cityscapesScripts does",
+        "name of the file used",
+    )
     PHOTO_CASE = "error", "photo file name differs in case", "name of the file used"
     PHOTO = "error", "photo cannot be decoded", "image dropped"
     PHOTO_SIZE = "error", "photo does not have the listed size", "size taken from the photo"

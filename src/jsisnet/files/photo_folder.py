@@ -1,0 +1,193 @@
+"""Folder of photos, found by the names that files of annotations give them."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from itertools import takewhile
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from posixpath import normpath
+from unicodedata import normalize
+from urllib.parse import unquote
+
+_PLAIN_NAME = re.compile(r"\w[\w.-]*")
+"""Names that stay inside their folder on any system."""
+
+_CITYSCAPES = re.compile(r"(.+/)?(([^/_]+)_[^/]+)_gt(?:Fine|Coarse)(_leftImg8bit\.\w+)")
+"""Name that cityscapesScripts writes: without the folder of the city, and with the annotation's
+ending before that of the photo."""
+
+
+class Oddity(Enum):
+    """How the file of a photo differs from the name that is listed."""
+
+    PATH = "listed under other paths than their files have"
+    UNICODE = "listed in another Unicode form than their files have"
+    CITYSCAPES = "listed as cityscapesScripts does, without the folder of their city"
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedPhoto:
+    """Where a listed photo is."""
+
+    path: Path
+    """Path below the folder; it may not exist."""
+
+    oddity: Oddity | None = None
+    """How the listed name differs from the path."""
+
+
+@dataclass
+class PhotoFolder:
+    """A folder of photos that finds them by the names in a file.
+
+    Labelling tools list photos by absolute paths, URLs, or paths of another system, and names may
+    be in either Unicode form. A name is looked up as it is; only if there is no such file, the
+    folder is searched, once, for the file of this name. No link that leads out of the folder is
+    followed in this search.
+    """
+
+    root: Path | None
+    """The folder; ``None`` if it is unknown, so that no file is found."""
+
+    _odd: dict[Oddity, list[tuple[str, Path]]] = field(default_factory=lambda: defaultdict(list))
+
+    def find(self, name: str) -> LocatedPhoto:
+        """Locate a photo.
+
+        Args:
+            name: Name in the file of annotations.
+
+        Returns:
+            The photo; if there is none, the path that it would have.
+
+        Raises:
+            ValueError: If the name is none of a file, or several files could be meant.
+        """
+        if self.root is not None and _staysinside(name):
+            path = self.root / name
+            if _isfile(path):
+                return LocatedPhoto(path)
+        relative = relative_name(name)
+        if self.root is None:
+            return LocatedPhoto(Path(relative))
+        for spelling in _spellings(name):
+            found = self._search(spelling)
+            if found is not None:
+                self._odd[found[1]].append((name, found[0]))
+                return LocatedPhoto(*found)
+        return LocatedPhoto(self.root / relative)
+
+    def warnings(self, photos: int) -> tuple[str, ...]:
+        """Describe the oddities so far, except those of cityscapesScripts, which are no mistake.
+
+        Args:
+            photos: Number of all photos.
+        """
+        return tuple(
+            f"{len(odd):,} of {photos:,} photos are {oddity.value}, such as {odd[0][0]!r} for "
+            f"{odd[0][1]}"
+            for oddity, odd in self._odd.items()
+            if oddity is not Oddity.CITYSCAPES
+        )
+
+    def _search(self, name: str) -> tuple[Path, Oddity] | None:
+        """Return the file that a name with slashes means, if there is one."""
+        assert self.root is not None  # the caller has made sure
+        inside = normpath(name)
+        if _staysinside(inside) and _isfile(self.root / inside):
+            return self.root / inside, Oddity.PATH
+        cityscapes = _CITYSCAPES.fullmatch(name)
+        if cityscapes is not None:
+            _, stem, city, ending = cityscapes.groups()
+            for folder in (self.root / city, self.root):
+                if _isfile(folder / f"{stem}{ending}"):
+                    return folder / f"{stem}{ending}", Oddity.CITYSCAPES
+        return self._search_by_name(name)
+
+    def _search_by_name(self, name: str) -> tuple[Path, Oddity] | None:
+        assert self.root is not None  # the caller has made sure
+        wanted = PurePosixPath(normalize("NFC", name)).parts or ("",)
+        paths = [path for path in self._by_name.get(wanted[-1], ()) if self._isinside(path)]
+        equal = [_count_equal_parts(wanted, self.root.absolute() / path) for path in paths]
+        best = [path for path, count in zip(paths, equal, strict=True) if count == max(equal)]
+        if len(best) > 1:
+            raise ValueError(
+                f"'file_name' is {name!r}; expected one such file below {self.root}, but there are "
+                f"{self.root / best[0]} and {self.root / best[1]}"
+            )
+        if not best:
+            return None
+        isform = normalize("NFC", best[0]) == normalize("NFC", name)
+        return self.root / best[0], Oddity.UNICODE if isform else Oddity.PATH
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        """Paths of all files below the folder, by their names in the Unicode form NFC."""
+        assert self.root is not None  # the caller has made sure
+        found: dict[str, list[str]] = defaultdict(list)
+        for folder, folders, names in os.walk(self.root):
+            folders[:] = sorted(each for each in folders if not each.startswith("."))
+            inside = Path(folder).relative_to(self.root)
+            for name in names:
+                if not name.startswith("."):
+                    found[normalize("NFC", name)].append((inside / name).as_posix())
+        return dict(found)
+
+    def _isinside(self, path: str) -> bool:
+        """Whether a file below the folder is no link that leads out of it."""
+        assert self.root is not None  # the caller has made sure
+        return (self.root / path).resolve().is_relative_to(self.root.resolve())
+
+
+def relative_name(name: str) -> str:
+    r"""Return the path inside a folder that a listed name stands for.
+
+    Args:
+        name: Name in a file of annotations; ``\`` counts as ``/``. Of names that begin outside
+            their folder, such as absolute paths and URLs, only the last part counts.
+
+    Raises:
+        ValueError: If it is none of a file.
+
+    >>> relative_name(r"street\1.jpg"), relative_name("https://example.org/street/1.jpg")
+    ('street/1.jpg', '1.jpg')
+    """
+    first, *_, last = [*_spellings(name), *_spellings(name)]
+    if _staysinside(first) and "://" not in name:
+        return PurePosixPath(first).as_posix()
+    path = PureWindowsPath(last)
+    if not path.name or path.name == ".." or "\0" in last:
+        raise ValueError(f"'file_name' is {name!r}; expected the name of a file")
+    return path.name
+
+
+def _isfile(path: Path) -> bool:
+    # pathlib takes twice as long, for each of many photos, and fails if a name is too long.
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _staysinside(name: str) -> bool:
+    if _PLAIN_NAME.fullmatch(name):
+        return True
+    # Windows knows both separators, so a name that is safe there is safe on any system.
+    parsed = PureWindowsPath(name)
+    return bool(parsed.name) and not parsed.anchor and ".." not in parsed.parts and "\0" not in name
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield a name with slashes alone, and without what URLs add to it."""
+    yield name.replace("\\", "/")
+    if "?" in name or "%" in name:
+        _, _, local = name.partition("?d=")  # a local file of Label Studio
+        yield unquote(local or name.partition("?")[0]).replace("\\", "/")
+
+
+def _count_equal_parts(parts: Sequence[str], path: Path) -> int:
+    """Count the last parts that a listed path and a file have in common."""
+    others = PurePosixPath(normalize("NFC", path.as_posix())).parts
+    pairs = zip(reversed(parts), reversed(others), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))

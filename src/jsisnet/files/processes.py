@@ -36,13 +36,13 @@ def available_cores() -> int:
 
 
 def reuse_freed_memory() -> None:
-    """Keep freed blocks of up to 2 MiB for the next ones, in this process and those it forks.
+    """Keep freed blocks of up to 4 MiB for the next ones, in this process and those it forks.
 
     By default glibc returns blocks of more than 128 KiB to the system, which clears each page of
     the next one. It raises this limit to the size of any larger block that it has returned; see
     mallopt(3), M_MMAP_THRESHOLD.
     """
-    bytes(2**21)
+    bytes(2**22)
 
 
 Result = TypeVar("Result")

@@ -58,9 +58,27 @@ def test_categories_are_matched_by_name_whatever_their_order_and_ids():
     assert ours.labels_of(theirs) == (1, 0)
 
 
-def test_a_class_without_supercategory_can_not_be_merged():
+@pytest.mark.parametrize("name", [None, "", "  "])
+def test_a_class_without_supercategory_can_not_be_merged(name):
+    known = category(2, "tree", supercategory="outdoor")
     with pytest.raises(ValueError, match="category 'sky' has no supercategory"):
-        Categories((category(1, "sky"),)).merged_by("supercategory")
+        Categories((known, category(1, "sky", supercategory=name))).merged_by("supercategory")
+
+
+@pytest.mark.parametrize("name", ["none", "None", "N/A", "<null>", "-", "undefined"])
+def test_a_placeholder_that_all_classes_share_groups_nothing(name):
+    both = Categories(
+        tuple(category(i, n, supercategory=name) for i, n in ((1, "car"), (2, "dog")))
+    )
+
+    with pytest.raises(ValueError, match="the supercategory of all 2 categories is"):
+        both.merged_by("supercategory")
+
+
+def test_all_classes_may_share_a_real_supercategory():
+    both = Categories(tuple(category(i, str(i), supercategory="vehicle") for i in (1, 2)))
+
+    assert [each.name for each in both.merged_by("supercategory")] == ["vehicle"]
 
 
 def test_things_and_stuff_of_one_supercategory_can_not_be_merged():

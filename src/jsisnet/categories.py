@@ -12,6 +12,12 @@ CategoryId = int | str
 UNKNOWN = -1
 """Label that stands for a missing category."""
 
+_PLACEHOLDERS = {
+    *("", "none", "null", "nil", "na", "nan", "notapplicable", "undefined", "unknown"),
+    *("unspecified", "uncategorized", "default", "supercategory"),
+}
+"""Supercategories that say nothing, as letters only in lower case."""
+
 _SIDE = re.compile(r"(?<![^\W\d_])(left|right)(?![^\W\d_])")
 """The word left or right, not as a part of another word."""
 _OTHER_SIDE = {"left": "right", "right": "left"}
@@ -126,15 +132,21 @@ class Categories:
         of its members, and a new id: 1, 2, ... in order of first appearance.
 
         Raises:
-            ValueError: If a class has no supercategory, or a supercategory has both things and
-                stuff.
+            ValueError: If a class has no supercategory, all have the same placeholder, or a
+                supercategory has both things and stuff.
         """
         groups: dict[tuple[str, bool], list[Category]] = {}
         for category in self.items:
             name = getattr(category, key)
-            if name is None:
+            if name is None or not name.strip():
                 raise ValueError(f"category {category.name!r} has no {key}; cannot merge it")
             groups.setdefault((name, category.isthing), []).append(category)
+        names = {name for name, _ in groups}
+        if len(names) == 1 and _plain(*names) in _PLACEHOLDERS:
+            raise ValueError(
+                f"the {key} of all {len(self)} categories is {names.pop()!r}, which says nothing; "
+                "cannot merge them"
+            )
         return Categories(
             tuple(
                 Category(
@@ -216,6 +228,11 @@ class Categories:
     def _labels_by_name(self) -> dict[str, int]:
         by_name = {category.name: label for label, category in enumerate(self.items)}
         return by_name | {name: label for label, c in enumerate(self.items) for name in c.members}
+
+
+def _plain(name: str) -> str:
+    """Return the letters of a name in lower case."""
+    return "".join(filter(str.isalpha, name.casefold()))
 
 
 def _free_id(wanted: CategoryId, taken: Sequence[Category]) -> CategoryId:

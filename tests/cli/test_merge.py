@@ -82,3 +82,32 @@ def test_the_merge_never_imports_torch(rules, command):
     done = subprocess.run([sys.executable, "-c", program, *command, *options], check=False)
 
     assert done.returncode == 0
+
+
+def with_image_ids(tmp_path, change):
+    path = tmp_path / "things.json"
+    things = json.loads(path.read_text())
+    path.write_text(json.dumps(change(things)))
+
+
+def test_detections_for_unlisted_images_are_ignored_and_counted(command, tmp_path, caplog):
+    with_image_ids(tmp_path, lambda things: [*things, *(t | {"image_id": 7} for t in things[:2])])
+
+    assert run(command) == 0
+    (message,) = caplog.messages
+    assert "things.json: ignored a result for an image that" in message
+    assert "panoptic_tiny.json lacks (2 cases): result " in message
+
+
+def test_detections_for_unlisted_images_alone_are_refused(command, tmp_path, capsys):
+    with_image_ids(tmp_path, lambda things: [thing | {"image_id": 7} for thing in things])
+
+    assert run(command) == 1
+    assert "none of its " in capsys.readouterr().err
+
+
+def test_image_ids_in_quotes_are_refused_with_the_cause(command, tmp_path, capsys):
+    with_image_ids(tmp_path, lambda things: [t | {"image_id": str(t["image_id"])} for t in things])
+
+    assert run(command) == 1
+    assert "does not list: it has 100 (a number)" in capsys.readouterr().err

@@ -55,6 +55,18 @@ def test_all_numbers_are_shown_and_written(tiny, predictions, tmp_path, capsys):
     assert sum(int(row["tp"]) for row in images) == sum(row["tp"] for row in result["classes"])
 
 
+def test_classes_with_only_crowds_are_told(tiny, predictions, capsys):
+    def crowd(content):
+        for entry in content["annotations"]:
+            for info in entry["segments_info"]:
+                info["iscrowd"] = int(info["category_id"] in (3, 6))
+
+    edit(tiny.annotations, crowd)
+
+    assert run(["score", str(tiny.annotations), str(predictions)]) == 0
+    assert "classes car, bus have only crowd segments: nothing to score" in capsys.readouterr().err
+
+
 def test_errors_that_the_official_script_overlooks_are_reported(tiny, predictions, capsys):
     edit(tiny.annotations, lambda content: content["annotations"].append(content["annotations"][0]))
 
@@ -234,11 +246,11 @@ OF_TRUTHS = {
     ),
     "area that is not finite": (
         lambda content: first(content).update(area=math.inf),
-        "'area' is Infinity; expected an integer",
+        "'area' is Infinity; expected the number of pixels (--recount-areas",
     ),
     "area beyond all measure": (
         lambda content: first(content).update(area=10**30),
-        "expected an integer from 0",
+        "expected the number of pixels",
     ),
     "crowd of two": (lambda content: first(content).update(iscrowd=2), "'iscrowd' is 2; expected"),
 }

@@ -158,6 +158,69 @@ def test_wrong_true_areas_are_refused_unless_they_are_recounted(truth, predictio
     assert quality_of_files(truth, predictions, recount_areas=True).tp[CAR] == 2
 
 
+@pytest.mark.parametrize("area", [30, 63.5, "80", float("nan"), -1, [3], True, None, 10**30])
+def test_areas_of_any_kind_are_recounted(truth, predictions, area):
+    edit(truth, lambda content: content["annotations"][0]["segments_info"][0].update(area=area))
+
+    assert quality_of_files(truth, predictions, recount_areas=True).tp[CAR] == 2
+    if area is not None:
+        with pytest.raises(ValueError, match=r"image 1: segment 1: .*--recount-areas"):
+            measured(truth, predictions)
+
+
+def test_whole_floats_are_integers(truth, predictions):
+    expected = quality_of_files(truth, predictions)
+
+    def widen(content):
+        for entry in content["annotations"]:
+            entry["image_id"] = float(entry["image_id"])
+            for info in entry["segments_info"]:
+                info |= {key: float(info[key]) for key in ("id", "category_id", "iscrowd", "area")}
+        for category in content.get("categories", ()):
+            category |= {"id": float(category["id"]), "isthing": float(category["isthing"])}
+
+    for path in (truth, predictions):
+        edit(path, widen)
+
+    found = quality_of_files(truth, predictions)
+    assert (found.tp.tolist(), found.iou.tolist()) == (expected.tp.tolist(), expected.iou.tolist())
+
+
+@pytest.mark.parametrize("missing", ["error", "void"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_image_ids_of_the_other_type_are_named(truth, predictions, missing, swapped):
+    def quote(content):
+        for entry in content["annotations"]:
+            entry["image_id"] = str(entry["image_id"])
+
+    edit(truth if swapped else predictions, quote)
+
+    text = r"image '1': it has 1 \(a number\)" if swapped else r'image 1: it has "1" \(a string\)'
+    with pytest.raises(ValueError, match=rf"predictions\.json: no prediction for {text}"):
+        measured(truth, predictions, missing=missing)
+
+
+def test_category_ids_of_the_other_type_are_named(truth, predictions):
+    def quote(content):
+        info = content["annotations"][0]["segments_info"][0]
+        info["category_id"] = str(info["category_id"])
+
+    edit(predictions, quote)
+
+    with pytest.raises(ValueError, match=r"'category_id' is '3'; .*: it has 3 \(a number\)"):
+        measured(truth, predictions)
+
+
+def test_classes_with_only_crowds_are_known(tmp_path):
+    crowds = panoptic_map(
+        [[1, 2, 3]], segment(CAR, iscrowd=True), segment(BUS, iscrowd=True), SKY_ONE
+    )
+    both = panoptic_map([[1, 2, 2]], segment(BUS), SKY_ONE)
+    truth = write(tmp_path / "truth.json", {1: crowds, 2: both})
+
+    assert measured(truth, truth, mode="all-crowds").only_crowds() == ["car"]
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5), (5, 1)])
 def test_maps_of_different_sizes_are_named(truth, predictions, shape):
     png = predictions.with_suffix("") / "2.png"

@@ -122,8 +122,8 @@ def test_quotes_around_a_number_are_named(value):
 @pytest.mark.parametrize(
     ("found", "known", "text"),
     [
-        ("1", {1}, ': 1 (a number) is known, "1" (a string) is not; write both in the same way'),
-        (1, {"1"}, ': "1" (a string) is known, 1 (a number) is not; write both in the same way'),
+        ("1", {1}, ": it has 1 (a number); write the ids of both in the same way"),
+        (1, {"1"}, ': it has "1" (a string); write the ids of both in the same way'),
         ("1", {2}, ""),
         ("a", {1}, ""),
         ("\N{SUPERSCRIPT TWO}", {2}, ""),

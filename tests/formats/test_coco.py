@@ -185,7 +185,7 @@ def test_crowd_and_void_survive(tmp_path):
         (changed(*SEGMENT, category_id=4), "segment 70000: 'category_id' is 4; expected one of th"),
         (changed(*SEGMENT, iscrowd=2), "image 7: .*segment 70000: 'iscrowd' is 2; expected 0 or 1"),
         (changed(*SEGMENT, area=float("nan")), "image 7: .*segment 70000: 'area' is NaN; expected"),
-        (changed(*SEGMENT, area=-2), "image 7: .*segment 70000: 'area' is -2; expected an integer"),
+        (changed(*SEGMENT, area=-2), "image 7: .*segment 70000: 'area' is -2; expected the number"),
         (
             changed(*SEGMENT, score=float("inf")),
             "segment 70000: 'score' is Infinity; expected a nu",

@@ -89,7 +89,7 @@ def test_stuff_comes_as_in_the_file_without_things_and_needs_no_score(tmp_path, 
 @pytest.mark.parametrize(
     ("strange", "message"),
     [
-        (entry(9), "result 1: 'image_id' is 9, which .*info.json does not list"),
+        (entry("7"), r"result 1: 'image_id' is '7', which .*info.json does not list: it has 7 \(a"),
         (entry(None), "result 1: 'image_id' is null; expected"),
         (entry(7, 5), "result 1: image 7: 'category_id' is 5; expected one of the 6 categories"),
         (entry(7, 92), r"result 1: image 7: 'category_id' is 92 \('sky'\), which is stuff"),

@@ -155,6 +155,13 @@ def a_missing_color(streets):
     del streets.content["categories"][1]["color"]
 
 
+@violates(Rule.CROWDS_ONLY)
+def only_crowds_of_a_class(streets):
+    for position in range(len(streets.content["annotations"])):
+        for info in streets.content["annotations"][position]["segments_info"]:
+            info["iscrowd"] = int(info["category_id"] == streets.content["categories"][0]["id"])
+
+
 @violates(Rule.CATEGORY_UNSEEN)
 def a_category_without_segments(streets):
     dog = {"id": 77, "name": "dog", "isthing": 1, "color": [1, 2, 3]}

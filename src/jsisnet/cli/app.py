@@ -248,10 +248,17 @@ def _command_of(tokens: Sequence[str]) -> str:
 
 
 class _MessageHandler(logging.Handler):
-    """Handler that prints log records as messages, above a progress bar if there is one."""
+    """Handler that prints log records as messages, each once, above a progress bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.printed: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(self.format(record))
+        message = self.format(record)
+        if message not in self.printed:
+            self.printed.add(message)
+            say(message)
 
 
 def _null_stream() -> TextIO:

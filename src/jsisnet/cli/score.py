@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from jsisnet.cli.console import display, progress, say, write_csv, write_json
+from jsisnet.cli.console import display, join_names, progress, say, write_csv, write_json
 from jsisnet.cli.errors import FAILED
 from jsisnet.cli.options import Archive, File, Flag, Folder
 from jsisnet.cli.outputs import refuse_to_replace
@@ -111,6 +111,12 @@ def score(  # noqa: PLR0913 - one parameter per option
         write_csv(result["images"], _IMAGE_COLUMNS, images_csv)
     if report is not None and findings is not None:
         write_report(report, files, total, findings, images=images)
+    crowds = total.only_crowds()
+    if crowds:
+        what = "class" if len(crowds) == 1 else "classes"
+        verb = "has" if len(crowds) == 1 else "have"
+        names = join_names(crowds)
+        say(f"{truth}: {what} {names} {verb} only crowd segments: nothing to score")
     _print_first(result["oddities"])
     _print_first(result["faults"])
     return FAILED if result["faults"] else 0

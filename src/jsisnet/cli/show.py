@@ -55,7 +55,7 @@ def show(  # noqa: PLR0913 - options of the command line
 
 
 def _read(png: Path, json: Path, categories: Categories) -> PanopticMap:
-    file = coco.read_annotations(json, pngs=png.parent, categories=categories)
+    file = coco.read_annotations(json, pngs=png.parent, categories=categories, recount_areas=True)
     for annotation in file.annotations:
         if annotation.png.name == png.name:
             found = replace(annotation, png=png)

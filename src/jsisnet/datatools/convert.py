@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -65,6 +65,24 @@ def convert(
     return lost
 
 
+def without_crowds(source: Source) -> Source:
+    """Return the source with each crowd region as one thing."""
+    records = (replace(r, read=_WithoutCrowds(r.read)) for r in source.records)
+    return replace(source, records=tuple(records))
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutCrowds:
+    """Reads a map, in which no segment is a crowd then."""
+
+    read: Callable[[], PanopticMap]
+
+    def __call__(self) -> PanopticMap:
+        panoptic = self.read()
+        segments = (replace(segment, iscrowd=False) for segment in panoptic.segments)
+        return PanopticMap(panoptic.ids, tuple(segments))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _MapConverter:
     """Reads and writes some of the maps in a worker process."""
@@ -120,6 +138,7 @@ def _purpose(source: Source, target: Target) -> str:
         "target": target.write_map.__module__,
         "classes": [asdict(c) for s in (source, target) for c in s.categories],
         "images": [[record.image_id, record.name] for record in source.records],
+        "crowds": not any(isinstance(record.read, _WithoutCrowds) for record in source.records),
     }
     return sha256(json.dumps(described).encode()).hexdigest()
 

@@ -26,6 +26,7 @@ from jsisnet.files.png import Ids, IdStrips, open_ids
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.coco_index import (
+    RECOUNT_HINT,
     UNSTATED,
     CocoIndex,
     ListedMap,
@@ -177,9 +178,8 @@ class ComparedFiles:
             other = None
             if prediction is not None:
                 other = self._listed(image_id, self._prediction, prediction, warnings)
-            elif self.rules.missing == "error":
-                path = self._prediction.index.path
-                raise ValueError(f"{path}: no prediction for image {image_id!r}")
+            else:
+                self._refuse_missing(image_id)
             matching, boundary = self._matched(image_id, listed, other, warnings)
         except ValueError as error:
             if not self.rules.keep_going:
@@ -194,6 +194,12 @@ class ComparedFiles:
             warnings=tuple(warnings),
         )
 
+    def _refuse_missing(self, image_id: ImageId) -> None:
+        cause = json_fields.other_type(image_id, self._predicted)
+        if cause or self.rules.missing == "error":
+            path = self._prediction.index.path
+            raise ValueError(f"{path}: no prediction for image {image_id!r}{cause}")
+
     def _listed(
         self, image_id: ImageId, file: "_MapFile", entry: Entry, warnings: list[str]
     ) -> ListedMap:
@@ -204,6 +210,7 @@ class ComparedFiles:
                 self.categories,
                 file.pngs,
                 predicted=file.predicted,
+                recount_areas=self.rules.recount_areas,
                 on_warning=self._warner(prefix, warnings),
             )
         except ValueError as error:
@@ -233,7 +240,7 @@ class ComparedFiles:
     def _check_truth(
         self, shared: Overlap, truth: ListedMap, prefix: str, on_warning: OnWarning
     ) -> None:
-        if (truth.areas != shared.true_areas).any():
+        if not self.rules.recount_areas and (truth.areas != shared.true_areas).any():
             self._check_areas(shared.true_areas, truth, prefix, on_warning)
         if shared.table[-1].any():
             on_warning(
@@ -245,11 +252,11 @@ class ComparedFiles:
         self, areas: Int64[np.ndarray, " n"], truth: ListedMap, prefix: str, on_warning: OnWarning
     ) -> None:
         wrong = np.flatnonzero((truth.areas != UNSTATED) & (truth.areas != areas))
-        if len(wrong) and not self.rules.recount_areas:
+        if len(wrong):
             first = wrong[0]
             raise ValueError(
                 f"{prefix}: segment {truth.ids[first]}: {areas[first]} pixels, but the JSON "
-                f"file says {truth.areas[first]}"
+                f"file says {truth.areas[first]} ({RECOUNT_HINT})"
             )
         if (truth.areas == UNSTATED).any():
             on_warning(f"segment {truth.ids[truth.areas == UNSTATED][0]}: missing 'area'")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jsisnet.arrays import Int64
-from jsisnet.categories import Categories
+from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, CompareRules, Mode
 from jsisnet.evaluation.errors import confusions
@@ -41,6 +41,8 @@ class Score:
     """Quality of each image that was compared."""
     missing: int = 0
     """Number of images without a prediction, which were treated as all void."""
+    crowded: set[int] = field(default_factory=set)
+    """Labels of the crowd regions of the ground truth."""
     warnings: list[str] = field(default_factory=list)
     """Errors in the files that the official script overlooks."""
     errors: list[str] = field(default_factory=list)
@@ -92,6 +94,12 @@ class Score:
             self.boundary += image.boundary.spread(len(self.categories))
         np.add.at(self.confusion, (image.confusions[:, 0], image.confusions[:, 1]), 1)
         self.missing += image.missing
+        self.crowded |= image.crowded
+
+    def only_crowds(self) -> list[str]:
+        """Return the names of classes whose true segments are all crowds, which are not scored."""
+        true = self.quality.tp + self.quality.fn
+        return [self.categories[label].name for label in sorted(self.crowded) if not true[label]]
 
     def summary(self, *, with_images: bool = True) -> dict[str, Any]:
         """Return everything as plain values for a JSON file, in percent.
@@ -141,6 +149,8 @@ class MeasuredImage:
     """True and predicted labels; see `confusions`."""
     missing: bool = False
     """Whether it has no prediction."""
+    crowded: frozenset[int] = frozenset()
+    """Labels of the true crowd regions."""
     error: str | None = None
     """Why the image was skipped."""
     warnings: tuple[str, ...] = ()
@@ -250,6 +260,12 @@ def score(
     return total
 
 
+def _crowded(image: ComparedImage) -> frozenset[int]:
+    if image.truth is None or not image.truth.iscrowd.any():
+        return frozenset()
+    return frozenset(image.truth.labels[image.truth.iscrowd].tolist()) - {UNKNOWN}
+
+
 def _measured(image: ComparedImage, num_labels: int, kept: ComparedImage | None) -> MeasuredImage:
     if image.matching is None:
         none = np.zeros((0, 2), np.int64)
@@ -262,6 +278,7 @@ def _measured(image: ComparedImage, num_labels: int, kept: ComparedImage | None)
         boundary=boundary,
         confusions=confusions(image.matching, num_labels),
         missing=image.prediction is None,
+        crowded=_crowded(image),
         warnings=image.warnings,
         compared=kept,
     )

@@ -53,7 +53,7 @@ def load(path: StoredFile) -> Entry:
 def entry(value: object) -> Entry:
     """Return a value that must be an object."""
     if not isinstance(value, dict):
-        raise ValueError(f"found {_short(value)}; expected an object")
+        raise ValueError(f"found {shown(value)}; expected an object")
     return value
 
 
@@ -162,18 +162,15 @@ def other_type(found: int | str, known: Container[object]) -> str:
     Returns:
         The explanation, to be appended to a message, or an empty string.
     """
-    if isinstance(found, int):
-        twin: int | str = str(found)
-        kinds = "a string", "a number"
-    elif _NUMBER.fullmatch(found):
+    twin: int | str = str(found)
+    if isinstance(found, str):
+        if not _NUMBER.fullmatch(found):
+            return ""
         twin = int(found)
-        kinds = "a number", "a string"
-    else:
-        return ""
     if twin not in known:
         return ""
-    shown = f"{_short(twin)} ({kinds[0]}) is known, {_short(found)} ({kinds[1]}) is not"
-    return f": {shown}; write both in the same way"
+    kind = "a number" if isinstance(twin, int) else "a string"
+    return f": it has {shown(twin)} ({kind}); write the ids of both in the same way"
 
 
 def _whole(value: object) -> object:
@@ -188,7 +185,7 @@ def _required(values: Entry, key: str) -> object:
 
 
 def _refuse(key: str, found: object, expected: str) -> NoReturn:
-    raise ValueError(f"{key!r} is {_short(found)}; expected {expected}{_cause(found, expected)}")
+    raise ValueError(f"{key!r} is {shown(found)}; expected {expected}{_cause(found, expected)}")
 
 
 def _cause(found: object, expected: str) -> str:
@@ -197,11 +194,11 @@ def _cause(found: object, expected: str) -> str:
     return " (remove the quotes)" if quoted and "string" not in expected else ""
 
 
-def _short(value: object) -> str:
+def shown(value: object) -> str:
     """Return the beginning of a value, which may be huge or contain itself (YAML aliases)."""
-    shown = ""
+    text = ""
     for part in _ENCODER.iterencode(value):
-        shown += part
-        if len(shown) > _MAX_SHOWN:
-            return f"{shown[:_MAX_SHOWN]}..."
-    return shown
+        text += part
+        if len(text) > _MAX_SHOWN:
+            return f"{text[:_MAX_SHOWN]}..."
+    return text

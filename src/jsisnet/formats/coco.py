@@ -21,7 +21,13 @@ from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_index
-from jsisnet.formats.coco_index import UNSTATED, SegmentEntries, read_entry, read_index
+from jsisnet.formats.coco_index import (
+    RECOUNT_HINT,
+    UNSTATED,
+    SegmentEntries,
+    read_entry,
+    read_index,
+)
 from jsisnet.formats.pixel_codes import renumber
 from jsisnet.formats.records import Record, Source, Target, Written, size_text
 from jsisnet.panoptic import ImageId, PanopticMap, Segment
@@ -46,7 +52,7 @@ class SegmentInfo:
     """Whether this is a crowd region: a group of things that are not told apart."""
 
     area: int | None = None
-    """Area in pixels as the file states it; ``None`` for predictions, whose areas are ignored."""
+    """Area in pixels as the file states it; ``None`` if it is ignored, as that of predictions."""
 
     score: float | None = None
     """Confidence of a predicted thing."""
@@ -59,10 +65,12 @@ class StoredSegments(Collection[SegmentInfo]):
     path: Path
     byte_range: ByteRange
     predicted: bool
+    areas: bool = True
+    """Whether to read the areas."""
 
     def __iter__(self) -> Iterator[SegmentInfo]:
         entry = read_entry(self.path, self.byte_range)
-        yield from _segments(entry, predicted=self.predicted)
+        yield from _segments(entry, predicted=self.predicted, with_areas=self.areas)
 
     def __len__(self) -> int:
         return len(json_fields.items(read_entry(self.path, self.byte_range), "segments_info"))
@@ -111,6 +119,7 @@ def read_annotations(
     images: Path | PhotoFolder | None = None,
     categories: Categories | None = None,
     predicted: bool = False,
+    recount_areas: bool = False,
 ) -> PanopticFile:
     """Check a COCO panoptic JSON file and index its annotations; PNGs are not read.
 
@@ -121,12 +130,14 @@ def read_annotations(
         categories: Expected classes; default: those that the file lists.
         predicted: Whether the file holds predictions. These may have several annotations of an
             image, segments with id 0, and any areas.
+        recount_areas: Whether to ignore the areas, whatever they are.
 
     Raises:
         ValueError: If the file is invalid; the message names file, image and segment.
     """
     photo_folder = PhotoFolder(images) if isinstance(images, Path) else images
-    reader = _FileReader(images=photo_folder, predicted=predicted)
+    with_areas = not (predicted or recount_areas)
+    reader = _FileReader(images=photo_folder, predicted=predicted, with_areas=with_areas)
     index = read_index(
         path,
         check_image=None if predicted and images is None else reader.image,
@@ -153,7 +164,9 @@ def read_annotations(
             png=folder / reader.maps[number],
             image=photos[number].path if listed else None,
             size=photos[number].size if listed else None,
-            segments_info=StoredSegments(path, index.annotations.range(number), predicted),
+            segments_info=StoredSegments(
+                path, index.annotations.range(number), predicted, with_areas
+            ),
             predicted=predicted,
         )
         for number, image_id in enumerate(image_ids)
@@ -193,7 +206,8 @@ def read_png(
                 raise ValueError(f"segment {info.id}: listed, but has no pixels")
             if not recount_areas and info.area not in (None, area):
                 raise ValueError(
-                    f"segment {info.id}: {area} pixels, but the JSON file says {info.area}"
+                    f"segment {info.id}: {area} pixels, but the JSON file says {info.area} "
+                    f"({RECOUNT_HINT})"
                 )
     except ValueError as error:
         raise ValueError(f"{annotation.png}: image {annotation.image_id!r}: {error}") from None
@@ -344,6 +358,7 @@ class _FileReader:
 
     images: PhotoFolder | None
     predicted: bool
+    with_areas: bool
     photos: dict[ImageId, _Photo] = field(default_factory=dict)
     maps: list[Path] = field(default_factory=list)
     """Path of each annotation's map inside the folder of the maps."""
@@ -366,7 +381,7 @@ class _FileReader:
             category_ids = segments.category_ids()
             segments.iscrowd()
             segments.scores()
-            if not self.predicted:
+            if self.with_areas:
                 segments.areas()
         except ValueError as error:
             raise ValueError(f"image {image_id!r}: {error}") from None
@@ -380,7 +395,8 @@ class _FileReader:
         """Return the photo of an annotation."""
         photo = self.photos.get(image_id, _Photo(error="not listed under 'images'"))
         if photo.error is not None:
-            raise ValueError(f"annotations[{number}]: image {image_id!r}: {photo.error}")
+            cause = json_fields.other_type(image_id, self.photos)
+            raise ValueError(f"annotations[{number}]: image {image_id!r}: {photo.error}{cause}")
         return photo
 
     def refuse_unknown_categories(self, categories: Categories) -> None:
@@ -415,10 +431,10 @@ def _segment_entries(entry: Entry, *, predicted: bool) -> SegmentEntries:
     return SegmentEntries.of(entry, predicted=predicted, on_duplicate=coco_index.fail)
 
 
-def _segments(entry: Entry, *, predicted: bool) -> Iterator[SegmentInfo]:
+def _segments(entry: Entry, *, predicted: bool, with_areas: bool) -> Iterator[SegmentInfo]:
     segments = _segment_entries(entry, predicted=predicted)
     numbers = segments.ids()
-    areas = [UNSTATED] * len(numbers) if predicted else segments.areas()
+    areas = segments.areas() if with_areas else [UNSTATED] * len(numbers)
     columns = segments.category_ids(), segments.iscrowd(), areas, segments.scores()
     for number, category_id, iscrowd, area, score in zip(numbers, *columns, strict=True):
         yield SegmentInfo(
@@ -468,7 +484,7 @@ def source(
         ValueError: If the file is invalid.
     """
     folder, photos = images or Path(), PhotoFolder(images)
-    file = read_annotations(annotations, pngs=pngs, images=photos)
+    file = read_annotations(annotations, pngs=pngs, images=photos, recount_areas=recount_areas)
     records = []
     for annotation in file.annotations:
         assert annotation.image is not None  # a folder of photos was given

@@ -28,6 +28,9 @@ LISTS = ("images", "annotations")
 UNSTATED = -1
 """Area of a segment whose entry has none."""
 
+RECOUNT_HINT = "--recount-areas, or recount_areas in a program, counts the pixels instead"
+"""Advice for areas that are wrong."""
+
 _HIGHEST_AREA = 2**62
 
 _T = TypeVar("_T")
@@ -312,7 +315,8 @@ class SegmentEntries:
 def unknown_category(category_id: CategoryId, categories: Categories) -> str:
     """Describe a category id that the categories lack."""
     known = f"expected one of the {len(categories)} categories"
-    return f"'category_id' is {category_id!r}; {known}"
+    cause = json_fields.other_type(category_id, categories)
+    return f"'category_id' is {category_id!r}; {known}{cause}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -332,7 +336,7 @@ class ListedMap:
     """Which segments are crowd regions; none in predictions."""
 
     areas: Int64[np.ndarray, " n"]
-    """Areas in pixels as the file states them, or `UNSTATED`; always `UNSTATED` in predictions."""
+    """Areas in pixels as the file states them; `UNSTATED` in predictions and if recounted."""
 
     scores: Float64[np.ndarray, " n"]
     """Confidences, NaN where there is none; always NaN in a ground truth."""
@@ -344,6 +348,7 @@ def read_listed_map(
     pngs: Path,
     *,
     predicted: bool,
+    recount_areas: bool = False,
     on_warning: OnWarning,
 ) -> ListedMap:
     """Read the columns of an annotation.
@@ -354,6 +359,7 @@ def read_listed_map(
         pngs: Folder of the maps.
         predicted: Whether it is a prediction, whose areas and crowds are ignored, and which must
             not use an unknown category.
+        recount_areas: Whether to ignore the areas of a ground truth too.
         on_warning: Called for duplicate segment ids, of which the last counts, and for unknown
             categories of a ground truth.
 
@@ -368,7 +374,9 @@ def read_listed_map(
         ids=np.array(segments.ids(), np.int64),
         labels=np.array(labels, np.int64),
         iscrowd=np.array([False] * number if predicted else segments.iscrowd(), bool),
-        areas=np.array([UNSTATED] * number if predicted else segments.areas(), np.int64),
+        areas=np.array(
+            [UNSTATED] * number if predicted or recount_areas else segments.areas(), np.int64
+        ),
         scores=np.array(segments.scores() if predicted else [None] * number, np.float64),
     )
 
@@ -381,7 +389,13 @@ def fail(message: str) -> None:
 def _area(segment: Entry) -> int:
     if not json_fields.has(segment, "area"):
         return UNSTATED
-    return json_fields.integer(segment, "area", highest=_HIGHEST_AREA)
+    try:
+        return json_fields.integer(segment, "area", highest=_HIGHEST_AREA)
+    except ValueError:
+        found = json_fields.shown(segment["area"])
+        raise ValueError(
+            f"'area' is {found}; expected the number of pixels ({RECOUNT_HINT})"
+        ) from None
 
 
 def _integers(values: Collection[Any], lowest: int, highest: int) -> bool:

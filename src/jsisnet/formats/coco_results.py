@@ -7,7 +7,9 @@ from pathlib import Path
 
 from jsisnet.files import json_fields, json_stream
 from jsisnet.files.json_stream import ByteRange, EntryReader
+from jsisnet.files.oddities import Oddities
 from jsisnet.formats import masks
+from jsisnet.formats.coco_index import unknown_category
 from jsisnet.formats.image_list import ImageList
 from jsisnet.formats.masks import CroppedMask
 from jsisnet.panoptic import ImageId, Segment
@@ -83,8 +85,8 @@ def read_things(path: Path, wanted: ImageList, *, min_score: float) -> ResultsFi
         min_score: Things with a lower score are left out.
 
     Raises:
-        ValueError: If a result is invalid, or has an unknown image or thing class. The message
-            names its position.
+        ValueError: If a result is invalid or has an unknown class, or none is for one of the
+            images. The message names its position.
     """
     file = _read(path, wanted, isthing=True)
     for image_id, results in file.results.items():
@@ -108,6 +110,7 @@ def read_stuff(path: Path, wanted: ImageList) -> ResultsFile:
 
 def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
     results: dict[ImageId, list[Result]] = {}
+    oddities = Oddities()
     count = 0
 
     def add(value: object, byte_range: ByteRange) -> None:
@@ -116,29 +119,45 @@ def _read(path: Path, wanted: ImageList, *, isthing: bool) -> ResultsFile:
             entry = json_fields.entry(value)
             image_id = json_fields.identity(entry, "image_id")
             if image_id not in wanted.images:
-                raise ValueError(f"'image_id' is {image_id!r}, which {wanted.path} does not list")
-            with _prefixed(f"image {image_id!r}"):
-                segment = _segment(entry, wanted, isthing=isthing)
-                if segment.isthing == isthing:
-                    known = results.setdefault(image_id, [])
-                    if not isthing and any(segment == other.segment for other in known):
-                        raise ValueError(
-                            f"duplicate 'category_id' {entry['category_id']!r}; expected one mask "
-                            "for each stuff class"
-                        )
-                    known.append(Result(segment, count, byte_range))
+                _refuse_other_type(image_id, wanted)
+                found = f"result {count} is for image {image_id!r}"
+                oddities.add(f"ignored a result for an image that {wanted.path} lacks", found)
+            else:
+                with _prefixed(f"image {image_id!r}"):
+                    segment = _segment(entry, wanted, isthing=isthing)
+                    if segment.isthing == isthing:
+                        known = results.setdefault(image_id, [])
+                        _refuse_second_mask(segment, known, entry)
+                        known.append(Result(segment, count, byte_range))
         count += 1
 
     json_stream.scan_list(path, add)
+    if count and oddities.counts.total() == count:
+        raise ValueError(f"{path}: none of its {count:,} results is for an image of {wanted.path}")
+    oddities.log(path)
     return ResultsFile(path=path, wanted=wanted, results=results)
+
+
+def _refuse_other_type(image_id: ImageId, wanted: ImageList) -> None:
+    cause = json_fields.other_type(image_id, wanted.images)
+    if cause:
+        raise ValueError(f"'image_id' is {image_id!r}, which {wanted.path} does not list{cause}")
+
+
+def _refuse_second_mask(segment: Segment, known: list[Result], entry: json_fields.Entry) -> None:
+    """Refuse two masks of a stuff class in an image."""
+    if not segment.isthing and any(segment == other.segment for other in known):
+        raise ValueError(
+            f"duplicate 'category_id' {entry['category_id']!r}; expected one mask for each stuff "
+            "class"
+        )
 
 
 def _segment(entry: json_fields.Entry, wanted: ImageList, *, isthing: bool) -> Segment:
     """Read the class of a result, and the score of a thing."""
     category_id = json_fields.identity(entry, "category_id")
     if category_id not in wanted.categories:
-        known = f"one of the {len(wanted.categories)} categories"
-        raise ValueError(f"'category_id' is {category_id!r}; expected {known}")
+        raise ValueError(unknown_category(category_id, wanted.categories))
     label = wanted.categories.label(category_id)
     category = wanted.categories[label]
     if isthing and not category.isthing:

@@ -173,7 +173,7 @@ def _category(key: str, values: Entry) -> Category:
 
 def _from_panoptic(json: Path, classes: Classes, images: Path, *, recount_areas: bool) -> Source:
     photos = PhotoFolder(images)
-    file = coco.read_annotations(json, pngs=json.parent, images=photos)
+    file = coco.read_annotations(json, pngs=json.parent, images=photos, recount_areas=recount_areas)
     labels = []
     for category in file.categories:
         known = category.id in classes.listed

@@ -274,3 +274,24 @@ def test_the_help_has_an_example_for_each_format(capsys):
     kinds = ("coco", "coco-instances", "vistas", "cityscapes", "two-channel")
     for kind in (*kinds, "semantic-instance"):
         assert f"jsisnet data convert --from {kind}" in text
+
+
+def test_crowds_can_become_things(tiny, tmp_path):
+    source = coco.source(tiny.annotations)
+    assert any(s.iscrowd for record in source.records for s in record.read().segments)
+
+    assert from_coco(tiny, tmp_path / "out", "--crowds-as-things") == 0
+
+    written = coco.source(tmp_path / "out" / "panoptic.json")
+    assert contents(tiny.annotations) == contents(tmp_path / "out" / "panoptic.json")
+    assert not any(s.iscrowd for record in written.records for s in record.read().segments)
+
+
+def test_areas_of_any_kind_are_recounted(tiny, tmp_path, capsys):
+    content = json.loads(tiny.annotations.read_text())
+    content["annotations"][0]["segments_info"][0]["area"] = "63.5"
+    tiny.annotations.write_text(json.dumps(content))
+
+    assert from_coco(tiny, tmp_path / "out") == 1
+    assert "'area' is \"63.5\"; expected the number of pixels (--recount" in capsys.readouterr().err
+    assert from_coco(tiny, tmp_path / "out", "--recount-areas") == 0

@@ -7,18 +7,20 @@ from cyclopts import Parameter
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.errors import STOPPED, TERMINATED
 from jsisnet.cli.location import LocationOptions, Processes, open_source
-from jsisnet.cli.options import Folder
+from jsisnet.cli.options import Flag, Folder
 from jsisnet.cli.outputs import refuse_folder_in_maps
 from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format, WritableFormat, create_dataset
 
 
-def convert(
+def convert(  # noqa: PLR0913 - one parameter per option
     *,
     source: Annotated[Format, Parameter(name="--from")],
     target: Annotated[WritableFormat, Parameter(name="--to")] = "coco",
     out: Folder,
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
+    crowds_as_things: Flag = False,
+    recount_areas: Flag = False,
     processes: Processes = None,
 ) -> int:
     """Convert a data set to another format; images stay in place.
@@ -49,11 +51,16 @@ def convert(
         out: New folder for the maps and a JSON file of images and classes; for coco-instances,
             also a JSON file of the things.
         location: Paths of the data set.
+        crowds_as_things: Take each crowd region as one thing, as brushes of labelling tools export
+            every mask with iscrowd 1.
+        recount_areas: Accept a JSON file whose areas differ from its PNGs.
         processes: Number of worker processes; each holds a few maps. Default: one per core.
     """
     from jsisnet.datatools import convert
 
-    opened_source = open_source(source, location)
+    opened_source = open_source(source, location, recount_areas=recount_areas)
+    if crowds_as_things:
+        opened_source = convert.without_crowds(opened_source)
     refuse_folder_in_maps(location, out)
     writer = create_dataset(target, out, opened_source.categories)
     try:

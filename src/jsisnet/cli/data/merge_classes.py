@@ -28,6 +28,7 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
     by: Literal["supercategory"] | None = None,
     mapping: File | None = None,
     only: Flag = False,
+    recount_areas: Flag = False,
     processes: Processes = None,
 ) -> int:
     """Merge classes of a data set, and write it in COCO panoptic format.
@@ -58,6 +59,7 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
         by: Merge the classes of each supercategory, things and stuff separately.
         mapping: YAML file with the members of each new class.
         only: Turn classes that --mapping does not name into void.
+        recount_areas: Accept a JSON file whose areas differ from its PNGs.
         processes: Number of worker processes; each holds a few maps. Default: one per core.
     """
     from jsisnet.datatools import convert
@@ -68,7 +70,7 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
         raise ValueError("give either --by supercategory or --mapping FILE")
     if only and mapping is None:
         raise ValueError("--only requires --mapping FILE")
-    opened_source = open_source(source, location)
+    opened_source = open_source(source, location, recount_areas=recount_areas)
     refuse_folder_in_maps(location, out)
     mapped = _class_mapping(opened_source.categories, mapping, only=only)
     target = coco_target(out, mapped.categories)

@@ -24,6 +24,7 @@ def show(  # noqa: PLR0913 - one parameter per option
     *,
     kind: Annotated[Format, Parameter(name="--format")] = "coco",
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
+    recount_areas: Flag = False,
     count: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 9,
     first: Flag = False,
     seed: Annotated[int | None, Parameter(name="--random", metavar="SEED")] = None,
@@ -50,6 +51,7 @@ def show(  # noqa: PLR0913 - one parameter per option
     Args:
         kind: Format of the data set.
         location: Paths of the data set.
+        recount_areas: Accept a JSON file whose areas differ from its PNGs.
         count: Number of images, by default spread evenly over the data set.
         first: Draw the first images.
         seed: Draw random images, with this seed.
@@ -67,7 +69,7 @@ def show(  # noqa: PLR0913 - one parameter per option
         )
     if max(count, len(image)) > _MAX_IMAGES:
         raise ValueError(f"at most {_MAX_IMAGES} images fit into one picture")
-    source = open_source(kind, location)
+    source = open_source(kind, location, recount_areas=recount_areas)
     refuse_to_replace_data(location, [out])
     require_image_suffix(out)
     if not source.records:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from jsisnet.cli.console import display, progress, say, write_json
 from jsisnet.cli.location import LocationOptions, Processes, open_source
-from jsisnet.cli.options import File, Folder
+from jsisnet.cli.options import File, Flag, Folder
 from jsisnet.cli.outputs import refuse_to_replace_data
 from jsisnet.cli.tables import NONE, table
 from jsisnet.files.processes import available_cores
@@ -24,6 +24,7 @@ def stats(
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     out: Folder | None = None,
     json: File | None = None,
+    recount_areas: Flag = False,
     processes: Processes = None,
 ) -> None:
     """Print statistics of a data set and of each of its classes.
@@ -46,12 +47,13 @@ def stats(
         location: Paths of the data set.
         out: Folder for the page, index.html.
         json: JSON file to write: all numbers.
+        recount_areas: Accept a JSON file whose areas differ from its PNGs.
         processes: Number of worker processes; each holds a map. Default: one per core.
     """
     from jsisnet.datatools.statistics import statistics
 
     page = None if out is None else out / _PAGE
-    source = open_source(kind, location)
+    source = open_source(kind, location, recount_areas=recount_areas)
     refuse_to_replace_data(location, [path for path in (page, json) if path is not None])
     shared = processes or available_cores()
     with progress("reading") as advance:

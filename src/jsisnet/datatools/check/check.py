@@ -202,6 +202,8 @@ class _ReportBuilder:
     done: int = 0
     segments: int = 0
     seen: set[CategoryId] = field(default_factory=set)
+    solid: set[CategoryId] = field(default_factory=set)
+    """Categories with a segment that is no crowd."""
     photos: dict[str, str] = field(default_factory=dict)
     """Names of the photos by the hash of their pixels."""
     dataset_violations: list[Violation] = field(default_factory=list)
@@ -211,6 +213,7 @@ class _ReportBuilder:
         self._count(result.violations)
         self.segments += result.segments
         self.seen.update(result.category_ids)
+        self.solid.update(result.solid_ids)
         own = self.done < self.checker.num_images
         self.done += 1
         if result.digest in self.photos:
@@ -232,6 +235,9 @@ class _ReportBuilder:
                 if category_id not in self.seen:
                     text = f"category {category.entry['name']!r}: no segments"
                     self.dataset_violations.append(Violation(Rule.CATEGORY_UNSEEN, text))
+                elif category.isthing is not False and category_id not in self.solid:
+                    text = f"category {category.entry['name']!r}: every segment is a crowd"
+                    self.dataset_violations.append(Violation(Rule.CROWDS_ONLY, text))
             if not self.segments:
                 text = "the data set cannot be used"
                 self.dataset_violations.append(Violation(Rule.NOTHING, text))
@@ -357,8 +363,9 @@ def _open_journal(path: Path | None, purpose: str) -> AbstractContextManager[_Re
 def _parse_result(line: Entry) -> ImageResult:
     values: dict[str, Any] = dict(line)
     violations = tuple(Violation(Rule[name], text) for name, text in values.pop("violations"))
-    category_ids = tuple(values.pop("category_ids"))
-    return replace(ImageResult(**values), violations=violations, category_ids=category_ids)
+    for name in ("category_ids", "solid_ids"):
+        values[name] = tuple(values[name])
+    return replace(ImageResult(**values), violations=violations)
 
 
 def _purpose(paths: DatasetPaths, copy: Path | None) -> str:

@@ -15,7 +15,12 @@ from jsisnet.arrays import UInt32
 from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.listing import CocoListing, ListedCategory, ListedImage
 from jsisnet.datatools.check.rules import Rule, Violation
-from jsisnet.datatools.check.segments import SegmentCheck, find_regions, repair
+from jsisnet.datatools.check.segments import (
+    SegmentCheck,
+    distinct_categories,
+    find_regions,
+    repair,
+)
 from jsisnet.files import json_fields
 from jsisnet.files.archives import file_exists, stored_file
 from jsisnet.files.atomic import replacing
@@ -84,6 +89,9 @@ class ImageResult:
 
     category_ids: tuple[CategoryId, ...] = ()
     """Categories of the usable segments."""
+
+    solid_ids: tuple[CategoryId, ...] = ()
+    """Those of them with a segment that is no crowd."""
 
     image: Entry | None = None
     """Image entry in a repaired copy; ``None`` if it is dropped or there is no copy."""
@@ -189,7 +197,8 @@ class _ImageChecker:
             violations=tuple(self.violations),
             digest=None if photo is None else photo.digest,
             segments=len(usable),
-            category_ids=tuple(dict.fromkeys(segment.category_id for segment in usable.values())),
+            category_ids=distinct_categories(usable.values()),
+            solid_ids=distinct_categories(s for s in usable.values() if not s.iscrowd),
             image={**self.image, **self.changes} if copied else None,
             annotation=annotation,
         )

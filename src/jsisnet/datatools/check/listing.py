@@ -153,7 +153,9 @@ class _ListReader:
             if image_id in self.dropped:
                 continue
             if image_id not in self.byte_ranges:
-                self._add(Rule.UNLISTED, f"image {image_id!r}: annotated, but not listed")
+                cause = json_fields.other_type(image_id, self.byte_ranges)
+                text = f"image {image_id!r}: annotated, but not listed{cause}"
+                self._add(Rule.UNLISTED, text)
             elif owners.setdefault(name, image_id) != image_id:
                 shared.add(image_id)
                 first = owners[name]

@@ -38,6 +38,7 @@ class Rule(Enum):
     CATEGORY_COUNT = "warning", "more than 65,535 categories, too many for a training"
     COLOR_SHARED = "warning", "two categories have the same color", "first category keeps it"
     COLOR_MISSING = "note", "category has no color"
+    CROWDS_ONLY = "warning", "class has only crowd segments: nothing to learn or to score"
     CATEGORY_UNSEEN = "note", "category has no segments"
 
     IMAGE_ID = "error", "duplicate image id", "first image kept"

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,7 +166,9 @@ class SegmentCheck:
             self._add(Rule.SEGMENT_TWICE, f"segment {listed_id}: listed twice")
         category = self.categories.get(category_id)
         if category is None:
-            self._add(Rule.CATEGORY, f"segment {listed_id}: unknown category {category_id!r}")
+            cause = json_fields.other_type(category_id, self.categories)
+            text = f"segment {listed_id}: unknown category {category_id!r}{cause}"
+            self._add(Rule.CATEGORY, text)
         self.listed[pixel_id] = ListedSegment(
             pixel_id=pixel_id,
             info=info,
@@ -242,6 +244,11 @@ class SegmentCheck:
             if count > 1:
                 name = self.categories[category_id].entry["name"]
                 self._add(Rule.STUFF_TWICE, f"{name!r} has {count} segments")
+
+
+def distinct_categories(segments: Iterable[ListedSegment]) -> tuple[CategoryId, ...]:
+    """Return the categories of segments, each once."""
+    return tuple(dict.fromkeys(segment.category_id for segment in segments))
 
 
 def measure_regions(ids: UInt32[np.ndarray, "h w"]) -> RegionArrays:

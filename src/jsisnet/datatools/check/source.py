@@ -9,7 +9,13 @@ from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.image import ImageResult, Photo, find_photo
 from jsisnet.datatools.check.listing import ListedCategory, check_categories
 from jsisnet.datatools.check.rules import Rule, Violation
-from jsisnet.datatools.check.segments import MIN_LABELLED, Region, SegmentCheck, find_regions
+from jsisnet.datatools.check.segments import (
+    MIN_LABELLED,
+    Region,
+    SegmentCheck,
+    distinct_categories,
+    find_regions,
+)
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.map_index import map_stem
 from jsisnet.formats.records import Record, Source, size_text
@@ -56,7 +62,8 @@ class SourceChecker:
             ),
             digest=None if photo is None else photo.digest,
             segments=len(usable),
-            category_ids=tuple(dict.fromkeys(segment.category_id for segment in usable.values())),
+            category_ids=distinct_categories(usable.values()),
+            solid_ids=distinct_categories(s for s in usable.values() if not s.iscrowd),
         )
 
     def _check_segments(self, panoptic: PanopticMap, violations: list[Violation]) -> SegmentCheck:

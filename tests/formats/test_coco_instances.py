@@ -1,4 +1,5 @@
 import json
+import re
 from copy import deepcopy
 from itertools import pairwise
 
@@ -8,7 +9,7 @@ from hotcoco import COCO, mask
 
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, segment
-from jsisnet.formats import coco_instances
+from jsisnet.formats import coco_instances, masks
 
 SQUARE = [1, 0, 3, 0, 3, 2, 1, 2]
 """Corners of the 2x2 pixels at the right of the first column."""
@@ -210,8 +211,6 @@ PACKED = {"size": [3, 4], "counts": "01;"}
         (changed(images=CONTENT["images"] * 2), "image 7: listed twice"),
         (changed("categories", 1, isthing=0), "category 3 .'car'. is stuff"),
         (changed("categories", 1, id=1), "duplicate category id 1"),
-        (changed(*ANNOTATION, id=None), r"annotations\[0\]: missing 'id'"),
-        (changed(annotations=CONTENT["annotations"] * 2), "annotation 11: listed twice"),
         (changed(*ANNOTATION, image_id=None), "annotation 11: missing 'image_id'"),
         (changed(*ANNOTATION, image_id=8), "image 8: annotation 11: the image is not listed"),
         (changed(*ANNOTATION, category_id=92), "annotation 11: 'category_id' is 92; expected one"),
@@ -219,15 +218,20 @@ PACKED = {"size": [3, 4], "counts": "01;"}
         (changed(*ANNOTATION, segmentation=None), "image 7: annotation 11: missing 'segmentation'"),
         (changed(*ANNOTATION, segmentation=[]), "annotation 11: missing 'segmentation'; a box"),
         (changed(*ANNOTATION, segmentation=5), "annotation 11: 'segmentation' is 5; expected a l"),
-        (changed(*ANNOTATION, segmentation=SQUARE), "polygon 0 .* is not a list x, y"),
-        (changed(*ANNOTATION, segmentation=[SQUARE, SQUARE[:4]]), "polygon 1 .* three corners"),
+        (changed(*ANNOTATION, segmentation=[SQUARE[:2], SQUARE[:4]]), "no polygon of .* a box"),
+        (changed(*ANNOTATION, segmentation=[SQUARE[:2]] * 3), "no polygon of .* a box"),
+        (changed(*ANNOTATION, segmentation=[SQUARE, SQUARE[:5]]), "polygon 1 .* three corners"),
+        (changed(*ANNOTATION, segmentation=[SQUARE, "1"]), "polygon 1 .* three corners"),
+        (changed(*ANNOTATION, segmentation=["1", "2"]), "polygon 0 .* three corners"),
+        (changed(*ANNOTATION, segmentation=[[SQUARE], [SQUARE]]), "polygon 0 .* three corners"),
         (changed(*ANNOTATION, segmentation=[SQUARE[:7]]), "polygon 0 .* three corners"),
-        (changed(*ANNOTATION, segmentation=[[SQUARE, [1]]]), "polygon 0 .* three corners"),
-        (changed(*ANNOTATION, segmentation=[["1"] * 6]), "polygon 0 .* than finite numbers"),
+        (changed(*ANNOTATION, segmentation=[[SQUARE, [1]]]), "polygon 1 .* three corners"),
+        (changed(*ANNOTATION, segmentation=[["1"] * 6]), "polygon 0 .* has strings; expected"),
         (changed(*ANNOTATION, segmentation=[[float("nan")] * 6]), "than finite numbers"),
         (changed(*ANNOTATION, segmentation=[[10**400] * 6]), "than finite numbers"),
         (changed(*ANNOTATION, segmentation=[[9e9] * 6]), "far outside the photo of 3x4 pixels"),
-        (changed(*ANNOTATION, segmentation=RUNS | {"size": [4, 3]}), r"\[4, 3\]; expected .*3, 4"),
+        (changed(*ANNOTATION, segmentation=RUNS | {"size": [4, 3]}), r"\[4, 3\]; .* swapped"),
+        (changed(*ANNOTATION, segmentation=RUNS | {"size": [4, 5]}), r"expected .*\[3, 4\];"),
         (changed(*ANNOTATION, segmentation=RUNS | {"counts": [0, 1]}), "not integers .* up to 12"),
         (changed(*ANNOTATION, segmentation=RUNS | {"counts": [13, -1]}), "not integers"),
         (changed(*ANNOTATION, segmentation=RUNS | {"counts": [1.5, 10.5]}), "not integers"),
@@ -271,3 +275,132 @@ def test_labels_are_those_of_the_given_categories(tmp_path):
     file = coco_instances.read_annotations(write(tmp_path), images=tmp_path)
 
     assert coco_instances.draw(file.annotations[0], CATEGORIES).segments == (segment(CAR),)
+
+
+def read(folder, annotations, **options):
+    path = write(folder, CONTENT | {"annotations": annotations})
+    return coco_instances.read_annotations(path, images=folder, **options)
+
+
+def test_ids_of_annotations_may_be_missing_or_duplicate(tmp_path):
+    annotations = things(*[[SQUARE]] * 5)
+    for entry, number in zip(annotations, [11, 11, "x", "x", 1.5], strict=True):
+        entry["id"] = number
+    del annotations[4]["id"]
+
+    file = read(tmp_path, annotations)
+
+    assert len(file.annotations[0].instances) == 5
+    assert file.warnings == (
+        "annotations with a missing or duplicate id (3), such as "
+        "image 7: annotation without an id: no valid 'id'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        (SQUARE, "without the outer list"),
+        ([[SQUARE]], "one level too deep"),
+        ([[[1, 0], [3, 0], [3, 2], [1, 2]]], "lists of pairs x, y"),
+        ([SQUARE, [0, 0]], "polygon 1 .* fewer than three corners"),
+        ([[], [0, 0, 3, 3], SQUARE], "polygon 0 .* fewer than three corners"),
+        ({"size": [3, 4], "counts": "b'32103'"}, "bytes that were written as text"),
+    ],
+)
+def test_unambiguous_outlines_are_read_with_a_warning(tmp_path, shape, told):
+    file = read(tmp_path, things(shape))
+
+    panoptic = coco_instances.draw(file.annotations[0], file.categories)
+    assert panoptic.ids.tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    (warning,) = file.warnings
+    assert re.search(rf" \(\d\), such as image 7: annotation 0: .*{told}", warning)
+
+
+def test_backslashes_in_run_lengths_written_as_bytes_are_read():
+    pixels = np.zeros((300, 500), bool)
+    pixels[44:60, 0] = True
+    counts = mask.encode(pixels)["counts"]
+    assert b"\\" in counts
+    entry = {"segmentation": {"size": [300, 500], "counts": str(counts)}}
+
+    runs = masks.runs(masks.shape(entry, (300, 500)), (300, 500))
+
+    assert runs["counts"] == counts
+
+
+def test_whole_floats_are_run_lengths(tmp_path):
+    shape = {"size": [3, 4], "counts": [3.0, 2.0, 1.0, 2.0, 4.0]}
+
+    assert drawn(tmp_path, things(shape)).ids.tolist()[0] == [0, 1, 1, 0]
+
+
+BROKEN = [
+    things(None)[0] | {"bbox": [0, 0, 2, 2], "area": 4, "id": 20},
+    things([])[0] | {"id": 21},
+    things([[1, 1, 2, 2]])[0] | {"id": 22},
+    things([[float("nan")] * 6])[0] | {"id": 23},
+    things([SQUARE])[0] | {"id": 24, "category_id": 92},
+    things([SQUARE])[0] | {"id": 25, "image_id": 8},
+    things([SQUARE])[0] | {"id": 26, "iscrowd": 2},
+    "no entry",
+    things([])[0] | {"id": 27, "area": 0},
+]
+"""Entries that cannot be used, three of them boxes alone; the last one is nothing at all."""
+
+
+def test_all_faults_are_listed_at_once(tmp_path):
+    with pytest.raises(ValueError, match="without an outline") as caught:
+        read(tmp_path, [*BROKEN, *things([SQUARE])])
+
+    assert str(caught.value) == (
+        f"{tmp_path}/instances.json: invalid annotations (2), such as annotations[6]: image 7: "
+        "annotation 26: 'iscrowd' is 2; expected 0 or 1; annotations of images that are not "
+        "listed or invalid (1), such as image 8: annotation 25: the image is not listed under "
+        "'images', or invalid; annotations of categories that are not listed (1), such as image "
+        "7: annotation 24: 'category_id' is 92; expected one of the 3 categories; annotations "
+        "without an outline (3), such as annotations[0]: image 7: annotation 20: missing "
+        "'segmentation'; a box alone does not determine its pixels; annotations with an outline "
+        "that can't be read (1), such as annotations[3]: image 7: annotation 23: polygon 0 of "
+        "'segmentation' has values other than finite numbers; --keep-going (in YAML, "
+        "keep_going: true) leaves them out"
+    )
+
+
+@pytest.mark.parametrize("images_first", [True, False])
+def test_exactly_the_faulty_entries_are_left_out(tmp_path, images_first):
+    content = CONTENT | {"annotations": [*BROKEN[:4], *things([SQUARE]), *BROKEN[4:]]}
+    order = content if images_first else reversed(content)
+    path = write(tmp_path, {key: content[key] for key in order})
+    faults = []
+
+    file = coco_instances.read_annotations(
+        path, images=tmp_path, keep_going=True, on_fault=lambda fault, _: faults.append(fault.name)
+    )
+
+    assert [instance.id for instance in file.annotations[0].instances] == [0]
+    assert file.used == {3}
+    assert sorted(faults) == sorted(
+        ["NO_OUTLINE"] * 3 + ["OUTLINE", "CATEGORY", "UNLISTED", "ENTRY", "ENTRY", "NOTHING"]
+    )
+    assert sum(warning.startswith("left out: ") for warning in file.warnings) == 5
+
+
+def test_annotations_of_invalid_images_are_left_out_with_them(tmp_path):
+    content = changed(*IMAGE, height=0)
+    content["images"].append(CONTENT["images"][0] | {"id": 8})
+
+    file = coco_instances.read_annotations(
+        write(tmp_path, content), images=tmp_path, keep_going=True
+    )
+
+    assert [(each.image_id, len(each.instances)) for each in file.annotations] == [(8, 0)]
+
+
+def test_an_annotation_without_area_and_outline_is_left_out_without_an_option(tmp_path):
+    nothing = [BROKEN[-1], things(None)[0] | {"bbox": [3, 1, 0, 0]}]
+
+    file = read(tmp_path, [*nothing, *things([SQUARE])])
+
+    assert len(file.annotations[0].instances) == 1
+    assert file.warnings[0].startswith("annotations without outline and area, left out (2), such")

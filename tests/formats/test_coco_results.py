@@ -115,7 +115,7 @@ def test_results_that_break_the_format_are_explained(strange, message, tmp_path,
         ({"size": [4, 6], "counts": "abc"}, "the 'counts' of its mask can't be read"),
         ({"size": [4, 6], "counts": [5, 5]}, "not integers that add up to 24"),
         (None, "missing 'segmentation'"),
-        ([[1, 2]], "polygon 0 of 'segmentation' is not a list"),
+        ([[1, 2]], "its 'segmentation' has no polygon"),
     ],
 )
 def test_broken_masks_are_explained_when_they_are_drawn(segmentation, message, tmp_path, wanted):

@@ -221,6 +221,22 @@ def test_photos_of_an_instances_file_come_with_their_things(things):
     assert dataset.image_name(1) == "other1.png"
 
 
+def test_boxes_without_an_outline_are_left_out_of_a_training_on_demand(things, caplog):
+    content = json.loads(things.annotations.read_text())
+    content["annotations"][0]["segmentation"] = None
+    things.annotations.write_text(json.dumps(content))
+    settings = things_config(things, keep_going=True)
+
+    dataset = PanopticDataset(settings)
+
+    kept = sum(each["image_id"] == 100 for each in content["annotations"]) - 1
+    assert len(dataset[0].panoptic.segments) == kept
+    assert "left out: annotations without an outline (1), such as" in caplog.text
+    assert settings.location().keep_going
+    with pytest.raises(ValueError, match="keep_going: true"):
+        PanopticDataset(things_config(things))
+
+
 def test_things_can_be_merged_too(things):
     dataset = PanopticDataset(things_config(things, merge="supercategory"))
 
@@ -341,6 +357,7 @@ def test_data_may_have_a_root_of_its_own_below_or_beside_that_of_the_run(things)
         ({"weight": float("inf")}, "weight is inf; expected a number"),
         ({"trusted": "semantic"}, "trusted is semantic; expected all or instances"),
         ({"pngs": "maps"}, "pngs is not used by the format coco-instances"),
+        ({"kind": "coco", "keep_going": True}, "keep_going is not used by the format coco"),
         ({"pngs": "maps", "kind": "vistas"}, "pngs is not used by the format vistas"),
     ],
 )

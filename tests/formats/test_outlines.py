@@ -226,7 +226,7 @@ def a_class_does_not_say_what_it_is(export):
             there_is_a_box_alone,
             "annotation 1: missing 'segmentation'; a box alone does not",
         ),
-        (an_outline_is_empty, "annotation 1: polygon 0 of 'segmentation' is not a list x, y, x, y"),
+        (an_outline_is_empty, "annotation 1: its 'segmentation' has no polygon"),
         (
             a_class_does_not_say_what_it_is,
             "classes.json: categories.0.: category 1: missing 'isthi",

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import say
-from jsisnet.cli.options import Archive, File, Folder
+from jsisnet.cli.options import Archive, File, Flag, Folder
 from jsisnet.formats.open import DatasetLocation, check_location, open_location
 from jsisnet.formats.records import Source
 from jsisnet.formats.vistas import Version
@@ -50,6 +50,9 @@ class LocationOptions(DatasetLocation):
 
     images: Folder | None = None
     """Folder of the photos. Default for vistas and cityscapes: the one in an unpacked --root."""
+
+    keep_going: Flag = False
+    """Leave out the entries of a coco-instances file that can't be used, and count them."""
 
 
 def open_source(

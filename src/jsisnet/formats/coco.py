@@ -505,12 +505,15 @@ def source(
     )
 
 
-def instances_source(annotations: Path, *, images: Path | None = None) -> Source:
+def instances_source(
+    annotations: Path, *, images: Path | None = None, keep_going: bool = False
+) -> Source:
     """Open a COCO instances file; pixels outside its things are void.
 
     Args:
         annotations: The JSON file.
         images: Folder of the photos, if it is known.
+        keep_going: Whether to leave out the entries that cannot be used.
 
     Raises:
         ValueError: If the file is invalid.
@@ -518,7 +521,7 @@ def instances_source(annotations: Path, *, images: Path | None = None) -> Source
     from jsisnet.formats import coco_instances
 
     folder, photos = images or Path(), PhotoFolder(images)
-    file = coco_instances.read_annotations(annotations, images=photos)
+    file = coco_instances.read_annotations(annotations, images=photos, keep_going=keep_going)
     records = (
         Record(
             image_id=annotation.image_id,
@@ -532,5 +535,5 @@ def instances_source(annotations: Path, *, images: Path | None = None) -> Source
     return Source(
         categories=file.categories,
         records=tuple(records),
-        warnings=photos.warnings(len(file.annotations)),
+        warnings=(*file.warnings, *photos.warnings(len(file.annotations))),
     )

@@ -8,6 +8,7 @@ position when it is needed.
 from array import array
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +42,9 @@ EntryCheck = Callable[[Entry], ImageId]
 OnWarning = Callable[[str], None]
 """Called with what is wrong with an entry that the official script accepts; may raise."""
 
+OnError = Callable[[str, ValueError, str], None]
+"""Called with the name of a list, the error of an entry, and that error with its position."""
+
 Ranges = Int64[np.ndarray, "_ 2"]
 """Byte positions of entries: first byte, and the byte after the last."""
 
@@ -61,6 +65,13 @@ class EntryList:
     def range(self, index: int) -> ByteRange:
         """Return the position of an entry."""
         return ByteRange(*self.ranges[index].tolist())
+
+    def where(self, kept: Bool[np.ndarray, " n"]) -> "EntryList":
+        """Return some of the entries."""
+        if kept.all():
+            return self
+        image_ids = tuple(compress(self.image_ids, kept.tolist()))
+        return EntryList(image_ids=image_ids, ranges=self.ranges[kept])
 
     def ranges_by_image(self, image_ids: Iterable[ImageId]) -> list[Ranges]:
         """Group the positions by image.
@@ -108,6 +119,7 @@ def read_index(
     check_image: EntryCheck | None = None,
     check_annotation: EntryCheck | None = image_of_annotation,
     skip_invalid: bool = False,
+    on_error: OnError | None = None,
 ) -> CocoIndex:
     """Read the ids and positions of all entries, and pass each entry to a check.
 
@@ -118,6 +130,7 @@ def read_index(
             indexed.
         skip_invalid: Whether to skip entries that fail their check; by default the first one is an
             error.
+        on_error: Called with each error in place of keeping it; such entries are skipped.
 
     Raises:
         ValueError: If the file is not JSON or an entry is invalid; the message names the file and
@@ -129,6 +142,7 @@ def read_index(
     annotations = _Collector("annotations", check_annotation, ids)
     for collector in (images, annotations):
         collector.errors = errors if skip_invalid else None
+        collector.on_error = on_error
     fields = scan(path, {each.name: each.add for each in (images, annotations)})
     return CocoIndex(
         path=path,
@@ -149,6 +163,7 @@ class _Collector:
     """All ids so far, so that entries of one image share an object."""
     errors: list[str] | None = None
     """Receives errors instead of raising them."""
+    on_error: OnError | None = None
     count: int = 0
     image_ids: list[ImageId] = field(default_factory=list)
     bounds: "array[int]" = field(default_factory=lambda: array("q"))
@@ -161,6 +176,9 @@ class _Collector:
             image_id = self.check(json_fields.entry(value))
         except ValueError as error:
             message = f"{self.name}[{self.count - 1}]: {error}"
+            if self.on_error is not None:
+                self.on_error(self.name, error, message)
+                return
             if self.errors is None:
                 raise ValueError(message) from None
             self.errors.append(message)

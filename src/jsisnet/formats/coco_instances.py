@@ -1,7 +1,7 @@
 """COCO instances files: one JSON file with the outlines of things, and nothing about stuff."""
 
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,19 +17,23 @@ from jsisnet.files.png import MAX_MAP_PIXELS
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_index, masks
 from jsisnet.formats.coco_index import EntryList, Ranges
-from jsisnet.formats.masks import Shape
+from jsisnet.formats.instance_faults import Fault, FaultCounter, FaultError, OnFault
+from jsisnet.formats.masks import MissingOutlineError, Shape
 from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+
+_BOX_NUMBERS = 4
+"""Numbers of a box: left, top, width and height."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instance:
     """One thing as a file lists it."""
 
-    id: int | str
-    """Unique within the file."""
+    id: int | str | None
+    """Usually unique within the file; ``None`` if it has none."""
 
     category_id: CategoryId
     """One of the file's categories."""
@@ -90,33 +94,57 @@ class InstancesFile:
     """Categories that at least one instance has."""
     annotations: tuple[Annotation, ...]
     """One for each image that the file lists, in its order."""
+    warnings: tuple[str, ...] = ()
+    """What was odd, or left out."""
 
 
-def read_annotations(path: Path, *, images: Path | PhotoFolder) -> InstancesFile:
+def read_annotations(
+    path: Path,
+    *,
+    images: Path | PhotoFolder,
+    keep_going: bool = False,
+    on_fault: OnFault = lambda *_: None,
+    parse_categories: Callable[[Entry, Path], Categories] | None = None,
+) -> InstancesFile:
     """Check a COCO instances JSON file and index its annotations.
 
     Args:
         path: The file.
         images: Folder of the photos.
+        keep_going: Whether to leave out the entries that cannot be used.
+        on_fault: Called with each fault, also with those that are tolerated.
+        parse_categories: Reads the classes from the fields of the file; default: as
+            `read_categories` does.
 
     Raises:
-        ValueError: If the file is invalid; the message names file, image and annotation.
+        ValueError: If the file is invalid, or entries cannot be used and `keep_going` is off. The
+            message counts the faults of each kind and gives the first of each, with its image and
+            annotation.
     """
+    counter = FaultCounter()
+
+    def note(fault: Fault, message: str) -> None:
+        counter.add(fault, message)
+        on_fault(fault, message)
+
     folder = images if isinstance(images, PhotoFolder) else PhotoFolder(images)
-    reader = _FileReader(images=folder)
+    reader = _FileReader(images=folder, on_fault=note)
     index = coco_index.read_index(
-        path, check_image=reader.image, check_annotation=reader.annotation
+        path,
+        check_image=reader.image,
+        check_annotation=reader.annotation,
+        on_error=reader.note_error,
     )
     try:
-        categories = _categories(index.fields, path)
+        categories = (parse_categories or _categories)(index.fields, path)
         for name in coco_index.LISTS:
             json_fields.items(index.fields, name)
-        reader.refuse_unknown_categories(categories)
-        reader.refuse_duplicates()
-        _check_early(index.annotations, reader, path)
+        listed = _usable(index.annotations, reader, categories, path)
+        reader.note_duplicates()
+        if not keep_going:
+            counter.refuse()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    ranges = index.annotations.ranges_by_image(reader.photos)
     annotations = (
         Annotation(
             image_id=image_id,
@@ -124,13 +152,16 @@ def read_annotations(path: Path, *, images: Path | PhotoFolder) -> InstancesFile
             size=photo.size,
             instances=StoredInstances(path, own, photo.size),
         )
-        for (image_id, photo), own in zip(reader.photos.items(), ranges, strict=True)
+        for (image_id, photo), own in zip(
+            reader.photos.items(), listed.ranges_by_image(reader.photos), strict=True
+        )
     )
     return InstancesFile(
         path=path,
         categories=categories,
         used=frozenset(reader.used),
         annotations=tuple(annotations),
+        warnings=counter.warnings(),
     )
 
 
@@ -191,14 +222,15 @@ class _FileReader:
     """Checks of the entries of one file, and the little of them that stays in memory."""
 
     images: PhotoFolder
+    on_fault: OnFault
     photos: dict[ImageId, _Photo] = field(default_factory=dict)
     """In the order of the file."""
-    early: int = 0
-    """Annotations that precede their image in the file, so that their shapes are unchecked."""
-    used: dict[CategoryId, str] = field(default_factory=dict)
-    """First annotation of each category."""
-    count: int = 0
-    """Annotations so far."""
+    early: "array[int]" = field(default_factory=lambda: array("q"))
+    """Positions, among the valid annotations, of those that precede their image in the file."""
+    used: dict[CategoryId, int] = field(default_factory=dict)
+    """Categories of the valid annotations, numbered in the order of the file."""
+    classes: "array[int]" = field(default_factory=lambda: array("q"))
+    """Number of each valid annotation's category."""
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
     """Ids of annotations that are integers."""
     names: list[str] = field(default_factory=list)
@@ -218,66 +250,129 @@ class _FileReader:
         return image_id
 
     def annotation(self, entry: Entry) -> ImageId:
-        number = json_fields.identity(entry, "id")
+        number = _number(entry)
         try:
             image_id = json_fields.identity(entry, "image_id")
         except ValueError as error:
             raise ValueError(f"annotation {number!r}: {error}") from None
-        prefix = f"image {image_id!r}: annotation {number!r}"
         try:
             category_id = json_fields.identity(entry, "category_id")
-            photo = self.photos.get(image_id)
-            if photo is not None:
-                _instance(entry, photo.size)
+            _iscrowd(entry)
         except ValueError as error:
-            raise ValueError(f"{prefix}: {error}") from None
-        self.early += photo is None
+            raise ValueError(f"{_place(entry)}: {error}") from None
+        photo = self.photos.get(image_id)
+        if photo is None:
+            self.early.append(len(self.classes))
+        else:
+            self.check_outline(entry, photo.size)
+        self.classes.append(self.used.setdefault(category_id, len(self.used)))
         if isinstance(number, int):
             self.numbers.append(number)
-        else:
+        elif number is not None:
             self.names.append(number)
-        if category_id not in self.used:
-            self.used[category_id] = f"annotations[{self.count}]: {prefix}"
-        self.count += 1
+        else:
+            self.on_fault(Fault.ID, f"{_place(entry)}: no valid 'id'")
         return image_id
 
-    def refuse_unknown_categories(self, categories: Categories) -> None:
-        for category_id, prefix in self.used.items():
-            if category_id not in categories:
-                unknown = coco_index.unknown_category(category_id, categories)
-                raise ValueError(f"{prefix}: {unknown}")
+    def check_outline(self, entry: Entry, size: Size) -> None:
+        """Raise a `FaultError` if an annotation has no usable outline."""
+        oddities: list[tuple[Fault, str]] = []
+        try:
+            masks.shape(entry, size, lambda *oddity: oddities.append(oddity))
+        except MissingOutlineError as error:
+            fault = Fault.NOTHING if _is_nothing(entry) else Fault.NO_OUTLINE
+            raise FaultError(fault, f"{_place(entry)}: {error}") from None
+        except ValueError as error:
+            raise FaultError(Fault.OUTLINE, f"{_place(entry)}: {error}") from None
+        for fault, text in oddities:
+            self.on_fault(fault, f"{_place(entry)}: {text}")
 
-    def refuse_duplicates(self) -> None:
+    def note_error(self, name: str, error: ValueError, message: str) -> None:
+        """Tell of an entry that is left out."""
+        kind = Fault.IMAGE if name == "images" else Fault.ENTRY
+        self.on_fault(error.fault if isinstance(error, FaultError) else kind, message)
+
+    def note_duplicates(self) -> None:
+        """Tell of the annotations whose id an earlier one has."""
         numbers = np.sort(np.frombuffer(self.numbers, np.int64))
-        repeated: list[int | str] = numbers[1:][numbers[1:] == numbers[:-1]][:1].tolist()
-        names = sorted(self.names)
-        repeated += [one for one, other in pairwise(names) if one == other][:1]
-        if repeated:
-            raise ValueError(f"annotation {repeated[0]!r}: listed twice")
+        repeated: list[int | str] = numbers[1:][numbers[1:] == numbers[:-1]].tolist()
+        repeated += [one for one, other in pairwise(sorted(self.names)) if one == other]
+        for number in repeated:
+            self.on_fault(Fault.ID, f"annotation {number!r}: listed twice")
 
 
-def _check_early(annotations: EntryList, reader: _FileReader, path: Path) -> None:
-    """Check the shapes of annotations that precede their image in the file."""
-    if not reader.early:
-        return
-    with EntryReader(path) as entries:
-        for number, image_id in enumerate(annotations.image_ids):
-            entry = entries.read(annotations.range(number))
-            try:
-                if image_id not in reader.photos:
-                    raise ValueError("the image is not listed under 'images'")
-                _instance(entry, reader.photos[image_id].size)
-            except ValueError as error:
-                prefix = f"image {image_id!r}: annotation {entry['id']!r}"
-                raise ValueError(f"annotations[{number}]: {prefix}: {error}") from None
+def _usable(
+    annotations: EntryList, reader: _FileReader, categories: Categories, path: Path
+) -> EntryList:
+    """Return the annotations without those of unknown categories and images.
+
+    The outlines of annotations that precede their image in the file are checked here.
+    """
+    kept = np.ones(len(annotations), bool)
+    classes = np.frombuffer(reader.classes, np.int64)
+    unknown = [number for each, number in reader.used.items() if each not in categories]
+    strange = np.isin(classes, unknown)
+    late = np.union1d(np.flatnonzero(strange), np.frombuffer(reader.early, np.int64))
+    if len(late):
+        with EntryReader(path) as entries:
+            for number in late.tolist():
+                entry = entries.read(annotations.range(number))
+                try:
+                    _check_late(entry, reader, categories)
+                except FaultError as error:
+                    reader.on_fault(error.fault, str(error))
+                    kept[number] = False
+        left = set(classes[kept].tolist())
+        reader.used = {each: number for each, number in reader.used.items() if number in left}
+    return annotations.where(kept)
+
+
+def _check_late(entry: Entry, reader: _FileReader, categories: Categories) -> None:
+    image_id = json_fields.identity(entry, "image_id")
+    category_id = json_fields.identity(entry, "category_id")
+    photo = reader.photos.get(image_id)
+    if photo is None:
+        text = "the image is not listed under 'images', or invalid"
+        raise FaultError(Fault.UNLISTED, f"{_place(entry)}: {text}")
+    if category_id not in categories:
+        unknown = coco_index.unknown_category(category_id, categories)
+        raise FaultError(Fault.CATEGORY, f"{_place(entry)}: {unknown}")
+    reader.check_outline(entry, photo.size)
+
+
+def _number(entry: Entry) -> int | str | None:
+    """Return the id of an annotation, which nothing depends on."""
+    try:
+        return json_fields.identity(entry, "id")
+    except ValueError:
+        return None
+
+
+def _place(entry: Entry) -> str:
+    """Say which annotation an entry is."""
+    number = _number(entry)
+    name = "annotation without an id" if number is None else f"annotation {number!r}"
+    return f"image {json_fields.identity(entry, 'image_id')!r}: {name}"
+
+
+def _iscrowd(entry: Entry) -> bool:
+    return json_fields.has(entry, "iscrowd") and json_fields.flag(entry, "iscrowd")
+
+
+def _is_nothing(entry: Entry) -> bool:
+    """Check whether an annotation without an outline has no area either."""
+    area, box = entry.get("area"), entry.get("bbox")
+    if area is None:
+        return isinstance(box, list) and len(box) == _BOX_NUMBERS and box[2] == 0 == box[3]
+    return area == 0 and not isinstance(area, bool)
 
 
 def _instance(entry: Entry, size: Size) -> Instance:
     return Instance(
-        id=json_fields.identity(entry, "id"),
+        id=_number(entry),
         category_id=json_fields.identity(entry, "category_id"),
         shape=masks.shape(entry, size),
-        iscrowd=json_fields.has(entry, "iscrowd") and json_fields.flag(entry, "iscrowd"),
+        iscrowd=_iscrowd(entry),
     )
 
 

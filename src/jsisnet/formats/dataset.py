@@ -96,6 +96,10 @@ class DataConfig:
     recount_areas: bool = False
     """Accept a JSON file whose areas differ from its PNGs."""
 
+    keep_going: bool = False
+    """Leave out the entries of a coco-instances file that cannot be used, such as boxes without an
+    outline."""
+
     cache: bool = False
     """Keep decoded photos in memory: about 2 MB for one of 640x480, in each worker."""
 
@@ -158,6 +162,7 @@ class DataConfig:
             categories=None if self.categories is None else folder / self.categories,
             void=self.void,
             images=folder / self.images,
+            keep_going=self.keep_going,
         )
 
     @property

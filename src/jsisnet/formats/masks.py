@@ -1,5 +1,6 @@
 """COCO's encodings of regions: polygons, and run lengths down the columns."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,6 +9,7 @@ from hotcoco import mask
 from jsisnet.arrays import Bool, Float64
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
+from jsisnet.formats.instance_faults import Fault, OnFault
 from jsisnet.formats.records import size_text
 from jsisnet.formats.regions import run_lengths
 
@@ -26,25 +28,47 @@ CroppedMask = tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]
 _MIN_NUMBERS = 6
 """Numbers in a polygon of three corners."""
 
+_BYTES_TEXT = re.compile(r"b'([0-o]*)'")
+"""Compressed run lengths as Python's ``str`` shows bytes; quotes are no run lengths."""
 
-def shape(values: Entry, size: tuple[int, int]) -> Shape:
+
+class MissingOutlineError(ValueError):
+    """A region of which at most a box is known."""
+
+
+def shape(values: Entry, size: tuple[int, int], on_oddity: OnFault = lambda *_: None) -> Shape:
     """Read the ``segmentation`` of an entry: polygons, or run lengths, compressed or not.
 
     Args:
         values: The entry.
         size: Height and width of the photo.
+        on_oddity: Called with what is not as COCO has it, and yet unambiguous.
 
     Raises:
+        MissingOutlineError: If there is none.
         ValueError: If it is invalid, or does not fit the photo.
     """
     found = values.get("segmentation")
     if isinstance(found, dict):
-        return _run_lengths(found, size)
-    if not json_fields.has(values, "segmentation") or not json_fields.items(values, "segmentation"):
-        raise ValueError("missing 'segmentation'; a box alone does not determine its pixels")
+        return _run_lengths(found, size, on_oddity)
+    if found is None or found == []:
+        raise MissingOutlineError(
+            "missing 'segmentation'; a box alone does not determine its pixels"
+        )
+    corners = _lists(json_fields.items(values, "segmentation"), on_oddity)
+    tiny = [position for position, each in enumerate(corners) if _has_no_area(each)]
+    if len(tiny) == len(corners):
+        raise MissingOutlineError(
+            "its 'segmentation' has no polygon of at least three corners; a box alone does not "
+            "determine its pixels"
+        )
+    for position in tiny:
+        name = f"polygon {position} of 'segmentation'"
+        on_oddity(Fault.PART, f"{name} has fewer than three corners")
     return tuple(
-        _polygon(position, corners, size)
-        for position, corners in enumerate(json_fields.items(values, "segmentation"))
+        _polygon(position, each, size)
+        for position, each in enumerate(corners)
+        if position not in tiny
     )
 
 
@@ -99,6 +123,39 @@ def compressed_columns(pixels: Bool[np.ndarray, "h w"], left: int, width: int) -
     return {"size": size, "counts": found["counts"].decode()}
 
 
+def _lists(found: list[object], on_oddity: OnFault) -> list[object]:
+    """Return the polygons of a ``segmentation`` as lists x, y, x, y, ..."""
+    first = found[0]
+    if _is_number(first):
+        on_oddity(Fault.FORM, "'segmentation' is one polygon without the outer list")
+        return [found]
+    if not isinstance(first, list) or not first or not isinstance(first[0], list):
+        return found
+    pairs = all(isinstance(each, list) and all(map(_is_pair, each)) for each in found)
+    if pairs:
+        on_oddity(Fault.FORM, "the polygons of 'segmentation' are lists of pairs x, y")
+        return [[number for pair in each for number in pair] for each in found]  # type: ignore[attr-defined]  # just checked
+    if len(found) == 1:
+        on_oddity(Fault.FORM, "'segmentation' is nested one level too deep")
+        return first
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))  # noqa: PLR2004
+
+
+def _has_no_area(corners: object) -> bool:
+    """Check for a point, a line or nothing; a list of an odd length is another fault."""
+    if not isinstance(corners, list) or len(corners) >= _MIN_NUMBERS or len(corners) % 2:
+        return False
+    return all(map(_is_number, corners))
+
+
 def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
     name = f"polygon {position} of 'segmentation'"
     try:
@@ -107,6 +164,8 @@ def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
         numbers = np.array(None)
     if numbers.ndim != 1 or len(numbers) % 2 or len(numbers) < _MIN_NUMBERS:
         raise ValueError(f"{name} is not a list x, y, x, y, ... of at least three corners")
+    if numbers.dtype.kind == "U":
+        raise ValueError(f"{name} has strings; expected finite numbers")
     if numbers.dtype.kind not in "if" or not np.isfinite(numbers).all():
         raise ValueError(f"{name} has values other than finite numbers")
     limits = np.array(size[::-1])
@@ -116,14 +175,18 @@ def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
     return points
 
 
-def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
+def _run_lengths(values: Entry, size: tuple[int, int], on_oddity: OnFault) -> RunLengths:
     height, width = size
-    if values.get("size") != [height, width]:
-        raise ValueError(
-            f"the 'size' of its mask is {values.get('size')}; expected the size of the image, "
-            f"[{height}, {width}]"
+    found_size = values.get("size")
+    if found_size != [height, width]:
+        swapped = (
+            "; its height and width seem to be swapped" if found_size == [width, height] else ""
         )
-    counts = values.get("counts")
+        raise ValueError(
+            f"the 'size' of its mask is {found_size}; expected the size of the image, "
+            f"[{height}, {width}]{swapped}"
+        )
+    counts = _counts(values.get("counts"), on_oddity)
     if isinstance(counts, list) and not _covers(counts, height * width):
         raise ValueError(
             f"the 'counts' of its mask are not integers that add up to {height * width}, the "
@@ -140,6 +203,17 @@ def _run_lengths(values: Entry, size: tuple[int, int]) -> RunLengths:
             f"the 'counts' of its mask add up to less than the {height * width} pixels of the image"
         )
     return found
+
+
+def _counts(found: object, on_oddity: OnFault) -> object:
+    """Return the run lengths as the library takes them."""
+    if isinstance(found, list):
+        return [int(n) if isinstance(n, float) and n.is_integer() else n for n in found]
+    written = isinstance(found, str) and _BYTES_TEXT.fullmatch(found)
+    if not written:
+        return found
+    on_oddity(Fault.FORM, "the 'counts' of its mask are bytes that were written as text, b'...'")
+    return written[1].replace("\\\\", "\\")
 
 
 def _fits(counts: str, pixels: int) -> bool:

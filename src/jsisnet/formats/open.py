@@ -69,6 +69,9 @@ class DatasetLocation:
     images: Path | None = None
     """Folder of the photos. Default for vistas and cityscapes: the one in an unpacked `root`."""
 
+    keep_going: bool = False
+    """Whether to leave out the entries of a coco-instances file that cannot be used."""
+
     def __post_init__(self) -> None:
         check_settings(self)
 
@@ -107,7 +110,7 @@ def open_dataset(
 
 def _converted(name: str, value: object) -> Any:  # noqa: ANN401 - see `open_dataset`
     """Convert an option of a program to the type that `DatasetLocation` has."""
-    if value is None or name in ("split", "version"):
+    if value is None or name in ("split", "version", "keep_going"):
         return value
     try:
         if name == "void":
@@ -188,17 +191,22 @@ def check_location(kind: str, location: DatasetLocation, *, prefix: str = "") ->
     required, optional = reader.required, reader.optional
     if kind == "vistas" and location.annotations is not None:
         required, optional = ("annotations",), ("images",)
-    given = [field.name for field in fields(location) if getattr(location, field.name) is not None]
+    given = [field.name for field in fields(location) if _is_given(getattr(location, field.name))]
     for name in required:
         if name not in given:
             raise ValueError(f"{prefix}{name} is required by the format {kind}")
     for name in given:
         if name not in required + optional:
-            raise ValueError(f"{prefix}{name} is not used by the format {kind}")
+            option = f"{prefix}{name.replace('_', '-') if prefix else name}"
+            raise ValueError(f"{option} is not used by the format {kind}")
     needs = {"semantic": "categories", "void": "semantic"} if kind == "coco-instances" else {}
     for name, other in needs.items():
         if name in given and other not in given:
             raise ValueError(f"{prefix}{other} is required by {prefix}{name}")
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False
 
 
 def _reader(kind: str) -> "_Reader":
@@ -221,13 +229,16 @@ def _coco(location: DatasetLocation, recount_areas: bool) -> Source:
 def _coco_instances(location: DatasetLocation, _: bool) -> Source:
     annotations = _given(location.annotations)
     if location.categories is None:
-        return coco.instances_source(annotations, images=location.images)
+        return coco.instances_source(
+            annotations, images=location.images, keep_going=location.keep_going
+        )
     return outlines.source(
         annotations,
         _index(location),
         semantic=location.semantic,
         images=location.images,
         void=location.void,
+        keep_going=location.keep_going,
     )
 
 
@@ -291,7 +302,7 @@ _READERS: Mapping[str, _Reader] = {
     "coco-instances": _Reader(
         open=_coco_instances,
         required=("annotations",),
-        optional=("categories", "semantic", "void", "images"),
+        optional=("categories", "semantic", "void", "images", "keep_going"),
     ),
     "vistas": _Reader(open=_vistas, required=("root", "split"), optional=("version", "images")),
     "cityscapes": _Reader(

@@ -42,6 +42,7 @@ def source(
     semantic: Path | None = None,
     images: Path | None = None,
     void: Collection[int] | None = None,
+    keep_going: bool = False,
 ) -> Source:
     """Open an instances file together with a list of classes, and optionally class maps.
 
@@ -57,13 +58,14 @@ def source(
             in any subfolder. Maps of other photos are ignored.
         images: Folder of the photos, if known.
         void: Pixel values without a class; default: 0 and 255 unless they are classes.
+        keep_going: Whether to leave out the entries of the instances file that cannot be used.
 
     Raises:
         ValueError: If a file is invalid, a photo has no map, or the names of two classes differ in
             case only.
     """
     folder, photos = images or Path(), PhotoFolder(images)
-    file = coco_instances.read_annotations(annotations, images=photos)
+    file = coco_instances.read_annotations(annotations, images=photos, keep_going=keep_going)
     categories = _join_categories(file, index)
     ids = _ids_by_name(categories)
     known = {c.id: ids[c.name] for c in file.categories if c.name in ids}
@@ -80,7 +82,7 @@ def source(
         )
         for annotation, name in zip(file.annotations, names, strict=True)
     )
-    warnings = photos.warnings(len(names))
+    warnings = (*file.warnings, *photos.warnings(len(names)))
     return Source(categories=categories, records=tuple(records), warnings=warnings)
 
 

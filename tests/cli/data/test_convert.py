@@ -11,6 +11,7 @@ from hotcoco import COCO
 from PIL import Image
 
 import factories
+import litter
 from jsisnet.cli.app import run
 from jsisnet.formats import coco
 
@@ -295,3 +296,21 @@ def test_areas_of_any_kind_are_recounted(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out") == 1
     assert "'area' is \"63.5\"; expected the number of pixels (--recount" in capsys.readouterr().err
     assert from_coco(tiny, tmp_path / "out", "--recount-areas") == 0
+
+
+def test_exactly_the_broken_entries_of_a_litter_data_set_are_left_out(tmp_path, capsys):
+    broken = litter.write(tmp_path, images=20, objects=100, size=(120, 160))
+    files = ("--annotations", broken.annotations, "--out", tmp_path / "out")
+
+    assert converted("--from", "coco-instances", *files) == 1
+    refused = capsys.readouterr().err
+    assert converted("--from", "coco-instances", *files, "--keep-going") == 0
+    told = capsys.readouterr().err
+
+    assert f"without an outline ({len(broken.boxes)}), such as" in refused
+    assert f"that can't be read ({len(broken.bogus)}), such as" in refused
+    assert f"left out: annotations without an outline ({len(broken.boxes)}), such" in told
+    assert f"left out: annotations with an outline that can't be read ({len(broken.bogus)})" in told
+    assert f"missing or duplicate id ({len(broken.duplicates)}), such" in told
+    written = sum(len(areas) for *_, areas in contents(tmp_path / "out" / "panoptic.json"))
+    assert written == 100 - len(broken.boxes) - len(broken.bogus)

@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # that of ONNX Runtime, for peers too
+# Installed packages are compiled; a checkout is too, once imported, unless this is set.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 THINGS, STUFF = 80, 53
 """Numbers of classes, as in COCO."""

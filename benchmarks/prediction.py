@@ -232,7 +232,6 @@ def measure_command(report: Report, photo: Path, folder: Path, runs: int) -> Non
     program = COMMAND.format(blocked=blocked, photo=str(photo), out=str(folder / "command"))
     command = [sys.executable if blocked else str(bare), "-c", program]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
     timings, megabytes = Timings(), list[float]()
     for number in range(1 + runs):
         wall, cpu = time.perf_counter(), cpu_of_children()

@@ -465,3 +465,22 @@ def test_the_compiled_loops_and_the_plain_ones_agree(tmp_path, tiny, monkeypatch
     monkeypatch.setattr(pixels, "_pixels", None)
 
     assert measured(tiny.annotations, path).summary() == compiled
+
+
+@pytest.mark.parametrize("swapped", ["truth", "mine"])
+def test_swapped_channels_are_named_as_the_cause(tmp_path, swapped):
+    files = {name: write(tmp_path / f"{name}.json", {1: BETTER}) for name in ("truth", "mine")}
+    png = tmp_path / swapped / "1.png"
+    with Image.open(png) as image:
+        Image.fromarray(np.asarray(image)[..., ::-1].copy()).save(png)
+
+    with pytest.raises(ValueError, match="its channels seem to be in BGR order"):
+        measured(files["truth"], files["mine"])
+
+
+def test_maps_with_a_palette_score_as_those_without(tmp_path):
+    files = {name: write(tmp_path / f"{name}.json", {1: BETTER}) for name in ("truth", "mine")}
+    with Image.open(tmp_path / "mine" / "1.png") as image:
+        image.quantize(4).save(tmp_path / "mine" / "1.png")
+
+    assert measured(files["truth"], files["mine"]).quality.mean().pq == 1

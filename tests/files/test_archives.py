@@ -1,9 +1,17 @@
+from unicodedata import normalize
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
 import pytest
 
 from jsisnet.files import archives
-from jsisnet.files.archives import file_exists, file_in, files_below, png_folder, stored_file
+from jsisnet.files.archives import (
+    describe_missing,
+    file_exists,
+    file_in,
+    files_below,
+    png_folder,
+    stored_file,
+)
 
 
 @pytest.fixture
@@ -147,3 +155,65 @@ def test_pngs_are_in_the_folder_or_zip_that_is_named_like_their_file(tmp_path):
     (tmp_path / "panoptic").mkdir()
     assert png_folder(annotations, None) == tmp_path / "panoptic"
     assert png_folder(annotations, tmp_path / "panoptic.zip") == tmp_path / "panoptic.zip"
+
+
+def zip_of(path, *names):
+    with ZipFile(path, "w") as file:
+        for name in names:
+            file.writestr(name, name)
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["other/a.png", "other/b.png"],
+        ["other/a.png", "__MACOSX/other/._a.png", "other/.DS_Store"],
+        ["annotations/panoptic/a.png", "annotations/panoptic/b.png"],
+        ["a.png", "__MACOSX/._a.png"],
+        ["__MACOSX/z/._a.png", "z/", "z/a.png"],
+    ],
+)
+def test_the_only_inner_folder_of_a_zip_is_looked_into(tmp_path, names):
+    path = zip_of(tmp_path / "z.zip", *names)
+
+    found = stored_file(path / "a.png")
+
+    assert file_exists(path / "a.png")
+    assert found.read_bytes().endswith(b"a.png")
+
+
+def test_files_below_a_folder_are_found_in_the_inner_folder_of_a_zip(tmp_path):
+    path = zip_of(tmp_path / "z.zip", "cityscapes/gtFine/val/ulm/a.png", "cityscapes/README")
+
+    assert list(files_below(path, "gtFine/val", ".png")) == ["ulm/a.png"]
+    assert str(file_in(path, "README")) == f"{path}/cityscapes/README"
+
+
+@pytest.mark.parametrize("name", ["a/b.png", r"a\b.png"])
+def test_a_zip_of_windows_may_have_backslashes(tmp_path, name):
+    path = zip_of(tmp_path / "z.zip", r"a\b.png", r"a\c.png")
+
+    assert stored_file(path / name).read_bytes() == rb"a\b.png"
+    assert list(files_below(path, "a", ".png")) == ["b.png", "c.png"]
+
+
+@pytest.mark.parametrize(("stored", "wanted"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_the_unicode_form_of_a_path_does_not_matter(tmp_path, stored, wanted):
+    stored, wanted = (normalize(form, "\u00e4.png") for form in (stored, wanted))
+    (tmp_path / stored).write_text("found")
+    path = zip_of(tmp_path / "z.zip", stored)
+
+    assert stored_file(tmp_path / wanted).read_bytes() == b"found"
+    assert stored_file(path / wanted).read_bytes() == stored.encode()
+
+
+def test_a_missing_file_of_a_zip_is_explained_by_what_the_zip_holds(tmp_path):
+    path = zip_of(tmp_path / "z.zip", "maps/train/a.png", "maps/val/b.png")
+
+    text = describe_missing(path / "b.png")
+
+    assert text == "does not exist; the zip holds maps/train/a.png and 1 more"
+    with pytest.raises(FileNotFoundError, match="the zip holds maps/train/a"):
+        stored_file(path / "b.png").read_bytes()
+    assert describe_missing(tmp_path / "c.png") == "does not exist"

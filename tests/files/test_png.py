@@ -179,7 +179,6 @@ def test_alpha_is_ignored(tmp_path):
     ("mode", "found"),
     [
         ("L", "8-bit grey pixels"),
-        ("P", "1-bit palette pixels"),
         ("I;16", "16-bit grey pixels"),
         ("LA", "8-bit grey and alpha pixels"),
         ("1", "1-bit grey pixels"),
@@ -367,3 +366,29 @@ def test_a_missing_or_truncated_file_is_refused(tmp_path):
         read_values(path)
     with pytest.raises(ValueError, match="can't be read: No such file"):
         read_values(tmp_path / "missing.png")
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_colors_of_a_palette_are_ids(tmp_path, bits):
+    ids = np.arange(7 * 5).reshape(7, 5) % 2**bits * 60_001
+    image = Image.new("P", (5, 7))
+    image.putdata((ids // 60_001).ravel().tolist())
+    colors = np.arange(2**bits) * 60_001
+    image.putpalette(np.stack([colors & 255, colors >> 8 & 255, colors >> 16], 1).ravel().tolist())
+    image.save(tmp_path / "map.png", bits=bits, transparency=0)
+
+    assert read_ids(tmp_path / "map.png").tolist() == ids.tolist()
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_truncated_map_with_a_palette_is_refused(tmp_path):
+    generator = np.random.default_rng(0)
+    Image.fromarray(generator.integers(0, 9, (64, 64), np.uint8)).quantize(9).save(
+        tmp_path / "m.png"
+    )
+    content = (tmp_path / "m.png").read_bytes()
+    (tmp_path / "m.png").write_bytes(content[:-200])
+
+    with pytest.raises(ValueError, match="can't be decoded"):
+        read_ids(tmp_path / "m.png")

@@ -367,3 +367,15 @@ def test_no_map_overwrites_another_or_leaves_its_folder(tmp_path, image_id, imag
 
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_swapped_channels_of_a_map_are_named_as_the_cause(tmp_path):
+    file = coco.read_annotations(write(tmp_path))
+    png = file.annotations[0].png
+    with Image.open(png) as image:
+        Image.fromarray(np.asarray(image)[..., ::-1].copy()).save(png)
+
+    with pytest.raises(
+        ValueError, match=r"in the PNG, but not .* channels seem to be in BGR order"
+    ):
+        coco.read_png(file.annotations[0], file.categories)

@@ -290,12 +290,6 @@ def a_grey_map(streets):
 
 
 @violates(Rule.PNG)
-def a_map_with_a_palette(streets):
-    with Image.open(streets.png()) as image:
-        image.quantize(8).save(streets.png())
-
-
-@violates(Rule.PNG)
 def a_16_bit_map(streets):
     Image.fromarray((streets.ids() % 65536).astype(np.uint16)).save(streets.png())
 

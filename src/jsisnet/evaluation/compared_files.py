@@ -34,6 +34,7 @@ from jsisnet.formats.coco_index import (
     read_index,
     read_listed_map,
 )
+from jsisnet.formats.pixel_codes import bgr_hint
 from jsisnet.panoptic import VOID, ImageId
 
 Mode = Literal["official", "strict", "all-crowds"]
@@ -243,20 +244,17 @@ class ComparedFiles:
         if not self.rules.recount_areas and (truth.areas != shared.true_areas).any():
             self._check_areas(shared.true_areas, truth, prefix, on_warning)
         if shared.table[-1].any():
-            on_warning(
-                f"segment {_first_unlisted(truth)}: in the PNG, but not in the JSON file; its "
-                "pixels do not count as void"
-            )
+            on_warning(f"{_describe_unlisted(truth)}; its pixels do not count as void")
 
     def _check_areas(
         self, areas: Int64[np.ndarray, " n"], truth: ListedMap, prefix: str, on_warning: OnWarning
     ) -> None:
         wrong = np.flatnonzero((truth.areas != UNSTATED) & (truth.areas != areas))
         if len(wrong):
-            first = wrong[0]
+            first, hint = wrong[0], bgr_hint(_ids_of(truth), truth.ids.tolist())
             raise ValueError(
                 f"{prefix}: segment {truth.ids[first]}: {areas[first]} pixels, but the JSON "
-                f"file says {truth.areas[first]} ({RECOUNT_HINT})"
+                f"file says {truth.areas[first]}{hint or f' ({RECOUNT_HINT})'}"
             )
         if (truth.areas == UNSTATED).any():
             on_warning(f"segment {truth.ids[truth.areas == UNSTATED][0]}: missing 'area'")
@@ -388,19 +386,25 @@ def _check_prediction(shared: Overlap, listed: ListedMap, prefix: str) -> None:
         ValueError: If a pixel has an id that is not listed, or a listed segment is empty.
     """
     if shared.table[:, -1].any():
-        raise ValueError(
-            f"{prefix}: segment {_first_unlisted(listed)}: in the PNG, but not in the JSON file"
-        )
+        raise ValueError(f"{prefix}: {_describe_unlisted(listed)}")
     if not shared.areas.all():
         empty = listed.ids[shared.areas == 0]
         raise ValueError(f"{prefix}: segment {empty[0]}: listed, but has no pixels")
 
 
-def _first_unlisted(listed: ListedMap) -> int:
-    """Return the first id of a map that its annotation does not list; there must be one."""
+def _describe_unlisted(listed: ListedMap) -> str:
+    """Describe the first id of a map that its annotation does not list; there must be one."""
     known = np.append(listed.ids, VOID)
     unlisted = (strip[~np.isin(strip, known)] for strip in open_ids(listed.png).strips)
-    return int(next(values[0] for values in unlisted if len(values)))
+    first = int(next(values[0] for values in unlisted if len(values)))
+    hint = bgr_hint(_ids_of(listed), listed.ids.tolist())
+    return f"segment {first}: in the PNG, but not in the JSON file{hint}"
+
+
+def _ids_of(listed: ListedMap) -> Int64[np.ndarray, " n"]:
+    """Return the ids of a map, each once."""
+    found = [np.unique(strip) for strip in open_ids(listed.png).strips]
+    return np.unique(np.concatenate(found)).astype(np.int64)
 
 
 def _matching(

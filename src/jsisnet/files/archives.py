@@ -1,13 +1,20 @@
 """Files in folders and zip archives alike; zips are read without unpacking them."""
 
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from posixpath import commonpath, dirname
+from typing import Final
+from unicodedata import normalize
 from zipfile import ZipFile, ZipInfo
 
 _MAX_BYTES = 2**30
 """Size limit of a file in a zip, because a small zip can expand to any size."""
+
+_FORMS: Final = ("NFC", "NFD")
+"""Unicode forms of names: what most systems write, and what macOS once wrote."""
 
 _MACOS_METADATA = "__MACOSX"
 """Folder that macOS adds to a zip."""
@@ -43,17 +50,17 @@ class Member:
         try:
             if self._entry().file_size > limit:
                 raise OSError(27, f"larger than {limit:,} bytes")
-            return archive.read(self.name)
+            return archive.read(self._entry())
         except OSError:
             raise
         except Exception as error:  # damaged zips raise anything, zlib.error included
             raise OSError(5, f"damaged or uses an unsupported compression ({error})") from None
 
     def _entry(self) -> ZipInfo:
-        try:
-            return _opened(self.archive).content.getinfo(self.name)
-        except KeyError:
-            raise FileNotFoundError(2, "No such file in the zip", str(self)) from None
+        opened = _opened(self.archive)
+        if self.name not in opened.names:
+            raise FileNotFoundError(2, f"No such file in the zip, {opened.described}", str(self))
+        return opened.names[self.name]
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
@@ -70,7 +77,8 @@ def file_in(root: Path, name: str) -> StoredFile | None:
         ValueError: If the folder or zip does not exist.
     """
     if _iszip(root):
-        return Member(root, name) if name in _names(root) else None
+        found = _opened(root).find(name)
+        return None if found is None else Member(root, found)
     return root / name if (root / name).is_file() else None
 
 
@@ -87,7 +95,7 @@ def files_below(root: Path, folder: str, suffix: str) -> dict[str, StoredFile]:
     """
     found: dict[str, StoredFile] = {}
     if _iszip(root):
-        prefix = f"{folder}/" if folder else ""
+        prefix = _opened(root).prefix(folder)
         for name in _names(root):
             if name.startswith(prefix) and name.endswith(suffix):
                 found[name.removeprefix(prefix)] = Member(root, name)
@@ -119,25 +127,45 @@ def png_folder(annotations: Path, pngs: Path | None) -> Path:
 
 
 def stored_file(path: Path) -> StoredFile:
-    """Resolve a path that may lead into a zip, such as ``maps.zip/a.png``.
+    r"""Resolve a path that may lead into a zip, such as ``maps.zip/a.png``.
 
-    The path may omit a top folder that is named like the zip, as in COCO's archives of maps.
+    The path may omit a top folder that is named like the zip, as in COCO's archives of maps, and
+    the folders that hold all that is in it. A missing file is also looked up with ``\`` as ``/``
+    and in the other Unicode form.
 
     Raises:
         ValueError: If it leads into a file that is not a zip.
     """
-    archive = None if path.exists() else next(filter(Path.is_file, path.parents), None)
-    if archive is None:
+    if path.exists():
         return path
+    archive = next(filter(Path.is_file, path.parents), None)
+    if archive is None:
+        return next(filter(Path.is_file, _spellings(path)), path)
     name = path.relative_to(archive).as_posix()
-    inner = f"{archive.stem}/{name}"
-    return Member(archive, inner if inner in _names(archive) else name)
+    opened, inner = _opened(archive), f"{archive.stem}/{name}"
+    found = inner if inner in opened.names else opened.find(name)
+    return Member(archive, name if found is None else found)
 
 
 def file_exists(path: Path) -> bool:
     """Whether a file exists at a path, which may lead into a zip."""
     found = path if path.is_file() else stored_file(path)
     return found.name in _names(found.archive) if isinstance(found, Member) else found.is_file()
+
+
+def describe_missing(path: Path) -> str:
+    """Return what follows the path of a missing file in a message; of a zip, what it holds."""
+    found = stored_file(path)
+    holds = f"; {_opened(found.archive).described}" if isinstance(found, Member) else ""
+    return f"does not exist{holds}"
+
+
+def _spellings(path: Path) -> Iterator[Path]:
+    r"""Yield a path with ``/`` for ``\``, and in both Unicode forms."""
+    posix = path.as_posix().replace("\\", "/")
+    yield Path(posix)
+    for form in _FORMS:
+        yield Path(normalize(form, posix))
 
 
 def _iszip(root: Path) -> bool:
@@ -148,15 +176,60 @@ def _iszip(root: Path) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Archive:
     """An open zip, none of whose paths leads out of it."""
 
     content: ZipFile
-    names: frozenset[str]
+    names: Mapping[str, ZipInfo]
+    """Entries by their paths, with ``/``."""
+
+    @cached_property
+    def described(self) -> str:
+        """What it holds, for a message."""
+        files = self._files
+        if not files:
+            return "the zip is empty"
+        more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+        return f"the zip holds {files[0]}{more}"
+
+    @cached_property
+    def _files(self) -> tuple[str, ...]:
+        return tuple(sorted(n for n in self.names if not n.endswith("/") and not _ishidden(n)))
+
+    @cached_property
+    def _inner(self) -> tuple[str, ...]:
+        """Folders that hold all files, innermost first, each with ``/`` at the end."""
+        folder = commonpath(map(dirname, self._files)) if self._files else ""
+        parts = PurePosixPath(folder).parts
+        return tuple("/".join(parts[:n]) + "/" for n in range(len(parts), 0, -1))
+
+    @cached_property
+    def _normal(self) -> dict[str, str]:
+        """Paths by their Unicode form NFC."""
+        return {normalize("NFC", name): name for name in self._files}
+
+    def find(self, name: str) -> str | None:
+        r"""Return the path of a file, which may omit the folders that hold all files.
+
+        Without such a file, ``\`` in its name counts as ``/``, and its Unicode form is ignored.
+        """
+        if name in self.names:
+            return name
+        wanted = normalize("NFC", name.replace("\\", "/"))
+        paths = (self._normal.get(normalize("NFC", inner) + wanted) for inner in ("", *self._inner))
+        return next(filter(None, paths), None)
+
+    def prefix(self, folder: str) -> str:
+        """Return the beginning of the paths below a folder, in this zip or its inner folder."""
+        wanted = f"{folder}/" if folder else ""
+        for prefix in (wanted, *(inner + wanted for inner in self._inner)):
+            if any(name.startswith(prefix) for name in self.names):
+                return prefix
+        return wanted
 
 
-def _names(archive: Path) -> frozenset[str]:
+def _names(archive: Path) -> Mapping[str, ZipInfo]:
     return _opened(archive).names
 
 
@@ -176,13 +249,13 @@ def _open_zip(archive: Path, _: tuple[int, ...]) -> _Archive:
         content = ZipFile(archive)
     except Exception as error:  # damaged zips raise anything
         raise ValueError(f"{archive}: neither a folder nor a readable zip ({error})") from None
-    names = frozenset(content.namelist())
-    for name in names:
+    names = {entry.filename.replace("\\", "/"): entry for entry in content.infolist()}
+    for name, entry in names.items():
         path = PurePosixPath(name)
         isdrive = PureWindowsPath(name).drive != ""
-        if path.is_absolute() or isdrive or ".." in path.parts or "\\" in name:
+        if path.is_absolute() or isdrive or ".." in path.parts:
             raise ValueError(
-                f"{archive}: contains {name!r}; expected paths that stay inside the zip"
+                f"{archive}: contains {entry.filename!r}; expected paths that stay inside the zip"
             )
     return _Archive(content, names)
 

@@ -14,7 +14,7 @@ from zlib_ng import zlib_ng
 
 from jsisnet.arrays import Shaped, UInt8, UInt32
 from jsisnet.files import pixels
-from jsisnet.files.archives import StoredFile, stored_file
+from jsisnet.files.archives import StoredFile, describe_missing, stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.pixels import FilteredRows
 from jsisnet.panoptic import row_strips
@@ -56,6 +56,7 @@ _COLOR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA
 _GREY, _RGB, _PALETTE = 0, 2, 3
 _CHANNELS = {"RGB": 3, "RGBA": 4}
 _EIGHT, _SIXTEEN = 8, 16
+_PALETTE_DEPTHS = (1, 2, 4, 8)
 
 _DEPTH_AT, _COLOR_TYPE_AT = 24, 25
 """Offsets of the bit depth and the colour type in a file."""
@@ -90,12 +91,12 @@ def open_ids(path: Path) -> IdStrips:
 
     Raises:
         ValueError: If the file is missing or damaged, which may show only in a later strip, or is
-            not an 8-bit RGB or RGBA PNG; converting other images could change the ids. The message
-            does not name the file.
+            neither an 8-bit RGB or RGBA PNG nor one with a palette, whose colours are the ids;
+            converting other images could change the ids. The message does not name the file.
     """
     content = _content(path)
     header = _header(content)
-    if not pixels.compiled() or header.interlaced:
+    if not pixels.compiled() or header.interlaced or header.haspalette:
         ids = _decode(content, header)
         strips = row_strips(header.size, _STRIP_PIXELS)
         return IdStrips(header.size, (ids[rows] for rows in strips))
@@ -127,7 +128,7 @@ def _content(path: Path) -> bytes:
             raise ValueError("not a file")  # reading a pipe or a device could block for ever
         return stored_file(path).read_bytes()
     except FileNotFoundError:
-        raise ValueError("does not exist") from None
+        raise ValueError(describe_missing(path)) from None
     except OSError as error:
         raise ValueError(f"can't be read: {error.strerror or error}") from None
 
@@ -136,12 +137,19 @@ def _content(path: Path) -> bytes:
 class _Header:
     size: tuple[int, int]
     channels: int
+    depth: int
+    """Bits of a channel; 8 unless there is a palette."""
+    haspalette: bool
     interlaced: bool
 
     @property
     def raw_width(self) -> int:
         """Bytes of a filtered row."""
-        return 1 + self.size[1] * self.channels
+        return self.raw_bytes(self.size[1])
+
+    def raw_bytes(self, columns: int) -> int:
+        """Bytes of a filtered row of some columns."""
+        return 1 + (columns * self.channels * self.depth + 7) // 8
 
 
 def _header(content: bytes) -> _Header:
@@ -152,11 +160,12 @@ def _header(content: bytes) -> _Header:
         raise ValueError("can't be decoded: the header is damaged")
     width, height, depth, code, _, _, interlace = _HEADER.unpack(values)
     kind = _COLOR_TYPES.get(code, "unknown")
-    if depth != _EIGHT or kind not in _CHANNELS:
+    haspalette = code == _PALETTE and depth in _PALETTE_DEPTHS
+    if not haspalette and (depth != _EIGHT or kind not in _CHANNELS):
         raise ValueError(f"PNG with {depth}-bit {kind} pixels; expected 8-bit RGB")
     if not 0 < width * height <= MAX_MAP_PIXELS:
         raise ValueError(f"can't be decoded: it claims to have {height}x{width} pixels")
-    return _Header((height, width), _CHANNELS[kind], interlace != 0)
+    return _Header((height, width), _CHANNELS.get(kind, 1), depth, haspalette, interlace != 0)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -202,7 +211,7 @@ def _refuse_damage(content: bytes, header: _Header) -> None:
     height, width = header.size
     passes = _PASSES if header.interlaced else ((0, 0, 1, 1),)
     sizes = ((len(range(y, height, dy)), len(range(x, width, dx))) for y, x, dy, dx in passes)
-    left = sum(rows * (1 + columns * header.channels) for rows, columns in sizes if columns)
+    left = sum(rows * header.raw_bytes(columns) for rows, columns in sizes if columns)
     inflated = _Inflated(content)
     while left:
         left -= len(inflated.take(min(left, _INFLATE_BYTES)))
@@ -259,9 +268,18 @@ def _decode(content: bytes, header: _Header) -> UInt32[np.ndarray, "h w"]:
 
     try:
         with Image.open(io.BytesIO(content)) as image:
-            return rgb_to_ids(image)
+            return _palette_ids(image) if header.haspalette else rgb_to_ids(image)
     except (OSError, SyntaxError) as error:
         raise ValueError(f"can't be decoded: {error}") from None
+
+
+def _palette_ids(image: "Image.Image") -> UInt32[np.ndarray, "h w"]:
+    """Return the id of each pixel of a palette image: its colour."""
+    indices = np.asarray(image)
+    colors = np.array(image.getpalette() or [], np.uint32).reshape(-1, 3)
+    if indices.max() >= len(colors):
+        raise ValueError("can't be decoded: its palette lacks colours")
+    return (colors @ np.array([1, 2**8, 2**16], np.uint32))[indices]
 
 
 def write_ids(ids: UInt32[np.ndarray, "h w"], path: Path) -> None:

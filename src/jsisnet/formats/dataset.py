@@ -12,7 +12,7 @@ import numpy as np
 from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
 from jsisnet.checks import check_settings
-from jsisnet.files.archives import file_exists
+from jsisnet.files.archives import describe_missing, file_exists
 from jsisnet.files.photos import read_image
 from jsisnet.formats.open import (
     DatasetLocation,
@@ -248,7 +248,8 @@ class PanopticDataset:
             for needed in (record.image, record.png):
                 if needed is not None and not file_exists(needed):
                     raise ValueError(
-                        f"{self.path}: image {record.image_id!r}: {needed} does not exist"
+                        f"{self.path}: image {record.image_id!r}: {needed} "
+                        f"{describe_missing(needed)}"
                     )
         self._own = source.categories
         self._use(categories or config.merged(self._own))

@@ -1,7 +1,7 @@
 """Conversion between panoptic maps and pixel values that encode a class and an instance."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,19 @@ def instance_numbers(panoptic: PanopticMap) -> list[int]:
     return numbers
 
 
+def bgr_hint(found: Integer[np.ndarray, " n"], listed: Iterable[int]) -> str:
+    """Return a hint for a message if ids that do not fit would all fit with R and B swapped.
+
+    Args:
+        found: The ids of a map.
+        listed: The ids that it should have.
+    """
+    ids, known = found.astype(np.int64), {VOID, *listed}
+    swapped = (ids & 0xFF) << 16 | ids & 0xFF00 | ids >> 16
+    fit = known.issuperset(swapped.tolist()) and not known.issuperset(ids.tolist())
+    return "; its channels seem to be in BGR order" if fit else ""
+
+
 def renumber(
     ids: UInt32[np.ndarray, "h w"], listed: Sequence[int]
 ) -> tuple[Int32[np.ndarray, "h w"], Int64[np.ndarray, " n"]]:
@@ -110,7 +123,8 @@ def renumber(
     flat = np.ascontiguousarray(ids).ravel()
     renumbered = pixels.renumber(flat, *ascending, dense.ravel(), areas)
     if renumbered < len(flat):
-        raise ValueError(f"segment {flat[renumbered]}: in the PNG, but not in the JSON file")
+        text = f"segment {flat[renumbered]}: in the PNG, but not in the JSON file"
+        raise ValueError(text + bgr_hint(np.unique(flat), listed))
     counted = np.empty_like(areas)
     counted[order] = areas
     return dense, counted[: len(listed)]

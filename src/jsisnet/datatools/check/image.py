@@ -22,7 +22,7 @@ from jsisnet.datatools.check.segments import (
     repair,
 )
 from jsisnet.files import json_fields
-from jsisnet.files.archives import file_exists, stored_file
+from jsisnet.files.archives import describe_missing, file_exists, stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import EntryReader
@@ -241,7 +241,7 @@ class _ImageChecker:
         if path is None:
             return None
         if not file_exists(path):
-            self._add(Rule.PNG_MISSING, f"{path} does not exist")
+            self._add(Rule.PNG_MISSING, f"{path} {describe_missing(path)}")
             return None
         try:
             ids = read_ids(path)

@@ -14,6 +14,7 @@ from jsisnet.datatools.check.rules import Rule, Violation
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MAX_ID
+from jsisnet.formats.pixel_codes import bgr_hint
 from jsisnet.panoptic import VOID
 
 FIELDS = ("area", "bbox", "iscrowd")
@@ -198,7 +199,8 @@ class SegmentCheck:
                 which = f"{len(unlisted):,} ids such as {unlisted[0]}"
             noun, verb = ("pixel", "uses") if pixels == 1 else ("pixels", "use")
             text = f"{pixels:,} {noun} {verb} {which}, which segments_info does not list"
-            self._add(Rule.PNG_UNLISTED, text)
+            hint = bgr_hint(np.array(list(self.regions), np.int64), known)
+            self._add(Rule.PNG_UNLISTED, text + hint)
         total = sum(region.area for region in self.regions.values())
         void = self.regions[VOID].area if VOID in self.regions and VOID not in self.listed else 0
         if total - void < max(1, self._min_labelled * total):

@@ -5,8 +5,10 @@ import pytest
 import factories
 import networks
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches
-from jsisnet.experiments.merge_ablation import UNCHANGED, ablate, variants
+from jsisnet.experiments.merge_ablation import UNCHANGED, ablate, alternatives, variants
 from jsisnet.formats.dataset import DataConfig, PanopticDataset
+from jsisnet.inference import kirillov
+from jsisnet.inference.kirillov import KirillovConfig
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model.engine import TorchEngine
@@ -18,7 +20,11 @@ RULES = MergeConfig(min_stuff_area=7000.0, min_score=0.1)
 
 @pytest.fixture
 def predictor():
-    settings = ModelConfig(size=(64, 96), network=networks.TINY, merge=RULES)
+    return predictor_with(RULES)
+
+
+def predictor_with(rules):
+    settings = ModelConfig(size=(64, 96), network=networks.TINY, merge=rules)
     network = networks.network(networks.TINY)
     network.instance.roi.classify.weight.data *= 100
     return Predictor(TorchEngine(SavedModel(settings, factories.CATEGORIES, network)))
@@ -44,7 +50,7 @@ def test_every_variant_changes_one_rule(rules):
 def test_variants_are_measured_as_if_each_were_the_models_rules(predictor, dataset):
     found = ablate(predictor, dataset)
 
-    assert set(found) == set(variants(RULES))
+    assert set(found) == {*variants(RULES), *alternatives(RULES, (64, 96))}
     settings = ModelConfig(
         size=(64, 96), network=networks.TINY, merge=replace(RULES, min_stuff_area=0.0)
     )
@@ -57,6 +63,38 @@ def test_variants_are_measured_as_if_each_were_the_models_rules(predictor, datas
         total += count_matches(sample.panoptic, prediction, len(factories.CATEGORIES))
     assert found["small stuff stays"].fp.tolist() == total.fp.tolist()
     assert found["small stuff stays"].fp.sum() > found[UNCHANGED].fp.sum()
+
+
+def test_kirillovs_rules_have_the_thresholds_of_the_models_own():
+    rules = MergeConfig(min_score=0.3, min_mask=0.4, min_stuff_area=0.01, area_unit="image")
+
+    script, with_stuff = alternatives(rules, (50, 60)).values()
+
+    assert script == KirillovConfig(min_score=0.3, min_mask=0.4, min_stuff_area=30.0)
+    assert with_stuff == replace(script, replace_things=True)
+
+
+def test_kirillovs_rules_are_measured_on_the_same_outputs(dataset):
+    rules = MergeConfig(min_stuff_area=100.0, min_score=0.1)
+    predictor = predictor_with(rules)
+
+    found = ablate(predictor, dataset)
+
+    config = alternatives(rules, (64, 96))["Kirillov's rules"]
+    total = PanopticQuality.zero(len(factories.CATEGORIES))
+    for sample in (dataset[number] for number in range(len(dataset))):
+        outputs = predictor.outputs(sample.image)
+        prediction = kirillov.merge(
+            outputs.instances,
+            outputs.semantic,
+            frame=(64, 96),
+            size=(64, 96),
+            stuff_labels=factories.CATEGORIES.stuff_labels,
+            config=config,
+        )
+        total += count_matches(sample.panoptic, prediction, len(factories.CATEGORIES))
+    assert found["Kirillov's rules"].fp.tolist() == total.fp.tolist()
+    assert found["Kirillov's rules"].fp.sum() != found[UNCHANGED].fp.sum()
 
 
 def test_progress_is_reported_after_each_photo(predictor, dataset):

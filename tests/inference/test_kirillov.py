@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 
 import factories
 from factories import BUS, CAR, PERSON, ROAD, SKY
-from jsisnet.inference.kirillov import KirillovConfig, combine
+from jsisnet.inference.kirillov import KirillovConfig, combine, merge
+from jsisnet.inference.merge import Instances
 
 WHOLE = (slice(None), slice(None))
 ANY_AREA = KirillovConfig(min_stuff_area=0.0)
@@ -92,3 +94,67 @@ def test_a_window_places_a_mask():
     panoptic = combine([(factories.segment(CAR), mask)], [], size=(2, 3), config=ANY_AREA)
 
     assert panoptic.ids.tolist() == [[0, 0, 0], [0, 1, 0]]
+
+
+def outputs(scores, labels, boxes, semantic):
+    """Outputs of a network for a one-row image; the masks fill their boxes."""
+    instances = Instances(
+        boxes=np.float32(boxes),
+        labels=np.array(labels),
+        scores=np.float32(scores),
+        masks=np.ones((len(labels), 1, 1), np.float32),
+    )
+    return instances, np.moveaxis(np.eye(len(factories.CATEGORIES))[np.array([semantic])], -1, 0)
+
+
+def merged(instances, semantic, size=(1, 8), **settings):
+    panoptic = merge(
+        instances,
+        semantic,
+        frame=(1, 8),
+        size=size,
+        stuff_labels=factories.CATEGORIES.stuff_labels,
+        config=KirillovConfig(min_stuff_area=1.0, **settings),
+    )
+    names = [None, *(segment.label for segment in panoptic.segments)]
+    return [names[number] for number in panoptic.ids[0]]
+
+
+def test_the_outputs_of_a_network_are_merged_by_score():
+    found = outputs(
+        [0.6, 0.9, 0.4], [CAR, BUS, CAR], [[0, 0, 3, 1], [2, 0, 4, 1], [6, 0, 8, 1]], 8 * [SKY]
+    )
+
+    assert merged(*found) == [CAR, CAR, BUS, BUS, SKY, SKY, SKY, SKY]
+    assert merged(*found, max_overlap=0.3) == [SKY, SKY, BUS, BUS, SKY, SKY, SKY, SKY]
+    assert merged(found[0], None) == [CAR, CAR, BUS, BUS, None, None, None, None]
+
+
+def test_pixels_of_things_without_an_instance_are_void_or_take_the_best_stuff():
+    instances, semantic = outputs(
+        [0.9], [CAR], [[0, 0, 1, 1]], [CAR, CAR, CAR, SKY, SKY, ROAD, ROAD, ROAD]
+    )
+    semantic[ROAD, 0, :3] = 0.5
+
+    assert merged(instances, semantic) == [CAR, None, None, SKY, SKY, ROAD, ROAD, ROAD]
+    assert merged(instances, semantic, replace_things=True) == [
+        CAR,
+        ROAD,
+        ROAD,
+        SKY,
+        SKY,
+        ROAD,
+        ROAD,
+        ROAD,
+    ]
+
+
+def test_the_outputs_are_merged_at_the_size_of_the_image():
+    instances, semantic = outputs([0.9], [CAR], [[0, 0, 4, 1]], 8 * [SKY])
+
+    assert merged(instances, semantic, size=(1, 16)) == 8 * [CAR] + 8 * [SKY]
+
+
+def test_an_instance_with_a_stuff_label_is_refused():
+    with pytest.raises(ValueError, match="stuff label"):
+        merged(*outputs([0.9], [SKY], [[0, 0, 4, 1]], 8 * [SKY]))

@@ -424,3 +424,62 @@ def scene():
 def assert_same(one: PanopticMap, other: PanopticMap):
     np.testing.assert_array_equal(one.ids, other.ids)
     assert one.segments == other.segments
+
+
+def test_mask_nms_drops_an_instance_that_overlaps_a_better_one_of_any_class():
+    better, half = [1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 0, 0]  # IoU 2/4
+    apart = [0, 0, 0, 0, 1, 1]
+    instances = things(half, better, apart, scores=[0.7, 0.9, 0.6], labels=[BUS, CAR, CAR])
+
+    kept = merged(instances, config=replace(ALL, max_mask_overlap=0.5))
+    dropped = merged(instances, config=replace(ALL, max_mask_overlap=0.49))
+
+    assert names(kept) == [CAR, CAR, CAR, BUS, CAR, CAR]
+    assert names(dropped) == [CAR, CAR, CAR, None, CAR, CAR]
+    assert [segment.score for segment in dropped.segments] == pytest.approx([0.9, 0.6])
+
+
+def test_an_instance_that_mask_nms_drops_suppresses_no_other():
+    chain = [[1, 1, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0], [0, 0, 1, 1, 1, 1]]  # 3/5, 3/5 and 2/6
+    instances = things(*chain, scores=[0.9, 0.8, 0.7], labels=[CAR, CAR, BUS])
+
+    panoptic = merged(instances, config=replace(ALL, max_mask_overlap=0.5))
+
+    assert names(panoptic) == [CAR, CAR, CAR, CAR, BUS, BUS]
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.4, 0.8])
+def test_mask_nms_equals_greedy_suppression_on_whole_images(limit):
+    random = np.random.default_rng(0)
+    corners = random.uniform(0, 12, (9, 2, 2))
+    boxes = np.concatenate([corners.min(1), corners.max(1) + 4], axis=1).astype(np.float32)
+    instances = Instances(
+        boxes=boxes,
+        labels=random.choice([CAR, BUS], 9),
+        scores=np.linspace(0.95, 0.55, 9, dtype=np.float32),
+        masks=random.uniform(0.3, 1, (9, 4, 4)).astype(np.float32),
+    )
+    alone = [
+        merged(instances_at(instances, [i]), frame=(16, 16), size=(16, 16)).ids > 0
+        for i in range(9)
+    ]
+    kept: list[int] = []
+    for i, mask in enumerate(alone):
+        if all((mask & alone[j]).sum() <= limit * (mask | alone[j]).sum() for j in kept):
+            kept.append(i)
+
+    config = replace(ALL, max_mask_overlap=limit)
+    found = merged(instances, config=config, frame=(16, 16), size=(16, 16))
+    expected = merged(instances_at(instances, kept), frame=(16, 16), size=(16, 16))
+
+    assert found.segments == expected.segments
+    assert np.array_equal(found.ids, expected.ids)
+
+
+def instances_at(instances, numbers):
+    return Instances(
+        boxes=instances.boxes[numbers],
+        labels=instances.labels[numbers],
+        scores=instances.scores[numbers],
+        masks=instances.masks[numbers],
+    )

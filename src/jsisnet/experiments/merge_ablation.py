@@ -1,15 +1,40 @@
-"""Ablation of the heuristics of the paper's merge."""
+"""Ablation of the heuristics of the paper's merge, and the alternatives to them."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches
 from jsisnet.formats.dataset import PanopticDataset
+from jsisnet.inference.kirillov import KirillovConfig
+from jsisnet.inference.merge import canvas_pixels_per_unit
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.rules import MergeConfig
 
 UNCHANGED = "the model's own rules"
 """Name of the baseline variant."""
+
+
+MASK_OVERLAPS = (0.5, 0.3, 0.1)
+"""IoUs above which non-maximum suppression of masks drops an instance, which the paper rejects."""
+
+
+def alternatives(config: MergeConfig, size: tuple[int, int]) -> dict[str, KirillovConfig]:
+    """Return Kirillov's rules with the thresholds of the given ones, by description.
+
+    Args:
+        config: Rules and thresholds of the baseline.
+        size: Height and width of the image, at which these rules merge.
+    """
+    pixels = canvas_pixels_per_unit(size, size, config)
+    official = KirillovConfig(
+        min_score=config.min_score,
+        min_mask=config.min_mask,
+        min_stuff_area=float(pixels) * config.min_stuff_area,
+    )
+    return {
+        "Kirillov's rules": official,
+        "Kirillov's rules, best stuff instead of things": replace(official, replace_things=True),
+    }
 
 
 def variants(config: MergeConfig) -> dict[str, MergeConfig]:
@@ -34,6 +59,10 @@ def variants(config: MergeConfig) -> dict[str, MergeConfig]:
         "things from a lower score on": replace(config, min_score=score / 2),
         "things from a higher score on": replace(config, min_score=(1 + score) / 2),
     }
+    changed |= {
+        f"mask NMS above an IoU of {iou}": replace(config, max_mask_overlap=iou)
+        for iou in MASK_OVERLAPS
+    }
     return {UNCHANGED: config} | {
         name: variant for name, variant in changed.items() if variant != config
     }
@@ -45,7 +74,7 @@ def ablate(
     *,
     on_image: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, PanopticQuality]:
-    """Evaluate all variants of the rules on the same network outputs.
+    """Evaluate all variants of the rules, and Kirillov's, on the same network outputs.
 
     Args:
         predictor: A network with both branches.
@@ -58,15 +87,21 @@ def ablate(
     Raises:
         ValueError: If the model lacks a branch, or a photo or its annotation is damaged.
     """
-    rules, num_labels = variants(predictor.config.merge), len(predictor.categories)
-    total = dict.fromkeys(rules, PanopticQuality.zero(num_labels))
+    own, num_labels = predictor.config.merge, len(predictor.categories)
+    total: dict[str, PanopticQuality] = {}
     for number in range(len(dataset)):
         sample = dataset[number]
         outputs = predictor.outputs(sample.image)
         if not {"semantic", "instances"} <= predictor.engine.predicts:
             raise ValueError("the model has only one branch; expected both, to merge them")
+        size = sample.panoptic.size
+        rules: dict[str, MergeConfig | KirillovConfig] = {
+            **variants(own),
+            **alternatives(own, size),
+        }
         for name, config in rules.items():
-            merged = predictor.merge(outputs, sample.panoptic.size, config)
-            total[name] += count_matches(sample.panoptic, merged, num_labels)
+            merged = predictor.merge(outputs, size, config)
+            quality = count_matches(sample.panoptic, merged, num_labels)
+            total[name] = total[name] + quality if name in total else quality
         on_image(number + 1, len(dataset))
     return total

@@ -1,12 +1,16 @@
 """Fusion of instances and semantic regions by the heuristic of Kirillov et al."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from jsisnet.arrays import Bool
+from jsisnet.arrays import Bool, Float
 from jsisnet.checks import check_settings
+from jsisnet.inference.merge import Instances, ThingMasks, check_outputs, thing_masks
+from jsisnet.inference.raster import Upsampled
+from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.stuff import Semantic
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 Region = tuple[Segment, tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]]
@@ -28,6 +32,11 @@ class KirillovConfig:
 
     min_mask: float = 0.5
     """Threshold for masks that are probabilities."""
+
+    replace_things: bool = False
+    """Whether pixels whose best class is a thing take their best stuff class instead, as JSIS-Net's
+    paper describes these rules; otherwise they hold no stuff, as in the official script. Labels
+    without scores have no second-best class."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -73,3 +82,67 @@ def combine(
             segments.append(segment)
             ids[window][free] = len(segments)
     return PanopticMap.compact(ids, segments)
+
+
+def merge(
+    instances: Instances,
+    semantic: Float[np.ndarray, "k gh gw"] | None,
+    *,
+    frame: tuple[int, int],
+    size: tuple[int, int],
+    stuff_labels: Sequence[int],
+    config: KirillovConfig,
+) -> PanopticMap:
+    """Fuse the instances and the semantic logits of one image at its size.
+
+    Args:
+        instances: Things, with boxes in pixels of the frame.
+        semantic: Logits of all labels on a grid that spans the frame; ``None`` for no stuff.
+        frame: Height and width of the network's input.
+        size: Height and width of the image, and of the result.
+        stuff_labels: Labels of the stuff classes.
+        config: Rules and thresholds.
+
+    Returns:
+        The map. See `combine`.
+
+    Raises:
+        ValueError: If a value is not finite, an instance has a stuff label, or the logits have too
+            few channels.
+    """
+    labels = tuple(stuff_labels)
+    check_outputs(instances, semantic, frame=frame, size=size, stuff_labels=labels)
+    rules = MergeConfig(min_score=config.min_score)
+    things = thing_masks(instances, frame=frame, canvas=size, config=rules)
+    stuff = [] if semantic is None else stuff_regions(semantic, size, labels, config)
+    return combine(thing_regions(things, config), stuff, size=size, config=config)
+
+
+def thing_regions(things: ThingMasks, config: KirillovConfig) -> Iterator[Region]:
+    """Yield things with binary masks, in the same order."""
+    for segment, (window, probability) in zip(things.segments, things.masks(), strict=True):
+        yield segment, (window, probability >= config.min_mask)
+
+
+def stuff_regions(
+    semantic: Semantic, size: tuple[int, int], stuff_labels: Sequence[int], config: KirillovConfig
+) -> Iterator[Region]:
+    """Yield the region of each stuff class that has pixels, in the order of the labels.
+
+    Args:
+        semantic: Logits of all labels on a grid, or the label of each pixel.
+        size: Height and width of the image.
+        stuff_labels: Labels of the stuff classes.
+        config: Rules.
+    """
+    channels, labels = list(range(len(semantic))), semantic
+    if semantic.ndim == 3:  # noqa: PLR2004 - labels, height and width
+        if config.replace_things:
+            channels = list(stuff_labels)
+        best = Upsampled.to(size, semantic).channels(channels).best(np.ones(size, bool))
+        labels = np.array(channels, np.int32)[best]
+    present = np.bincount(labels.ravel(), minlength=1)
+    whole = (slice(None), slice(None))
+    for label in stuff_labels:
+        if label < len(present) and present[label]:
+            yield Segment(label=label, isthing=False), (whole, labels == label)

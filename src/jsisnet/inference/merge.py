@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from jsisnet.arrays import Float, Int32, Integer, Shaped
+from jsisnet.arrays import Bool, Float, Int32, Integer, Shaped
 from jsisnet.inference.raster import NO_CHANNEL, Window, paste, windows
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff
@@ -17,6 +17,9 @@ _TINY = np.finfo(np.float32).tiny
 
 _LARGEST = 1e30
 """Largest value that is merged, which leaves room for arithmetic in single precision."""
+
+_Mask = tuple[Window, Bool[np.ndarray, "_ _"]]
+"""A window of the canvas and its pixels."""
 
 _LABEL_AXES = 2
 """Axes of a map of labels; logits have one more."""
@@ -101,14 +104,31 @@ def merge(
         image, after the things were pasted.
     """
     canvas = frame if config.canvas == "network" else size
+    check_outputs(instances, semantic, frame=frame, size=size, stuff_labels=stuff_labels)
+    things = thing_masks(instances, frame=frame, canvas=canvas, config=config)
+    return _merge_on_canvas(things, semantic, canvas, size, stuff_labels, config)
+
+
+def check_outputs(
+    instances: Instances,
+    semantic: Float[np.ndarray, "k gh gw"] | None,
+    *,
+    frame: tuple[int, int],
+    size: tuple[int, int],
+    stuff_labels: tuple[int, ...],
+) -> None:
+    """Check the outputs of a network for one image before they are merged.
+
+    Raises:
+        ValueError: If a value is not finite, a size is 0, an instance has a stuff label, or the
+            logits have too few channels.
+    """
     if min(*frame, *size) < 1:
         raise ValueError(f"an image of {size} in a frame of {frame} has no pixels to merge")
     if semantic is not None and semantic.ndim == _LABEL_AXES:
         raise ValueError("the semantic branch has labels; expected logits, labels x height x width")
     _check_instances(instances, stuff_labels)
-    _check_semantic(semantic, canvas, stuff_labels)
-    things = thing_masks(instances, frame=frame, canvas=canvas, config=config)
-    return _merge_on_canvas(things, semantic, canvas, size, stuff_labels, config)
+    _check_semantic(semantic, frame, stuff_labels)
 
 
 def thing_masks(
@@ -142,6 +162,55 @@ def thing_masks(
         ),
         masks=partial(_paste_each, masks, boxes, canvas),
     )
+
+
+def without_overlapping(things: ThingMasks, config: MergeConfig) -> ThingMasks:
+    """Drop the things that overlap a better one too much: non-maximum suppression of masks.
+
+    The masks that are kept are held in memory, one byte for each pixel of their windows.
+
+    Args:
+        things: Things of any class, best score first.
+        config: `max_mask_overlap` and `min_mask`.
+
+    Reference:
+        de Geus et al., arXiv 1809.02110, section 2.2.1, which rejects it.
+    """
+    kept: dict[int, _Mask] = {}
+    for number, (window, probability) in enumerate(things.masks()):
+        mask = (window, probability >= config.min_mask)
+        if all(_mask_iou(mask, other) <= config.max_mask_overlap for other in kept.values()):
+            kept[number] = mask
+
+    def masks() -> Iterator[tuple[Window, Float[np.ndarray, "h w"]]]:
+        return (pasted for number, pasted in enumerate(things.masks()) if number in kept)
+
+    return ThingMasks(segments=tuple(things.segments[number] for number in kept), masks=masks)
+
+
+def _mask_iou(mask: _Mask, other: _Mask) -> float:
+    """Return the IoU of two masks; 0 if they share no pixel."""
+    (rows, columns), (other_rows, other_columns) = mask[0], other[0]
+    common = (_common(rows, other_rows), _common(columns, other_columns))
+    if any(axis.stop <= axis.start for axis in common):
+        return 0.0
+    shared = np.count_nonzero(_part(mask, common) & _part(other, common))
+    union = np.count_nonzero(mask[1]) + np.count_nonzero(other[1]) - shared
+    return shared / union if shared else 0.0
+
+
+def _common(one: slice, other: slice) -> slice:
+    return slice(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _part(mask: _Mask, window: Window) -> Bool[np.ndarray, "rows columns"]:
+    """Return the pixels of a mask in a window inside its own."""
+    rows, columns = (
+        slice(axis.start - own.start, axis.stop - own.start)
+        for axis, own in zip(window, mask[0], strict=True)
+    )
+    part: Bool[np.ndarray, "rows columns"] = mask[1][rows, columns]
+    return part
 
 
 def merge_masks(
@@ -188,7 +257,9 @@ def _merge_on_canvas(
     config: MergeConfig,
 ) -> PanopticMap:
     """Merge at the size of the canvas, and resize the ids to the image."""
-    unit = _canvas_pixels_per_unit(canvas, size, config)
+    unit = canvas_pixels_per_unit(canvas, size, config)
+    if config.max_mask_overlap < 1:
+        things = without_overlapping(things, config)
     ids = _owners(things, canvas, config)
     if config.min_instance_area or config.min_visible_fraction:
         _drop_small_things(ids, things, unit, config)
@@ -202,7 +273,7 @@ def _merge_on_canvas(
     return PanopticMap.compact(ids, segments).resized(size)
 
 
-def _canvas_pixels_per_unit(
+def canvas_pixels_per_unit(
     canvas: tuple[int, int], size: tuple[int, int], config: MergeConfig
 ) -> Fraction:
     """Convert the unit of areas; a fraction, so that thresholds are exact."""

@@ -15,9 +15,9 @@ from jsisnet.formats.predictions import BoxMasks, Labels, Scores, SemanticFolder
 from jsisnet.inference import kirillov
 from jsisnet.inference.kirillov import KirillovConfig, Region
 from jsisnet.inference.merge import Instances, ThingMasks, merge_masks, thing_masks
-from jsisnet.inference.raster import Upsampled, Window
+from jsisnet.inference.raster import Window
 from jsisnet.inference.rules import MergeConfig
-from jsisnet.panoptic import ImageId, PanopticMap, Segment, void_label
+from jsisnet.panoptic import ImageId, PanopticMap, void_label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +112,7 @@ def _merge(
     things = _things(predictions, image_id)
     if isinstance(config, KirillovConfig):
         regions = _thing_regions(things, size, config)
-        stuff = _stuff_regions(predictions, image_id)
+        stuff = _stuff_regions(predictions, image_id, config)
         return kirillov.combine(regions, stuff, size=size, config=config)
     return merge_masks(
         _binary_masks(things) if isinstance(things, RegionList) else _paste(things, size, config),
@@ -167,25 +167,17 @@ def _thing_regions(
 ) -> Iterator[Region]:
     """Yield the instances that take part, best score first, with binary masks."""
     if isinstance(things, RegionList):
-        yield from things.draw()
-        return
+        return things.draw()
     pasted = _paste(things, size, MergeConfig(min_score=config.min_score))
-    for segment, (window, probability) in zip(pasted.segments, pasted.masks(), strict=True):
-        yield segment, (window, probability >= config.min_mask)
+    return kirillov.thing_regions(pasted, config)
 
 
-def _stuff_regions(predictions: Predictions, image_id: ImageId) -> Iterable[Region]:
+def _stuff_regions(
+    predictions: Predictions, image_id: ImageId, config: KirillovConfig
+) -> Iterable[Region]:
     """Return the regions of the stuff classes; those of label maps are in order of the label."""
     if isinstance(predictions.semantic, ResultsFile):
         return predictions.semantic.of_image(image_id).draw()
-    semantic = _semantic(predictions, image_id)
-    if semantic.dtype.kind == "f":
-        size = predictions.wanted.images[image_id].size
-        semantic = Upsampled.to(size, semantic).best(np.ones(size, bool))
-    whole = (slice(None), slice(None))
-    present = np.bincount(semantic.ravel(), minlength=len(predictions.wanted.categories))
-    return (
-        (Segment(label=label, isthing=False), (whole, semantic == label))
-        for label in predictions.wanted.categories.stuff_labels
-        if present[label]
-    )
+    wanted = predictions.wanted
+    semantic, size = _semantic(predictions, image_id), wanted.images[image_id].size
+    return kirillov.stuff_regions(semantic, size, wanted.categories.stuff_labels, config)

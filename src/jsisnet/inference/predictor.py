@@ -16,6 +16,7 @@ from jsisnet.arrays import Int32, UInt8
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.files.photos import check_image, to_rgb
 from jsisnet.formats.records import drop_unknown
+from jsisnet.inference import kirillov
 from jsisnet.inference.engine import (
     AUTO,
     Engine,
@@ -25,6 +26,7 @@ from jsisnet.inference.engine import (
     Prediction,
     open_engine,
 )
+from jsisnet.inference.kirillov import KirillovConfig
 from jsisnet.inference.merge import Instances, merge
 from jsisnet.inference.model_folder import PredictionConfig, nested_settings
 from jsisnet.inference.raster import Upsampled
@@ -149,14 +151,14 @@ class Predictor:
         self,
         outputs: Outputs | PanopticMap,
         size: tuple[int, int],
-        config: MergeConfig | None = None,
+        config: MergeConfig | KirillovConfig | None = None,
     ) -> PanopticMap:
         """Merge the outputs for one image, and drop the classes that are not wanted.
 
         Args:
             outputs: Outputs for the image.
             size: Height and width of the image.
-            config: Rules and thresholds; the model's own by default.
+            config: Rules and thresholds, JSIS-Net's or Kirillov's; the model's own by default.
 
         Raises:
             ValueError: If the outputs have labels that are not those of the classes.
@@ -165,15 +167,28 @@ class Predictor:
         if isinstance(outputs, PanopticMap):
             panoptic = outputs.resized(size)
         else:
-            panoptic = merge(
-                _no_instances() if outputs.instances is None else outputs.instances,
-                outputs.semantic,
-                frame=self.config.size or size,
-                size=size,
-                stuff_labels=self.categories.stuff_labels,
-                config=self.config.merge if config is None else config,
-            )
+            rules = self.config.merge if config is None else config
+            panoptic = self._merge(outputs, size, rules)
         return panoptic if self._kept is None else drop_unknown(panoptic, self._kept)
+
+    def _merge(
+        self, outputs: Outputs, size: tuple[int, int], config: MergeConfig | KirillovConfig
+    ) -> PanopticMap:
+        instances = _no_instances() if outputs.instances is None else outputs.instances
+        stuff = self.categories.stuff_labels
+        frame = self.config.size or size
+        if isinstance(config, KirillovConfig):
+            return kirillov.merge(
+                instances,
+                outputs.semantic,
+                frame=frame,
+                size=size,
+                stuff_labels=stuff,
+                config=config,
+            )
+        return merge(
+            instances, outputs.semantic, frame=frame, size=size, stuff_labels=stuff, config=config
+        )
 
     def _results(self, sources: Iterable[object]) -> Iterator[Result]:
         """Segment photos in batches that suit the engine."""

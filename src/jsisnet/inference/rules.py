@@ -27,6 +27,10 @@ class MergeConfig:
     """Which instance owns a pixel that several claim: the one with the highest value. Ties go to
     the higher score, then to the lower index."""
 
+    max_mask_overlap: float = 1.0
+    """Instances whose mask has a higher IoU with that of a better one are dropped, whatever their
+    classes. 1 disables, as in the paper."""
+
     min_instance_area: float = 0.0
     """Instances that own less area are dropped; see `area_unit`. 0 disables."""
 

@@ -8,6 +8,7 @@ from jsisnet.files.archives import (
     describe_missing,
     file_exists,
     file_in,
+    file_size,
     files_below,
     png_folder,
     stored_file,
@@ -217,3 +218,13 @@ def test_a_missing_file_of_a_zip_is_explained_by_what_the_zip_holds(tmp_path):
     with pytest.raises(FileNotFoundError, match="the zip holds maps/train/a"):
         stored_file(path / "b.png").read_bytes()
     assert describe_missing(tmp_path / "c.png") == "does not exist"
+
+
+def test_files_have_the_same_size_in_a_folder_and_a_zip(tmp_path):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "a.png").write_bytes(b"12345")
+    with ZipFile(tmp_path / "packed.zip", "w", ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", b"12345")
+
+    assert file_size(tmp_path / "maps" / "a.png") == 5
+    assert file_size(tmp_path / "packed.zip" / "a.png") == 5

@@ -167,3 +167,22 @@ def test_no_gradient_is_computed_if_none_is_needed():
 
     assert not loss.requires_grad
     torch.testing.assert_close(loss, whole(logits, labels).detach())
+
+
+def test_weighted_classes_agree_with_torch():
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(2, 3, 4, 5, generator=generator, requires_grad=True)
+    labels = torch.randint(0, 4, (2, 8, 10), generator=generator).to(torch.uint8)
+    labels[labels == 3] = IGNORE
+    weights = torch.tensor([0.5, 1.0, 4.0])
+    resized = functional.interpolate(logits, (8, 10), mode="bilinear")
+    theirs = functional.cross_entropy(
+        resized, labels.long(), weights, ignore_index=IGNORE, reduction="sum"
+    )
+    (expected,) = torch.autograd.grad(theirs, logits)
+
+    ours = semantic_loss(logits, labels, weights)
+    (gradient,) = torch.autograd.grad(ours, logits)
+
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-5)

@@ -1,12 +1,18 @@
 """Several data sets used as one for training, in their common classes."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
+
+from jsisnet.arrays import Int64
 from jsisnet.categories import Categories
+from jsisnet.data.balance import Repeats, repeat_factors
+from jsisnet.datatools.statistics import MapContents, read_map_contents
+from jsisnet.files.processes import available_cores
 from jsisnet.formats.dataset import DataConfig, PanopticDataset, Sample
 
 
@@ -19,6 +25,15 @@ class Part:
 
     weight: float = 1.0
     """How often a photo is seen, relative to the photos of parts with weight 1."""
+
+    repeats: Repeats | None = None
+    """How often each photo is seen in one pass; ``None`` for once."""
+
+    @property
+    def share(self) -> int:
+        """Number of its turns in a round of the stream."""
+        photos = self.length if self.repeats is None else self.repeats.total
+        return max(1, round(self.weight * photos))
 
 
 class Sources:
@@ -40,9 +55,7 @@ class Sources:
         opened = [PanopticDataset(config) for config in _used(configs)]
         self.categories = _join([(dataset.path, dataset.categories) for dataset in opened])
         self.datasets = tuple(dataset.in_classes(self.categories) for dataset in opened)
-        self.parts = tuple(
-            Part(length=len(dataset), weight=dataset.config.weight) for dataset in self.datasets
-        )
+        self.parts = tuple(map(_part, self.datasets))
         self._ends = list(accumulate(part.length for part in self.parts))
 
     def __len__(self) -> int:
@@ -52,6 +65,35 @@ class Sources:
         """Read a photo; see `PanopticDataset`."""
         number = bisect_right(self._ends, index)
         return self.datasets[number][index - self._ends[number] + self.parts[number].length]
+
+    def class_pixels(self) -> Int64[np.ndarray, " k"]:
+        """Count the pixels of each class, in the data sets that train the semantic branch.
+
+        Raises:
+            ValueError: If a map is damaged.
+        """
+        pixels = np.zeros(len(self.categories), np.int64)
+        for dataset in self.datasets:
+            for contents, labels in _contents(dataset) if dataset.trains_semantic else ():
+                np.add.at(pixels, labels, contents.areas)
+        return pixels
+
+
+def _part(dataset: PanopticDataset) -> Part:
+    config, repeats = dataset.config, None
+    if config.repeat_threshold:
+        present = np.zeros((len(dataset), len(dataset.categories)), bool)
+        for row, (_, labels) in zip(present, _contents(dataset), strict=True):
+            row[labels] = True
+        repeats = Repeats(repeat_factors(present, config.repeat_threshold))
+    return Part(length=len(dataset), weight=config.weight, repeats=repeats)
+
+
+def _contents(dataset: PanopticDataset) -> Iterator[tuple[MapContents, Int64[np.ndarray, " n"]]]:
+    """Read the maps, and yield their segments with the labels of these."""
+    labels = np.array(dataset.labels, np.int64)
+    for contents in read_map_contents(dataset.records, processes=available_cores()):
+        yield contents, labels[contents.labels]
 
 
 def common_categories(configs: Sequence[DataConfig]) -> Categories:

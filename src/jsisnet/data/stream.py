@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from jsisnet.arrays import Int64
+from jsisnet.arrays import Float64, Int64
+from jsisnet.data.balance import Repeats
 from jsisnet.data.sample import Example, example
 from jsisnet.data.sources import Part, Sources
 from jsisnet.data.transforms import TransformConfig, transform
 from jsisnet.formats.dataset import Samples
 
-_ORDER, _VARIATION, _TRAINING, _ROUND = range(4)
+_ORDER, _VARIATION, _TRAINING, _ROUND, _OFFSET = range(5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,11 @@ class Stream(Dataset[Example]):
         parts = samples.parts if isinstance(samples, Sources) else (Part(length=len(samples)),)
         self.parts = tuple(part for part in parts if part.length)
 
+    @property
+    def epoch(self) -> int:
+        """Number of examples in which each photo is seen as often as weights and repeats say."""
+        return sum(part.share for part in self.parts)
+
     def __getitem__(self, position: int) -> Example:
         sample = self.samples[sample_index(position, self.parts, self.seed)]
         generator = _generator(self.seed, _VARIATION, position)
@@ -90,19 +96,31 @@ def sample_index(position: int, parts: tuple[Part, ...], seed: int) -> int:
     The stream consists of rounds. In each round the parts take turns in random order; the number of
     turns of a part is its number of photos times its weight, rounded, but at least one. At its
     turns a part goes through its photos, shuffled anew in each pass, so the numbers of times that
-    two of its photos have been seen never differ by more than one.
+    two of its photos have been seen never differ by more than one. If the part repeats some photos,
+    each has been seen as often as its factor says after any number of passes, rounded up or down.
 
     Args:
         position: 0 or more.
         parts: Concatenated parts of the samples, none of them empty.
         seed: Seed of the order, 0 or more.
     """
-    shares = tuple(max(1, round(part.weight * part.length)) for part in parts)
+    shares = tuple(part.share for part in parts)
     number, offset = divmod(position, sum(shares))
     part, turn = _turns(number, shares, seed)[offset].tolist()
-    run, offset = divmod(number * shares[part] + turn, parts[part].length)
     before = sum(other.length for other in parts[:part])
-    return before + int(_order(run, parts[part].length, part, seed)[offset])
+    return before + _photo(number * shares[part] + turn, parts[part], part, seed)
+
+
+def _photo(turn: int, part: Part, number: int, seed: int) -> int:
+    """Return the photo at a turn of a part, counted from the beginning of the stream."""
+    if part.repeats is None:
+        run, offset = divmod(turn, part.length)
+        return int(_order(run, part.length, number, seed)[offset])
+    # The photos seen after a pass are at most one each from what is expected.
+    run = int(turn / part.repeats.total) + 1
+    while (first := _first_turn(run, part.repeats, number, seed)) > turn:
+        run -= 1
+    return int(_repeated_order(run, part.repeats, number, seed)[turn - first])
 
 
 @lru_cache(maxsize=4)
@@ -119,6 +137,28 @@ def _turns(number: int, shares: tuple[int, ...], seed: int) -> Int64[Tensor, "po
 @lru_cache(maxsize=64)
 def _order(run: int, length: int, part: int, seed: int) -> Int64[Tensor, " length"]:
     return torch.randperm(length, generator=_generator(seed, _ORDER, run, part))
+
+
+@lru_cache(maxsize=64)
+def _repeated_order(run: int, repeats: Repeats, part: int, seed: int) -> Int64[Tensor, " turns"]:
+    """Return the photos of a pass, each as often as it is repeated."""
+    offsets = _offsets(repeats, part, seed)
+    times = repeats.seen(run + 1, offsets) - repeats.seen(run, offsets)
+    photos = torch.from_numpy(np.repeat(np.arange(len(times)), times))
+    return photos[torch.randperm(len(photos), generator=_generator(seed, _ORDER, run, part))]
+
+
+@lru_cache(maxsize=64)
+def _first_turn(run: int, repeats: Repeats, part: int, seed: int) -> int:
+    """Return the number of turns before a pass."""
+    return int(repeats.seen(run, _offsets(repeats, part, seed)).sum())
+
+
+@lru_cache(maxsize=8)
+def _offsets(repeats: Repeats, part: int, seed: int) -> Float64[np.ndarray, " n"]:
+    # In single precision, so that adding a number of passes is exact.
+    generator = _generator(seed, _OFFSET, part)
+    return torch.rand(len(repeats.factors), generator=generator).double().numpy()
 
 
 def _generator(*key: int) -> torch.Generator:

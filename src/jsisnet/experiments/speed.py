@@ -129,7 +129,7 @@ def training_steps(config: RunConfig, categories: Categories, batch: Batch) -> I
     torch.manual_seed(config.train.seed)
     network = JSISNet(config.network, categories).to(fabric.device)
     rates = replace(config.optim, lr=_RATE)
-    objective = Objective(network, config.objective)
+    objective = Objective(network, replace(config.objective, semantic_weights=()))
     weight_decay = config.objective.weights.l2
     objective, sgd = fabric.setup(objective, optimizer(network, rates, weight_decay))
     return steps(fabric, objective, sgd, repeat([batch]), rates, first=0, length=_STEPS, seed=0)

@@ -46,8 +46,11 @@ def first_step(config: RunConfig) -> tuple[Term, ...]:
     """
     categories, batch, _ = first_batch(config)
     network = trainer.new_network(config, categories).train()
+    objective = config.objective
+    if objective.semantic_weights:
+        objective = objective.in_numbers(Sources(config.sources()))
     with torch.no_grad():
-        losses = Objective(network, config.objective)(batch)
+        losses = Objective(network, objective)(batch)
     weights = config.objective.weights
     return tuple(
         Term(name=name, weight=getattr(weights, name), value=float(value))

@@ -168,6 +168,12 @@ def _spellings(path: Path) -> Iterator[Path]:
         yield Path(normalize(form, posix))
 
 
+def file_size(path: Path) -> int:
+    """Return the size in bytes of an existing file, whose path may lead into a zip."""
+    found = path if path.is_file() else stored_file(path)
+    return found.checksum[0] if isinstance(found, Member) else found.stat().st_size
+
+
 def _iszip(root: Path) -> bool:
     if root.is_dir():
         return False

@@ -4,6 +4,7 @@ import logging
 import math
 from copy import copy
 from dataclasses import dataclass, fields, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -12,7 +13,7 @@ import numpy as np
 from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
 from jsisnet.checks import check_settings
-from jsisnet.files.archives import describe_missing, file_exists
+from jsisnet.files.archives import describe_missing, file_exists, file_size
 from jsisnet.files.photos import read_image
 from jsisnet.formats.open import (
     DatasetLocation,
@@ -29,6 +30,12 @@ _log = logging.getLogger(__name__)
 
 _OLD_KINDS = {"panoptic": "coco", "instances": "coco-instances"}
 """Former names of formats, which older YAML files and run folders have."""
+
+_DIGESTED = 60_000_000
+"""Number of pixels of maps that a digest reads, a second's work."""
+
+_LEAST_DIGESTED = 8
+"""Number of maps that a digest reads even if they are large."""
 
 _WITH_ROOT = ("vistas", "cityscapes")
 """Formats whose files are found from the root of the data set."""
@@ -86,6 +93,10 @@ class DataConfig:
     """Part of the ground truth that is used for training: everything, the classes of the pixels
     only, or the objects only."""
 
+    repeat_threshold: float = 0.0
+    """Fraction of the photos below which a class is rare: photos of rare classes are repeated in
+    training, by LVIS's rule. 0 repeats none. All maps are read when the training starts."""
+
     weight: float = 1.0
     """How often a photo is seen in training, relative to the photos of data with weight 1; 0 to
     leave the data out."""
@@ -109,6 +120,8 @@ class DataConfig:
             raise ValueError(f"first is {self.first}; expected at least 1")
         if not 0 <= self.weight < math.inf:
             raise ValueError(f"weight is {self.weight}; expected a number, 0 or more")
+        if not 0 <= self.repeat_threshold <= 1:
+            raise ValueError(f"repeat_threshold is {self.repeat_threshold}; expected 0 to 1")
         things_only = self.kind == "coco-instances" and self.categories is None
         if things_only and self.trusted == "semantic":
             raise ValueError(
@@ -294,6 +307,44 @@ class PanopticDataset:
         if index not in self._cache:
             self._cache[index] = self._read(index)
         return self._cache[index]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The photos with their maps, in the classes of the files."""
+        return self._records
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Label of each class of the files."""
+        return self._labels
+
+    @property
+    def trains_semantic(self) -> bool:
+        """Whether the classes of the pixels are used for training."""
+        return self._semantic
+
+    def digest(self) -> str:
+        """Return a hash of the data, wherever it lies.
+
+        It covers the classes, the ids of all photos in order and the sizes of their files; and as
+        many maps, evenly spread, as can be read in about a second.
+
+        Raises:
+            ValueError: If a map is damaged.
+        """
+        digest = sha256(repr([(each.name, each.isthing) for each in self._own]).encode())
+        for record in self._records:
+            assert record.image is not None
+            digest.update(f"{record.image_id!r} {file_size(record.image)}\n".encode())
+        count = len(self._records)
+        if count:
+            first = self._records[0].read().ids.size
+            count = min(count, max(_LEAST_DIGESTED, _DIGESTED // first))
+        for index in np.linspace(0, len(self._records) - 1, count).astype(int).tolist():
+            panoptic = self._records[index].read()
+            digest.update(panoptic.ids.tobytes())
+            digest.update(repr(panoptic.segments).encode())
+        return digest.hexdigest()
 
     def image_name(self, index: int) -> str:
         """Return the path of a photo inside the folder of the photos."""

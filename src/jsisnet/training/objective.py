@@ -1,13 +1,16 @@
 """Training objective: forward pass with targets between the stages, and the losses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from jsisnet.arrays import Float, Int64
+from jsisnet.data.balance import inverse_sqrt_weights
 from jsisnet.data.sample import Batch, is_void
+from jsisnet.data.sources import Sources
 from jsisnet.model import boxes
 from jsisnet.model.detection import BOX_WEIGHTS
 from jsisnet.model.network import InstanceBranch, JSISNet
@@ -49,6 +52,35 @@ class ObjectiveConfig:
 
     add_true_boxes: bool = True
     """Whether ground-truth boxes are added to the proposals."""
+
+    semantic_weights: tuple[float | Literal["inverse-sqrt"], ...] = ()
+    """Weight of the pixels of each class in the semantic term, in the order of the classes; or
+    ``inverse-sqrt`` for 1 / sqrt(pixels of the class) in the training data, with a mean of 1 over
+    its pixels. Default: 1 each."""
+
+    def __post_init__(self) -> None:
+        weights = self.semantic_weights
+        if "inverse-sqrt" in weights and len(weights) > 1:
+            raise ValueError(
+                f"objective.semantic_weights is {weights}; expected one number for each class, or "
+                "inverse-sqrt alone"
+            )
+
+    def in_numbers(self, samples: Sources) -> "ObjectiveConfig":
+        """Return the settings with `semantic_weights` in numbers, counted in the training data.
+
+        Raises:
+            ValueError: If the number of weights is not that of the classes, or a map is damaged.
+        """
+        given = self.semantic_weights
+        if given == ("inverse-sqrt",):
+            return replace(self, semantic_weights=inverse_sqrt_weights(samples.class_pixels()))
+        if given and len(given) != len(samples.categories):
+            raise ValueError(
+                f"objective.semantic_weights has {len(given)} numbers; expected "
+                f"{len(samples.categories)}, one for each class of the data"
+            )
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,10 +133,15 @@ class Totals:
 class Objective(nn.Module):
     """Network and loss in one module, which a training step calls and DDP wraps."""
 
+    semantic_weights: Tensor | None
+
     def __init__(self, network: JSISNet, config: ObjectiveConfig):
         super().__init__()
         self.network = network
         self.config = config
+        given = config.semantic_weights
+        weights = torch.tensor([float(weight) for weight in given]) if given else None
+        self.register_buffer("semantic_weights", weights, persistent=False)
 
     def forward(self, batch: Batch, totals: Totals | None = None) -> Losses:
         """Return the weighted terms of a batch; those of a missing branch are 0.
@@ -118,7 +155,8 @@ class Objective(nn.Module):
         zero = features.new_zeros((), dtype=torch.float32)
         semantic = objectness = rpn_boxes = classes = region_boxes = masks = zero
         if self.network.semantic is not None:
-            semantic = semantic_loss(self.network.semantic(features), batch.semantic)
+            logits = self.network.semantic(features)
+            semantic = semantic_loss(logits, batch.semantic, self.semantic_weights)
         if self.network.instance is not None:
             branch = self.network.instance
             generators = [

@@ -22,19 +22,31 @@ _STRIP = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 
 def semantic_loss(
-    logits: Float[Tensor, "b k h w"], labels: Integer[Tensor, "b H W"]
+    logits: Float[Tensor, "b k h w"],
+    labels: Integer[Tensor, "b H W"],
+    weights: Float[Tensor, " k"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the sum of the cross-entropies of the pixels that are not void.
 
     The logits are first resized bilinearly to the size of the labels, with aligned pixel centres.
+
+    Args:
+        logits: On a grid that spans the image.
+        labels: Class of each pixel.
+        weights: Factor of the pixels of each class; 1 by default.
     """
-    total: Tensor = _SemanticLoss.apply(logits, labels)
+    total: Tensor = _SemanticLoss.apply(logits, labels, weights)
     return total
 
 
 class _SemanticLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's own
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None,
+    ) -> Tensor:
         total = logits.new_zeros((), dtype=torch.float32)
         needs_gradient = ctx.needs_input_grad[0]
         gradients = torch.empty_like(logits, dtype=torch.float32) if needs_gradient else None
@@ -42,16 +54,16 @@ class _SemanticLoss(torch.autograd.Function):
             resizing = _Resizing.between(logits, labels)
             for image, (coarse, truth) in enumerate(zip(logits.float(), labels, strict=True)):
                 gradient = None if gradients is None else gradients[image]
-                total += _image_loss(coarse, truth, resizing, gradient)
+                total += _image_loss(coarse, truth, weights, resizing, gradient)
         ctx.save_for_backward(gradients)
         ctx.dtype = logits.dtype
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's own
+    def backward(ctx: Any, upper: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401 - torch's own
         (gradients,) = ctx.saved_tensors
-        return (gradients * upper).to(ctx.dtype), None
+        return (gradients * upper).to(ctx.dtype), None, None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +91,7 @@ class _Resizing:
 def _image_loss(
     logits: Float[Tensor, "k h w"],
     labels: Integer[Tensor, "H W"],
+    class_weights: Float[Tensor, " k"] | None,
     resizing: _Resizing,
     out: Float[Tensor, "k h w"] | None,
 ) -> Float[Tensor, ""]:
@@ -90,7 +103,7 @@ def _image_loss(
     for pixels, cells in resizing.strips:
         weights = resizing.rows[pixels, cells]
         full = (weights @ wide[cells].flatten(1)).unflatten(1, wide.shape[1:])
-        loss, slopes = _strip_loss(full, labels[pixels])
+        loss, slopes = _strip_loss(full, labels[pixels], class_weights)
         total += loss
         if gradient is not None:
             gradient[cells].flatten(1).addmm_(weights.T, slopes.flatten(1))
@@ -100,7 +113,9 @@ def _image_loss(
 
 
 def _strip_loss(
-    logits: Float[Tensor, "rows k W"], labels: Integer[Tensor, "rows W"]
+    logits: Float[Tensor, "rows k W"],
+    labels: Integer[Tensor, "rows W"],
+    weights: Float[Tensor, " k"] | None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "rows k W"]]:
     """Return the loss of a strip and its gradient, which overwrites the logits."""
     void = is_void(labels)
@@ -109,10 +124,15 @@ def _strip_loss(
     wanted = logits.gather(1, channel)
     logits.exp_()
     sums = logits.sum(dim=1, keepdim=True)
-    loss = (sums.log() - wanted)[:, 0].masked_fill_(void, 0).sum()
+    losses = (sums.log() - wanted)[:, 0].masked_fill_(void, 0)
     logits.div_(sums)
     logits.scatter_add_(1, channel, torch.full_like(wanted, -1))
-    return loss, logits.masked_fill_(void[:, None], 0)
+    logits.masked_fill_(void[:, None], 0)
+    if weights is not None:
+        scale = weights[channel[:, 0]]
+        losses.mul_(scale)
+        logits.mul_(scale[:, None])
+    return losses.sum(), logits
 
 
 def _resize_matrix(cells: int, pixels: int) -> Float[Tensor, "pixels cells"]:

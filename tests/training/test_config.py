@@ -209,3 +209,26 @@ def test_all_data_begins_in_the_root_of_the_run_or_of_its_own():
         "data/../near/photos",
         "/far/photos",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train": {"epochs": 0}}, r"train\.epochs is 0\.0; expected a positive number"),
+        ({"train": {"keep": {"best": "mask_ap"}}}, r"keep\.best is mask_ap; expected --train\.ap"),
+        ({"optim": {"milestone_epochs": [3, 2]}}, r"milestone_epochs is \(3\.0, 2\.0\)"),
+        ({"objective": {"semantic_weights": ["inverse-sqrt", 1]}}, "inverse-sqrt alone"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        made(values)
+
+
+def test_class_weights_are_numbers_or_a_rule():
+    listed = made({"objective": {"semantic_weights": [1, 2.5]}})
+    option = made({}, "--objective.semantic-weights", "inverse-sqrt", "--train.keep.best", "miou")
+
+    assert listed.objective.semantic_weights == (1.0, 2.5)
+    assert option.objective.semantic_weights == ("inverse-sqrt",)
+    assert option.train.keep.best == "miou"

@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from jsisnet.inference.rules import MergeConfig
 from jsisnet.model import saved_model
 from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
-from jsisnet.training.config import RunConfig, TrainConfig, read_config, to_yaml
+from jsisnet.training.config import KeepConfig, RunConfig, TrainConfig, read_config, to_yaml
 from jsisnet.training.devices import DeviceConfig
 from jsisnet.training.loop import StepReport
 from jsisnet.training.metrics_file import METRICS
@@ -269,18 +270,118 @@ def test_a_folder_with_a_run_is_refused_without_resume(settings, finished):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("section", "change", "found"),
     [
-        {"optim": OptimConfig(lr=0.01)},
-        {"train": TrainConfig(steps=STEPS + 1, batch_size=2)},
-        {"augment": TransformConfig(size=(64, 96))},
+        ("optim", {"lr": 0.01}, r"optim\.lr 0\.02, not 0\.01; resume it with its own settings, or"),
+        ("train", {"steps": 9}, r"train\.steps 5, not 9; .*add steps by --extend, or"),
+        ("train", {"batch_size": 4}, r"train\.batch_size 2, not 4;"),
+        (
+            "augment",
+            {"min_scale": 0.5, "hue": 0.1},
+            r"scale 0\.7, not 0\.5, augment\.hue 0\.0, not",
+        ),
+        ("data", {"weight": 2.0}, r"data\.weight 1\.0, not 2\.0;"),
     ],
 )
-def test_a_run_with_other_settings_is_not_resumed(settings, finished, change):
-    with pytest.raises(ValueError, match=r"config\.yaml: the run was started with other settings"):
-        train(replace(settings, **change), out=finished, callbacks=[Log()], resume=True)
+def test_a_run_with_other_settings_is_not_resumed(settings, finished, section, change, found):
+    changed = replace(settings, **{section: replace(getattr(settings, section), **change)})
+
+    with pytest.raises(ValueError, match=f"was started with .*{found}.*--start {finished}"):
+        train(changed, out=finished, callbacks=[Log()], resume=True)
 
     assert read_config(finished / CONFIG) == settings
+
+
+def test_a_run_is_resumed_with_its_data_at_another_place_but_not_with_other_data(
+    settings, finished, tmp_path
+):
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    shutil.copytree(finished, run)
+    shutil.copytree(settings.root, moved)
+    (moved / settings.data.images).rename(moved / "images")
+    photos = replace(settings.data, images="images")
+    elsewhere = replace(settings, root=str(moved), data=photos, validation=photos)
+
+    train(elsewhere, out=run, callbacks=[Log()], resume=True)
+
+    assert read_config(run / CONFIG) == elsewhere
+    truth = moved / settings.data.annotations
+    truth.write_text(truth.read_text().replace('"category_id": 3', '"category_id": 6'))
+    with pytest.raises(ValueError, match=r"other photos or annotations in data; .*--start"):
+        train(elsewhere, out=run, callbacks=[Log()], resume=True)
+
+
+def test_a_run_is_extended_with_the_schedule_of_more_steps(settings, finished, tmp_path, caplog):
+    shutil.copytree(finished, tmp_path / "run")
+    longer = replace(settings, validation=None, train=replace(settings.train, steps=STEPS + 2))
+    log = Log()
+
+    with pytest.raises(ValueError, match=r"validation\."):
+        train(longer, out=tmp_path / "run", callbacks=[log], extend=True)
+    longer = replace(longer, validation=settings.validation)
+    train(longer, out=tmp_path / "run", callbacks=[log], extend=True)
+
+    assert log.steps == [STEPS + 1, STEPS + 2]
+    assert "extended from 5 to 7 steps; from here on the step schedule" in caplog.text
+    assert "step 6 has the learning rate 0.01, the one before had 0.01" in caplog.text
+    with pytest.raises(ValueError, match=r"train\.steps is 5, but the run has 7"):
+        train(settings, out=tmp_path / "run", callbacks=[log], extend=True)
+
+
+def test_epochs_become_steps(settings, tmp_path, caplog):
+    optim = replace(settings.optim, milestone_epochs=(0.4,))
+    epochs = replace(short(settings, epochs=0.7), optim=optim)  # of 6 photos, 2 a step
+
+    train(epochs, out=tmp_path, callbacks=[Log()])
+
+    written = read_config(tmp_path / CONFIG)
+    assert (written.train.steps, written.optim.milestones) == (2, (1,))
+    assert "an epoch has 6 photos, so 0.6667 epochs are 2 steps of 2; milestones: 1" in caplog.text
+    train(epochs, out=tmp_path, callbacks=[Log()], resume=True)
+
+
+def test_the_best_model_and_snapshots_are_kept(settings, tmp_path):
+    keep = KeepConfig(best="mask_ap", every=1)
+    pace = replace(settings.train, steps=2, evaluate_every=1, pictures=0, ap=True, keep=keep)
+
+    train(replace(settings, train=pace), out=tmp_path)
+
+    found = [e["validation"]["mask_ap"] for e in metrics_of(tmp_path) if "validation" in e]
+    best = 1 if found[0] >= found[1] else 2
+    snapshots = tmp_path / "snapshots"
+    assert sorted(path.name for path in snapshots.iterdir()) == ["step_0000001", "step_0000002"]
+    kept = (snapshots / f"step_{best:07}" / saved_model.WEIGHTS).read_bytes()
+    assert (tmp_path / "best" / saved_model.WEIGHTS).read_bytes() == kept
+    assert saved_model.read(tmp_path / "best").config.size == settings.augment.size
+
+
+def test_deterministic_algorithms_give_the_same_on_a_cpu(settings, tmp_path):
+    exact, plain = tmp_path / "exact", tmp_path / "plain"
+
+    train(short(settings, deterministic=True), out=exact)
+    train(short(settings), out=plain)
+
+    assert_same(exact, plain)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_balanced_classes_are_resumed_bit_for_bit(settings, tmp_path):
+    objective = replace(settings.objective, semantic_weights=("inverse-sqrt",))
+    data = replace(settings.data, repeat_threshold=0.9)
+    balanced = replace(
+        short(settings, steps=4), data=data, objective=objective, optim=OptimConfig(lr=0.01)
+    )
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    train(balanced, out=whole, callbacks=[Log()])
+    with pytest.raises(PowerCutError):
+        train(balanced, out=resumed, callbacks=[Log(stop_after=3)])
+
+    train(balanced, out=resumed, callbacks=[Log()], resume=True)
+
+    assert (resumed / saved_model.WEIGHTS).read_bytes() == (
+        whole / saved_model.WEIGHTS
+    ).read_bytes()
+    assert metrics_of(resumed) == metrics_of(whole)
 
 
 def test_a_run_without_a_checkpoint_can_start_with_other_settings(settings, tmp_path):

@@ -17,6 +17,7 @@ def train(
     *,
     out: Folder | None = None,
     resume: Flag = False,
+    extend: Flag = False,
     track: Annotated[
         tuple[Literal["tensorboard", "wandb", "mlflow"], ...],
         Parameter(negative=(), metavar="NAME", show_default=False),
@@ -28,7 +29,7 @@ def train(
     The run folder receives config.yaml, metrics.jsonl, checkpoint.pt and the model
     (model.json and model.safetensors), which `jsisnet predict --model RUN` loads.
     --resume continues an interrupted training from its last checkpoint, with the
-    same result as an uninterrupted one.
+    same result as an uninterrupted one; --extend continues it with more steps.
 
     All settings of CONFIG are options too, such as --optim.lr 0.01, --train.steps
     500, or --root DIR for the folder that the paths of the data are relative to.
@@ -37,12 +38,14 @@ def train(
         jsisnet train overfit.yaml --root coco
         jsisnet train overfit.yaml --root coco --optim.lr 0.001
         jsisnet train overfit.yaml --root coco --resume
+        jsisnet train overfit.yaml --root coco --extend --train.steps 900
         jsisnet train overfit.yaml --root coco --track tensorboard
 
     Args:
         config: YAML file with the settings.
         out: Run folder. Default: runs/CONFIG.
         resume: Resume the training of the run folder; start one if there is none.
+        extend: Resume it with more steps than it had.
         track: Experiment tracker to log to as well; can be given several times.
         overrides: Settings that override those of CONFIG.
     """
@@ -59,7 +62,9 @@ def train(
     hint = f"to resume from the last checkpoint: {shlex.join(again)}"
     try:
         progress = progress_callback(settings.train)
-        trainer.train(settings, out=run, resume=resume, track=track, callbacks=[progress])
+        trainer.train(
+            settings, out=run, resume=resume, extend=extend, track=track, callbacks=[progress]
+        )
     except (KeyboardInterrupt, SystemExit, RuntimeError, ValueError) as error:
         return _ended(error, hint)
     if not rank_zero_only.rank:  # type: ignore[attr-defined]

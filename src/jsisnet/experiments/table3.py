@@ -108,6 +108,8 @@ def reproduce(
         raise ValueError("validation is missing; Table 3 is evaluated on it")
     if DeviceLayout.detect(config.devices).devices > 1:
         raise ValueError("Table 3 is measured on one device; expected --devices.count 1")
+    if config.train.epochs is not None:
+        raise ValueError("Table 3 is measured in steps; expected --train.steps, not train.epochs")
     if config.train.steps <= config.train.log_every:
         raise ValueError(
             f"train.log_every is {config.train.log_every}, which logs only one of "

@@ -30,6 +30,9 @@ class Checkpoint:
     scaler: dict[str, Any] = field(default_factory=dict)
     """State of the loss scaler of 16-bit precision; empty without one."""
 
+    data: dict[str, str] = field(default_factory=dict)
+    """Hash of each training data set by its name; empty in older files."""
+
     def save(self, path: Path) -> None:
         """Write the file; an existing one is only replaced by a complete one."""
         with replacing(path) as temporary, temporary.open("wb") as file:

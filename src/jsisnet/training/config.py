@@ -1,11 +1,12 @@
 """Settings of a training run, and their YAML files."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -27,11 +28,25 @@ BUILT_IN = Path(str(files("jsisnet"))) / "configs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KeepConfig:
+    """Models that a training keeps in its run folder, beside the last one."""
+
+    best: Literal["pq", "pq_things", "pq_stuff", "miou", "mask_ap", "box_ap"] | None = None
+    """Metric of the validation data: the model that was best by it is kept in ``best``."""
+
+    every: int = 0
+    """Steps between the snapshots in ``snapshots``; 0 for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """Length, batch size and intervals of a training; the defaults are the paper's for COCO."""
 
     steps: int = 189_264
     """Number of optimiser steps."""
+
+    epochs: float | None = None
+    """Number of passes through the training data, which replaces `steps`."""
 
     batch_size: int = 5
     """Photos per step, over all devices together."""
@@ -57,6 +72,16 @@ class TrainConfig:
     evaluate_every: int = 0
     """Steps between evaluations on the validation data; 0 evaluates at the end only."""
 
+    ap: bool = False
+    """Whether evaluations measure the average precision of the instances, too."""
+
+    keep: KeepConfig = field(default_factory=KeepConfig)
+    """Models that are kept beside the last one."""
+
+    deterministic: bool = False
+    """Whether a GPU computes with deterministic algorithms only, which are slower: two runs are
+    then equal bit for bit, as they always are on a CPU."""
+
     pictures: int = 4
     """Number of validation photos, from the first on, that are drawn at each evaluation."""
 
@@ -69,6 +94,10 @@ class TrainConfig:
             least = lowest.get(name, 1)
             if getattr(self, name) < least:
                 raise ValueError(f"train.{name} is {getattr(self, name)}; expected {least} or more")
+        if self.epochs is not None and not 0 < self.epochs < math.inf:
+            raise ValueError(f"train.epochs is {self.epochs}; expected a positive number")
+        if self.keep.best in ("mask_ap", "box_ap") and not self.ap:
+            raise ValueError(f"train.keep.best is {self.keep.best}; expected --train.ap as well")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +148,23 @@ class RunConfig:
         for name, data in sections.items():
             if data is not None:
                 check_location(data.kind, data.location(), prefix=f"{name}.")
+
+    def in_steps(self, photos: int) -> "RunConfig":
+        """Return the settings with everything that is given in epochs in steps as well.
+
+        Args:
+            photos: Photos of an epoch.
+        """
+
+        def steps(epochs: float) -> int:
+            return max(1, round(epochs * photos / self.train.batch_size))
+
+        train, optim = self.train, self.optim
+        if train.epochs is not None:
+            train = replace(train, steps=steps(train.epochs))
+        if optim.milestone_epochs:
+            optim = replace(optim, milestones=tuple(map(steps, optim.milestone_epochs)))
+        return replace(self, train=train, optim=optim)
 
     def sources(self) -> tuple[DataConfig, ...]:
         """Return all training data, `data` first, with paths resolved against `root`."""

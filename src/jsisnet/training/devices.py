@@ -170,6 +170,33 @@ def process_group(fabric: Fabric) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def deterministic(*, enabled: bool) -> Iterator[None]:
+    """Let PyTorch use deterministic algorithms only, until the block ends.
+
+    Raises:
+        ValueError: If the device lacks one that the network needs.
+    """
+    if not enabled:
+        yield
+        return
+    # cuBLAS reads it once, before its first use.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before, benchmark = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        reason = shorten(str(error).partition(".")[0], _MAX_REASON)
+        raise ValueError(f"train.deterministic can't be kept here: {reason}") from error
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = benchmark
+
+
 def exit_with_parent(worker: int = 0) -> None:  # noqa: ARG001 - the signature of `worker_init_fn`
     """Exit this process at once when its parent is killed.
 

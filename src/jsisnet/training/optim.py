@@ -37,6 +37,9 @@ class OptimConfig:
     milestones: tuple[int, ...] = (94_632, 165_606)
     """Steps after which the learning rate is multiplied by gamma, in ascending order."""
 
+    milestone_epochs: tuple[float, ...] = ()
+    """Milestones in passes through the training data, which replace `milestones`."""
+
     gamma: float = 0.5
     """Learning rate multiplier at each milestone."""
 
@@ -61,6 +64,11 @@ class OptimConfig:
                 "milestones",
                 list(self.milestones) == sorted(set(self.milestones)),
                 "ascending steps",
+            ),
+            (
+                "milestone_epochs",
+                list(self.milestone_epochs) == sorted(set(self.milestone_epochs)),
+                "ascending numbers",
             ),
             ("gamma", self.gamma > 0, "a positive number"),
             ("power", self.power > 0, "a positive number"),

@@ -2,10 +2,11 @@
 
 import json
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -20,6 +21,7 @@ from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import RunConfig, read_config, to_yaml
 from jsisnet.training.loop import StepReport
 from jsisnet.training.metrics_file import METRICS, read_entries
+from jsisnet.training.resuming import check_settings
 from jsisnet.visualize.overlay import side_by_side
 
 _log = logging.getLogger(__name__)
@@ -30,15 +32,33 @@ CONFIG, CHECKPOINT = "config.yaml", "checkpoint.pt"
 PLOT, PICTURES = "plot.png", "pictures"
 """Names of the plot of the metrics, and of the folder with pictures of validation images."""
 
-MUTABLE = ("log_every", "checkpoint_every", "evaluate_every", "workers", "pictures", "export")
-"""Settings of `TrainConfig` that may change when a run is resumed, as may all of `DeviceConfig`."""
+BEST, SNAPSHOTS = "best", "snapshots"
+"""Names of the folders with models that are kept."""
+
+_METRICS = {
+    "pq": ("all", "pq"),
+    "pq_things": ("things", "pq"),
+    "pq_stuff": ("stuff", "pq"),
+}
+"""Where the metrics of `KeepConfig` stand in the summary of an evaluation, if not at its top."""
 
 
-def check_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
+def check_folder(
+    config: RunConfig, folder: Path, *, resume: bool, extend: bool = False
+) -> RunConfig | None:
     """Check that a training may write to a folder.
 
     A folder with a checkpoint may only be resumed, with the settings of its run. A `config.yaml`
     that no training wrote is never overwritten.
+
+    Args:
+        config: Settings of the training.
+        folder: The run folder.
+        resume: Whether to resume a run.
+        extend: Whether it may have more steps than before.
+
+    Returns:
+        The settings of the run that is resumed; ``None`` for a new one.
 
     Raises:
         ValueError: If the training may not.
@@ -50,18 +70,14 @@ def check_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
                 f"{path} was not written by a training and would be overwritten; choose another "
                 "folder"
             )
-        return
+        return None
     if not resume:
         raise ValueError(
             f"{folder} already holds a run; resume it (--resume) or choose another folder (--out)"
         )
     before = read_config(path)
-    changed = {name: getattr(config.train, name) for name in MUTABLE}
-    if replace(before, train=replace(before.train, **changed), devices=config.devices) != config:
-        raise ValueError(
-            f"{path}: the run was started with other settings; resume it with those, or choose "
-            "another folder"
-        )
+    check_settings(before, config, folder, extend=extend)
+    return before
 
 
 def is_finished(config: RunConfig, folder: Path) -> bool:
@@ -70,12 +86,13 @@ def is_finished(config: RunConfig, folder: Path) -> bool:
     Raises:
         ValueError: If the folder holds another run, or a damaged one.
     """
-    check_folder(config, folder, resume=True)
+    # The settings of a run have the steps that its epochs stand for.
+    steps = (check_folder(config, folder, resume=True) or config).train.steps
     path = folder / CHECKPOINT
-    if not path.exists() or Checkpoint.load(path).step < config.train.steps:
+    if not path.exists() or Checkpoint.load(path).step < steps:
         return False
     metrics = MetricsFile(folder / METRICS, every=1)
-    return config.validation is None or metrics.has_evaluation(config.train.steps)
+    return config.validation is None or metrics.has_evaluation(steps)
 
 
 def prepare(config: RunConfig, folder: Path) -> None:
@@ -115,6 +132,25 @@ class MetricsFile(Callback):
             ValueError: If the file is damaged.
         """
         return any(entry["step"] == step and "validation" in entry for entry in self._entries())
+
+    def is_best(self, metric: str, step: int, result: dict[str, Any]) -> bool:
+        """Return whether an evaluation is better than all those of earlier steps.
+
+        Args:
+            metric: Metric of `KeepConfig`.
+            step: Its step.
+            result: Its summary; without the metric it is not the best.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        before = (
+            _value(entry["validation"], metric)
+            for entry in self._entries()
+            if "validation" in entry and entry["step"] < step
+        )
+        value = _value(result, metric)
+        return value > max(before, default=-math.inf)
 
     def on_train_start(self, step: int, steps: int) -> None:
         """Remove the lines of steps after `step`, which the training will repeat.
@@ -201,6 +237,15 @@ def _skipping(path: Path) -> Iterator[Path]:
         yield path
     except (OSError, ValueError) as error:
         _log.warning("can't write %s; the training continues without it (%s)", path, error)
+
+
+def _value(result: dict[str, Any], metric: str) -> float:
+    """Return a metric of an evaluation, or minus infinity if it has no value."""
+    found: Any = result
+    for key in _METRICS.get(metric, (metric,)):
+        found = found.get(key) if isinstance(found, dict) else None
+    isvalue = isinstance(found, int | float) and math.isfinite(found)
+    return float(found) if isvalue else -math.inf
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -33,13 +33,14 @@ from jsisnet.model.network import JSISNet
 from jsisnet.model.saved_model import ModelConfig, SavedModel
 from jsisnet.model.start import take_over
 from jsisnet.settings import from_dict, joined, plain
-from jsisnet.training import run_folder
+from jsisnet.training import resuming, run_folder
 from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import RunConfig, read_values
 from jsisnet.training.devices import (
     DeviceLayout,
     create_fabric,
+    deterministic,
     gather,
     process_group,
 )
@@ -49,7 +50,14 @@ from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.metrics_file import METRICS
 from jsisnet.training.objective import Objective
 from jsisnet.training.optim import optimizer
-from jsisnet.training.run_folder import CHECKPOINT, ExportedFile, MetricsFile, PictureFiles
+from jsisnet.training.run_folder import (
+    BEST,
+    CHECKPOINT,
+    SNAPSHOTS,
+    ExportedFile,
+    MetricsFile,
+    PictureFiles,
+)
 from jsisnet.visualize import overlay
 
 _log = logging.getLogger(__name__)
@@ -60,6 +68,7 @@ def train(
     *,
     out: Path | str | None = None,
     resume: bool = False,
+    extend: bool = False,
     track: LoggerName | Sequence[LoggerName] = (),
     callbacks: Sequence[Callback] = (),
     **settings: Any,  # noqa: ANN401 - checked by the one converter of settings
@@ -74,8 +83,9 @@ def train(
         out: Run folder; must not hold a run unless it is resumed. Default: ``runs/`` and the stem
             of the YAML file.
         resume: Whether to continue from the last checkpoint, or start if there is none. The
-            settings must be those of the run, except for the intervals of `TrainConfig` and the
-            devices.
+            settings and the data must be those of the run, except for the intervals of
+            `TrainConfig`, the devices and the paths of the data.
+        extend: Whether to continue from the last checkpoint with more steps than the run had.
         track: Logging libraries to use.
         callbacks: Callbacks of the training; only the first process calls them.
         settings: Values that override those of `config`, such as ``root="coco"`` or
@@ -96,17 +106,18 @@ def train(
     layout = DeviceLayout.detect(run.devices)
     _check_even_batches(run, layout)
     _check_norm_samples(run, layout)
-    run_folder.check_folder(run, folder, resume=resume)
+    before = run_folder.check_folder(run, folder, resume=resume or extend, extend=extend)
     metrics = MetricsFile(folder / METRICS, run.train.log_every)
     loggers = logger_callbacks(track, run, folder)
     exports = [ExportedFile(folder)] if run.train.export else []
     called = [metrics, PictureFiles(folder), *callbacks, *loggers, *exports]
     fabric = create_fabric(layout, run.train.precision, called)
-    with process_group(fabric):
+    with deterministic(enabled=run.train.deterministic), process_group(fabric):
         training, validation = _prepare(run, folder, layout, fabric)
+        _tell_schedule(training, before)
         with lock_folder(folder) if fabric.is_global_zero else nullcontext():
             if fabric.is_global_zero:
-                run_folder.prepare(run, folder)
+                run_folder.prepare(training.config, folder)
             training.run(metrics, validation)
     return folder
 
@@ -174,8 +185,27 @@ def _prepare(
     if checkpoint.exists():
         if read_description(folder).categories != samples.categories:
             raise ValueError(f"{folder}: the run was started with other classes than the data has")
-        training.restore(Checkpoint.load(checkpoint))
+        restored = Checkpoint.load(checkpoint)
+        resuming.check_data(restored.data, training.digests, folder)
+        training.restore(restored)
     return training, validation
+
+
+def _tell_schedule(training: "_Training", before: RunConfig | None) -> None:
+    """Log the steps that epochs stand for, and what an extension means for the learning rate."""
+    config, epoch = training.config, training.stream.epoch
+    pace, optim = config.train, config.optim
+    if pace.epochs is not None or optim.milestone_epochs:
+        milestones = ", ".join(f"{step:,}" for step in optim.milestones)
+        ends = f"; milestones: {milestones}" if optim.schedule == "step" else ""
+        _tell(
+            f"an epoch has {epoch:,} photos, so {pace.steps * pace.batch_size / epoch:.4g} epochs "
+            f"are {pace.steps:,} steps of {pace.batch_size}{ends}"
+        )
+    if before is not None:
+        extended = resuming.extension(before, config, training.step)
+        if extended is not None:
+            _tell(f"{training.folder}: {extended}")
 
 
 class _Training:
@@ -189,14 +219,15 @@ class _Training:
         network: JSISNet,
         fabric: Fabric,
     ):
-        self.config = config
         self.folder = folder
         self.samples = samples
         self.stream = Stream(samples, config.augment, seed=config.train.seed)
+        self.config = config = config.in_steps(self.stream.epoch)
+        self.digests = resuming.digests(config, samples)
         self.fabric = fabric
         # Average and optimiser allocate their state on the device of the weights.
         self.network = network.to(fabric.device)
-        self.objective = Objective(network, config.objective)
+        self.objective = Objective(network, config.objective.in_numbers(samples))
         self.optimizer = optimizer(network, config.optim, config.objective.weights.l2)
         self.average = Average(network, config.optim.average) if config.optim.average else None
         self.step = 0
@@ -246,7 +277,7 @@ class _Training:
         objective, optimizer = self.fabric.setup(self.objective, self.optimizer)
         self._call("on_train_start", self.step, pace.steps)
         if validation is not None and missed:
-            self._evaluate(validation)
+            self._evaluate(validation, metrics)
         reports = steps(
             self.fabric,
             objective,
@@ -264,8 +295,10 @@ class _Training:
             self._call("on_step_end", report)
             if self._is_due(pace.checkpoint_every):
                 self._save()
+            if pace.keep.every and self.step % pace.keep.every == 0:
+                self._save_model(self.folder / SNAPSHOTS / f"step_{self.step:07}")
             if validation is not None and self._is_due(pace.evaluate_every):
-                self._evaluate(validation)
+                self._evaluate(validation, metrics)
 
     def _call(self, hook: str, *arguments: object, **named: object) -> None:
         """Call a hook of all callbacks, in the first process alone."""
@@ -307,20 +340,25 @@ class _Training:
 
     def _save(self) -> None:
         """Write the model, and then the checkpoint, so that a checkpoint always has its model."""
+        self._save_model(self.folder)
         if not self.fabric.is_global_zero:
             return
-        saved_model.write(
-            self.folder, self._model_config(), self.samples.categories, self._weights()
-        )
         Checkpoint(
             step=self.step,
             network=self.network.state_dict(),
             average=None if self.average is None else self.average.state,
             optimizer=self.optimizer.state_dict(),
             scaler=self.fabric.strategy.precision.state_dict(),
+            data=self.digests,
         ).save(self.folder / CHECKPOINT)
 
-    def _evaluate(self, validation: PanopticDataset) -> None:
+    def _save_model(self, folder: Path) -> None:
+        """Write the model, in the first process alone."""
+        if self.fabric.is_global_zero:
+            categories, weights = self.samples.categories, self._weights()
+            saved_model.write(folder, self._model_config(), categories, weights)
+
+    def _evaluate(self, validation: PanopticDataset, metrics: MetricsFile) -> None:
         """Evaluate the model on the images of this process, gather, and draw the first ones."""
         network = JSISNet(self.config.network, self.samples.categories)
         network.load_state_dict(self._weights())
@@ -331,8 +369,13 @@ class _Training:
             validation,
             share=(self.fabric.global_rank, self.fabric.world_size),
             on_image=partial(self._call, "on_image_evaluated"),
+            ap=self.config.train.ap,
         )
         result = reduce(add, gather(share, self.fabric)).summary(self.samples.categories)
+        best = self.config.train.keep.best
+        # Before the metrics, so that an interrupted run repeats the evaluation.
+        if best and self.fabric.is_global_zero and metrics.is_best(best, self.step, result):
+            self._save_model(self.folder / BEST)
         self._call("on_evaluation_end", self.step, result)
         shown = min(self.config.train.pictures, len(validation))
         if shown and self.fabric.is_global_zero:

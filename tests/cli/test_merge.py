@@ -111,3 +111,21 @@ def test_image_ids_in_quotes_are_refused_with_the_cause(command, tmp_path, capsy
 
     assert run(command) == 1
     assert "does not list: it has 100 (a number)" in capsys.readouterr().err
+
+
+def test_the_branches_that_predict_writes_are_merged_by_any_rules(tiny, tmp_path):
+    photo, raw = str(next(tiny.images.iterdir())), tmp_path / "raw"
+    canvas = ["--merge.canvas", "original"]
+    assert run(["predict", photo, "-o", str(tmp_path / "out"), "--raw", str(raw), *canvas]) == 0
+
+    inputs = ["--image-info", str(raw / "images.json"), "--instances", str(raw)]
+    settings = ["--merge.min-score", "0.25", "--processes", "1"]
+    command = ["merge", *inputs, "--semantic", str(raw), *settings]
+    for rules in ("jsisnet", "kirillov"):
+        out = tmp_path / f"{rules}.json"
+        assert run([*command, "--rules", rules, "--out", str(out)]) == 0
+        assert len(json.loads(out.read_text())["annotations"]) == 1
+
+    predicted = next((tmp_path / "out").glob("*[!y].png"))
+    again = tmp_path / "jsisnet" / predicted.name
+    assert np.array_equal(np.asarray(Image.open(predicted)), np.asarray(Image.open(again)))

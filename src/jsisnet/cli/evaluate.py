@@ -20,6 +20,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     model: Model = "coco",
     instances_from: InstancesFrom = None,
     out: Folder | None = None,
+    raw: Folder | None = None,
     json: File | None = None,
     report: Folder | None = None,
     ap: bool = True,
@@ -44,6 +45,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         jsisnet evaluate --images val2017 --annotations panoptic_val2017.json
         jsisnet evaluate --images photos --annotations truth.json --out files
         jsisnet evaluate --images photos --annotations truth.json --report report
+        jsisnet evaluate --images photos --annotations truth.json --raw branches
         jsisnet evaluate --format cityscapes --root cityscapes --split val
 
     Args:
@@ -53,6 +55,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         instances_from: Model that detects the instances; the semantic segmentation and the
             settings of the merge remain those of --model.
         out: Folder for predictions and ground truth; created if it does not exist.
+        raw: Folder for what the branches predict, an .npz file per image and images.json, which
+            `jsisnet merge` reads.
         json: JSON file to write: all numbers, also for each image, as percentages.
         report: Folder for an HTML report (index.html) of the errors.
         ap: Whether to compute average precision, which takes about half as long again.
@@ -62,11 +66,14 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     """
     from jsisnet.cli.inputs import load_model, open_for_model
     from jsisnet.inference import evaluator
+    from jsisnet.inference.branch_files import IMAGES
 
     written = [] if json is None else [json]
     if out is not None:
         files = [out / evaluator.TRUTH, out / evaluator.PREDICTIONS]
         written += [*files, *(file.with_suffix("") for file in files)]
+    if raw is not None:
+        written.append(raw / IMAGES)
     if report is not None:
         written.append(report / PAGE)
     maps = [path.with_suffix("") for path in location.paths if path.name]  # "." has none
@@ -75,7 +82,9 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     dataset = open_for_model(predictor, kind, location, recount_areas=recount_areas)
     with folder_for(out, report) as folder:
         with progress("evaluating") as advance:
-            result = evaluator.evaluate(predictor, dataset, out=folder, on_image=advance, ap=ap)
+            result = evaluator.evaluate(
+                predictor, dataset, out=folder, raw=raw, on_image=advance, ap=ap
+            )
         categories = predictor.categories
         summary = result.summary(categories) | result.summary_of_images(categories)
         _print(summary)

@@ -63,6 +63,10 @@ class WritingOptions:
     overlay: bool = True
     """Whether to write overlays."""
 
+    raw: Folder | None = None
+    """Folder for what the branches predict, an .npz file per image and images.json, which `jsisnet
+    merge` reads."""
+
     overwrite: Flag = False
     """Delete the results of an earlier run in the folder, and start anew; other files with the
     names of results are replaced."""
@@ -131,6 +135,7 @@ def predict(  # noqa: PLR0913 - options of the command line
     outputs = OutputConfig(
         formats=tuple(dict.fromkeys(listed(writing.format))),
         overlay=drawing.style() if writing.overlay else None,
+        raw=writing.raw,
     )
     earlier = set() if out is None else results_in(out)
     found = find_photos(images, _read_standard_input, without=earlier)

@@ -26,6 +26,9 @@ Scores = Float32[np.ndarray, "k gh gw"]
 Labels = Int32[np.ndarray, "h w"]
 """Label of each pixel of the photo, or the `void_label` of the classes."""
 
+LOGITS = "logits"
+"""Array of the scores in a file that holds others too, such as those of the instances."""
+
 _SUFFIXES = (".png", ".npz", ".npy")
 _AXES = 3
 """Axes of an array: labels, rows and columns."""
@@ -115,10 +118,12 @@ class SemanticFolder:
 
     def _scores(self, path: Path) -> Scores:
         found = _load_arrays(path)
-        if len(found) != 1:
+        if len(found) != 1 and LOGITS not in found:
             names = ", ".join(map(repr, found)) or "none"
-            raise ValueError(f"contains {len(found)} arrays ({names}); expected one")
-        (values,) = found.values()
+            raise ValueError(
+                f"contains {len(found)} arrays ({names}); expected one, or one named {LOGITS!r}"
+            )
+        values = found[LOGITS] if LOGITS in found else next(iter(found.values()))
         number = len(self.categories)
         if values.ndim != _AXES or 0 in values.shape:
             raise ValueError(

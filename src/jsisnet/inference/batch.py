@@ -1,6 +1,7 @@
 """Prediction of many photos into a folder, journaled so that an interrupted run can resume."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,12 @@ from pathlib import Path
 
 from jsisnet import __version__
 from jsisnet.formats import categories_json
+from jsisnet.inference.branch_files import (
+    IMAGES,
+    check_branches,
+    image_entry,
+    write_image_list,
+)
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.photo_job import COCO, Outcome, OutputConfig, PhotoJob
 from jsisnet.inference.predictor import Predictor
@@ -82,12 +89,14 @@ def predict_photos(
 
     Raises:
         ValueError: If the folder holds results of another model, other settings or other photos; if
-            another process is writing to it; or if a result would overwrite a photo, or a file that
-            no earlier run has written.
+            another process is writing to it; if a result would overwrite a photo, or a file that
+            no earlier run has written; or if raw outputs are wanted of a network without branches.
     """
     config, listener = config or BatchConfig(), listener or Listener()
     if config.outputs.overlay is not None:
         config.outputs.overlay.labels(predictor.categories)  # refuses unknown classes at once
+    if config.outputs.raw is not None:
+        check_branches(predictor.engine)
     purpose = purpose_of_run(predictor, config.outputs)
     job = PhotoJob(predictor, folder, config.outputs)
     with open_results(folder, purpose, photos, overwrite=config.overwrite) as results:
@@ -124,7 +133,7 @@ def purpose_of_run(predictor: Predictor, outputs: OutputConfig) -> str:
         "network": predictor.engine.fingerprint(),
         "outputs": asdict(outputs),
     }
-    return sha256(json.dumps(described).encode()).hexdigest()
+    return sha256(json.dumps(described, default=os.fspath).encode()).hexdigest()
 
 
 def _outcomes(
@@ -159,4 +168,10 @@ def _describe(results: ResultsFolder, job: PhotoJob) -> int:
     counts = [len(entry["segments_info"]) for entry in results.entries()]
     if counts and COCO in job.config.formats:
         results.describe(job.predictor.categories)
+    if counts and job.config.raw is not None:
+        images = (
+            image_entry(each["name"], each["file_name"], (each["height"], each["width"]))
+            for each in results.entries()
+        )
+        write_image_list(job.config.raw / IMAGES, images, job.predictor.categories)
     return sum(counts)

@@ -15,8 +15,16 @@ from jsisnet.evaluation.average_precision import CollectedInstances, ImageInstan
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality
 from jsisnet.evaluation.proposal_recall import ProposalRecall
 from jsisnet.evaluation.semantic_iou import SemanticIoU
+from jsisnet.files.json_fields import Entry
 from jsisnet.formats import coco
 from jsisnet.formats.dataset import PanopticDataset, Sample
+from jsisnet.inference.branch_files import (
+    IMAGES,
+    check_branches,
+    image_entry,
+    write_branches,
+    write_image_list,
+)
 from jsisnet.inference.engine import Extras, Outputs
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor, semantic_labels
@@ -95,11 +103,12 @@ class Evaluation:
         return {"mode": "official", "images": [image.described(categories) for image in images]}
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - two places to write to
     predictor: Predictor,
     dataset: PanopticDataset,
     *,
     out: Path | None = None,
+    raw: Path | None = None,
     on_image: Callable[[int, int], None] | None = None,
     share: tuple[int, int] = (0, 1),
     ap: bool = False,
@@ -111,6 +120,8 @@ def evaluate(
         dataset: Data set, opened with the predictor's categories.
         out: Folder to write predictions and ground truth to, in COCO's panoptic format and the
             predictor's classes.
+        raw: Folder to write what the branches predict to, one ``.npz`` file per image; see
+            `write_branches`.
         on_image: Called after each image with the number of images done and the total.
         share: Rank of this process and number of processes. Each process evaluates its own images;
             the sum over all processes equals the result of a single one.
@@ -121,19 +132,23 @@ def evaluate(
         and proposal recall if there is an instance branch and the engine tells its proposals.
 
     Raises:
-        ValueError: If an image or its ground truth is damaged, or `out` is given with several
-            processes.
+        ValueError: If an image or its ground truth is damaged, `out` or `raw` is given with several
+            processes, or `raw` with a network that has no branches.
     """
     rank, processes = share
-    if out is not None and processes > 1:
+    if processes > 1 and not (out is None and raw is None):
+        option = "out" if raw is None else "raw"
         raise ValueError(
-            f"predictions can't be written with {processes} processes; use one, or omit `out`"
+            f"predictions can't be written with {processes} processes; use one, or omit `{option}`"
         )
+    if raw is not None:
+        check_branches(predictor.engine)
     total = Evaluation(panoptic=PanopticQuality.zero(len(predictor.categories)))
     extras = Extras(detection=RANKED if ap else None, proposals=PROPOSED)
     numbers = range(rank, len(dataset), processes)
     with ExitStack() as stack:
         files = None if out is None else stack.enter_context(_open_files(out, predictor))
+        branches = None if raw is None else stack.enter_context(_open_branches(raw, predictor))
         for done, number in enumerate(numbers, 1):
             sample = dataset[number]
             image = sample.image
@@ -142,6 +157,8 @@ def evaluate(
             total += _measure(predictor, outputs, prediction, sample, number)
             if files is not None:
                 files.add(sample, prediction, dataset.image_name(number))
+            if branches is not None:
+                branches.add(outputs, sample, dataset.image_name(number))
             if on_image is not None:
                 on_image(done, len(numbers))
     return total
@@ -237,3 +254,31 @@ def _open_files(out: Path, predictor: Predictor) -> Iterator[_Files]:
         coco.writing(out / PREDICTIONS, predictor.categories) as predictions,
     ):
         yield _Files(truth=truth, predictions=predictions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Branches:
+    """Folder of what the branches predict, and the images that it holds."""
+
+    folder: Path
+    predictor: Predictor
+    images: list[Entry]
+
+    def add(self, outputs: Outputs | PanopticMap, sample: Sample, name: str) -> None:
+        size = sample.panoptic.size
+        write_branches(
+            outputs,
+            self.folder,
+            name,
+            frame=self.predictor.config.size or size,
+            size=size,
+            categories=self.predictor.categories,
+        )
+        self.images.append(image_entry(sample.image_id, name, size))
+
+
+@contextmanager
+def _open_branches(folder: Path, predictor: Predictor) -> Iterator[_Branches]:
+    branches = _Branches(folder=folder, predictor=predictor, images=[])
+    yield branches
+    write_image_list(folder / IMAGES, branches.images, predictor.categories)

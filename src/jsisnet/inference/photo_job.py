@@ -16,6 +16,7 @@ from jsisnet.files.archives import Member
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.photos import write_picture
 from jsisnet.formats import coco
+from jsisnet.inference.branch_files import write_branches
 from jsisnet.inference.engine import Outputs
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.predictor import Predictor
@@ -44,6 +45,10 @@ class OutputConfig:
 
     overlay: Style | None = field(default_factory=Style)
     """Appearance of the overlays; ``None`` for none."""
+
+    raw: Path | None = None
+    """Folder for what the branches predict, in the files of `write_branches`, which replace those
+    of the same names; ``None`` for none."""
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -153,6 +158,7 @@ class PhotoJob:
         with item.step():
             if item.error is None:
                 result = self._result(item)
+                self._write_branches(item, result)
                 entry = {"stamp": item.stamp, **self._write(item.photo, result)}
         if item.error is not None or result is None:
             return Outcome(photo=item.photo, error=item.error)
@@ -176,6 +182,20 @@ class PhotoJob:
         assert outputs is not None
         panoptic = self.predictor.merge(outputs, (image.shape[0], image.shape[1]))
         return Result(image, panoptic, self.predictor.categories, item.photo.file_name)
+
+    def _write_branches(self, item: Item, result: Result) -> None:
+        if self.config.raw is None:
+            return
+        assert item.outputs is not None
+        size = result.panoptic.size
+        write_branches(
+            item.outputs,
+            self.config.raw,
+            item.photo.file_name,
+            frame=self.predictor.config.size or size,
+            size=size,
+            categories=self.predictor.categories,
+        )
 
     def _write(self, photo: Photo, result: Result) -> Entry:
         """Write the files of a photo, and return its entry of the journal."""

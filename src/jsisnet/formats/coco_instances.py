@@ -57,7 +57,7 @@ class StoredInstances(Collection[Instance]):
     def __iter__(self) -> Iterator[Instance]:
         with EntryReader(self.path) as reader:
             for start, stop in self.ranges.tolist():
-                yield _instance(reader.read(ByteRange(start, stop)), self.size)
+                yield parse_instance(reader.read(ByteRange(start, stop)), self.size)
 
     def __len__(self) -> int:
         return len(self.ranges)
@@ -82,12 +82,20 @@ class Annotation:
     instances: Collection[Instance]
     """In the order of the file, from which they are read when they are needed; possibly none."""
 
+    entry: ByteRange
+    """Position of the image's entry in the file."""
+
+    ranges: Ranges
+    """Positions of the annotations' entries in the file."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstancesFile:
     """One COCO instances JSON file."""
 
     path: Path
+    fields: Entry
+    """All fields of the file; the lists of images and annotations are empty."""
     categories: Categories
     """All of them are things."""
     used: frozenset[CategoryId]
@@ -151,13 +159,16 @@ def read_annotations(
             image=photo.path,
             size=photo.size,
             instances=StoredInstances(path, own, photo.size),
+            entry=index.images.range(number),
+            ranges=own,
         )
-        for (image_id, photo), own in zip(
-            reader.photos.items(), listed.ranges_by_image(reader.photos), strict=True
+        for number, ((image_id, photo), own) in enumerate(
+            zip(reader.photos.items(), listed.ranges_by_image(reader.photos), strict=True)
         )
     )
     return InstancesFile(
         path=path,
+        fields=index.fields,
         categories=categories,
         used=frozenset(reader.used),
         annotations=tuple(annotations),
@@ -211,6 +222,25 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
     )
 
 
+def parse_instance(entry: Entry, size: Size, on_oddity: OnFault = lambda *_: None) -> Instance:
+    """Read an entry of ``annotations``.
+
+    Args:
+        entry: The entry.
+        size: Height and width of its image.
+        on_oddity: Called with what is odd in its outline.
+
+    Raises:
+        ValueError: If it is invalid.
+    """
+    return Instance(
+        id=_number(entry),
+        category_id=json_fields.identity(entry, "category_id"),
+        shape=masks.shape(entry, size, on_oddity),
+        iscrowd=_iscrowd(entry),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Photo:
     path: Path
@@ -242,10 +272,10 @@ class _FileReader:
             height = json_fields.integer(entry, "height", lowest=1, highest=MAX_MAP_PIXELS)
             width = json_fields.integer(entry, "width", lowest=1, highest=MAX_MAP_PIXELS // height)
             photo = self.images.find(json_fields.string(entry, "file_name")).path
-            if image_id in self.photos:
-                raise ValueError("listed twice")
         except ValueError as error:
             raise ValueError(f"image {image_id!r}: {error}") from None
+        if image_id in self.photos:
+            raise FaultError(Fault.IMAGE_ID, f"image {image_id!r}: listed twice")
         self.photos[image_id] = _Photo(photo, (height, width))
         return image_id
 
@@ -365,15 +395,6 @@ def _is_nothing(entry: Entry) -> bool:
     if area is None:
         return isinstance(box, list) and len(box) == _BOX_NUMBERS and box[2] == 0 == box[3]
     return area == 0 and not isinstance(area, bool)
-
-
-def _instance(entry: Entry, size: Size) -> Instance:
-    return Instance(
-        id=_number(entry),
-        category_id=json_fields.identity(entry, "category_id"),
-        shape=masks.shape(entry, size),
-        iscrowd=_iscrowd(entry),
-    )
 
 
 def _categories(content: Entry, path: Path) -> Categories:

@@ -10,6 +10,7 @@ class Fault(Enum):
     """A kind of fault, and whether files that have it are read all the same."""
 
     IMAGE = "invalid images", False
+    IMAGE_ID = "images with the id of an earlier one", False
     ENTRY = "invalid annotations", False
     UNLISTED = "annotations of images that are not listed or invalid", False
     CATEGORY = "annotations of categories that are not listed", False

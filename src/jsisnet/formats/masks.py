@@ -1,12 +1,12 @@
 """COCO's encodings of regions: polygons, and run lengths down the columns."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from hotcoco import mask
 
-from jsisnet.arrays import Bool, Float64
+from jsisnet.arrays import Bool, Float64, Int64
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.formats.instance_faults import Fault, OnFault
@@ -24,6 +24,12 @@ Shape = tuple[Polygon, ...] | RunLengths
 
 CroppedMask = tuple[tuple[slice, slice], Bool[np.ndarray, "h w"]]
 """Rows and columns of a window in the photo, and the mask inside the window."""
+
+Intervals = Int64[np.ndarray, "_ 2"]
+"""First positions, and positions after the last, of runs of pixels down the columns."""
+
+_BITS, _SIGN, _MORE = 5, 0x10, 0x20
+"""Bits of a number in a byte, its sign, and whether another byte follows."""
 
 _MIN_NUMBERS = 6
 """Numbers in a polygon of three corners."""
@@ -76,7 +82,8 @@ def runs(region: Shape, size: tuple[int, int]) -> RunLengths:
     """Return the run lengths of a region in a photo of the given height and width."""
     if isinstance(region, Mapping):
         return region
-    return mask.merge([mask.fr_poly(polygon.tolist(), *size) for polygon in region])
+    parts = [mask.fr_poly(polygon.tolist(), *size) for polygon in region]
+    return parts[0] if len(parts) == 1 else mask.merge(parts)
 
 
 def area(region: RunLengths) -> int:
@@ -84,11 +91,62 @@ def area(region: RunLengths) -> int:
     return mask.area(dict(region))
 
 
+def box(region: RunLengths) -> list[float]:
+    """Return the left, top, width and height of a region in pixels."""
+    return mask.to_bbox(dict(region)).tolist()
+
+
 def draw(region: RunLengths) -> CroppedMask:
     """Decode a region into a mask of its bounding box, which may be empty."""
     x, y, width, height = mask.to_bbox(dict(region)).astype(int).tolist()
     window = (slice(y, y + height), slice(x, x + width))
     return window, np.ascontiguousarray(mask.decode(dict(region))[window]).view(bool)
+
+
+def written(region: Shape) -> object:
+    """Return a region as a ``segmentation`` in COCO's form."""
+    if isinstance(region, Mapping):
+        counts = region["counts"]
+        return {**region, "counts": counts.decode() if isinstance(counts, bytes) else counts}
+    return [polygon.tolist() for polygon in region]
+
+
+def intervals(regions: Sequence[RunLengths]) -> list[Intervals]:
+    """Return the pixels of regions as intervals of their positions down the columns.
+
+    Each is half-open and not empty, and no two of a region touch.
+    """
+    if not regions:
+        return []
+    texts = [region["counts"] for region in regions]
+    assert all(isinstance(text, bytes) for text in texts)  # as the library compresses them
+    codes = np.frombuffer(b"".join(texts), np.uint8).astype(np.int64) - ord("0")  # type: ignore[arg-type]
+    # Each number has its low bits first, 5 in a byte: COCO's variant of LEB128.
+    ends = np.flatnonzero(codes < _MORE)
+    starts = np.append(0, ends[:-1] + 1)[: len(ends)]
+    sizes = ends - starts + 1
+    shifts = _BITS * (np.arange(len(codes)) - np.repeat(starts, sizes))
+    numbers = np.add.reduceat((codes & (_MORE - 1)) << shifts, starts) if len(ends) else ends
+    numbers -= (codes[ends] & _SIGN > 0) * (1 << _BITS * sizes)
+    lengths = np.cumsum([len(text) for text in texts])  # type: ignore[arg-type]
+    return [_intervals(own) for own in np.split(numbers, np.searchsorted(ends, lengths[:-1]))]
+
+
+def _intervals(numbers: Int64[np.ndarray, " _"]) -> Intervals:
+    """Return the intervals of a region, whose runs are differences to the one before the last."""
+    counts = numbers.copy()
+    for first in (1, 2):
+        np.cumsum(numbers[first::2], out=counts[first::2])
+    bounds = np.cumsum(counts)[: len(counts) // 2 * 2].reshape(-1, 2)
+    return joined(bounds[bounds[:, 0] < bounds[:, 1]])
+
+
+def joined(found: Intervals) -> Intervals:
+    """Join intervals that touch."""
+    if len(found) < 2 or not (found[1:, 0] == found[:-1, 1]).any():  # noqa: PLR2004 - a pair
+        return found
+    breaks = found[1:, 0] != found[:-1, 1]
+    return np.stack([found[np.append(True, breaks), 0], found[np.append(breaks, True), 1]], axis=1)
 
 
 def entry(pixels: Bool[np.ndarray, "h w"]) -> Entry:
@@ -166,6 +224,9 @@ def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
         raise ValueError(f"{name} is not a list x, y, x, y, ... of at least three corners")
     if numbers.dtype.kind == "U":
         raise ValueError(f"{name} has strings; expected finite numbers")
+    # NaN fails this test of the usual case, too.
+    if numbers.dtype.kind in "if" and numbers.min() >= -min(size) and numbers.max() <= min(size):
+        return numbers.astype(np.float64, copy=False)
     if numbers.dtype.kind not in "if" or not np.isfinite(numbers).all():
         raise ValueError(f"{name} has values other than finite numbers")
     limits = np.array(size[::-1])

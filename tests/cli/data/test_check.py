@@ -152,6 +152,23 @@ def test_other_formats_are_checked(tmp_path, capsys):
     assert found["faults"][0]["rule"] == "photo-missing"
 
 
+def test_boxes_without_an_outline_may_be_left_out(tmp_path, capsys):
+    things = factories.tiny_instances(tmp_path / "tiny")
+    content = json.loads(things.annotations.read_text())
+    content["annotations"][0]["segmentation"] = []
+    things.annotations.write_text(json.dumps(content))
+    kind = ("data", "check", "--format", "coco-instances")
+    files = (*kind, "--annotations", str(things.annotations))
+
+    assert run([*files]) == 1
+    assert run([*files, "--keep-going"]) == 0
+    assert "error outline-missing: object has no outline" in capsys.readouterr().out
+    assert run([*files, "--fix", f"{tmp_path}/fixed"]) == 0
+    fixed = json.loads((tmp_path / "fixed" / things.annotations.name).read_text())
+    ids = [entry["id"] for entry in fixed["annotations"]]
+    assert ids == [entry["id"] for entry in content["annotations"][1:]]
+
+
 @pytest.mark.parametrize(
     ("tokens", "reason"),
     [
@@ -161,7 +178,7 @@ def test_other_formats_are_checked(tmp_path, capsys):
         (("--format", "vistas", "--root", "x"), "--split is required by the format vistas"),
         (
             ("--format", "vistas", "--root", "x", "--split", "y", "--fix", "z"),
-            "--fix repairs only the format coco; convert with `jsisnet data convert --from vistas`",
+            "without --categories, coco-instances; convert with `jsisnet data convert --from vis",
         ),
         (
             ("--format", "coco-instances", "--other", "x", "--other-images", "y"),

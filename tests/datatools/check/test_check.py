@@ -10,7 +10,8 @@ from jsisnet.formats.dataset import DataConfig, PanopticDataset
 
 OTHER_RULES = {
     *(Rule.JSON, Rule.NOTHING, Rule.CATEGORY_COUNT, Rule.PHOTO_LEAKED),
-    *(Rule.MAP, Rule.HIDDEN, Rule.TOLERATED),
+    *(Rule.MAP, Rule.HIDDEN, Rule.TOLERATED, Rule.ANNOTATION_ID),
+    *(rule for rule in Rule if rule.name.startswith("OUTLINE")),
 }
 """Rules about the whole data set or other formats, which have tests of their own."""
 

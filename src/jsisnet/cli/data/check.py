@@ -34,11 +34,12 @@ def check(  # noqa: PLR0913 - one parameter per option
     fix: Folder | None = None,
     processes: Processes = None,
 ) -> int:
-    """Check a data set for errors; --fix repairs one in COCO panoptic format.
+    """Check a data set for errors; --fix repairs COCO panoptic and instances files.
 
     An error breaks training or scoring, or makes results wrong; a warning is probably
     a mistake; a note is worth knowing. The exit code is 1 if there are errors (with
-    --fix, only if some could not be repaired).
+    --fix, only if some could not be repaired; with --keep-going, only if there are
+    others than the entries that it leaves out).
 
     With --json or --fix, rerun an interrupted command to resume it.
 
@@ -47,6 +48,7 @@ def check(  # noqa: PLR0913 - one parameter per option
         jsisnet data check --images train --annotations train.json --fix repaired
         jsisnet data check --images val --annotations val.json
             --other train.json --other-images train
+        jsisnet data check --format coco-instances --annotations things.json --fix out
         jsisnet data check --format cityscapes --root cityscapes --split val
             --images cityscapes/leftImg8bit/val
 
@@ -84,7 +86,7 @@ def check(  # noqa: PLR0913 - one parameter per option
         write_json(report.summary(), json)
     _print(report, paths[0])
     if fix is None:
-        return 0 if report.valid else FAILED
+        return 0 if report.valid or (location.keep_going and _can_go_on(report)) else FAILED
     return _report_copy(report, fix / paths[0].name)
 
 
@@ -100,12 +102,18 @@ def _check_of(
 
     if kind == "coco":
         return partial(checking.check, _files(location, other, other_images), copy=fix)
-    if fix is not None:
-        raise ValueError(
-            f"--fix repairs only the format coco; convert with `jsisnet data convert --from {kind}`"
-        )
     if other is not None:
         raise ValueError(f"--other applies only to the format coco, not to {kind}")
+    if kind == "coco-instances" and location.categories is None:
+        check_location(kind, location, prefix="--")
+        assert location.annotations is not None  # it was asked for
+        paths = checking.InstancesPaths(annotations=location.annotations, images=location.images)
+        return partial(checking.check_instances, paths, copy=fix)
+    if fix is not None:
+        raise ValueError(
+            "--fix repairs only the formats coco and, without --categories, coco-instances; "
+            f"convert with `jsisnet data convert --from {kind}`"
+        )
     return partial(checking.check_source, open_source(kind, location, warn=False))
 
 
@@ -141,6 +149,15 @@ def _print(report: "Report", annotations: Path) -> None:
     counts = ", ".join(_count(report.count(each), each) for each in Severity)
     sizes = f"{_count(report.images, 'image')}, {_count(report.segments, 'segment')}"
     display(f"{annotations}: {sizes}: {counts}")
+
+
+def _can_go_on(report: "Report") -> bool:
+    """Check that all errors are entries that --keep-going leaves out."""
+    from jsisnet.datatools.check.instances import LEFT_OUT
+    from jsisnet.datatools.check.rules import Severity
+
+    errors = (each.rule for each in report.violations if each.rule.severity is Severity.ERROR)
+    return all(rule in LEFT_OUT for rule in errors)
 
 
 def _report_copy(report: "Report", copy: Path) -> int:

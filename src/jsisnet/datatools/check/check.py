@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from jsisnet.categories import CategoryId
 from jsisnet.datatools.check.image import CocoChecker, ImageResult
-from jsisnet.datatools.check.listing import CocoListing, ListedCategory, read_listing
+from jsisnet.datatools.check.instances import InstancesChecker, instances_checker
+from jsisnet.datatools.check.listing import ListedCategory, read_listing
 from jsisnet.datatools.check.rules import Report, Rule, Violation, sort_by_severity
 from jsisnet.datatools.check.source import source_checker
 from jsisnet.datatools.violations import ViolationCounter
@@ -48,6 +49,17 @@ class DatasetPaths:
 
     other_annotations: Path | None = None
     """COCO file that lists the other photos."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstancesPaths:
+    """Paths of a COCO instances file and its photos."""
+
+    annotations: Path
+    """The file."""
+
+    images: Path | None = None
+    """Folder of the photos; ``None`` to check the file alone."""
 
 
 def check_dataset(
@@ -125,7 +137,7 @@ def check(
             remove_leftovers(checker.copied_pngs)
         _check_images(report, results, processes, on_image)
         if copy is not None and results is not None and checker.listing.images:
-            _write_copy(copy, checker.listing, results, report.all_violations(results))
+            _write_copy(copy, checker, results, report.all_violations(results))
     return report.build()
 
 
@@ -149,6 +161,44 @@ def check_source(
     report = _ReportBuilder(source_checker(source), ViolationCounter(examples))
     with _open_journal(journal_path, _purpose_of_source(source)) as results:
         _check_images(report, results, processes, on_image)
+    return report.build()
+
+
+def check_instances(
+    paths: InstancesPaths,
+    *,
+    copy: Path | None = None,
+    journal_path: Path | None = None,
+    examples: int = 5,
+    processes: int = 1,
+    on_image: Callable[[int, int], None] = lambda *_: None,
+) -> Report:
+    """Check a COCO instances file and write a repaired copy on demand.
+
+    Args:
+        paths: Paths of the data set.
+        copy: Folder that receives a repaired JSON file named like the original, and a list of the
+            changes. Only odd fields change, and only entries that cannot be used are dropped.
+        journal_path: See `check`.
+        examples: See `check`.
+        processes: See `check`.
+        on_image: See `check`.
+
+    Raises:
+        ValueError: If the folder is missing, or the copy would overwrite files.
+    """
+    if paths.images is not None and not paths.images.is_dir():
+        raise ValueError(f"the folder {paths.images} does not exist")
+    if copy is not None:
+        _refuse_copy_onto({copy / paths.annotations.name: paths.annotations})
+        _refuse_to_overwrite(copy, (paths.annotations.name, CHANGES))
+    checker = instances_checker(paths.annotations, paths.images, copied=copy is not None)
+    report = _ReportBuilder(checker, ViolationCounter(examples))
+    path = copy / _JOURNAL if copy is not None else journal_path
+    with _open_journal(path, _purpose(paths, copy)) as results:
+        _check_images(report, results, processes, on_image)
+        if copy is not None and results is not None and checker.annotations:
+            _write_copy(copy, checker, results, report.all_violations(results))
     return report.build()
 
 
@@ -295,10 +345,7 @@ def _coco_checker(paths: DatasetPaths, copy: Path | None) -> CocoChecker:
             raise ValueError(f"the folder {folder} does not exist")
     copied_pngs = None if copy is None else copy / paths.annotations.stem
     if copy is not None and copied_pngs is not None:
-        originals = {copy / paths.annotations.name: paths.annotations, copied_pngs: pngs}
-        for path, original in originals.items():
-            if path.exists() and path.samefile(original):
-                raise ValueError(f"the copy would overwrite {original}; choose another folder")
+        _refuse_copy_onto({copy / paths.annotations.name: paths.annotations, copied_pngs: pngs})
         _refuse_to_overwrite(copy, (paths.annotations.name, copied_pngs.name, CHANGES))
     other = None
     if paths.other_annotations is not None:
@@ -315,6 +362,13 @@ def _coco_checker(paths: DatasetPaths, copy: Path | None) -> CocoChecker:
     )
 
 
+def _refuse_copy_onto(originals: Mapping[Path, Path]) -> None:
+    """Raise an error if a file or folder of a copy is its original."""
+    for path, original in originals.items():
+        if path.exists() and path.samefile(original):
+            raise ValueError(f"the copy would overwrite {original}; choose another folder")
+
+
 def _refuse_to_overwrite(copy: Path, names: Iterable[str]) -> None:
     """Raise an error if the folder has such files that are not from an unfinished copy."""
     for path in (copy / name for name in names):
@@ -324,7 +378,7 @@ def _refuse_to_overwrite(copy: Path, names: Iterable[str]) -> None:
 
 def _write_copy(
     folder: Path,
-    listing: CocoListing,
+    checker: CocoChecker | InstancesChecker,
     results: Iterable[ImageResult],
     violations: Iterable[Violation],
 ) -> None:
@@ -332,20 +386,41 @@ def _write_copy(
 
     Args:
         folder: Folder of the copy.
-        listing: The lists of the original.
+        checker: The check of the original.
         results: Results of its images; iterated several times.
         violations: What is wrong with the original.
     """
-    fields = {"categories": [category.entry for category in listing.categories.values()]}
+    fields = {"categories": [category.entry for category in checker.categories.values()]}
+    annotations: Iterable[Entry] = chain.from_iterable(each.annotations for each in results)
+    if isinstance(checker, InstancesChecker):
+        annotations = _with_own_ids(annotations, results)
     lists = {
         "images": (result.image for result in results if result.image is not None),
-        "annotations": (result.annotation for result in results if result.annotation is not None),
+        "annotations": annotations,
     }
-    atomic.write_json(folder / listing.path.name, {**listing.rest, **fields}, lists)
+    atomic.write_json(folder / checker.path.name, {**checker.rest, **fields}, lists)
     with replacing(folder / CHANGES) as temporary, temporary.open("w", encoding="utf-8") as file:
         for each in violations:
             if each.rule.repair is not None:
                 file.write(f"{each.rule.id}: {each.message}: {each.rule.repair}\n")
+
+
+def _with_own_ids(annotations: Iterable[Entry], results: Iterable[ImageResult]) -> Iterator[Entry]:
+    """Replace ids of annotations that are missing, no integers, or those of earlier ones."""
+    numbers = (entry.get("id") for result in results for entry in result.annotations)
+    highest = max((number for number in numbers if _is_id(number)), default=0)
+    seen: set[object] = set()
+    for entry in annotations:
+        number = entry.get("id")
+        if not _is_id(number) or number in seen:
+            highest += 1
+            number = highest
+        seen.add(number)
+        yield {**entry, "id": number}
+
+
+def _is_id(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @contextmanager
@@ -363,15 +438,15 @@ def _open_journal(path: Path | None, purpose: str) -> AbstractContextManager[_Re
 def _parse_result(line: Entry) -> ImageResult:
     values: dict[str, Any] = dict(line)
     violations = tuple(Violation(Rule[name], text) for name, text in values.pop("violations"))
-    for name in ("category_ids", "solid_ids"):
+    for name in ("category_ids", "solid_ids", "annotations"):
         values[name] = tuple(values[name])
     return replace(ImageResult(**values), violations=violations)
 
 
-def _purpose(paths: DatasetPaths, copy: Path | None) -> str:
+def _purpose(paths: DatasetPaths | InstancesPaths, copy: Path | None) -> str:
     """Return a hash that differs for other files."""
     known = []
-    for path in (paths.annotations, paths.other_annotations):
+    for path in (paths.annotations, getattr(paths, "other_annotations", None)):
         if path is not None and path.is_file():
             status = path.stat()
             known.append((status.st_size, status.st_mtime_ns))

@@ -96,8 +96,8 @@ class ImageResult:
     image: Entry | None = None
     """Image entry in a repaired copy; ``None`` if it is dropped or there is no copy."""
 
-    annotation: Entry | None = None
-    """Annotation entry in a repaired copy; ``None`` if it is dropped or there is no copy."""
+    annotations: tuple[Entry, ...] = ()
+    """Annotation entries in a repaired copy; none if the image is dropped or there is no copy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,16 @@ class CocoChecker:
     def folder(self) -> PhotoFolder:
         """Finds the photos by their names."""
         return PhotoFolder(self.photos)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.listing.path
+
+    @property
+    def rest(self) -> Entry:
+        """The other top-level fields of the file."""
+        return self.listing.rest
 
     @property
     def num_images(self) -> int:
@@ -200,7 +210,7 @@ class _ImageChecker:
             category_ids=distinct_categories(usable.values()),
             solid_ids=distinct_categories(s for s in usable.values() if not s.iscrowd),
             image={**self.image, **self.changes} if copied else None,
-            annotation=annotation,
+            annotations=() if annotation is None else (annotation,),
         )
 
     def _add(self, rule: Rule, message: str) -> None:

@@ -24,7 +24,8 @@ MIN_LABELLED = 0.01
 """Fraction of an image that must have a class; below it, the image counts as void."""
 
 _MIN_AREA = 4
-_MAX_PIECES = 10
+MAX_PIECES = 10
+"""Components of a thing, above which there is a note."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -220,11 +221,11 @@ class SegmentCheck:
         elif region.area < _MIN_AREA or 1 in region.bbox[2:]:
             width, height = region.bbox[2:]
             self._add(Rule.SLIVER, f"{place}: {region.area} pixels in a {height}x{width} box")
-        if segment.isthing and not segment.iscrowd and region.pieces > _MAX_PIECES:
+        if segment.isthing and not segment.iscrowd and region.pieces > MAX_PIECES:
             self._add(Rule.PIECES, f"{place}: in {region.pieces} pieces")
 
     def _check_fields(self, place: str, info: Entry, region: Region) -> None:
-        non_finite = _non_finite_fields(info)
+        non_finite = non_finite_fields(info)
         for name in non_finite:
             self._add(Rule.NUMBER, f"{place}: {name!r} is not finite")
         missing = [name for name in FIELDS if not json_fields.has(info, name)]
@@ -271,15 +272,11 @@ def measure_regions(ids: UInt32[np.ndarray, "h w"]) -> RegionArrays:
     np.maximum.at(boxes[:, 3], owners, rows + 1)
     # Lay the rows end to end on one axis, with a gap so that runs of one row never touch the next.
     offsets = rows * (width + 2)
-    lower, upper = _touching_runs(offsets + left, offsets + right, width + 2)
-    connected = owners[lower] == owners[upper]
-    roots = _find_roots(len(firsts), lower[connected], upper[connected])
-    first_runs = roots == np.arange(len(roots))
     return RegionArrays(
         ids=numbers.astype(np.int64),
         areas=np.bincount(owners, lengths, len(numbers)).astype(np.int64),
         boxes=boxes,
-        pieces=np.bincount(owners[first_runs], minlength=len(numbers)),
+        pieces=count_pieces(offsets + left, offsets + right, owners, width + 2),
     )
 
 
@@ -297,6 +294,37 @@ def find_regions(ids: UInt32[np.ndarray, "h w"]) -> dict[int, Region]:
         pixel_id: Region(area=area, bbox=[x0, y0, x1 - x0, y1 - y0], pieces=pieces)
         for pixel_id, area, (x0, y0, x1, y1), pieces in rows
     }
+
+
+def count_pieces(
+    begins: Int64[np.ndarray, " n"],
+    ends: Int64[np.ndarray, " n"],
+    owners: Int64[np.ndarray, " n"],
+    stride: int,
+    *,
+    at_most: int | None = None,
+) -> Int64[np.ndarray, " m"]:
+    """Count the 8-connected components of each owner of runs.
+
+    Args:
+        begins: First positions of the runs, in ascending order, on lines laid end to end.
+        ends: Positions after their last ones.
+        owners: Numbers from 0 whose runs are connected with each other.
+        stride: Distance of two lines; at least 2 more than their length.
+        at_most: Where it is clear that no owner has more components than this, upper bounds of
+            their numbers suffice, which are faster.
+    """
+    lower, upper = _touching_runs(begins, ends, stride)
+    connected = owners[lower] == owners[upper]
+    if at_most is not None:
+        begin = np.ones(len(begins), bool)
+        begin[lower[connected]] = False  # those that continue a run of the line before
+        begun = np.bincount(owners[begin])
+        if begun.max() <= at_most:
+            return begun
+    roots = _find_roots(len(begins), lower[connected], upper[connected])
+    first_runs = roots == np.arange(len(roots))
+    return np.bincount(owners[first_runs])
 
 
 def repair(checked: SegmentCheck, ids: UInt32[np.ndarray, "h w"]) -> RepairedAnnotation:
@@ -372,7 +400,7 @@ def _renumber(
 
 
 def _repaired_info(segment_id: int, segment: ListedSegment, region: Region) -> dict[str, object]:
-    non_finite = _non_finite_fields(segment.info)
+    non_finite = non_finite_fields(segment.info)
     rest = {name: value for name, value in segment.info.items() if name not in non_finite}
     return {
         **rest,
@@ -384,7 +412,7 @@ def _repaired_info(segment_id: int, segment: ListedSegment, region: Region) -> d
     }
 
 
-def _non_finite_fields(info: Entry) -> list[str]:
+def non_finite_fields(info: Entry) -> list[str]:
     """Return the names of the fields that hold NaN or infinity."""
     return [name for name, value in info.items() if any(map(_is_non_finite, _numbers(value)))]
 

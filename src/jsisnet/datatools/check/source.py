@@ -49,7 +49,7 @@ class SourceChecker:
             yield self._check(self.source.records[begin + number])
 
     def _check(self, record: Record) -> ImageResult:
-        photo, violations = _check_photo(record)
+        photo, violations = check_photo(record)
         panoptic = _read_map(record, photo, violations)
         segments = None if panoptic is None else self._check_segments(panoptic, violations)
         complete = photo is not None or record.image is None
@@ -72,7 +72,7 @@ class SourceChecker:
         for number, segment in enumerate(panoptic.segments, 1):
             category = self.source.categories[segment.label]
             info = {"id": number, "category_id": category.id, "iscrowd": int(segment.iscrowd)}
-            infos.append(info | _measured_fields(regions.get(number)))
+            infos.append(info | measured_fields(regions.get(number)))
             names[number] = _segment_name(category.name, number, regions.get(number))
         # Data sets with things alone leave most of an image void.
         needed = MIN_LABELLED if self.source.categories.stuff_labels else 0.0
@@ -89,12 +89,12 @@ def source_checker(source: Source) -> SourceChecker:
     """Check what needs no map or photo, and prepare the check of the images."""
     violations: list[Violation] = []
     categories = check_categories(category_entries.entries(source.categories), violations)
-    violations += _find_duplicates(source.records)
+    violations += find_duplicates(source.records)
     violations += [Violation(Rule.TOLERATED, warning) for warning in source.warnings]
     return SourceChecker(source=source, categories=categories, violations=tuple(violations))
 
 
-def _find_duplicates(records: Sequence[Record]) -> Iterator[Violation]:
+def find_duplicates(records: Sequence[Record]) -> Iterator[Violation]:
     """Yield the images that share an id, a photo or the name of a map."""
     ids: set[ImageId] = set()
     maps: dict[str, Record] = {}
@@ -111,7 +111,7 @@ def _find_duplicates(records: Sequence[Record]) -> Iterator[Violation]:
             yield Violation(Rule.PNG_SHARED, f"image {record.image_id!r}: {text}")
 
 
-def _check_photo(record: Record) -> tuple[Photo | None, list[Violation]]:
+def check_photo(record: Record) -> tuple[Photo | None, list[Violation]]:
     """Return the photo, if there is one, and what is wrong with it."""
     if record.image is None:
         return None, []
@@ -144,7 +144,8 @@ def _read_map(
     return panoptic
 
 
-def _measured_fields(region: Region | None) -> dict[str, object]:
+def measured_fields(region: Region | None) -> dict[str, object]:
+    """Return area and bbox of a region; ``None`` has no pixels."""
     if region is None:
         return {"area": 0, "bbox": [0, 0, 0, 0]}
     return {"area": region.area, "bbox": region.bbox}

@@ -1,10 +1,11 @@
 import numpy as np
+import torch
 
 from factories import BUS, CAR, CATEGORIES, PERSON, ROAD, SKY, panoptic_map, segment
-from jsisnet.categories import Categories
-from jsisnet.data.sample import example
+from jsisnet.categories import Categories, Category
+from jsisnet.data.sample import example, is_void
 from jsisnet.formats.dataset import Sample
-from jsisnet.panoptic import IGNORE, Segment
+from jsisnet.panoptic import IGNORE, PanopticMap, Segment
 
 THING_CHANNELS = {PERSON: 0, CAR: 1, BUS: 2}
 
@@ -114,3 +115,16 @@ def test_the_seed_is_handed_on():
     sample = Sample(image=np.zeros((1, 1, 3), np.uint8), panoptic=panoptic_map([[0]]), image_id=1)
 
     assert example(sample, CATEGORIES, seed=2**64 - 1).seed == 2**64 - 1
+
+
+def test_more_than_255_classes_have_targets_of_16_bits():
+    categories = Categories(tuple(Category(id=i, name=f"c{i}", isthing=i < 10) for i in range(300)))
+    segments = tuple(Segment(label=label, isthing=label < 10) for label in (255, 299, 3))
+    panoptic = PanopticMap(np.array([[0, 1, 2, 3]], np.int32), segments)
+    sample = Sample(image=np.zeros((1, 4, 3), np.uint8), panoptic=panoptic, image_id=1)
+
+    found = example(sample, categories)
+
+    assert found.semantic.dtype == torch.uint16
+    assert found.semantic.tolist() == [[65535, 255, 299, 3]]
+    assert is_void(found.semantic).tolist() == [[True, False, False, False]]

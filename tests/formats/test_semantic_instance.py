@@ -6,7 +6,10 @@ from PIL import Image
 
 import factories
 from factories import CAR, CATEGORIES, PERSON, ROAD, panoptic_map, segment
-from jsisnet.formats import map_index, semantic_instance
+from jsisnet.categories import Categories, Category
+from jsisnet.files.png import read_values
+from jsisnet.formats import categories_json, map_index, semantic_instance
+from jsisnet.panoptic import PanopticMap, Segment
 
 ROAD_ID, CAR_ID = 100, 3
 CLASSES = np.array([[ROAD_ID, ROAD_ID, CAR_ID, CAR_ID, CAR_ID, 255]], np.uint8)
@@ -119,3 +122,32 @@ def test_what_is_written_is_read_again_with_crowds(tmp_path, index):
         (CAR, True, 1),
         (ROAD, False, 1),
     ]
+
+
+def many_classes(number):
+    """Return things and stuff in turn, with ids from 1."""
+    return Categories(
+        tuple(Category(id=i, name=f"c{i}", isthing=i % 2 == 1) for i in range(1, number + 1))
+    )
+
+
+@pytest.mark.parametrize(("number", "kind"), [(254, np.uint8), (255, np.uint16), (700, np.uint16)])
+def test_more_classes_than_8_bits_hold_are_written_in_16_bits(tmp_path, number, kind):
+    categories = many_classes(number)
+    labels = [0, number - 1, number - 2, min(254, number - 1)]
+    segments = [Segment(label=label, isthing=categories[label].isthing) for label in labels]
+    panoptic = PanopticMap(np.array([[1, 2, 3, 4]], np.int32), tuple(segments))
+
+    target = semantic_instance.target(tmp_path, categories)
+    target.write(panoptic, "a")
+
+    values = read_values(tmp_path / "semantic" / "a.png")
+    assert values.dtype == kind
+    assert values.tolist() == [[label + 1 for label in labels]]
+    (tmp_path / "index.json").write_text(
+        json.dumps({"categories": categories_json.entries(target.categories)})
+    )
+    index = map_index.read_index(tmp_path / "index.json")
+    maps = semantic_instance.source(tmp_path / "semantic", tmp_path / "instances", index)
+    back = maps.records[0].read()
+    assert back.labels(65535).tolist() == [labels]

@@ -164,3 +164,59 @@ def test_what_is_written_is_read_again_even_300_things_of_a_class(tmp_path, inde
         [0, 0, 0],
     ]
     assert read(tmp_path / "maps", index) == [(CAR, 1)] * 300 + [(BUS, 1)]
+
+
+WITH_1000 = np.array([[100_00, 3 * 1000 + 1, 3 * 1000 + 2, 0]], np.uint16)
+"""Road and two cars, as 1000 class + instance; the id of the road is 10."""
+
+
+@pytest.fixture
+def thousands(tmp_path):
+    entries = factories.category_entries()
+    for entry in entries:
+        entry["id"] = entry["id"] // 10 or entry["id"]
+    path = tmp_path / "thousands.json"
+    path.write_text(json.dumps({"categories": entries}))
+    return map_index.read_index(path)
+
+
+def test_another_divisor_separates_class_and_instance(tmp_path, thousands):
+    found = read(write(tmp_path / "maps", WITH_1000), thousands, label_divisor=1000)
+
+    assert found == [(CAR, 1), (CAR, 1), (ROAD, 1)]
+
+
+def test_classes_above_255_need_a_smaller_divisor(tmp_path):
+    entries = [{"id": 600, "name": "car", "isthing": 1}]
+    (tmp_path / "index.json").write_text(json.dumps({"categories": entries}))
+    maps = write(tmp_path / "maps", np.array([[60001, 60099, 60001]], np.uint16))
+    index = map_index.read_index(tmp_path / "index.json")
+
+    assert read(maps, index, label_divisor=100) == [(0, 1), (0, 2)]
+    with pytest.raises(ValueError, match=r"value 234 is not .* fit with label_divisor 100 "):
+        read(maps, index)
+
+
+def test_the_divisor_that_would_fit_is_suggested(tmp_path, thousands):
+    maps = write(tmp_path / "maps", WITH_1000)
+
+    with pytest.raises(ValueError, match=r"value 39 is not .* fit with label_divisor 1000 "):
+        read(maps, thousands)
+    with pytest.raises(ValueError, match=r"value 100 is not .* fit with label_divisor 1000 "):
+        read(maps, thousands, label_divisor=100)
+
+
+def test_no_divisor_is_suggested_if_none_fits(tmp_path, thousands):
+    with pytest.raises(ValueError, match=r"value 255 is not .*\(void values: 0\)$"):
+        read(write(tmp_path / "maps", np.array([[65535, 77]], np.uint16)), thousands, void=[0])
+
+
+@pytest.mark.parametrize("divisor", [0, -5])
+def test_a_divisor_is_positive(tmp_path, thousands, divisor):
+    with pytest.raises(ValueError, match=f"label_divisor is {divisor}; expected at least 1"):
+        read(write(tmp_path / "maps", WITH_1000), thousands, label_divisor=divisor)
+
+
+def test_a_divisor_needs_16_bits(tmp_path, index):
+    with pytest.raises(ValueError, match=r"a\.png: unsupported pixels; expected 16-bit grey, as"):
+        read(write(tmp_path / "maps", RGB), index, label_divisor=1000)

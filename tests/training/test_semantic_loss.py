@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from jsisnet.data.sample import is_void
 from jsisnet.panoptic import IGNORE
 from jsisnet.training import semantic_loss as module
 from jsisnet.training.semantic_loss import semantic_loss
@@ -186,3 +187,10 @@ def test_weighted_classes_agree_with_torch():
 
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_labels_of_16_bits_have_the_same_loss():
+    logits, labels = made((1, 255, 3, 2), (11, 7))
+    wide = torch.where(is_void(labels), 65535, labels.int()).to(torch.uint16)
+
+    torch.testing.assert_close(semantic_loss(logits, wide), semantic_loss(logits, labels))

@@ -48,6 +48,11 @@ class LocationOptions(DatasetLocation):
     void: Annotated[tuple[int, ...] | None, Parameter(metavar="N", negative=())] = None
     """Pixel values without a class. Default: 0 and 255, unless they are classes."""
 
+    label_divisor: Annotated[
+        int | None, Parameter(metavar="N", validator=validators.Number(gte=1))
+    ] = None
+    """Divisor of 16-bit two-channel maps: N * class + instance. Default: 256."""
+
     images: Folder | None = None
     """Folder of the photos. Default for vistas and cityscapes: the one in an unpacked --root."""
 

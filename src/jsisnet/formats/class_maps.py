@@ -1,19 +1,22 @@
 """PNGs of classes: each pixel has the id or the colour of its class."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import dist
 
 import numpy as np
 
-from jsisnet.arrays import Int64
-from jsisnet.categories import Categories
+from jsisnet.arrays import Int64, Integer
+from jsisnet.categories import Categories, CategoryId
 from jsisnet.files.archives import StoredFile
 from jsisnet.files.png import Values, read_values, size_of
 
 HIGHEST_ID = 254
 """Highest category id in 8-bit maps; 0 and 255 mean void in many data sets."""
+
+_HIGHEST_WIDE_ID = 65535
+"""Highest category id in 16-bit maps."""
 
 USUAL_VOID = (0, 255)
 """Values that mean void unless a category has them as its id."""
@@ -24,6 +27,10 @@ Color = tuple[int, int, int]
 _BLACK = (0, 0, 0)
 _GREY = ()
 _WEIGHTS = (1, 2**8, 2**16)
+
+
+class UnknownValue(ValueError):  # noqa: N818 - a kind of `ValueError`
+    """A value that is neither void nor the id of a category."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,13 +63,13 @@ class ClassValues:
         """Return the label of a value, or `None` for void.
 
         Raises:
-            ValueError: If the value is neither void nor the id of a category.
+            UnknownValue: If the value is neither void nor the id of a category.
         """
         if value in self.void:
             return None
         if value not in self.categories:
             void = ", ".join(map(str, sorted(self.void))) or "none"
-            raise ValueError(
+            raise UnknownValue(
                 f"value {value} is not the id of one of the {len(self.categories)} categories "
                 f"(void values: {void})"
             )
@@ -136,6 +143,21 @@ def fit_ids(categories: Categories, highest: int) -> Categories:
             f"there are {len(categories)} classes, but the format can store {highest} at most"
         )
     return Categories(tuple(replace(c, id=i) for i, c in enumerate(categories, 1)))
+
+
+def fit_map_ids(categories: Categories) -> Categories:
+    """Return the categories with ids that fit into class maps: 8-bit ones, or 16-bit ones.
+
+    Raises:
+        ValueError: If there are too many categories.
+    """
+    return fit_ids(categories, HIGHEST_ID if len(categories) <= HIGHEST_ID else _HIGHEST_WIDE_ID)
+
+
+def map_values(ids: Sequence[CategoryId]) -> Integer[np.ndarray, " n"]:
+    """Return the pixel values of ids from `fit_map_ids`, in 8 bits if they fit."""
+    values = np.array(ids)
+    return values.astype(np.uint8 if values.max() <= HIGHEST_ID else np.uint16)
 
 
 def _labels_by_color(categories: Categories) -> dict[Color, int | None]:

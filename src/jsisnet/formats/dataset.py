@@ -82,6 +82,10 @@ class DataConfig:
     void: tuple[int, ...] | None = None
     """Pixel values without a class. Default: 0 and 255, unless they are classes."""
 
+    label_divisor: int | None = None
+    """Divisor of 16-bit two-channel maps, whose values are divisor * class + instance. Default:
+    256."""
+
     root: str | None = None
     """Folder in which the relative paths begin, relative to the root of the run. For vistas and
     cityscapes it is the data set itself; if it is a zip, paths begin in the zip's folder."""
@@ -174,6 +178,7 @@ class DataConfig:
             version=self.version,
             categories=None if self.categories is None else folder / self.categories,
             void=self.void,
+            label_divisor=self.label_divisor,
             images=folder / self.images,
             keep_going=self.keep_going,
         )

@@ -66,6 +66,10 @@ class DatasetLocation:
     void: tuple[int, ...] | None = None
     """Pixel values without a class. Default: 0 and 255, unless they are classes."""
 
+    label_divisor: int | None = None
+    """Divisor of 16-bit two-channel maps, whose values are divisor * class + instance. Default:
+    256."""
+
     images: Path | None = None
     """Folder of the photos. Default for vistas and cityscapes: the one in an unpacked `root`."""
 
@@ -110,7 +114,7 @@ def open_dataset(
 
 def _converted(name: str, value: object) -> Any:  # noqa: ANN401 - see `open_dataset`
     """Convert an option of a program to the type that `DatasetLocation` has."""
-    if value is None or name in ("split", "version", "keep_going"):
+    if value is None or name in ("split", "version", "keep_going", "label_divisor"):
         return value
     try:
         if name == "void":
@@ -256,7 +260,13 @@ def _cityscapes(location: DatasetLocation, _: bool) -> Source:
 
 def _two_channel(location: DatasetLocation, _: bool) -> Source:
     pngs, index = _given(location.pngs), _index(location)
-    return two_channel.source(pngs, index, images=location.images, void=location.void)
+    return two_channel.source(
+        pngs,
+        index,
+        images=location.images,
+        void=location.void,
+        label_divisor=location.label_divisor,
+    )
 
 
 def _semantic_instance(location: DatasetLocation, _: bool) -> Source:
@@ -309,7 +319,9 @@ _READERS: Mapping[str, _Reader] = {
         open=_cityscapes, required=("root", "split"), optional=("categories", "images")
     ),
     "two-channel": _Reader(
-        open=_two_channel, required=("pngs", "categories"), optional=("void", "images")
+        open=_two_channel,
+        required=("pngs", "categories"),
+        optional=("void", "label_divisor", "images"),
     ),
     "semantic-instance": _Reader(
         open=_semantic_instance,

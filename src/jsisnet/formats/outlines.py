@@ -14,7 +14,7 @@ from jsisnet.files.json_fields import Entry
 from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import write_values
 from jsisnet.formats import coco_instances, masks
-from jsisnet.formats.class_maps import HIGHEST_ID, ClassValues, fit_ids, read_class_map
+from jsisnet.formats.class_maps import ClassValues, fit_map_ids, map_values, read_class_map
 from jsisnet.formats.coco_instances import Annotation, InstancesFile
 from jsisnet.formats.map_index import MapIndex, map_stem
 from jsisnet.formats.pixel_codes import SegmentKey, decode, lookup
@@ -87,20 +87,21 @@ def source(
 
 
 def target(folder: Path, categories: Categories) -> Target:
-    """Prepare to write an instances file of things, and 8-bit class maps below `SEMANTIC`.
+    """Prepare to write an instances file of things, and class maps below `SEMANTIC`.
 
-    Category ids range from 1 to 254. The masks of the things are run lengths.
+    Class maps have 8 bits and ids from 1 to 254, or 16 bits if there are more classes. The
+    masks of the things are run lengths.
 
     Raises:
         ValueError: If there are too many classes.
     """
-    ids = fit_ids(categories, HIGHEST_ID)
+    ids = fit_map_ids(categories)
     return Target(folder=folder, categories=ids, write_map=_write, instances=INSTANCES)
 
 
 def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: str) -> Written:
     ids = [VOID, *(categories[segment.label].id for segment in panoptic.segments)]
-    classes = lookup(np.array(ids, np.uint8), panoptic.ids)
+    classes = lookup(map_values(ids), panoptic.ids)
     write_values(classes, folder / SEMANTIC / f"{stem}.png")
     things = tuple(_thing_entries(panoptic, categories))
     return Written(lost={SCORES: count_scores(panoptic)}, instances=things)

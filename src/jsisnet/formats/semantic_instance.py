@@ -10,11 +10,11 @@ from jsisnet.categories import Categories
 from jsisnet.files.archives import StoredFile, files_below
 from jsisnet.files.png import Values, read_values, size_of, write_values
 from jsisnet.formats.class_maps import (
-    HIGHEST_ID,
     ClassMap,
     ClassValues,
     combine_channels,
-    fit_ids,
+    fit_map_ids,
+    map_values,
     read_class_map,
 )
 from jsisnet.formats.map_index import MapIndex, find_maps
@@ -74,14 +74,15 @@ def source(
 
 
 def target(folder: Path, categories: Categories) -> Target:
-    """Prepare to write 8-bit class maps, and 16-bit instance maps that count within each class.
+    """Prepare to write class maps, and 16-bit instance maps that count within each class.
 
-    They go to the folders `SEMANTIC` and `INSTANCES`. Category ids range from 1 to 254.
+    They go to the folders `SEMANTIC` and `INSTANCES`. Class maps have 8 bits and ids from 1 to 254,
+    or 16 bits if there are more classes.
 
     Raises:
         ValueError: If there are too many classes.
     """
-    return Target(folder=folder, categories=fit_ids(categories, HIGHEST_ID), write_map=_write)
+    return Target(folder=folder, categories=fit_map_ids(categories), write_map=_write)
 
 
 def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: str) -> Written:
@@ -90,7 +91,7 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
         raise ValueError("more than 65535 things of a class")
     ids = [VOID, *(categories[segment.label].id for segment in panoptic.segments)]
     for name, table in (
-        (SEMANTIC, np.array(ids, np.uint8)),
+        (SEMANTIC, map_values(ids)),
         (INSTANCES, np.array(numbers, np.uint16)),
     ):
         write_values(lookup(table, panoptic.ids), folder / name / f"{stem}.png")

@@ -10,13 +10,17 @@ from jsisnet.arrays import Integer
 from jsisnet.categories import Categories
 from jsisnet.files.archives import StoredFile
 from jsisnet.files.png import Values, read_values, size_of, write_ids
-from jsisnet.formats.class_maps import HIGHEST_ID, ClassValues, fit_ids
+from jsisnet.formats.class_maps import HIGHEST_ID, ClassValues, UnknownValue, fit_ids
 from jsisnet.formats.map_index import MapIndex, find_maps
 from jsisnet.formats.pixel_codes import SegmentKey, decode, instance_numbers, lookup
 from jsisnet.formats.records import CROWDS, SCORES, Source, Target, Written, count_scores
 from jsisnet.panoptic import VOID, PanopticMap
 
-_BITS = 8
+DIVISOR = 256
+"""Default divisor of 16-bit grey values: class and instance have 8 bits each."""
+
+_USUAL_DIVISORS = (1000, 256, 100, 10000, 512, 1024, 128, 2048, 64, 10, 16, 32, 4096)
+_BITS, _CLASS_BITS = 8, 16
 _INSTANCES = 2**16
 
 
@@ -26,6 +30,7 @@ def source(
     *,
     images: Path | None = None,
     void: Collection[int] | None = None,
+    label_divisor: int | None = None,
 ) -> Source:
     """Open a folder of maps.
 
@@ -37,12 +42,17 @@ def source(
         index: Classes, whose ids are the pixel values, and optionally images.
         images: Folder of the photos, if known.
         void: Pixel values without a class; default: 0 and 255 unless they are classes.
+        label_divisor: Divisor of 16-bit grey values, which the maps must have then; default: 256.
 
     Raises:
-        ValueError: If there are no maps.
+        ValueError: If there are no maps, or the divisor is below 1.
     """
+    if label_divisor is not None and label_divisor < 1:
+        raise ValueError(f"label_divisor is {label_divisor}; expected at least 1")
     classes = ClassValues.of(index.categories, void)
-    maps = {path: partial(_read, file, classes) for path, file in find_maps(pngs).items()}
+    maps = {
+        path: partial(_read, file, classes, label_divisor) for path, file in find_maps(pngs).items()
+    }
     return index.source(maps, images)
 
 
@@ -71,39 +81,67 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
     return Written(lost={CROWDS: crowds, SCORES: count_scores(panoptic)})
 
 
-def _read(file: StoredFile, classes: ClassValues) -> PanopticMap:
+def _read(file: StoredFile, classes: ClassValues, divisor: int | None) -> PanopticMap:
     try:
         values = read_values(file)
-        codes = partial(_encoder(values), values)
+        codes = partial(_encoder(values, divisor), values)
         return decode(size_of(values), codes, partial(_key, classes), classes.categories)
+    except UnknownValue as error:
+        hint = _divisor_hint(values, classes) if values.shape[2:] == () else ""
+        raise ValueError(f"{file}: {error}{hint}") from None
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
 
-def _encoder(values: Values) -> Callable[[Values, slice], Integer[np.ndarray, "rows w"]]:
-    """Return the function that computes class + 256 instance for some rows."""
+def _encoder(
+    values: Values, divisor: int | None
+) -> Callable[[Values, slice], Integer[np.ndarray, "rows w"]]:
+    """Return the function that computes class + 65536 instance for some rows."""
     match values.shape[2:], values.dtype.itemsize:
-        case (2 | 3,), 1:
-            return _from_channels
         case (), 2:
-            return _from_16_bits
+            return partial(_from_16_bits, DIVISOR if divisor is None else divisor)
+        case (2 | 3,), 1 if divisor is None:
+            return _from_channels
+    if divisor is not None:
+        raise ValueError("unsupported pixels; expected 16-bit grey, as label_divisor is given")
     kinds = "RGB, grey with alpha, or 16-bit grey"
     raise ValueError(f"unsupported pixels; expected class and instance as {kinds}")
 
 
 def _from_channels(values: Values, rows: slice) -> Integer[np.ndarray, "rows w"]:
-    channels = np.moveaxis(values[rows], -1, 0).astype(np.uint32)
-    return sum((c << np.uint32(_BITS * i) for i, c in enumerate(channels[1:], 1)), channels[0])
+    first, *others = np.moveaxis(values[rows], -1, 0).astype(np.uint32)
+    shifts = range(_CLASS_BITS, 32, _BITS)
+    return sum((c << np.uint32(i) for c, i in zip(others, shifts, strict=False)), first)
 
 
-def _from_16_bits(values: Values, rows: slice) -> Integer[np.ndarray, "rows w"]:
-    wide = values[rows].astype(np.uint32)
-    return (wide >> np.uint32(_BITS)) | ((wide & np.uint32(255)) << np.uint32(_BITS))
+def _from_16_bits(divisor: int, values: Values, rows: slice) -> Integer[np.ndarray, "rows w"]:
+    classes, instances = np.divmod(values[rows].astype(np.uint32), np.uint32(divisor))
+    return classes | (instances << np.uint32(_CLASS_BITS))
 
 
 def _key(classes: ClassValues, code: int) -> SegmentKey | None:
-    label = classes.label(code % 2**_BITS)
+    label = classes.label(code % 2**_CLASS_BITS)
     if label is None:
         return None
     isthing = classes.categories[label].isthing
-    return SegmentKey(label=label, instance=code >> _BITS if isthing else 0)
+    return SegmentKey(label=label, instance=code >> _CLASS_BITS if isthing else 0)
+
+
+def _divisor_hint(values: Values, classes: ClassValues) -> str:
+    """Name the divisor for which all values of a map would have a class, if there is one."""
+    found = np.unique(values)
+    found = found[found > 0]
+
+    def lost(divisor: int) -> int:
+        """Count the values that would be void, or all of them if one has no class."""
+        known = (found // divisor).tolist()
+        # Class 0 with an instance is void in no data set; the divisor is just too large.
+        meant = classes.void - {VOID}
+        if not all(value in meant or value in classes.categories for value in known):
+            return len(found)
+        return sum(value in meant for value in known)
+
+    best = min(_USUAL_DIVISORS, key=lost)
+    if lost(best) == len(found):
+        return ""
+    return f"; all values of this map fit with label_divisor {best} (--label-divisor {best})"

@@ -64,7 +64,8 @@ class Categories:
             raise ValueError(f"duplicate category id {duplicate!r}")
         if len({category.name for category in self.items}) != len(self.items):
             duplicate = _first_duplicate([category.name for category in self.items])
-            raise ValueError(f"duplicate category name {duplicate!r}")
+            ids = [repr(category.id) for category in self.items if category.name == duplicate]
+            raise ValueError(f"duplicate category name {duplicate!r} (ids {', '.join(ids)})")
         object.__setattr__(self, "_labels", labels)
 
     def __repr__(self) -> str:

@@ -105,6 +105,33 @@ def a_category_without_name(streets):
     streets.content["categories"].append({"id": 77, "isthing": 1})
 
 
+@violates(Rule.QUOTES)
+def a_category_id_in_quotes(streets):
+    streets.infos()[SKY]["category_id"] = str(streets.infos()[SKY]["category_id"])
+
+
+@violates(Rule.QUOTES)
+def a_segment_id_in_quotes(streets):
+    streets.infos()[SKY]["id"] = str(streets.infos()[SKY]["id"])
+
+
+@violates(Rule.QUOTES)
+def an_image_id_in_quotes(streets):
+    streets.content["annotations"][LAST]["image_id"] = str(
+        streets.content["annotations"][LAST]["image_id"]
+    )
+
+
+@violates(Rule.QUOTES)
+def an_iscrowd_in_quotes(streets):
+    streets.infos()[SKY]["iscrowd"] = "0"
+
+
+@violates(Rule.QUOTES)
+def an_isthing_in_quotes(streets):
+    streets.content["categories"][0]["isthing"] = "1"
+
+
 @violates(Rule.NUMBER)
 def an_area_of_nan(streets):
     streets.infos()[SKY]["area"] = float("nan")

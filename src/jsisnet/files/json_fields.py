@@ -152,6 +152,16 @@ def path_in(folder: Path, values: Entry, key: str) -> Path:
     return folder / name
 
 
+def twin(found: int | str, known: Container[object]) -> int | str | None:
+    """Return the known id that is a number where `found` is a string, or the reverse."""
+    other: int | str = str(found)
+    if isinstance(found, str):
+        if not _NUMBER.fullmatch(found):
+            return None
+        other = int(found)
+    return other if other in known else None
+
+
 def other_type(found: int | str, known: Container[object]) -> str:
     """Explain why an id is unknown if it would be known as a number, or as a string.
 
@@ -162,15 +172,16 @@ def other_type(found: int | str, known: Container[object]) -> str:
     Returns:
         The explanation, to be appended to a message, or an empty string.
     """
-    twin: int | str = str(found)
-    if isinstance(found, str):
-        if not _NUMBER.fullmatch(found):
-            return ""
-        twin = int(found)
-    if twin not in known:
+    other = twin(found, known)
+    if other is None:
         return ""
-    kind = "a number" if isinstance(twin, int) else "a string"
-    return f": it has {shown(twin)} ({kind}); write the ids of both in the same way"
+    kind = "a number" if isinstance(other, int) else "a string"
+    return f": it has {shown(other)} ({kind}); write the ids of both in the same way"
+
+
+def unquoted(value: object) -> object:
+    """Return an integer for a string that looks like one, and any other value as it is."""
+    return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def _whole(value: object) -> object:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 import faulty_datasets
+from faulty_datasets import DEFECTS
 from jsisnet.datatools.check.check import DatasetPaths, check
 from jsisnet.datatools.check.rules import Report, Rule, Severity
 from jsisnet.formats.dataset import DataConfig, PanopticDataset
@@ -143,6 +144,18 @@ def test_a_repaired_copy_lacks_an_unreadable_color_but_keeps_its_category(street
     del changed["color"]
     assert copied["categories"][1] == changed
     assert copied["annotations"] == streets.content["annotations"]
+
+
+@pytest.mark.parametrize("name", [n for n, (r, _) in DEFECTS.items() if r is Rule.QUOTES])
+def test_a_repaired_copy_has_numbers_without_quotes(streets, tmp_path, name):
+    before = json.loads(streets.json.read_text())
+    add_defect(streets, name)
+
+    assert check(streets.paths, copy=tmp_path / "copy").repairable
+
+    copied = json.loads((tmp_path / "copy" / streets.json.name).read_text())
+    assert copied["annotations"] == before["annotations"]
+    assert copied["categories"] == before["categories"]
 
 
 def test_an_unused_category_that_repeats_a_name_is_dropped(streets, tmp_path):

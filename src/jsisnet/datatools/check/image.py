@@ -241,7 +241,7 @@ class _ImageChecker:
         if not all(json_fields.has(self.image, name) for name in names):
             self._add(Rule.IMAGE_SIZE, "missing 'height' or 'width'")
         elif tuple(self.image[name] for name in names) != size:
-            listed = "x".join(str(self.image[name]) for name in names)
+            listed = "x".join(json_fields.shown(self.image[name]) for name in names)
             text = f"{path} is {size_text(size)} pixels, but the JSON file says {listed}"
             self._add(Rule.PHOTO_SIZE, text)
         self.changes |= zip(names, size, strict=True)
@@ -288,7 +288,11 @@ class _ImageChecker:
             original = json_fields.path_in(self.dataset.pngs, self.annotation, "file_name")
             with replacing(png) as temporary:
                 temporary.write_bytes(stored_file(original).read_bytes())
-        return {**self.annotation, "segments_info": repaired.segments_info}
+        return {
+            **self.annotation,
+            "image_id": self.image_id,
+            "segments_info": repaired.segments_info,
+        }
 
     def _path(self, folder: Path, entry: Entry) -> Path | None:
         try:

@@ -149,13 +149,12 @@ class _ListReader:
     def images(self) -> tuple[ListedImage, ...]:
         owners: dict[str, ImageId] = {}
         shared: set[ImageId] = set()
+        self._unify_types()
         for image_id, (name, _) in self.annotations.items():
             if image_id in self.dropped:
                 continue
             if image_id not in self.byte_ranges:
-                cause = json_fields.other_type(image_id, self.byte_ranges)
-                text = f"image {image_id!r}: annotated, but not listed{cause}"
-                self._add(Rule.UNLISTED, text)
+                self._add(Rule.UNLISTED, f"image {image_id!r}: annotated, but not listed")
             elif owners.setdefault(name, image_id) != image_id:
                 shared.add(image_id)
                 first = owners[name]
@@ -170,6 +169,17 @@ class _ListReader:
             for image_id, byte_range in self.byte_ranges.items()
             if image_id not in shared
         )
+
+    def _unify_types(self) -> None:
+        """Give annotations whose image is listed with a number, or a string, instead its id."""
+        free = self.byte_ranges.keys() - self.annotations.keys()
+        for image_id in [each for each in self.annotations if each not in self.byte_ranges]:
+            known = json_fields.twin(image_id, free)
+            if known is not None:
+                self.annotations[known] = self.annotations.pop(image_id)
+                shown = json_fields.shown(image_id), json_fields.shown(known)
+                text = f"image {known!r}: 'image_id' is {shown[0]}; expected {shown[1]}"
+                self._add(Rule.QUOTES, text)
 
     def _parse(self, name: str, value: object, key: str) -> tuple[ImageId, str] | None:
         """Return the image id and file name of an entry, or ``None`` if it lacks one."""
@@ -204,10 +214,14 @@ class _CategoryReader:
         oddities = Oddities()
         try:
             entry = dict(json_fields.entry(value))
+            isthing = json_fields.unquoted(entry.get("isthing"))
             category = category_entries.parse_one({**entry, "isthing": 1}, oddities)
         except ValueError as error:
             self._add(Rule.ENTRY, f"categories[{position}]: {error}")
             return None
+        if isthing != entry.get("isthing"):
+            entry["isthing"] = isthing
+            self._add(Rule.QUOTES, f"category {category.id!r}: 'isthing' is \"{isthing}\"")
         for key, found in (("color", category.color), ("supercategory", category.supercategory)):
             if found is None:
                 entry.pop(key, None)

@@ -25,6 +25,7 @@ class Rule(Enum):
 
     JSON = "error", "JSON file is damaged or lacks images, annotations or categories"
     ENTRY = "error", "entry lacks a field or has one of the wrong type", "entry dropped"
+    QUOTES = "error", "number is written as a string, or an id in two ways", "number written"
     NUMBER = "error", "number is not finite", "field dropped"
     TOLERATED = "warning", "not as the format says, but it can be read"
     NOTHING = "error", "no image has both a photo and a usable segment"

@@ -142,13 +142,27 @@ class SegmentCheck:
 
     def _parse(self, position: int, value: object) -> tuple[int, Entry] | None:
         try:
-            info = json_fields.entry(value)
+            info = self._unquoted(json_fields.entry(value))
             listed_id = json_fields.integer(info, "id", lowest=-(2**62))
         except ValueError as error:
             self._add(Rule.ENTRY, f"segments_info[{position}]: {error}")
             return None
         self._listed_ids.add(listed_id)
         return listed_id, info
+
+    def _unquoted(self, info: Entry) -> Entry:
+        """Replace numbers in quotes, and ids of categories that are known in the other way."""
+        changed = {key: json_fields.unquoted(info[key]) for key in ("id", "iscrowd") if key in info}
+        category_id = info.get("category_id")
+        if isinstance(category_id, int | str) and category_id not in self.categories:
+            known = json_fields.twin(category_id, self.categories)
+            changed["category_id"] = category_id if known is None else known
+        for key, value in changed.items():
+            if value != info[key]:
+                found, meant = json_fields.shown(info[key]), json_fields.shown(value)
+                text = f"segment {info.get('id')}: {key!r} is {found}; expected {meant}"
+                self._add(Rule.QUOTES, text)
+        return {**info, **changed}
 
     def _add_segment(self, listed_id: int, info: Entry) -> None:
         try:
@@ -168,9 +182,7 @@ class SegmentCheck:
             self._add(Rule.SEGMENT_TWICE, f"segment {listed_id}: listed twice")
         category = self.categories.get(category_id)
         if category is None:
-            cause = json_fields.other_type(category_id, self.categories)
-            text = f"segment {listed_id}: unknown category {category_id!r}{cause}"
-            self._add(Rule.CATEGORY, text)
+            self._add(Rule.CATEGORY, f"segment {listed_id}: unknown category {category_id!r}")
         self.listed[pixel_id] = ListedSegment(
             pixel_id=pixel_id,
             info=info,
@@ -233,7 +245,8 @@ class SegmentCheck:
             self._add(Rule.FIELDS, f"{place}: missing {' or '.join(map(repr, missing))}")
         area, bbox = info.get("area"), info.get("bbox")
         if area != region.area and "area" not in {*missing, *non_finite}:
-            text = f"{place}: {region.area} pixels, but the JSON file says {area}"
+            stated = json_fields.shown(area)
+            text = f"{place}: {region.area} pixels, but the JSON file says {stated}"
             self._add(Rule.AREA, text)
         if bbox != region.bbox and "bbox" not in {*missing, *non_finite}:
             text = f"{place}: its bbox is {region.bbox}, but the JSON file says {bbox}"

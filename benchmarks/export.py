@@ -21,7 +21,7 @@ from jsisnet.model import saved_model
 from jsisnet.model.export import export
 from jsisnet.model.network import JSISNet
 from jsisnet.model.saved_model import ModelConfig, SavedModel
-from jsisnet.training.config import BUILT_IN, read_config
+from jsisnet.training.config import BUILT_IN, read_config, read_values
 
 QUICK = ("lite.yaml", "tiny.yaml", "table3_camvid.yaml")
 """Presets of a quick run; the paper's take minutes each."""
@@ -83,7 +83,8 @@ def main() -> None:
 
 def untrained(preset: str) -> SavedModel:
     """Return the network of a preset with random weights and COCO's number of classes."""
-    overrides = ["--data.images", ".", "--data.annotations", "."]
+    data = ["--data.images", ".", "--data.annotations", "."]
+    overrides = [] if "data" in read_values(BUILT_IN / preset) else data
     settings = read_config(BUILT_IN / preset, overrides)
     config = ModelConfig(size=settings.augment.size, network=settings.network, merge=settings.merge)
     return SavedModel(config, CATEGORIES, JSISNet(config.network, CATEGORIES).eval())

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet50
+from torchvision.ops import FrozenBatchNorm2d
 
 from jsisnet.model.blocks import ConvNormAct, LastStage, init_kaiming, init_small, norm
 
@@ -17,6 +18,49 @@ def dilated_resnet50():
 )
 def test_group_norm_uses_as_many_groups_as_fit_up_to_32(channels, groups):
     assert norm("group", channels).num_groups == groups
+
+
+def test_batch_norm_may_keep_its_affine_parameters_alone():
+    layer = norm("batch_fixed_affine", 4).train()
+
+    made = layer(5 + torch.rand(2, 4, 3, 3))
+
+    assert not any(parameter.requires_grad for parameter in layer.parameters())
+    assert layer.state_dict().keys() == norm("batch", 4).state_dict().keys()
+    assert made.mean().abs() < 1e-5
+    assert layer.running_mean.abs().min() > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"),
+    [
+        ("batch", nn.BatchNorm2d),
+        ("batch_fixed_affine", nn.BatchNorm2d),
+        ("frozen", FrozenBatchNorm2d),
+        ("group", nn.GroupNorm),
+    ],
+)
+def test_the_last_stage_has_the_normalisation_that_is_asked_for(kind, layer):
+    stage = LastStage(8, width=4, norm_kind=kind)
+
+    norms = [
+        stage[0].downsample[1],
+        *(getattr(unit, f"bn{n}") for unit in stage for n in (1, 2, 3)),
+    ]
+    assert all(isinstance(one, layer) for one in norms)
+    trained = sum(p.numel() for one in norms for p in one.parameters() if p.requires_grad)
+    assert (trained > 0) == (kind in ("batch", "group"))
+
+
+def test_frozen_statistics_of_a_convolution_that_does_not_fit_are_not_loaded():
+    weights = {name: value + 1 for name, value in resnet50().state_dict().items()}
+    stage = LastStage(8, width=512, norm_kind="frozen")
+
+    stage.load_imagenet(weights)
+
+    assert stage[0].bn1.running_mean.abs().max() == 0
+    assert stage[0].downsample[1].running_mean.abs().max() == 0
+    assert torch.equal(stage[0].bn2.running_mean, weights["layer4.0.bn2.running_mean"])
 
 
 def test_frozen_norm_has_no_parameters_and_keeps_its_statistics():

@@ -213,3 +213,35 @@ def test_shared_weights_are_those_of_the_file(model, file, session, tmp_path):
     half = [w for w in original.initializer if w.data_type == onnx.TensorProto.FLOAT16]
     saved = file.stat().st_size - shared.stat().st_size
     assert saved > 0.9 * sum(len(weight.raw_data) for weight in half) > 0
+
+
+def test_a_network_with_the_settings_of_both_later_codes_is_exported(tmp_path):
+    """The export compares the file with the network, and writes none that differs."""
+    config = replace(
+        TINY,
+        trunk=replace(
+            TINY.trunk, name="test_convnext", stride=16, mean=(0.5, 0.5, 0.5), channel_order="bgr"
+        ),
+        semantic=replace(
+            TINY.semantic, norm="batch_fixed_affine", upsample_kernel=3, upsample_stride=1
+        ),
+        anchors=replace(TINY.anchors, outside="prune"),
+        roi=replace(
+            TINY.roi,
+            head="last_stage",
+            norm="frozen",
+            class_agnostic_boxes=True,
+            mask_convolutions=3,
+            mask_kernel=3,
+            mask_resize="before_first",
+        ),
+    )
+    made = SavedModel(
+        ModelConfig(size=(65, 97), network=config), factories.CATEGORIES, detecting(network(config))
+    )
+
+    with shapes_unchecked():
+        export(made, tmp_path / "model.onnx")
+
+    session = opened(tmp_path / "model.onnx")
+    assert run(session, np.zeros((1, 65, 97, 3), np.uint8))[SEMANTIC].shape == (1, 6, 5, 7)

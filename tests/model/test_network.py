@@ -8,6 +8,7 @@ from torchvision.models import resnet50
 from factories import BUS, CAR, CATEGORIES, PERSON
 from jsisnet.categories import Categories
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
+from jsisnet.model.boxes import clip
 from jsisnet.model.network import JSISNet, NetworkConfig, Outputs
 from jsisnet.model.roi import RoIConfig
 from jsisnet.model.rpn import Proposals, propose
@@ -300,3 +301,22 @@ def test_proposing_again_equals_a_network_with_those_limits():
 
 
 KEEP_ALL = DetectionConfig(min_score=0.0, max_detections=5)
+
+
+def test_pruned_anchors_are_clipped_in_prediction():
+    pruned = network(replace(TINY, anchors=replace(TINY.anchors, outside="prune")))
+
+    found = pruned(photos(1)).candidates.anchors
+
+    kept = network()(photos(1)).candidates.anchors
+    assert kept.min() < 0
+    assert torch.equal(found, clip(kept, (64, 96)))
+
+
+def test_the_shared_map_of_a_whole_network_may_have_stride_16():
+    config = replace(TINY, trunk=replace(TINY.trunk, stride=16))
+
+    made = network(config)(photos(1))
+
+    assert made.semantic.shape == (1, 6, 8, 12)
+    assert made.candidates.anchors.shape == (4 * 6 * TINY.anchors.per_cell, 4)

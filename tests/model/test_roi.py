@@ -116,6 +116,63 @@ def test_more_pooling_than_cells_is_refused(pool):
         RoIConfig(crop=7, pool=pool)
 
 
+@pytest.mark.parametrize("norm", ["frozen", "group", "batch_fixed_affine"])
+def test_the_normalisation_reaches_the_last_stage(norm):
+    assert head(norm=norm).stage.norm_kind == norm
+
+
+def test_a_last_stage_without_normalisation_is_refused():
+    with pytest.raises(ValueError, match=r"roi\.norm is none, but the convolutions of the last"):
+        RoIConfig(norm="none")
+    RoIConfig(head="light", norm="none")
+
+
+def test_classes_may_share_their_boxes():
+    roi = head(class_agnostic_boxes=True)
+
+    _, deltas = roi.classify_and_refine(torch.rand(5, 8, 7, 7))
+
+    assert roi.deltas.weight.shape == (4, 8)
+    assert deltas.shape == (5, 3, 4)
+    assert torch.equal(deltas[:, 0], deltas[:, 2])
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_mask_branch_has_as_many_convolutions_as_are_asked_for(count):
+    roi = head(mask_convolutions=count)
+
+    kernels = [m.weight.shape[1:] for m in roi.mask.modules() if isinstance(m, nn.Conv2d)]
+
+    assert kernels == [(8, 3, 3)] * count + [(8, 1, 1)]
+    assert roi.mask(torch.rand(2, 8, 7, 7)).shape == (2, 3, 14, 14)
+
+
+def test_the_mask_branch_of_the_tensorflow_api_resizes_first_and_has_3x3_classifiers():
+    roi = head(mask_resize="before_first", mask_kernel=3, mask_size=33, mask_norm="none")
+    seen = []
+    roi.mask.coarse.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+
+    made = roi.mask(torch.rand(2, 8, 7, 7))
+
+    assert seen == [(2, 8, 33, 33)]
+    assert made.shape == (2, 3, 33, 33)
+
+
+def test_a_mask_branch_without_convolutions_is_refused():
+    with pytest.raises(ValueError, match=r"roi\.mask_convolutions is 0; expected 1 or more"):
+        RoIConfig(mask_convolutions=0)
+
+
+def test_regions_are_read_from_a_map_of_another_stride():
+    features = torch.arange(8.0).expand(1, 1, 8, 8)
+    made = RoIHead(1, 3, RoIConfig(width=2, mask_channels=8, crop=4, pool=1), stride=16)
+    made.stage = nn.Identity()
+
+    cells = made.extract(features, [torch.tensor([[32.0, 32.0, 96.0, 96.0]])])
+
+    assert cells.tolist() == [[[[2, 3, 4, 5]] * 4]]
+
+
 def test_an_untrained_head_is_undecided():
     roi = head()
 

@@ -259,6 +259,12 @@ def test_anchors_need_positive_sizes_and_ratios(name, values):
         AnchorConfig(**{name: values})
 
 
+def test_a_coarser_map_has_its_anchors_further_apart():
+    made = anchors((1, 3), AnchorConfig(sizes=(16.0,), ratios=(1.0,)), CPU, stride=16)
+
+    assert made[:, 0].tolist() == [-8, 8, 24]
+
+
 def test_a_row_of_cells_moves_the_anchors_by_the_stride():
     made = anchors((1, 3), AnchorConfig(sizes=(16.0,), ratios=(1.0,)), CPU)
 

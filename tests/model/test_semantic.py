@@ -105,6 +105,32 @@ def test_the_deconvolution_has_a_4x4_kernel_of_each_label_for_each_label():
     assert (upsample.stride, upsample.padding) == ((2, 2), (1, 1))
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (1, 1), (2, 2)])
+def test_other_deconvolutions_start_as_a_plain_resize(kernel, stride):
+    upsample = branch(upsample_kernel=kernel, upsample_stride=stride).upsample
+    logits = torch.rand(1, upsample.in_channels, 3, 5)
+
+    made = upsample(logits)
+
+    torch.testing.assert_close(made, functional.interpolate(logits, scale_factor=stride))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(4, 1), (3, 2), (1, 2)])
+def test_deconvolutions_that_shift_the_map_are_refused(kernel, stride):
+    with pytest.raises(ValueError, match=rf"upsample_kernel is {kernel}; expected"):
+        SemanticConfig(upsample_kernel=kernel, upsample_stride=stride)
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(8, 4), (16, 2)])
+def test_the_own_last_stage_is_dilated_as_the_trunk_is(stride, dilation):
+    config = SemanticConfig(own_last_stage=True, last_stage_norm="frozen", channels=8)
+
+    made = SemanticBranch(4, 3, config, stride)
+
+    assert made.last_stage[1].conv2.dilation == (dilation, dilation)
+    assert made.last_stage.norm_kind == "frozen"
+
+
 def test_hybrid_upsampling_starts_as_a_bilinear_resize():
     upsample = branch().upsample
     logits = torch.randn(1, 3, 6, 7)

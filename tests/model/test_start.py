@@ -161,6 +161,16 @@ def test_classes_of_another_width_start_afresh():
     assert taken.tensors < taken.expected
 
 
+def test_boxes_that_the_classes_share_are_taken_over_whole():
+    config = replace(TINY, roi=replace(TINY.roi, class_agnostic_boxes=True))
+    model = source(config=config)
+
+    made, taken = started(CASES["more"][0], model, config)
+
+    assert torch.equal(made.instance.roi.deltas.weight, model.network.instance.roi.deltas.weight)
+    assert taken.tensors == taken.expected
+
+
 def test_what_was_taken_is_told():
     _, taken = started(CASES["renamed"][0], source())
 

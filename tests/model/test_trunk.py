@@ -168,11 +168,134 @@ def test_a_name_with_a_hub_prefix_is_refused():
         Trunk(TrunkConfig(name="hf-hub:somebody/something"))
 
 
-@pytest.mark.parametrize("name", ["convnext_atto", "test_vit"])
-@pytest.mark.parametrize("neck", ["reduce", "top_down"])
-def test_a_model_without_stages_of_the_right_strides_is_refused(name, neck):
-    with pytest.raises(ValueError, match=name):
+@pytest.mark.parametrize(
+    ("name", "neck", "reason"),
+    [
+        ("test_vit", "top_down", "it takes images of 160x160 pixels alone"),
+        ("vgg11", "reduce", "its stages can't be dilated to stride 8, as .* reduce needs"),
+        ("mambaout_femto", "none", "its stages can't be dilated to stride 8, as .* none needs"),
+        ("resnet50.nonsense", "top_down", "Invalid pretrained tag"),
+    ],
+)
+def test_a_model_that_cannot_be_the_trunk_says_why(name, neck, reason):
+    with pytest.raises(ValueError, match=rf"^{name} can't be the trunk of this network \({reason}"):
         Trunk(TrunkConfig(name=name, neck=neck))
+
+
+FAMILIES = ["test_convnext", "test_mambaout", "regnetx_002", "mobilenetv3_small_050"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("size", [(64, 96), (65, 97)])
+def test_stages_are_chosen_by_stride(name, size):
+    trunk = Trunk(TrunkConfig(name=name, neck="top_down", channels=8)).eval()
+
+    maps = trunk.maps(torch.rand(1, 3, *size))
+
+    assert [tuple(made.shape[-2:]) for made in maps] == [
+        (-(-size[0] // stride), -(-size[1] // stride)) for stride in (8, 16, 32)
+    ]
+    assert trunk(torch.rand(1, 3, *size)).shape[1:] == (8, *maps[0].shape[-2:])
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "mobilenetv3_small_050"])
+def test_other_families_dilate_their_stages_too(name):
+    trunk = Trunk(TrunkConfig(name=name, channels=8)).eval()
+
+    assert trunk(torch.rand(1, 3, 65, 97)).shape == (1, 8, 9, 13)
+
+
+def test_a_trunk_that_drops_incomplete_cells_sees_the_same_in_a_larger_image():
+    trunk = Trunk(TrunkConfig(name="test_convnext", neck="top_down", channels=8)).eval()
+    image = trunk.mean.expand(1, 3, 96, 128).clone()
+    image[..., :65, :97] = torch.rand(1, 3, 65, 97)
+
+    small, large = trunk.maps(image[..., :65, :97])[0], trunk.maps(image)[0]
+
+    torch.testing.assert_close(small, large[..., :9, :13])
+
+
+def test_weights_are_found_where_timm_renames_the_modules_of_its_stages():
+    torch.manual_seed(5)
+    model = timm.create_model("test_convnext")
+    trunk = Trunk(TrunkConfig(name="test_convnext", neck="top_down", channels=8))
+
+    trunk.load_imagenet(model.state_dict())
+
+    own = trunk.stages.state_dict()
+    assert "stages_0.blocks.0.conv_dw.weight" in own
+    assert torch.equal(
+        own["stages_0.blocks.0.conv_dw.weight"], model.stages[0].blocks[0].conv_dw.weight
+    )
+
+
+@pytest.mark.parametrize("neck", ["reduce", "none", "top_down"])
+def test_the_shared_map_may_have_stride_16(neck):
+    trunk = small(neck=neck, stride=16)
+
+    assert trunk(torch.rand(1, 3, 65, 97)).shape == (1, trunk.channels, 5, 7)
+
+
+def seen_by(trunk: Trunk, image: torch.Tensor) -> torch.Tensor:
+    """Return what the stages of a trunk get for an image."""
+    seen = []
+    trunk.stages.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    trunk(image)
+    return seen[0]
+
+
+def test_colours_may_range_from_minus_1_to_1():
+    trunk = small(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    image = torch.rand(1, 3, 16, 16)
+
+    torch.testing.assert_close(seen_by(trunk, image), 2 * image - 1)
+
+
+def test_colours_may_be_those_of_caffe():
+    caffe = {"mean": (0.485, 0.456, 0.406), "std": (1 / 255, 1 / 255, 1 / 255)}
+    image = torch.rand(1, 3, 16, 16)
+
+    seen = seen_by(small(**caffe, channel_order="bgr"), image)
+
+    blue = 255 * image[0, 2] - 255 * 0.406
+    torch.testing.assert_close(seen[0, 0], blue, rtol=1e-4, atol=1e-3)
+
+
+def test_deviations_of_0_are_refused():
+    with pytest.raises(ValueError, match=r"trunk\.std is .*; expected positive numbers"):
+        TrunkConfig(std=(1.0, 0.0, 1.0))
+
+
+def test_frozen_stages_keep_their_statistics_and_the_others_do_not():
+    trunk = small(neck="top_down", frozen_stages=3).train()
+    before = {name: value.clone() for name, value in trunk.stages.state_dict().items()}
+
+    trunk(torch.rand(2, 3, 64, 64))
+
+    after = trunk.stages.state_dict()
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert {name.split(".")[0] for name in moved} == {"layer3", "layer4"}
+
+
+def test_frozen_stages_are_told_apart_where_timm_renames_them():
+    trunk = Trunk(TrunkConfig(name="test_convnext", neck="top_down", channels=8, frozen_stages=2))
+
+    trained = {name.split(".")[0] for name, p in trunk.stages.named_parameters() if p.requires_grad}
+
+    assert trained == {"stages_2", "stages_3"}
+
+
+def test_the_affine_parameters_of_the_stages_may_be_frozen_alone():
+    trunk = small(freeze_affine=True).train()
+    before = trunk.stages.bn1.running_mean.clone()
+
+    (trunk(torch.rand(2, 3, 64, 64)) ** 2).sum().backward()
+
+    norms = [m for m in trunk.stages.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms
+    assert all(m.weight.grad is None and m.bias.grad is None for m in norms)
+    assert trunk.stages.conv1[0].weight.grad is not None
+    assert not torch.equal(trunk.stages.bn1.running_mean, before)
 
 
 @pytest.mark.parametrize(("neck", "count"), [("reduce", 6), ("none", 5), ("top_down", -1)])

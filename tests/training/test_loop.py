@@ -18,7 +18,7 @@ from jsisnet.model.engine import TorchEngine
 from jsisnet.model.rpn import AnchorConfig
 from jsisnet.model.saved_model import ModelConfig, SavedModel
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
-from jsisnet.training.losses import Losses
+from jsisnet.training.losses import Losses, kernels
 from jsisnet.training.objective import Objective, ObjectiveConfig, Totals
 from jsisnet.training.optim import OptimConfig, optimizer
 from networks import NARROW, TINY, network, streets
@@ -178,6 +178,28 @@ def test_gradients_are_clipped_and_their_norm_before_is_reported():
     ]
     assert report.gradient > 1
     assert torch.cat(moved).norm() <= 1.001e-3
+
+
+def test_weight_decay_is_added_after_clipping_and_is_not_the_l2_term_then():
+    limit, decay = 1e-3, 5.5e-5
+    before = {name: p.detach().clone() for name, p in network().named_parameters()}
+    made, reports = trained(1, OptimConfig(lr=1.0, momentum=0.0, max_gradient=limit))
+
+    (report,) = reports
+
+    decaying = {id(kernel) for kernel in kernels(made)}
+    steps = {name: before[name] - p.detach() for name, p in made.named_parameters()}
+    data = {
+        name: steps[name] - decay * before[name] if id(p) in decaying else steps[name]
+        for name, p in made.named_parameters()
+    }
+    norm, whole = (
+        torch.cat([step.flatten() for step in parts.values()]).norm().item()
+        for parts in (data, steps)
+    )
+    assert report.gradient > limit
+    assert norm == pytest.approx(limit, rel=0.01)
+    assert whole > 1.5 * limit  # with the term in the loss, the whole step would have this norm
 
 
 def test_clipping_can_be_turned_off():

@@ -230,6 +230,32 @@ def test_the_rpn_terms_are_those_of_a_plain_loop():
     torch.testing.assert_close(losses.rpn_boxes, torch.stack(offsets).mean())
 
 
+def test_pruned_anchors_take_no_part_in_training():
+    pruned = replace(TINY, anchors=replace(TINY.anchors, outside="prune"))
+    made, batch = network(pruned), streets(0)
+    seen = []
+    made.instance.rpn.register_forward_hook(lambda _, __, outputs: seen.extend(outputs))
+
+    losses = losses_of(made, batch)
+    gradients = torch.autograd.grad(losses.rpn_objectness + losses.rpn_boxes, seen)
+
+    anchors = made.instance.anchors(made.trunk(batch.images / 255))
+    outside = (anchors[:, :2] < 0).any(dim=1) | (anchors[:, 2] > 96) | (anchors[:, 3] > 64)
+    assert 0 < outside.sum() < len(anchors)
+    for gradient in gradients:
+        assert gradient[0, outside].abs().max() == 0
+        assert gradient[0, ~outside].abs().max() > 0
+
+
+def test_an_image_smaller_than_all_anchors_trains_without_any():
+    large = replace(TINY.anchors, sizes=(512.0,), outside="prune")
+
+    losses = losses_of(network(replace(TINY, anchors=large)), streets(0))
+
+    assert losses.rpn_objectness == losses.rpn_boxes == 0
+    assert losses.total().isfinite()
+
+
 def test_the_region_terms_are_those_of_a_plain_loop():
     made, batch = network(), streets(0, 3)
     roi, background = made.instance.roi, 3

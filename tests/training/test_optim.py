@@ -134,7 +134,7 @@ def test_it_is_sgd_with_momentum_as_the_paper_says():
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_an_explicit_l2_term_equals_weight_decay(steps):
+def test_an_explicit_l2_term_equals_weight_decay_while_nothing_is_clipped(steps):
     batch = streets(0, 1)
     results = []
     for explicit in (True, False):

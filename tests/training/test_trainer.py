@@ -472,7 +472,7 @@ def test_a_diverging_loss_stops_the_run_with_advice(settings, tmp_path):
         train(short(wild, steps=STEPS), out=tmp_path)
 
     for part in (
-        "normalisation: trunk batch, neck batch, semantic batch, region group",
+        "normalisation: trunk batch, neck batch, semantic batch, region group, mask group;",
         "--optim.lr",
         "--optim.warmup 500",
     ):

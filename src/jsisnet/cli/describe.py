@@ -84,7 +84,11 @@ def _classes(sources: Sequence[DataConfig]) -> tuple[tuple[int, int], str]:
 
 
 def _exists(data: DataConfig) -> bool:
-    return data.path.is_file() if data.kind.startswith("coco") else data.path.exists()
+    if data.kind.startswith("coco"):
+        return data.path.is_file()
+    # Any folder may be the root of Cityscapes, such as the current one.
+    inside = data.kind == "cityscapes" and data.path.is_dir()
+    return (data.path / "gtFine").exists() if inside else data.path.exists()
 
 
 def _counts(categories: Categories) -> tuple[int, int]:

@@ -1,13 +1,18 @@
 """Convolution blocks shared by the branches."""
 
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from timm.models.resnet import Bottleneck
-from torch import nn
+from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
-NormKind = Literal["batch", "frozen", "group", "none"]
-"""Normalisation of activations: batch norm, frozen batch norm, group norm, or none."""
+NormKind = Literal["batch", "batch_fixed_affine", "frozen", "group", "none"]
+"""Normalisation of activations: batch norm, batch norm whose scale and shift are not trained, batch
+norm with neither trained parameters nor statistics of the batch, group norm, or none."""
+
+OF_THE_BATCH = ("batch", "batch_fixed_affine")
+"""Normalisations with statistics of the batch."""
 
 MAX_GROUPS = 32
 """Largest number of groups of a group norm."""
@@ -18,6 +23,8 @@ def norm(kind: NormKind, channels: int) -> nn.Module:
     match kind:
         case "batch":
             return nn.BatchNorm2d(channels)
+        case "batch_fixed_affine":
+            return nn.BatchNorm2d(channels).requires_grad_(False)
         case "frozen":
             return FrozenBatchNorm2d(channels)
         case "group":
@@ -62,25 +69,49 @@ class LastStage(nn.Sequential):
             channels.
         dilation: Dilation of the 3x3 kernels, 4 after a trunk that stays at stride 8. The first
             unit uses half of it, because the stage originally halved the map there.
+        norm_kind: Normalisation.
     """
 
-    def __init__(self, channels: int, *, width: int = 512, dilation: int = 1):
+    def __init__(
+        self, channels: int, *, width: int = 512, dilation: int = 1, norm_kind: NormKind = "batch"
+    ):
         self.out_channels = width * Bottleneck.expansion
+        self.norm_kind = norm_kind
         shortcut = nn.Sequential(
             nn.Conv2d(channels, self.out_channels, 1, bias=False),
-            nn.BatchNorm2d(self.out_channels),
+            norm(norm_kind, self.out_channels),
         )
+
+        def norm_layer(width: int, **_: object) -> nn.Module:
+            return norm(norm_kind, width)  # timm names a device and a type besides
+
+        unit: Any = partial(Bottleneck, dilation=dilation, norm_layer=norm_layer)  # type: ignore[arg-type]
         super().__init__(
-            Bottleneck(
-                channels,
-                width,
-                downsample=shortcut,
-                dilation=dilation,
-                first_dilation=max(dilation // 2, 1),
-            ),
-            Bottleneck(self.out_channels, width, dilation=dilation),
-            Bottleneck(self.out_channels, width, dilation=dilation),
+            unit(channels, width, downsample=shortcut, first_dilation=max(dilation // 2, 1)),
+            unit(self.out_channels, width),
+            unit(self.out_channels, width),
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 init_kaiming(module)
+
+    def load_imagenet(self, state: dict[str, Tensor]) -> None:
+        """Load what fits of an ImageNet classifier's last stage.
+
+        Args:
+            state: State dictionary of a ResNet with torchvision's or timm's names.
+        """
+        found = {name: state.get(f"layer4.{name}") for name in self.state_dict()}
+        own = self.state_dict()
+        fitting = {
+            name: value
+            for name, value in found.items()
+            if value is not None and value.shape == own[name].shape
+        }
+        if self.norm_kind == "frozen":
+            # Statistics that are never updated must not outlive the convolution they describe.
+            for layer, normalisation in (("conv1", "bn1"), ("downsample.0", "downsample.1")):
+                if f"0.{layer}.weight" not in fitting:
+                    prefix = f"0.{normalisation}."
+                    fitting = {k: v for k, v in fitting.items() if not k.startswith(prefix)}
+        self.load_state_dict(fitting, strict=False)

@@ -63,7 +63,13 @@ def stages(
     with torch.device("meta"):
         network = JSISNet(config, categories).eval()
         images = torch.empty(1, 3, *size)
-        maps, found = _measure("trunk", config.trunk.name, [network.trunk.stages], images)
+        maps, found = _measure(
+            "trunk",
+            config.trunk.name,
+            [network.trunk.stages],
+            images,
+            function=network.trunk.maps,
+        )
         measured = [found]
         features = maps if config.trunk.neck == "top_down" else maps[0]
         features, found = _measure("trunk", "shared map", [network.trunk.neck], features)

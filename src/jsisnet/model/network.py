@@ -10,6 +10,7 @@ from jsisnet.arrays import Float
 from jsisnet.categories import Categories
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.blocks import LastStage
+from jsisnet.model.boxes import clip
 from jsisnet.model.detection import (
     DetectedBoxes,
     Detections,
@@ -88,7 +89,8 @@ class Outputs:
     """Predictions of the network for a batch."""
 
     semantic: Float[Tensor, "b k h w"] | None = None
-    """Logits of every label at a quarter of the input size; ``None`` without a semantic branch."""
+    """Logits of every label, by default at a quarter of the input size; ``None`` without a semantic
+    branch."""
 
     proposals: Proposals | None = None
     """Regions that were classified; ``None`` without an instance branch."""
@@ -113,7 +115,7 @@ class InstanceBranch(nn.Module):
         super().__init__()
         self.config = config
         self.rpn = RegionProposalNetwork(channels, config.rpn_channels, config.anchors)
-        self.roi = RoIHead(channels, len(thing_labels), config.roi)
+        self.roi = RoIHead(channels, len(thing_labels), config.roi, config.trunk.stride)
         self.register_buffer("thing_labels", torch.tensor(thing_labels), persistent=False)
 
     def forward(self, features: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Outputs:
@@ -141,6 +143,8 @@ class InstanceBranch(nn.Module):
         """
         objectness, anchor_deltas = self.rpn(features)
         anchors = self.anchors(features)
+        if self.config.anchors.outside == "prune":
+            anchors = clip(anchors, size)
         proposals = propose(objectness, anchor_deltas, anchors, size, self.config.proposals)
         regions = self.roi.extract(features, _with_image(proposals.boxes))
         class_logits, box_deltas = self.roi.classify_and_refine(regions)
@@ -158,7 +162,8 @@ class InstanceBranch(nn.Module):
     def anchors(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "a 4"]:
         """Place the anchors of a shared map."""
         height, width = features.shape[-2:]
-        return anchors((height, width), self.config.anchors, features.device)
+        config = self.config
+        return anchors((height, width), config.anchors, features.device, config.trunk.stride)
 
     def detections(
         self,
@@ -231,7 +236,7 @@ class JSISNet(nn.Module):
         self.trunk = Trunk(config.trunk)
         channels = self.trunk.channels
         self.semantic = (
-            SemanticBranch(channels, len(categories), config.semantic)
+            SemanticBranch(channels, len(categories), config.semantic, config.trunk.stride)
             if config.branches != "instance"
             else None
         )
@@ -260,11 +265,6 @@ class JSISNet(nn.Module):
             ValueError: If a weight of the trunk is missing or has another shape.
         """
         self.trunk.load_imagenet(state)
-        for stage in (module for module in self.modules() if isinstance(module, LastStage)):
-            own = stage.state_dict()
-            fitting = {
-                name: state[f"layer4.{name}"]
-                for name, value in own.items()
-                if f"layer4.{name}" in state and state[f"layer4.{name}"].shape == value.shape
-            }
-            stage.load_state_dict(fitting, strict=False)
+        for module in self.modules():
+            if isinstance(module, LastStage):
+                module.load_imagenet(state)

@@ -10,7 +10,6 @@ from torchvision.ops import roi_align
 
 from jsisnet.arrays import Float
 from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, init_kaiming, init_small
-from jsisnet.model.trunk import STRIDE
 
 SAMPLES_PER_CELL = 2
 """Sampling points of RoIAlign along each side of a cell."""
@@ -37,7 +36,10 @@ class RoIConfig:
     """Factor of the max pooling after RoIAlign."""
 
     norm: NormKind = "batch"
-    """Normalisation of the light head."""
+    """Normalisation of the head, without that of the mask branch."""
+
+    class_agnostic_boxes: bool = False
+    """Whether all classes share the box offsets of a region, instead of each having its own."""
 
     mask_channels: int = 256
     """Channels of the mask branch."""
@@ -48,7 +50,26 @@ class RoIConfig:
     mask_norm: NormKind = "batch"
     """Normalisation of the mask branch."""
 
+    mask_convolutions: int = 2
+    """Number of the mask branch's 3x3 convolutions before its classifier."""
+
+    mask_resize: Literal["after_first", "before_first"] = "after_first"
+    """Where the mask branch resizes its map to `mask_size`: after its first convolution, or before
+    it, as the TensorFlow Object Detection API does."""
+
+    mask_kernel: Literal[1, 3] = 1
+    """Side of the kernels of the mask branch's classifier."""
+
     def __post_init__(self) -> None:
+        if self.mask_convolutions < 1:
+            raise ValueError(
+                f"roi.mask_convolutions is {self.mask_convolutions}; expected 1 or more"
+            )
+        if self.head == "last_stage" and self.norm == "none":
+            raise ValueError(
+                "roi.norm is none, but the convolutions of the last stage have no biases without "
+                "one; expected batch, batch_fixed_affine, frozen or group"
+            )
         if not 1 <= self.pool <= self.crop:
             raise ValueError(f"roi.pool is {self.pool}; expected 1 to roi.crop, {self.crop}")
 
@@ -56,14 +77,15 @@ class RoIConfig:
 class RoIHead(nn.Module):
     """Features of regions, and three parallel branches for class, box and mask."""
 
-    def __init__(self, channels: int, num_things: int, config: RoIConfig):
+    def __init__(self, channels: int, num_things: int, config: RoIConfig, stride: int = 8):
         super().__init__()
         self.config = config
         self.num_things = num_things
+        self.stride = stride
         self.stage: nn.Module
         self.summary: nn.Module
         if config.head == "last_stage":
-            self.stage = LastStage(channels, width=config.width)
+            self.stage = LastStage(channels, width=config.width, norm_kind=config.norm)
             out_channels = hidden = self.stage.out_channels
             self.summary = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         else:
@@ -77,7 +99,7 @@ class RoIHead(nn.Module):
             init_kaiming(connect)
             self.summary = nn.Sequential(nn.Flatten(), connect, nn.ReLU(inplace=True))
         self.classify = nn.Linear(hidden, num_things + 1)
-        self.deltas = nn.Linear(hidden, 4 * num_things)
+        self.deltas = nn.Linear(hidden, 4 * (1 if config.class_agnostic_boxes else num_things))
         for layer in (self.classify, self.deltas):
             init_small(layer)
         self.mask = MaskBranch(out_channels, num_things, config)
@@ -103,7 +125,7 @@ class RoIHead(nn.Module):
             features.float(),
             boxes,
             self.config.crop,
-            spatial_scale=1 / STRIDE,
+            spatial_scale=1 / self.stride,
             sampling_ratio=SAMPLES_PER_CELL,
             aligned=True,
         )
@@ -114,7 +136,8 @@ class RoIHead(nn.Module):
     ) -> tuple[Float[Tensor, "r t_and_background"], Float[Tensor, "r t 4"]]:
         """Return class logits, the background last, and box offsets of each thing class."""
         summary = self.summary(regions)
-        return self.classify(summary), self.deltas(summary).view(-1, self.num_things, 4)
+        deltas = self.deltas(summary).unflatten(1, (-1, 4)).expand(-1, self.num_things, 4)
+        return self.classify(summary), deltas
 
 
 class MaskBranch(nn.Module):
@@ -123,14 +146,24 @@ class MaskBranch(nn.Module):
     def __init__(self, channels: int, num_things: int, config: RoIConfig):
         super().__init__()
         self.size = config.mask_size
+        self.resizes_first = config.mask_resize == "before_first"
         kind, inner = config.mask_norm, config.mask_channels
         self.coarse = ConvNormAct(channels, inner, kernel=3, norm_kind=kind)
-        self.fine = ConvNormAct(inner, inner, kernel=3, norm_kind=kind)
-        self.classify = nn.Conv2d(inner, num_things, 1)
+        layers = [
+            ConvNormAct(inner, inner, kernel=3, norm_kind=kind)
+            for _ in range(config.mask_convolutions - 1)
+        ]
+        # Alone, the second convolution keeps the name that it has in saved models.
+        self.fine = layers[0] if len(layers) == 1 else nn.Sequential(*layers)
+        kernel = config.mask_kernel
+        self.classify = nn.Conv2d(inner, num_things, kernel, padding=kernel // 2)
         init_small(self.classify)
 
     def forward(self, regions: Float[Tensor, "r c side side"]) -> Float[Tensor, "r t m m"]:
         """Return mask logits on a grid that spans the region."""
-        coarse = self.coarse(regions)
         size = (self.size, self.size)
-        return self.classify(self.fine(functional.interpolate(coarse, size, mode="bilinear")))
+        if self.resizes_first:
+            coarse = self.coarse(functional.interpolate(regions, size, mode="bilinear"))
+        else:
+            coarse = functional.interpolate(self.coarse(regions), size, mode="bilinear")
+        return self.classify(self.fine(coarse))

@@ -1,6 +1,7 @@
 """Region proposal network: anchors, their objectness and boxes, and the selection of proposals."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,6 @@ from jsisnet.inference.thresholds import ProposalConfig
 from jsisnet.model import boxes
 from jsisnet.model.blocks import init_small
 from jsisnet.model.suppression import EXCLUDED, suppress, take
-from jsisnet.model.trunk import STRIDE
 
 UNSCALED = (1.0, 1.0, 1.0, 1.0)
 """Box coding weights of the region proposal network."""
@@ -26,6 +26,10 @@ class AnchorConfig:
 
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Aspect ratios, height over width."""
+
+    outside: Literal["keep", "prune"] = "keep"
+    """What becomes of anchors that cross the border of the image. ``prune``: they take no part in
+    training, and are clipped in prediction, as in the TensorFlow Object Detection API."""
 
     def __post_init__(self) -> None:
         for name, values in (("sizes", self.sizes), ("ratios", self.ratios)):
@@ -83,7 +87,7 @@ def _by_anchor(
 
 
 def anchors(
-    grid: tuple[int, int], config: AnchorConfig, device: torch.device
+    grid: tuple[int, int], config: AnchorConfig, device: torch.device, stride: int = 8
 ) -> Float[Tensor, "a 4"]:
     """Return the anchors of every cell, ordered by row, column, size and ratio.
 
@@ -93,6 +97,7 @@ def anchors(
         grid: Height and width of the shared map.
         config: Sizes and ratios.
         device: Device of the result.
+        stride: Stride of the shared map, in pixels.
     """
     sizes = torch.tensor(config.sizes, dtype=torch.float32, device=device)
     roots = torch.tensor(config.ratios, dtype=torch.float32, device=device).sqrt()
@@ -100,7 +105,7 @@ def anchors(
     half_widths = (sizes[:, None] / roots / 2).flatten()
     shapes = torch.stack([-half_widths, -half_heights, half_widths, half_heights], dim=1)
 
-    rows, columns = (torch.arange(n, dtype=torch.float32, device=device) * STRIDE for n in grid)
+    rows, columns = (torch.arange(n, dtype=torch.float32, device=device) * stride for n in grid)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     centres = torch.stack([x, y, x, y], dim=-1)
     return (centres[:, :, None] + shapes).reshape(-1, 4)

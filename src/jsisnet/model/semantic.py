@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,7 @@ from torch.nn import functional
 
 from jsisnet.arrays import Float
 from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, init_small
-
-DILATION = 4
-"""Dilation of the 3x3 kernels in the last ResNet stage at stride 8."""
+from jsisnet.model.trunk import LAST_STRIDE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,9 +33,30 @@ class SemanticConfig:
     """Fraction of the fused channels dropped in training."""
 
     norm: NormKind = "batch"
-    """Normalisation of all layers of the branch."""
+    """Normalisation of all layers of the branch but the last stage."""
+
+    last_stage_norm: NormKind = "batch"
+    """Normalisation of the branch's own last stage."""
+
+    upsample_stride: Literal[1, 2] = 2
+    """Factor by which the deconvolution enlarges the logits; the rest is bilinear."""
+
+    upsample_kernel: Literal[1, 2, 3, 4] = 4
+    """Side of the deconvolution's kernels."""
 
     def __post_init__(self) -> None:
+        if self.own_last_stage and self.last_stage_norm == "none":
+            raise ValueError(
+                "semantic.last_stage_norm is none, but the convolutions of the last stage have no "
+                "biases without one; expected batch, batch_fixed_affine, frozen or group"
+            )
+        kernel, stride = self.upsample_kernel, self.upsample_stride
+        if kernel < stride or (kernel - stride) % 2:
+            raise ValueError(
+                f"semantic.upsample_kernel is {kernel}; expected "
+                f"{' or '.join(str(side) for side in range(stride, 5, 2))} for upsample_stride "
+                f"{stride}"
+            )
         if any(cells < 1 for cells in self.bins):
             raise ValueError(f"semantic.bins is {self.bins}; expected positive integers")
         if not 0 <= self.dropout < 1:
@@ -149,7 +168,7 @@ def _taps(
 
 
 class SemanticBranch(nn.Module):
-    """Class logits at half the stride of the shared map.
+    """Class logits, by default at half the stride of the shared map.
 
     Hybrid upsampling is a learned deconvolution of the logits by a factor of 2, followed by a
     bilinear resize to the image. The resize is not done here but in the loss, and in the merge,
@@ -159,12 +178,14 @@ class SemanticBranch(nn.Module):
         Meletis and Dubbelman, arXiv 1803.05675 (hybrid upsampling).
     """
 
-    def __init__(self, channels: int, num_labels: int, config: SemanticConfig):
+    def __init__(self, channels: int, num_labels: int, config: SemanticConfig, stride: int = 8):
         super().__init__()
         self.last_stage: nn.Module = nn.Identity()
         self.reduce: nn.Module = nn.Identity()
         if config.own_last_stage:
-            self.last_stage = LastStage(channels, dilation=DILATION)
+            self.last_stage = LastStage(
+                channels, dilation=LAST_STRIDE // stride, norm_kind=config.last_stage_norm
+            )
             channels = self.last_stage.out_channels
         if config.reduce:
             self.reduce = ConvNormAct(channels, config.channels, kernel=3, norm_kind=config.norm)
@@ -172,19 +193,26 @@ class SemanticBranch(nn.Module):
         self.pool = PyramidPooling(channels, config)
         self.dropout = nn.Dropout2d(config.dropout)
         self.classify = nn.Conv2d(config.channels, num_labels, 1)
-        self.upsample = nn.ConvTranspose2d(num_labels, num_labels, 4, stride=2, padding=1)
+        kernel, factor = config.upsample_kernel, config.upsample_stride
+        padding = (kernel - factor) // 2
+        self.upsample = nn.ConvTranspose2d(
+            num_labels, num_labels, kernel, stride=factor, padding=padding
+        )
         init_small(self.classify)
         _init_bilinear(self.upsample)
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h2 w2"]:
-        """Return logits of every label, at twice the resolution of the features."""
+        """Return logits of every label, by default at twice the resolution of the features."""
         context = self.pool(self.reduce(self.last_stage(features)))
         return self.upsample(self.classify(self.dropout(context)))
 
 
 def _init_bilinear(upsample: nn.ConvTranspose2d) -> None:
     """Initialise a deconvolution as a bilinear resize of each channel."""
-    side = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    kernel, stride = upsample.kernel_size[0], upsample.stride[0]
+    distance = (torch.arange(kernel) - (kernel - 1) / 2).abs()
+    side = (1 - distance / stride).clamp(min=0)
+    side = side * (stride / side.sum())
     nn.init.zeros_(upsample.weight)
     with torch.no_grad():
         for channel in range(upsample.in_channels):

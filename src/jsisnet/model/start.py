@@ -23,7 +23,10 @@ UPSAMPLING = "semantic.upsample"
 OF_LABELS = ("semantic.classify", UPSAMPLING)
 """Layers with a row per class."""
 
-OF_THINGS = ("instance.roi.deltas", "instance.roi.mask.classify")
+DELTAS = "instance.roi.deltas"
+"""Box offsets, which the classes may share."""
+
+OF_THINGS = (DELTAS, "instance.roi.mask.classify")
 """Layers with rows per thing class."""
 
 OF_THINGS_AND_BACKGROUND = ("instance.roi.classify",)
@@ -131,7 +134,9 @@ def _class_layers(
         yield from ((layer, labels) for layer in OF_LABELS)
     if network.instance is not None:
         boxes_and_masks = _Rows.of(own_things, things)
-        yield from ((layer, boxes_and_masks) for layer in OF_THINGS)
+        for layer in OF_THINGS:
+            if not (layer == DELTAS and network.config.roi.class_agnostic_boxes):
+                yield layer, boxes_and_masks
         scores = _Rows.of(own_things, things, background=True)
         yield from ((layer, scores) for layer in OF_THINGS_AND_BACKGROUND)
 

@@ -33,7 +33,8 @@ class LossConfig:
     """Semantic segmentation."""
 
     l2: float = 5.5e-5
-    """L2 term, half the sum of the squared kernels; SGD implements it as weight decay."""
+    """L2 term, half the sum of the squared kernels. SGD implements it as weight decay, which has
+    the same gradient but is added after clipping: it is the term only while nothing is clipped."""
 
     mask_reduction: Literal["sum", "mean"] = "sum"
     """Reduction of the mask losses over the images of a batch: ``sum``, as in the authors' later
@@ -50,7 +51,7 @@ class Losses(NamedTuple):
     masks: Float[Tensor, ""]
     semantic: Float[Tensor, ""]
     l2: Float[Tensor, ""]
-    """Without gradient, as the optimiser's weight decay implements it."""
+    """Without gradient, as the optimiser's weight decay adds it, after clipping."""
 
     def total(self) -> Float[Tensor, ""]:
         """Return the sum of the terms."""

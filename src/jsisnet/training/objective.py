@@ -191,6 +191,10 @@ class Objective(nn.Module):
         """Return objectness and box loss of the RPN, summed over images, and the proposals."""
         logits, deltas = branch.rpn(features)
         anchors = branch.anchors(features)
+        height, width = batch.images.shape[-2:]
+        if branch.config.anchors.outside == "prune":
+            inside = (anchors == boxes.clip(anchors, (height, width))).all(dim=1)
+            anchors, logits, deltas = anchors[inside], logits[:, inside], deltas[:, inside]
         objectness, offsets = [], []
         for image, objects in enumerate(batch.objects):
             matches = match(anchors, objects.boxes, objects.crowds, self.config.anchors)
@@ -203,7 +207,6 @@ class Objective(nn.Module):
             targets = boxes.encode(objects.boxes[matches[positive]], anchors[positive], UNSCALED)
             distance = losses.box_loss(deltas[image, positive], targets)
             offsets.append(distance / max(len(sampled), 1))
-        height, width = batch.images.shape[-2:]
         proposals = propose(logits, deltas, anchors, (height, width), branch.config.proposals)
         return torch.stack(objectness).sum(), torch.stack(offsets).sum(), proposals
 

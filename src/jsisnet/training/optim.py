@@ -50,7 +50,8 @@ class OptimConfig:
     """Steps of linear warmup from 0."""
 
     max_gradient: float = 10.0
-    """Global gradient norm above which gradients are clipped; 0 turns clipping off."""
+    """Global gradient norm above which gradients are clipped; 0 turns clipping off. The gradient of
+    the L2 term is not a part of it: the optimiser adds it afterwards, as weight decay."""
 
     average: float = 0.0
     """Decay of the moving average of the weights, which is saved as the model; 0 for none."""
@@ -100,7 +101,8 @@ def optimizer(network: nn.Module, config: OptimConfig, l2: float) -> torch.optim
         network: A network with a `trunk.stages`.
         config: Optimiser and rates.
         l2: Weight of the L2 term, half the sum of the squared kernels, which SGD implements as
-            weight decay. Biases and normalisation do not decay.
+            weight decay: equal in steps that are not clipped, and not scaled in those that are.
+            Biases and normalisation do not decay.
 
     Raises:
         ValueError: If the optimiser does not support `l2` or `config.weight_decay`.

@@ -28,8 +28,9 @@ from jsisnet.inference import evaluator
 from jsisnet.inference.model_folder import read_description
 from jsisnet.inference.predictor import Predictor
 from jsisnet.model import imagenet, saved_model
+from jsisnet.model.blocks import OF_THE_BATCH
 from jsisnet.model.engine import TorchEngine
-from jsisnet.model.network import JSISNet
+from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.saved_model import ModelConfig, SavedModel
 from jsisnet.model.start import take_over
 from jsisnet.settings import from_dict, joined, plain
@@ -404,17 +405,31 @@ def _with_advice(reports: Iterator[StepReport], config: RunConfig) -> Iterator[S
     try:
         yield from reports
     except NonFiniteLossError as error:
-        trunk, semantic, roi = config.network.trunk, config.network.semantic, config.network.roi
+        trunk = config.network.trunk
         batch = "synchronised" if config.train.sync_norm else "batch"
-        stages = "frozen" if trunk.freeze_norm else "batch"
-        modes = {"trunk": stages, "neck": trunk.norm, "semantic": semantic.norm, "region": roi.norm}
-        modes = {name: batch if mode == "batch" else mode for name, mode in modes.items()}
+        modes = {name: mode.replace("batch", batch) for name, mode in _norms(config.network)}
         listed = ", ".join(f"{name} {mode}" for name, mode in modes.items())
         hint = " (frozen statistics need a lower rate than batch's)" if trunk.freeze_norm else ""
         raise NonFiniteLossError(
             f"{error}; normalisation: {listed}; start a new run with a lower --optim.lr or with "
             f"--optim.warmup {max(500, 2 * config.optim.warmup)}{hint}"
         ) from error
+
+
+def _norms(network: NetworkConfig) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a network with the kinds of their normalisation."""
+    trunk, semantic, roi = network.trunk, network.semantic, network.roi
+    affine = "batch_fixed_affine" if trunk.freeze_affine else "batch"
+    yield "trunk", "frozen" if trunk.freeze_norm else affine
+    if trunk.neck != "none":
+        yield "neck", trunk.norm
+    if network.branches != "instance":
+        if semantic.own_last_stage:
+            yield "semantic last stage", semantic.last_stage_norm
+        yield "semantic", semantic.norm
+    if network.branches != "semantic":
+        yield "region", roi.norm
+        yield "mask", roi.mask_norm
 
 
 def _check_even_batches(config: RunConfig, layout: DeviceLayout) -> None:
@@ -432,7 +447,7 @@ def _check_norm_samples(config: RunConfig, layout: DeviceLayout) -> None:
     """Check that batch normalisation never sees a single value, which has no variance."""
     single = config.train.batch_size == layout.devices * config.devices.accumulate
     pools_to_one = 1 in config.network.semantic.bins and config.network.branches != "instance"
-    if single and pools_to_one and config.network.semantic.norm == "batch":
+    if single and pools_to_one and config.network.semantic.norm in OF_THE_BATCH:
         raise ValueError(
             "batch normalisation needs more than one photo for the 1x1 bin of pyramid pooling; "
             "expected --train.batch-size 2 or more per device and micro-batch, or "

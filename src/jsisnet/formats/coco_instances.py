@@ -362,7 +362,8 @@ def _check_late(entry: Entry, reader: _FileReader, categories: Categories) -> No
     category_id = json_fields.identity(entry, "category_id")
     photo = reader.photos.get(image_id)
     if photo is None:
-        text = "the image is not listed under 'images', or invalid"
+        cause = json_fields.other_type(image_id, reader.photos)
+        text = f"the image is not listed under 'images', or invalid{cause}"
         raise FaultError(Fault.UNLISTED, f"{_place(entry)}: {text}")
     if category_id not in categories:
         unknown = coco_index.unknown_category(category_id, categories)

@@ -55,9 +55,12 @@ def shape(values: Entry, size: tuple[int, int], on_oddity: OnFault = lambda *_: 
         ValueError: If it is invalid, or does not fit the photo.
     """
     found = values.get("segmentation")
-    if isinstance(found, dict):
+    if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict):
+        on_oddity(Fault.FORM, "'segmentation' is a list of one mask")
+        found = found[0]
+    if isinstance(found, dict) and found:
         return _run_lengths(found, size, on_oddity)
-    if found is None or found == []:
+    if found is None or found in ([], {}):
         raise MissingOutlineError(
             "missing 'segmentation'; a box alone does not determine its pixels"
         )
@@ -71,11 +74,17 @@ def shape(values: Entry, size: tuple[int, int], on_oddity: OnFault = lambda *_: 
     for position in tiny:
         name = f"polygon {position} of 'segmentation'"
         on_oddity(Fault.PART, f"{name} has fewer than three corners")
-    return tuple(
+    polygons = tuple(
         _polygon(position, each, size)
         for position, each in enumerate(corners)
         if position not in tiny
     )
+    if all(map(_is_fraction, polygons)):
+        raise ValueError(
+            "the polygons of 'segmentation' have coordinates from 0 to 1, as if they were "
+            "fractions of the photo; expected pixels"
+        )
+    return polygons
 
 
 def runs(region: Shape, size: tuple[int, int]) -> RunLengths:
@@ -189,13 +198,16 @@ def _lists(found: list[object], on_oddity: OnFault) -> list[object]:
         return [found]
     if not isinstance(first, list) or not first or not isinstance(first[0], list):
         return found
-    pairs = all(isinstance(each, list) and all(map(_is_pair, each)) for each in found)
-    if pairs:
+    inner = [each for each in found if isinstance(each, list)]
+    parts = [part for each in inner for part in each]
+    if len(inner) < len(found):
+        return found
+    if all(map(_is_pair, parts)):
         on_oddity(Fault.FORM, "the polygons of 'segmentation' are lists of pairs x, y")
-        return [[number for pair in each for number in pair] for each in found]  # type: ignore[attr-defined]  # just checked
-    if len(found) == 1:
+        return [[number for pair in each for number in pair] for each in inner]
+    if all(isinstance(part, list) for part in parts):
         on_oddity(Fault.FORM, "'segmentation' is nested one level too deep")
-        return first
+        return parts
     return found
 
 
@@ -209,9 +221,18 @@ def _is_pair(value: object) -> bool:
 
 def _has_no_area(corners: object) -> bool:
     """Check for a point, a line or nothing; a list of an odd length is another fault."""
+    if corners is None:
+        return True
     if not isinstance(corners, list) or len(corners) >= _MIN_NUMBERS or len(corners) % 2:
         return False
     return all(map(_is_number, corners))
+
+
+def _is_fraction(polygon: Polygon) -> bool:
+    """Check for an outline inside the first pixel that is not this pixel."""
+    if polygon[0] > 1:  # the usual case, in no time
+        return False
+    return bool(polygon.min() >= 0 and polygon.max() <= 1 and (polygon % 1).any())
 
 
 def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:

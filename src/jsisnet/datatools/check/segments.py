@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -427,14 +427,11 @@ def _repaired_info(segment_id: int, segment: ListedSegment, region: Region) -> d
 
 def non_finite_fields(info: Entry) -> list[str]:
     """Return the names of the fields that hold NaN or infinity."""
-    return [name for name, value in info.items() if any(map(_is_non_finite, _numbers(value)))]
+    return [name for name, value in info.items() if _has_non_finite(value)]
 
 
-def _numbers(value: object) -> Iterator[object]:
-    if isinstance(value, list):
-        yield from value
-    else:
-        yield value
+def _has_non_finite(value: object) -> bool:
+    return any(map(_is_non_finite, value)) if isinstance(value, list) else _is_non_finite(value)
 
 
 def _is_non_finite(value: object) -> bool:

@@ -98,6 +98,14 @@ def test_what_lightning_refuses_is_an_error_of_the_devices(monkeypatch):
         create_fabric(DeviceLayout(accelerator="cpu", count=8, nodes=1), "32-true")
 
 
+def test_damaged_variables_of_a_launcher_are_named(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "many")
+    monkeypatch.setenv("SLURM_JOB_NAME", "street")
+
+    with pytest.raises(ValueError, match=r"SLURM has set can't be read .*'many'"):
+        DeviceLayout.detect(DeviceConfig(accelerator="cpu"))
+
+
 def test_more_gpus_than_exist_are_refused():
     config = DeviceConfig(accelerator="cuda", count=GPUS + 1)
 

@@ -272,6 +272,15 @@ class _Launcher:
 
     @classmethod
     def detect(cls) -> "_Launcher | None":
+        try:
+            return cls._of_environment()
+        except (KeyError, ValueError, ZeroDivisionError) as error:
+            raise ValueError(
+                f"the variables that torchrun or SLURM has set can't be read ({error})"
+            ) from error
+
+    @classmethod
+    def _of_environment(cls) -> "_Launcher | None":
         if TorchElasticEnvironment.detect():
             count, nodes = os.environ["LOCAL_WORLD_SIZE"], os.environ["GROUP_WORLD_SIZE"]
             return cls("torchrun", _TORCHRUN, int(count), int(nodes))

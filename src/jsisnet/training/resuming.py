@@ -48,7 +48,7 @@ def check_settings(before: RunConfig, config: RunConfig, run: Path, *, extend: b
     listed = ", ".join(
         f"{name} {_text(old.get(name))}, not {_text(new.get(name))}" for name in changed[:_LISTED]
     )
-    more = f", and {len(changed) - _LISTED} more differ" if len(changed) > _LISTED else ""
+    more = f", and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
     hint = "add steps by --extend, " if set(changed) <= set(_LENGTH) else ""
     raise ValueError(
         f"{run}: the run was started with {listed}{more}; resume it with its own settings, {hint}"
@@ -121,4 +121,6 @@ def _decisive(values: Any, prefix: str = "") -> Iterator[tuple[str, object]]:  #
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "unset"
     return "unset" if value is None else str(value)

@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, SKY, panoptic_map, segment
@@ -283,3 +284,75 @@ def test_a_map_of_another_size_than_stated_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match="image 4: its map is 1x1 pixels; expected 2x2"):
         convert.convert(source(stated), create_dataset("coco", tmp_path, CATEGORIES))
+
+
+SQUARE = [2, 2, 27, 2, 27, 17, 2, 17]
+
+
+def outlined(folder, *, photo, listed, exif=None):
+    """Write an instances file of one square, and its photo, of sizes (height, width)."""
+    options = {}
+    if exif is not None:
+        options["exif"] = Image.Exif()
+        options["exif"][0x112] = exif
+    Image.new("RGB", photo[::-1]).save(folder / "a.png", **options)
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": listed[0], "width": listed[1]}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [SQUARE], "area": 375}
+        ],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (folder / "i.json").write_text(json.dumps(content))
+    return open_dataset("coco-instances", annotations=folder / "i.json", images=folder)
+
+
+def converted_to_coco(source, folder, warnings):
+    target = create_dataset("coco", folder, source.categories)
+    convert.convert(source, target, on_warning=warnings.append)
+    return open_dataset("coco", annotations=folder / "panoptic.json")
+
+
+def test_the_size_of_the_photo_counts_if_the_listed_one_is_swapped(tmp_path):
+    warnings = []
+    source = outlined(tmp_path, photo=(20, 30), listed=(30, 20))
+
+    made = converted_to_coco(source, tmp_path / "out", warnings)
+
+    assert made.records[0].size == (20, 30)
+    assert made.records[0].read().areas().tolist() == [375]
+    assert warnings == [
+        "1 of 1 images are listed with height and width swapped; the size of the files counts, "
+        "such as a.png"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("photo", "listed", "exif", "message"),
+    [
+        ((20, 31), (20, 30), None, "its map is 20x30 pixels, but .*a.png is 20x31$"),
+        ((20, 30), (30, 20), 6, "its map is 30x20 pixels, but .* is 20x30; EXIF turns it"),
+    ],
+)
+def test_a_photo_of_another_size_is_refused(tmp_path, photo, listed, exif, message):
+    source = outlined(tmp_path, photo=photo, listed=listed, exif=exif)
+
+    with pytest.raises(ValueError, match=message):
+        converted_to_coco(source, tmp_path / "out", [])
+
+
+def test_missing_and_damaged_photos_are_counted(tmp_path):
+    tiny = factories.tiny_dataset(tmp_path)
+    source = open_dataset("coco", annotations=tiny.annotations, images=tiny.images)
+    source.records[0].image.unlink()
+    source.records[1].image.unlink()
+    source.records[2].image.write_bytes(b"damaged")
+    warnings = []
+
+    made = converted_to_coco(source, tmp_path / "out", warnings)
+
+    assert len(made.records) == 6
+    assert warnings == [
+        f"2 of 6 photos do not exist, such as {source.records[0].image}",
+        f"1 of 6 photos can't be read, such as {source.records[2].image}",
+    ]

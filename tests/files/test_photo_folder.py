@@ -88,6 +88,16 @@ def test_nothing_outside_is_found(photos, name):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("name", ["../link.png", r"D:\link.png", r"linked\outside.png"])
+def test_a_link_that_leads_out_is_not_taken_for_another_name(photos, name):
+    (photos.parent / "outside.png").touch()
+    (photos / "link.png").symlink_to(photos.parent / "outside.png")
+    (photos / "linked").symlink_to(photos.parent)
+
+    with pytest.raises(ValueError, match="is a link that leads out of its folder"):
+        PhotoFolder(photos).find(name)
+
+
 @pytest.mark.parametrize("city", ["ulm/", ""])
 def test_photos_are_found_as_cityscapes_scripts_lists_them(tmp_path, city):
     photo = tmp_path / f"{city}ulm_000001_000019_leftImg8bit.png"

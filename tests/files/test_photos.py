@@ -1,9 +1,11 @@
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -522,3 +524,76 @@ def test_tensors_are_known_without_importing_torch():
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.fixture
+def told(caplog):
+    photos._tell_bits.cache_clear()
+    yield caplog
+    photos._tell_bits.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.tif"])
+@pytest.mark.parametrize("bits", [8, 12, 14])
+def test_16_bit_files_are_scaled_by_the_bits_that_they_use(save, told, name, bits):
+    path = save(Image.fromarray((RAMP.astype(int) * (2**bits - 1) // 255).astype(np.uint16)), name)
+
+    for _ in range(2):
+        grey = read_image(path)[..., 0].astype(int)
+        assert np.abs(grey - RAMP).max() <= 1
+    assert to_rgb(np.asarray(Image.open(path)))[..., 0].max() == grey.max()
+    assert told.text.count(f"use {bits} bits") == 1
+
+
+def test_32_bit_files_that_hold_bytes_keep_them(save, told):
+    path = save(Image.fromarray(RAMP.astype(np.int32)), "photo.tif")
+
+    assert np.array_equal(read_image(path)[..., 0], RAMP)
+    assert "use 8 bits" in told.text
+
+
+@pytest.mark.parametrize("highest", [256, 1023])
+def test_values_of_ambiguous_depth_are_refused(save, highest):
+    grey = RAMP.astype(np.uint16)
+    grey[0, 0] = highest
+
+    with pytest.raises(ValueError, match=f"photo.png: .*reach only {highest:,} of 65,535"):
+        read_image(save(Image.fromarray(grey), "photo.png"))
+
+
+def test_a_black_photo_of_16_bits_stays_black(save, told):
+    assert not read_image(save(Image.fromarray(RAMP.astype(np.uint16) * 0), "photo.png")).any()
+    assert not told.text
+
+
+def png_of_16_bit_colors(path, values):
+    """Write a PNG that Pillow can't write."""
+
+    def chunk(name, content):
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
+
+    height, width, _ = values.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    return path
+
+
+def test_16_bit_colors_are_scaled_by_the_bits_that_they_use(tmp_path, told):
+    whole = png_of_16_bit_colors(tmp_path / "16.png", COLORS.astype(np.uint16) * 257)
+    assert np.array_equal(read_image(whole), COLORS)
+    assert not told.text
+
+    some = png_of_16_bit_colors(tmp_path / "14.png", COLORS.astype(np.uint16) * 64)
+    assert np.abs(read_image(some).astype(int) - COLORS).max() <= 4
+    assert "use 14 bits" in told.text
+
+
+@pytest.mark.parametrize("factor", [1, 16])
+def test_16_bit_colors_that_would_be_black_are_refused(tmp_path, factor):
+    path = png_of_16_bit_colors(tmp_path / "photo.png", COLORS.astype(np.uint16) * factor)
+
+    with pytest.raises(ValueError, match=r"photo.png: .* 16-bit colours stay below .* of 65,536"):
+        read_image(path)

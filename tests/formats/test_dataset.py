@@ -251,10 +251,44 @@ def test_a_missing_photo_of_an_instances_file_is_named(things):
 
 
 def test_a_photo_of_another_size_than_its_instances_file_says_is_refused(things):
+    Image.new("RGB", (64, 90)).save(things.images / "other1.png")
+
+    with pytest.raises(ValueError, match=r"other1\.png: 90x64 pixels, but .*json is 64x96"):
+        PanopticDataset(things_config(things))[1]
+
+
+def test_a_mask_decides_against_the_size_of_a_turned_photo(things):
     Image.new("RGB", (64, 96)).save(things.images / "other1.png")
 
-    with pytest.raises(ValueError, match=r"other1\.png: 96x64 pixels, but .*json is 64x96"):
+    with pytest.raises(ValueError, match=r"other1\.png: 96x64 pixels, but .* 64x96: the 'size' of"):
         PanopticDataset(things_config(things))[1]
+
+
+def test_swapped_height_and_width_are_read_and_told(tiny, caplog):
+    def swap(content):
+        for entry in content["images"][:2]:
+            entry["height"], entry["width"] = entry["width"], entry["height"]
+
+    before = PanopticDataset(config(tiny))[1]
+    assert not caplog.text
+    after = PanopticDataset(config(rewritten(tiny, swap)))[1]
+
+    assert np.array_equal(after.panoptic.ids, before.panoptic.ids)
+    assert "2 of 6 photos that were looked at are listed with height and width sw" in caplog.text
+
+
+def test_photos_that_exif_turns_are_told(tiny, caplog):
+    photo = tiny.images / "street0.jpg"
+    with Image.open(photo) as image:
+        exif = image.getexif()
+        exif[0x112] = 6
+        image.save(photo, exif=exif)
+
+    sample = PanopticDataset(config(tiny))[0]
+
+    assert sample.image.shape[:2] == sample.panoptic.size
+    assert "1 of 6 photos that were looked at are turned by EXIF" in caplog.text
+    assert str(photo) in caplog.text
 
 
 def test_a_map_of_another_size_than_its_photo_is_refused_if_the_json_file_has_no_size(tiny):

@@ -260,6 +260,12 @@ def a_wrong_listed_height(streets):
     streets.content["images"][LAST]["height"] = 65
 
 
+@violates(Rule.SIZE_SWAPPED)
+def a_swapped_size(streets):
+    image = streets.content["images"][LAST]
+    image["height"], image["width"] = image["width"], image["height"]
+
+
 @violates(Rule.PHOTO_TURNED)
 def a_photo_with_exif_rotation(streets):
     with Image.open(streets.photo()) as image:

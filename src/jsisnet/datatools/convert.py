@@ -5,20 +5,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jsisnet.categories import Categories
 from jsisnet.files import atomic, journal, json_fields
 from jsisnet.files.atomic import remove_leftovers
 from jsisnet.files.journal import Journal
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.photos import read_header
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.map_index import map_stem
-from jsisnet.formats.records import EMPTY, Record, Source, Target, size_text
+from jsisnet.formats.records import EMPTY, Record, Source, Target, istransposed, size_text
 from jsisnet.panoptic import PanopticMap
 
 _JOURNAL = "unfinished.jsonl"
+
+_SWAPPED = "images are listed with height and width swapped; the size of the files counts"
+_MISSING = "photos do not exist"
+_UNREADABLE = "photos can't be read"
 
 
 def convert(
@@ -27,6 +32,7 @@ def convert(
     *,
     processes: int = 1,
     on_image: Callable[[int, int], None] = lambda *_: None,
+    on_warning: Callable[[str], None] = lambda _: None,
 ) -> Mapping[str, int]:
     """Write the maps of a source in the format of a target.
 
@@ -38,6 +44,7 @@ def convert(
         target: Data set to write; its classes are those of `source`, perhaps with other ids.
         processes: Number of worker processes.
         on_image: Called with the numbers of images done and in total.
+        on_warning: Called at the end with what is odd about the photos, if their folder is known.
 
     Returns:
         Number of items that the target format could not hold, by kind.
@@ -58,6 +65,8 @@ def convert(
             finished.add(line)
             on_image(finished.count, total)
         lost = _count_lost(finished)
+        for warning in _describe_oddities(finished):
+            on_warning(warning)
         if target.instances is not None:
             _write_instances(finished, target, target.folder / target.instances)
         _write_index(finished, target, target.folder / target.index)
@@ -96,7 +105,7 @@ class _MapConverter:
 
     def _convert(self, record: Record) -> Entry:
         panoptic = record.read()
-        if record.size not in (None, panoptic.size):
+        if record.size not in (None, panoptic.size, panoptic.size[::-1]):
             raise ValueError(
                 f"image {record.image_id!r}: its map is {size_text(panoptic.size)} pixels; "
                 f"expected {size_text(record.size)}"
@@ -114,7 +123,27 @@ class _MapConverter:
             "annotation": written.annotation,
             "instances": written.instances,
             "lost": {**written.lost, EMPTY: empty},
+            "odd": _find_oddities(record, panoptic.size),
         }
+
+
+def _find_oddities(record: Record, size: tuple[int, int]) -> dict[str, str]:
+    """Return an example by each kind of oddity of an image.
+
+    Raises:
+        ValueError: If its photo has another size than its map.
+    """
+    header = None if record.image is None else read_header(record.image)
+    if header is not None and header.size != size:
+        cause = "; EXIF turns it, so save it upright, without EXIF" if header.isturned else ""
+        raise ValueError(
+            f"image {record.image_id!r}: its map is {size_text(size)} pixels, but "
+            f"{record.image} is {size_text(header.size)}{cause}"
+        )
+    odd = {_SWAPPED: record.name} if istransposed(record.size, size) else {}
+    if record.image is not None and header is None and _isunpacked(record, record.image):
+        odd[_UNREADABLE if record.image.exists() else _MISSING] = str(record.image)
+    return odd
 
 
 def _refuse_shared_maps(records: Sequence[Record]) -> None:
@@ -148,6 +177,25 @@ def _count_lost(lines: Iterable[Entry]) -> Mapping[str, int]:
     for line in lines:
         total.update(line["lost"])  # type: ignore[call-overload]  # written here, above
     return +total
+
+
+def _isunpacked(record: Record, image: Path) -> bool:
+    """Whether the folder of the photos exists; data sets may be unpacked without it."""
+    return image.parents[len(PurePosixPath(record.name).parts) - 1].is_dir()
+
+
+def _describe_oddities(lines: Iterable[Entry]) -> Iterator[str]:
+    examples: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    total = 0
+    for line in lines:
+        odd = json_fields.entry(line.get("odd", {}))
+        for kind, example in odd.items():
+            examples.setdefault(kind, str(example))
+        counts.update(odd.keys())
+        total += 1
+    for kind, example in examples.items():
+        yield f"{counts[kind]:,} of {total:,} {kind}, such as {example}"
 
 
 def _write_index(finished: Journal, target: Target, path: Path) -> None:

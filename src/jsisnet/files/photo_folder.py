@@ -79,6 +79,11 @@ class PhotoFolder:
             if found is not None:
                 self._odd[found[1]].append((name, found[0]))
                 return LocatedPhoto(*found)
+        if _isfile(self.root / relative):
+            raise ValueError(
+                f"'file_name' is {name!r}, but {self.root / relative} is a link that leads out of "
+                "its folder"
+            )
         return LocatedPhoto(self.root / relative)
 
     def warnings(self, photos: int) -> tuple[str, ...]:
@@ -98,7 +103,7 @@ class PhotoFolder:
         """Return the file that a name with slashes means, if there is one."""
         assert self.root is not None  # the caller has made sure
         inside = normpath(name)
-        if _staysinside(inside) and _isfile(self.root / inside):
+        if _staysinside(inside) and _isfile(self.root / inside) and self._isinside(inside):
             return self.root / inside, Oddity.PATH
         cityscapes = _CITYSCAPES.fullmatch(name)
         if cityscapes is not None:

@@ -1,11 +1,15 @@
 """Reading photos of any kind as RGB, and writing pictures."""
 
 import io
+import logging
 import os
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeGuard, runtime_checkable
@@ -13,7 +17,7 @@ from typing import BinaryIO, Protocol, TypeGuard, runtime_checkable
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from jsisnet.arrays import Shaped, UInt8
+from jsisnet.arrays import Integer, Shaped, UInt8
 from jsisnet.files.atomic import replacing
 from jsisnet.lazy import install_hint
 
@@ -41,6 +45,19 @@ _MAX_JPEG_SIDE = 65_500
 
 _MAX_16_BIT = 65535
 
+_TWELVE, _FOURTEEN, _SIXTEEN = 12, 14, 16
+_DEPTHS = (8, _TWELVE, _FOURTEEN, _SIXTEEN)
+"""Bits that cameras and scanners use of 16."""
+
+_MIN_12_BIT = 2**10
+"""Lowest maximum that tells a photo of 12 bits from one of 10."""
+
+_LOW_BYTE_12_BIT, _LOW_BYTE_14_BIT = 16, 64
+"""High bytes that values of 12 and 14 bits do not reach."""
+
+_ORIENTATION, _UPRIGHT = 0x112, 1
+"""EXIF tag, and its value for photos that are not turned."""
+
 _MAX_SHOWN = 300
 """Characters of a path that a message shows."""
 
@@ -48,6 +65,8 @@ _URL = re.compile("[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 _CHANNELS = (1, 3, 4)
 """Grey, RGB and RGBA."""
+
+_log = logging.getLogger(__name__)
 
 _pillow_limit = threading.Lock()
 
@@ -91,8 +110,8 @@ def check_image(image: object) -> None:
 def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, "h w 3"]:
     """Read a photo as RGB.
 
-    Grey, palette and CMYK images are converted, 16-bit grey is scaled to 8 bits, and transparent
-    pixels are blended with white.
+    Grey, palette and CMYK images are converted, 16-bit grey is scaled to 8 bits (by 8, 12 or 14
+    bits if its values use no more), and transparent pixels are blended with white.
 
     Args:
         path: File in one of the `FORMATS`, or in HEIF (``.heic``) where pillow-heif is installed,
@@ -115,6 +134,43 @@ def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, 
         if path.stat().st_size == 0:
             raise ValueError("it is empty")
         return _decode(path, upright=upright)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhotoHeader:
+    """What a photo says before its pixels are decoded."""
+
+    size: tuple[int, int]
+    """Height and width in pixels, before any EXIF rotation."""
+
+    mode: str
+    """Mode of Pillow, such as ``RGB``."""
+
+    isturned: bool
+    """Whether EXIF says to rotate or mirror it."""
+
+
+def read_header(path: Path) -> PhotoHeader | None:
+    """Read the header of a photo; ``None`` if it is missing or damaged."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's about damaged EXIF data
+        try:
+            with _open(path) as image:
+                size, mode = (image.height, image.width), image.mode
+                orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+        except Exception:  # damaged files raise anything
+            return None
+    return PhotoHeader(size=size, mode=mode, isturned=orientation != _UPRIGHT)
+
+
+def used_bits(path: Path) -> int:
+    """Return the bits that the values of a grey photo of 16 or 32 bits use: 8, 12, 14 or 16.
+
+    Raises:
+        ValueError: If it can't be read, or its values are negative or ambiguous.
+    """
+    with _naming(printable_path(str(path))), _open(path) as image:
+        return _used_bits(int(np.asarray(image).max()))
 
 
 def to_rgb(source: object, *, upright: bool = True) -> UInt8[np.ndarray, "h w 3"]:
@@ -285,8 +341,29 @@ def _brands(source: Path | io.BytesIO) -> set[bytes]:
 
 def _convert(image: Image.Image, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
     _check_size(*image.size)
+    tiles = str(getattr(image, "tile", ""))  # it names the layout in the file, until it is loaded
+    iswide = ";16" in tiles and len(image.getbands()) > 1
     image.load()
-    return np.array(_rgb(ImageOps.exif_transpose(image) if upright else image))
+    rgb = np.array(_rgb(ImageOps.exif_transpose(image) if upright else image))
+    return _stretched(rgb, image) if iswide else rgb
+
+
+def _stretched(rgb: UInt8[np.ndarray, "h w 3"], image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a photo of 16-bit colours, of which Pillow reads the high bytes, in full brightness.
+
+    Raises:
+        ValueError: If the high bytes hold too little of it.
+    """
+    highest = max(high for _, high in np.reshape(image.getextrema(), (-1, 2))[:3].tolist())
+    if highest < _LOW_BYTE_12_BIT:
+        raise ValueError(
+            f"its 16-bit colours stay below {256 * (highest + 1):,} of 65,536, so that it would be "
+            "almost black; expected colours that use the 16 bits, or 8-bit ones"
+        )
+    if highest >= _LOW_BYTE_14_BIT or image.mode != "RGB":
+        return rgb
+    _tell_bits(_FOURTEEN)
+    return rgb * np.uint8(4) + rgb // np.uint8(16)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -311,7 +388,42 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     grey = np.asarray(image)
     if grey.min() < 0 or grey.max() > _MAX_16_BIT:
         raise ValueError("grey values exceed 16 bits")
-    return Image.fromarray((grey // 257).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(_scaled(grey)).convert("RGB")
+
+
+def _scaled(values: Integer[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Scale 16-bit values to 8 bits, by the bits that they use.
+
+    Raises:
+        ValueError: If these are ambiguous.
+    """
+    bits = _used_bits(int(values.max()))
+    if bits == _SIXTEEN:
+        return (values // 257).astype(np.uint8)
+    _tell_bits(bits)
+    return (values.astype(np.uint32) * 255 // (2**bits - 1)).astype(np.uint8)
+
+
+def _used_bits(highest: int) -> int:
+    if not highest:
+        return _SIXTEEN
+    bits = next(bits for bits in _DEPTHS if highest < 2**bits)
+    if bits == _TWELVE and highest < _MIN_12_BIT:
+        raise ValueError(
+            f"its values reach only {highest:,} of 65,535, so that it would be almost black, and "
+            "could have 10 bits or 12; expected values that use 8, 12, 14 or 16 bits"
+        )
+    return bits
+
+
+@cache
+def _tell_bits(bits: int) -> None:
+    """Log once that photos hold fewer bits than their files could."""
+    _log.warning(
+        "photos of 16 or 32 bits whose values use %d bits are scaled by these, to be as bright as "
+        "others",
+        bits,
+    )
 
 
 def _istensor(source: object) -> TypeGuard[_Tensor]:
@@ -367,7 +479,7 @@ def _to_8_bit(array: Shaped[np.ndarray, "h w c"], found: str) -> UInt8[np.ndarra
     if array.dtype == np.uint8:
         return array
     if array.dtype.newbyteorder("=") == np.uint16:
-        return (array // 257).astype(np.uint8)
+        return _scaled(array)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     fix = ": (255 * array).round().astype(np.uint8), if 1 is white"

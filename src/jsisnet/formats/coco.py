@@ -195,7 +195,8 @@ def read_png(
     try:
         segments = tuple(_segment(info, categories) for info in infos)
         ids = read_ids(annotation.png)
-        if annotation.size not in (None, ids.shape):
+        size = (ids.shape[0], ids.shape[1])
+        if annotation.size not in (None, size, size[::-1]):
             raise ValueError(
                 f"{size_text(ids.shape)} pixels, but the JSON file says "
                 f"{size_text(annotation.size)}"
@@ -520,6 +521,7 @@ def instances_source(
     """
     from jsisnet.formats import coco_instances
 
+    draw = coco_instances.draw if images is None else coco_instances.draw_as_photo
     folder, photos = images or Path(), PhotoFolder(images)
     file = coco_instances.read_annotations(annotations, images=photos, keep_going=keep_going)
     records = (
@@ -528,7 +530,7 @@ def instances_source(
             name=annotation.image.relative_to(folder).as_posix(),
             image=None if images is None else annotation.image,
             size=annotation.size,
-            read=partial(coco_instances.draw, annotation, file.categories),
+            read=partial(draw, annotation, file.categories),
         )
         for annotation in file.annotations
     )

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from jsisnet.files import json_fields, json_stream
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader
 from jsisnet.files.photo_folder import PhotoFolder
+from jsisnet.files.photos import read_header
 from jsisnet.files.png import MAX_MAP_PIXELS
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_index, masks
 from jsisnet.formats.coco_index import EntryList, Ranges
 from jsisnet.formats.instance_faults import Fault, FaultCounter, FaultError, OnFault
 from jsisnet.formats.masks import MissingOutlineError, Shape
+from jsisnet.formats.records import istransposed, size_text
 from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 Size = tuple[int, int]
@@ -187,6 +189,34 @@ def read_categories(path: Path) -> Categories:
         return _categories(content, path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def sized_as_photo(annotation: Annotation) -> Annotation:
+    """Return an annotation whose height and width are swapped if the size of its photo says so.
+
+    Not if EXIF turns the photo, since its outlines may then refer to the turned one.
+    """
+    header = read_header(annotation.image)
+    if header is None or header.isturned or not istransposed(annotation.size, header.size):
+        return annotation
+    instances = annotation.instances
+    if isinstance(instances, StoredInstances):
+        instances = replace(instances, size=header.size)
+    return replace(annotation, size=header.size, instances=instances)
+
+
+def draw_as_photo(annotation: Annotation, categories: Categories) -> PanopticMap:
+    """Draw the things of one image in the size of its photo; see `sized_as_photo` and `draw`."""
+    sized = sized_as_photo(annotation)
+    try:
+        return draw(sized, categories)
+    except ValueError as error:
+        if sized is annotation:
+            raise
+        found, listed = size_text(sized.size), size_text(annotation.size)
+        raise ValueError(
+            f"{annotation.image}: {found} pixels, but the JSON file says {listed}: {error}"
+        ) from None
 
 
 def draw(annotation: Annotation, categories: Categories) -> PanopticMap:

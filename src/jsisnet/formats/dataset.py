@@ -14,7 +14,7 @@ from jsisnet.arrays import UInt8
 from jsisnet.categories import Categories
 from jsisnet.checks import check_settings
 from jsisnet.files.archives import describe_missing, file_exists, file_size
-from jsisnet.files.photos import read_image
+from jsisnet.files.photos import read_header, read_image
 from jsisnet.formats.open import (
     DatasetLocation,
     Format,
@@ -22,7 +22,7 @@ from jsisnet.formats.open import (
     photo_folder,
     read_categories,
 )
-from jsisnet.formats.records import Record, relabel, size_text
+from jsisnet.formats.records import Record, istransposed, relabel, size_text
 from jsisnet.formats.vistas import Version
 from jsisnet.panoptic import ImageId, PanopticMap
 
@@ -36,6 +36,9 @@ _DIGESTED = 60_000_000
 
 _LEAST_DIGESTED = 8
 """Number of maps that a digest reads even if they are large."""
+
+_LOOKED_AT = 500
+"""Photos whose headers are looked at when a data set is opened."""
 
 _WITH_ROOT = ("vistas", "cityscapes")
 """Formats whose files are found from the root of the data set."""
@@ -269,8 +272,27 @@ class PanopticDataset:
                         f"{self.path}: image {record.image_id!r}: {needed} "
                         f"{describe_missing(needed)}"
                     )
+        self._tell_oddities()
         self._own = source.categories
         self._use(categories or config.merged(self._own))
+
+    def _tell_oddities(self) -> None:
+        """Look at the headers of some photos, and log what is odd about them."""
+        chosen = self._records[:: max(1, len(self._records) // _LOOKED_AT)]
+        turned, swapped = [], []
+        for record in chosen:
+            header = None if record.image is None else read_header(record.image)
+            if header is not None and header.isturned:
+                turned.append(record.image)
+            if header is not None and istransposed(record.size, header.size):
+                swapped.append(record.image)
+        for found, problem in (
+            (turned, "turned by EXIF, but used as stored, as their annotation should be"),
+            (swapped, "listed with height and width swapped; the size of the files counts"),
+        ):
+            if found:
+                text = "%s: %d of %d photos that were looked at are %s, such as %s"
+                _log.warning(text, self.path, len(found), len(chosen), problem, found[0])
 
     def in_classes(self, categories: Categories) -> "PanopticDataset":
         """Return the same photos in other classes.
@@ -360,7 +382,8 @@ class PanopticDataset:
         assert record.image is not None  # the configuration has the folder of the photos
         image = read_image(record.image)
         size = (image.shape[0], image.shape[1])
-        self._check_size(record, size, record.size)
+        if not istransposed(record.size, size):
+            self._check_size(record, size, record.size)
         panoptic = record.read()
         self._check_size(record, size, panoptic.size)
         return Sample(

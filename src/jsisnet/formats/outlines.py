@@ -78,7 +78,9 @@ def source(
             name=name,
             image=None if images is None else annotation.image,
             size=annotation.size,
-            read=partial(_read, annotation, known, categories, maps[name], classes),
+            read=partial(
+                _read, annotation, known, categories, maps[name], classes, images is not None
+            ),
         )
         for annotation, name in zip(file.annotations, names, strict=True)
     )
@@ -167,7 +169,10 @@ def _read(
     categories: Categories,
     semantic: StoredFile | None,
     values: ClassValues,
+    hasphoto: bool,
 ) -> PanopticMap:
+    if hasphoto:
+        annotation = coco_instances.sized_as_photo(annotation)
     instances = (replace(i, category_id=ids[i.category_id]) for i in annotation.instances)
     known = replace(annotation, instances=tuple(instances))
     return _stack(annotation.size, _layers(known, categories, semantic, values))

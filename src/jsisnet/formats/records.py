@@ -39,7 +39,8 @@ class Record:
     """The photo, which may not exist; ``None`` if the folder of the photos is unknown."""
 
     size: tuple[int, int] | None
-    """Height and width in pixels, if they are known before the map is read."""
+    """Height and width in pixels as listed, if they are; they may be swapped: see
+    `istransposed`."""
 
     read: Callable[[], PanopticMap]
     """Read the map. A `ValueError` names the file and the problem."""
@@ -111,6 +112,11 @@ class Target:
             ValueError: If the format cannot store the map.
         """
         return self.write_map(self.folder, self.categories, panoptic, stem)
+
+
+def istransposed(listed: tuple[int, int] | None, found: tuple[int, int]) -> bool:
+    """Whether a listed size has height and width swapped, as some tools write it."""
+    return listed is not None and listed != found and listed == found[::-1]
 
 
 def count_merged_crowds(panoptic: PanopticMap) -> int:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import factories
 import litter
@@ -190,3 +191,19 @@ def test_a_copy_never_overwrites_the_original(tmp_path):
 
     with pytest.raises(ValueError, match="would overwrite"):
         check_instances(InstancesPaths(annotations=path), copy=Path(tmp_path))
+
+
+def test_the_size_of_the_photo_counts_if_the_listed_one_is_swapped(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "a\N{COMBINING DIAERESIS}.png")
+    name = "\N{LATIN SMALL LETTER A WITH DIAERESIS}.png"
+    swapped = IMAGE | {"file_name": name, "height": 4, "width": 3}
+    path = write(tmp_path, GOOD | {"segmentation": [SQUARE]}, images=(swapped,))
+
+    report = check_instances(InstancesPaths(annotations=path, images=tmp_path), copy=tmp_path / "c")
+
+    found = rules(report)
+    assert found["size-swapped"] == found["photo-name"] == 1
+    assert report.valid
+    (image,) = json.loads((tmp_path / "c" / path.name).read_text())["images"]
+    assert (image["height"], image["width"]) == (3, 4)
+    assert (tmp_path / image["file_name"]).is_file()

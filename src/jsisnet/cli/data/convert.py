@@ -58,6 +58,8 @@ def convert(  # noqa: PLR0913 - one parameter per option
     """
     from jsisnet.datatools import convert
 
+    if location.images is not None and not location.images.is_dir():
+        raise ValueError(f"--images {location.images}: no such folder")
     opened_source = open_source(source, location, recount_areas=recount_areas)
     if crowds_as_things:
         opened_source = convert.without_crowds(opened_source)
@@ -66,7 +68,11 @@ def convert(  # noqa: PLR0913 - one parameter per option
     try:
         with progress("converting") as advance:
             lost = convert.convert(
-                opened_source, writer, processes=processes or available_cores(), on_image=advance
+                opened_source,
+                writer,
+                processes=processes or available_cores(),
+                on_image=advance,
+                on_warning=say,
             )
     except (KeyboardInterrupt, SystemExit) as error:
         say("interrupted; rerun the same command to resume")

@@ -1,7 +1,7 @@
 """`jsisnet data stats`: statistics of a data set."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Table
@@ -13,6 +13,10 @@ from jsisnet.cli.outputs import refuse_to_replace_data
 from jsisnet.cli.tables import NONE, table
 from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format
+from jsisnet.formats.records import Source, istransposed
+
+if TYPE_CHECKING:
+    from jsisnet.datatools.statistics import Statistics
 
 _PAGE = "index.html"
 """File name of the page in its folder."""
@@ -59,6 +63,7 @@ def stats(
     with progress("reading") as advance:
         found = statistics(source, processes=shared, on_image=advance)
     summary = found.summary()
+    _tell_swapped(source, found)
     if json is not None:
         write_json(summary, json)
     _print(summary)
@@ -78,6 +83,20 @@ def stats(
             what = "image" if len(errors) == 1 else "images"
             say(f"{len(errors):,} {what} can't be shown, such as: {errors[0]}")
         display(f"Wrote {page}")
+
+
+def _tell_swapped(source: Source, found: "Statistics") -> None:
+    sizes = zip(found.heights.tolist(), found.widths.tolist(), strict=True)
+    swapped = [
+        record.name
+        for record, size in zip(source.records, sizes, strict=True)
+        if istransposed(record.size, size)
+    ]
+    if swapped:
+        say(
+            f"{len(swapped):,} of {len(source.records):,} images are listed with height and width "
+            f"swapped, such as {swapped[0]}; the size of the maps counts"
+        )
 
 
 def _title(location: LocationOptions) -> str:

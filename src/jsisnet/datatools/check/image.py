@@ -27,7 +27,7 @@ from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import EntryReader
 from jsisnet.files.photo_folder import Oddity, PhotoFolder
-from jsisnet.files.photos import read_image
+from jsisnet.files.photos import read_image, used_bits
 from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats.records import size_text
 from jsisnet.panoptic import ImageId
@@ -240,6 +240,9 @@ class _ImageChecker:
         names = ("height", "width")
         if not all(json_fields.has(self.image, name) for name in names):
             self._add(Rule.IMAGE_SIZE, "missing 'height' or 'width'")
+        elif tuple(self.image[name] for name in names) == size[::-1] != size:
+            text = f"{path} is {size_text(size)} pixels; the JSON file has height and width swapped"
+            self._add(Rule.SIZE_SWAPPED, text)
         elif tuple(self.image[name] for name in names) != size:
             listed = "x".join(json_fields.shown(self.image[name]) for name in names)
             text = f"{path} is {size_text(size)} pixels, but the JSON file says {listed}"
@@ -357,6 +360,8 @@ def _check_metadata(path: Path) -> list[Violation]:
         except Exception:  # damaged EXIF data raises all kinds of errors and rotates nothing
             return []
     violations = []
+    if mode.startswith("I"):
+        mode = f"{mode}, of which {used_bits(path)} bits are used"
     if turned:
         text = "EXIF says to rotate it, but its annotation is not rotated"
         violations.append(Violation(Rule.PHOTO_TURNED, text))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -97,6 +98,13 @@ class InstancesChecker:
         image = dict(entries.read(listed.entry))
         name = str(image["file_name"])
         photo, violations = self._check_photo(listed, image)
+        sized = listed if photo is None else coco_instances.sized_as_photo(listed)
+        if sized is not listed:
+            text = f"{listed.image} is {size_text(sized.size)} pixels; its entry has them swapped"
+            violations = [each for each in violations if each.rule is not Rule.OUTLINE_SIZE]
+            violations.append(Violation(Rule.SIZE_SWAPPED, text))
+            image |= zip(("height", "width"), sized.size, strict=True)
+            listed = sized
         fits = photo is None or photo.size == listed.size
         things = _things(listed, entries) if fits else ()
         segments = self._check_things(things, listed.size, violations) if fits else None
@@ -129,7 +137,9 @@ class InstancesChecker:
         if name != image["file_name"] and found.photo is not None:
             if listed.image == found.path:  # and its case differs not
                 text = f"{image['file_name']!r} is {found.path}"
-                violations.append(Violation(Rule.PHOTO_PATH, text))
+                isform = normalize("NFC", name) == normalize("NFC", str(image["file_name"]))
+                rule = Rule.PHOTO_NAME if isform else Rule.PHOTO_PATH
+                violations.append(Violation(rule, text))
             image["file_name"] = name
         if found.photo is not None and found.photo.size != listed.size:
             text = f"{found.path} is {size_text(found.photo.size)} pixels, but its entry says"

@@ -56,6 +56,7 @@ class Rule(Enum):
     PHOTO_CASE = "error", "photo file name differs in case", "name of the file used"
     PHOTO = "error", "photo cannot be decoded", "image dropped"
     PHOTO_SIZE = "error", "photo does not have the listed size", "size taken from the photo"
+    SIZE_SWAPPED = "warning", "height and width are swapped", "size taken from the photo"
     PHOTO_TURNED = "warning", "EXIF rotates the photo, but not its annotation"
     PHOTO_MODE = "note", "photo is not RGB"
     PHOTO_TWICE = "warning", "two photos have identical pixels"

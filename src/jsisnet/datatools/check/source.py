@@ -18,7 +18,7 @@ from jsisnet.datatools.check.segments import (
 )
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.map_index import map_stem
-from jsisnet.formats.records import Record, Source, size_text
+from jsisnet.formats.records import Record, Source, istransposed, size_text
 from jsisnet.panoptic import ImageId, PanopticMap
 
 
@@ -117,7 +117,10 @@ def check_photo(record: Record) -> tuple[Photo | None, list[Violation]]:
         return None, []
     found = find_photo(record.image)
     violations = list(found.violations)
-    if found.photo is not None and record.size not in (None, found.photo.size):
+    if found.photo is not None and istransposed(record.size, found.photo.size):
+        text = f"{found.path} is {size_text(found.photo.size)} pixels; its entry has them swapped"
+        violations.append(Violation(Rule.SIZE_SWAPPED, text))
+    elif found.photo is not None and record.size not in (None, found.photo.size):
         text = f"{found.path} is {size_text(found.photo.size)} pixels, but its entry says"
         violations.append(Violation(Rule.PHOTO_SIZE, f"{text} {size_text(record.size)}"))
     return found.photo, violations
@@ -132,12 +135,12 @@ def _read_map(
         violations.append(Violation(Rule.MAP, str(error)))
         return None
     size = size_text(panoptic.size)
-    if record.size not in (None, panoptic.size):
+    if record.size not in (None, panoptic.size, panoptic.size[::-1]):
         text = f"its map is {size} pixels, but its entry says {size_text(record.size)}"
         violations.append(Violation(Rule.MAP, text))
         return None
     if photo is not None and photo.size != panoptic.size:
-        if photo.size == record.size or record.size is None:
+        if record.size in (None, photo.size, photo.size[::-1]):
             text = f"its map is {size} pixels, but its photo is {size_text(photo.size)}"
             violations.append(Violation(Rule.PNG_SIZE, text))
         return None

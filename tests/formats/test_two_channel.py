@@ -220,3 +220,13 @@ def test_a_divisor_is_positive(tmp_path, thousands, divisor):
 def test_a_divisor_needs_16_bits(tmp_path, index):
     with pytest.raises(ValueError, match=r"a\.png: unsupported pixels; expected 16-bit grey, as"):
         read(write(tmp_path / "maps", RGB), index, label_divisor=1000)
+
+
+def test_instances_of_void_are_void_unless_another_divisor_gives_them_classes(tmp_path, index):
+    suspicious = write(tmp_path / "first", np.array([[101, 103, 0]], np.uint16))
+    harmless = write(tmp_path / "second", np.array([[256 * 3 + 1, 77, 0]], np.uint16))
+
+    with pytest.raises(ValueError, match=r"a\.png: value 101 would be void; .* label_divisor 100 "):
+        read(suspicious, index)
+    assert read(suspicious, index, label_divisor=256) == []
+    assert read(harmless, index) == [(CAR, 1)]

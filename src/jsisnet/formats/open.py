@@ -114,14 +114,16 @@ def open_dataset(
 
 def _converted(name: str, value: object) -> Any:  # noqa: ANN401 - see `open_dataset`
     """Convert an option of a program to the type that `DatasetLocation` has."""
-    if value is None or name in ("split", "version", "keep_going", "label_divisor"):
+    if value is None or name in ("split", "version", "keep_going"):
         return value
     try:
         if name == "void":
             return tuple(map(operator.index, value))  # type: ignore[call-overload]
+        if name == "label_divisor":
+            return operator.index(value)  # type: ignore[arg-type]
         return Path(value)  # type: ignore[arg-type]
     except TypeError:
-        expected = "integers" if name == "void" else "a path"
+        expected = {"void": "integers", "label_divisor": "an integer"}.get(name, "a path")
         raise ValueError(f"{name} is {value!r}; expected {expected}") from None
 
 

@@ -85,10 +85,17 @@ def _read(file: StoredFile, classes: ClassValues, divisor: int | None) -> Panopt
     try:
         values = read_values(file)
         codes = partial(_encoder(values, divisor), values)
-        return decode(size_of(values), codes, partial(_key, classes), classes.categories)
-    except UnknownValue as error:
-        hint = _divisor_hint(values, classes) if values.shape[2:] == () else ""
-        raise ValueError(f"{file}: {error}{hint}") from None
+        size, categories = size_of(values), classes.categories
+        isgrey = values.shape[2:] == ()
+        try:
+            # An instance of class 0 is a sign of another divisor, but no proof.
+            strict = isgrey and divisor is None
+            return decode(size, codes, partial(_key, classes, strict), categories)
+        except UnknownValue as error:
+            hint = _divisor_hint(values, classes) if isgrey else ""
+            if hint:
+                raise ValueError(f"{error}{hint}") from None
+        return decode(size, codes, partial(_key, classes, False), categories)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
@@ -119,12 +126,15 @@ def _from_16_bits(divisor: int, values: Values, rows: slice) -> Integer[np.ndarr
     return classes | (instances << np.uint32(_CLASS_BITS))
 
 
-def _key(classes: ClassValues, code: int) -> SegmentKey | None:
-    label = classes.label(code % 2**_CLASS_BITS)
+def _key(classes: ClassValues, strict: bool, code: int) -> SegmentKey | None:
+    instance, value = divmod(code, 2**_CLASS_BITS)
+    label = classes.label(value)
+    if label is None and strict and value == VOID and instance:
+        raise UnknownValue(f"value {instance} would be void")
     if label is None:
         return None
     isthing = classes.categories[label].isthing
-    return SegmentKey(label=label, instance=code >> _CLASS_BITS if isthing else 0)
+    return SegmentKey(label=label, instance=instance if isthing else 0)
 
 
 def _divisor_hint(values: Values, classes: ClassValues) -> str:

@@ -46,6 +46,7 @@ NAMES = (
     "table3",
     "table4",
     "figure1",
+    "figure2",
     "figure3",
     "speed",
     "merge-ablation",
@@ -125,7 +126,9 @@ def test_table_4_gives_recall_by_number_and_size(model, data, tmp_path, capsys):
 
     shown = capsys.readouterr().out
     result = json.loads(out.read_text())
-    assert {"all", "small", "medium", "large", "proposals"} == set(result)
+    groups = {"small", "medium", "large", "compact", "long", "thin"}
+    assert {"all", "proposals"} | groups == set(result)
+    assert groups <= {line.split()[0] for line in shown.splitlines() if line.strip()}
     assert "The paper on coco-val: 82.7" in shown
 
 

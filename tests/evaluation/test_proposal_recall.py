@@ -15,7 +15,7 @@ from jsisnet.evaluation.proposal_recall import (
     true_boxes,
 )
 
-ALL, SMALL, MEDIUM, LARGE = range(4)
+ALL, SMALL, MEDIUM, LARGE, COMPACT, LONG, THIN = range(7)
 OWN = len(LIMITS)
 FAR = [9000, 9000, 9010, 9010]
 """A proposal that covers nothing."""
@@ -84,7 +84,34 @@ def test_without_proposals_the_recall_is_zero():
 def test_sizes_are_those_of_cocos_limits_by_the_area_of_the_box(width, height, size):
     result = outcome([[0, 0, width, height]])
 
-    assert np.flatnonzero(result.images).tolist() == [ALL, size]
+    assert np.flatnonzero(result.images[:COMPACT]).tolist() == [ALL, size]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape"),
+    [
+        (30, 30, COMPACT),
+        (59, 30, COMPACT),
+        (60, 30, LONG),
+        (30, 119, LONG),
+        (30, 120, THIN),
+        (200, 1, THIN),
+    ],
+)
+def test_shapes_are_told_by_the_ratio_of_the_longer_to_the_shorter_side(width, height, shape):
+    result = outcome([[5, 5, 5 + width, 5 + height]])
+
+    assert np.flatnonzero(result.images[COMPACT:]).tolist() == [shape - COMPACT]
+
+
+def test_recall_by_shape_is_over_the_objects_of_this_shape():
+    square, pole, other_pole = [0, 0, 20, 20], [100, 0, 110, 90], [200, 0, 210, 90]
+
+    result = outcome([square, pole, other_pole], [square, pole])
+
+    assert result.mean[0, COMPACT] == 1
+    assert np.isnan(result.mean[0, LONG])
+    assert result.mean[0, THIN] == 0.5
 
 
 def test_recall_by_size_is_over_the_objects_of_this_size():
@@ -92,7 +119,7 @@ def test_recall_by_size_is_over_the_objects_of_this_size():
 
     result = outcome([small, [30, 0, 50, 20], medium, large], [large, small])
 
-    assert result.mean[0].tolist() == [0.5, 0.5, 0, 1]
+    assert result.mean[0, :COMPACT].tolist() == [0.5, 0.5, 0, 1]
 
 
 def test_the_mean_is_over_images_regardless_of_their_number_of_objects():
@@ -108,7 +135,7 @@ def test_images_without_objects_are_in_no_mean():
     total = seen + outcome([], [FAR] * 4)
 
     assert total.mean[0, ALL] == 1
-    assert total.images.tolist() == [1, 1, 0, 0]
+    assert total.images[:COMPACT].tolist() == [1, 1, 0, 0]
     assert total.proposals.tolist() == seen.proposals.tolist()
 
 
@@ -119,7 +146,7 @@ def test_a_size_is_averaged_over_the_images_that_have_it():
 
     assert total.mean[0].tolist()[:2] == [0.75, 1]
     assert total.mean[0, LARGE] == 0.5
-    assert total.images.tolist() == [2, 1, 0, 2]
+    assert total.images[:COMPACT].tolist() == [2, 1, 0, 2]
 
 
 def test_the_order_of_images_changes_no_sum():
@@ -161,6 +188,9 @@ def test_a_summary_holds_percentages_and_numbers_as_plain_json():
         "small": recall,
         "medium": nothing,
         "large": nothing,
+        "compact": recall,
+        "long": nothing,
+        "thin": nothing,
         "proposals": {"100": 50.0, "300": 100.5, "1000": 100.5, "own": 0.5},
     }
     assert json.loads(json.dumps(result, allow_nan=False)) == result

@@ -5,6 +5,7 @@ import pytest
 
 from jsisnet.evaluation.proposal_recall import LIMITS, ProposalRecall, count
 
+SHAPES = {"compact": (1, 2), "long": (2, 4), "thin": (4, 1e9)}
 SIZES = {"all": (0, 1e9), "small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e9)}
 
 
@@ -28,10 +29,15 @@ def plain_recall(objects, proposals):
     return found / (found + missed)
 
 
-def plain_mean(images, proposals_of, low, high):
+def ratio(box):
+    sides = sorted([box[2] - box[0], box[3] - box[1]])
+    return sides[1] / sides[0]
+
+
+def plain_mean(images, proposals_of, measure, low, high):
     recalls = []
     for image in images:
-        objects = [box for box in image[0] if low <= area(box) < high]
+        objects = [box for box in image[0] if low <= measure(box) < high]
         if objects:
             recalls.append(plain_recall(objects, proposals_of(image)))
     return sum(recalls) / len(recalls), len(recalls)
@@ -50,15 +56,16 @@ def images():
     return [tuple(random_boxes(random, int(number)) for number in each) for each in numbers]
 
 
-@pytest.mark.parametrize("column", range(4), ids=list(SIZES))
+@pytest.mark.parametrize("column", range(7), ids=[*SIZES, *SHAPES])
 def test_mean_recall_is_that_of_a_plain_loop(images, column):
     total = sum((count(*image) for image in images), ProposalRecall.zero())
 
-    bounds = list(SIZES.values())[column]
+    measure = area if column < len(SIZES) else ratio
+    bounds = [*SIZES.values(), *SHAPES.values()][column]
     written = [[boxes.tolist() for boxes in image] for image in images]
     sets = [lambda image, k=limit: image[1][:k] for limit in LIMITS] + [lambda image: image[2]]
     for row, proposals_of in enumerate(sets):
-        expected, number = plain_mean(written, proposals_of, *bounds)
+        expected, number = plain_mean(written, proposals_of, measure, *bounds)
         assert total.mean[row, column] == pytest.approx(expected, abs=1e-9)
         assert total.images[column] == number
     assert 0 < total.mean[0, column] <= total.mean[2, column] < 1

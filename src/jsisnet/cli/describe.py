@@ -24,6 +24,9 @@ from jsisnet.training.config import RunConfig, read_values
 COCO, MERGED_COCO = (80, 53), (12, 15)
 """Numbers of thing and stuff classes of COCO: all, and merged by supercategory."""
 
+VISTAS = (37, 28)
+"""Numbers of thing and stuff classes of Mapillary Vistas 1.2."""
+
 _NO_DATA = {"images": ".", "annotations": "."}
 """Data section of a configuration without one."""
 
@@ -78,6 +81,8 @@ def read_architecture(
 def _classes(sources: Sequence[DataConfig]) -> tuple[tuple[int, int], str]:
     used = [data for data in sources if data.weight > 0]
     if not all(map(_exists, used)):
+        if sources[0].kind == "vistas":
+            return VISTAS, "Mapillary Vistas 1.2 (no annotations found)"
         counts = COCO if sources[0].merge is None else MERGED_COCO
         return counts, "COCO (no annotations found)"
     return _counts(common_categories(sources)), ", ".join(str(data.path) for data in used)
@@ -172,9 +177,9 @@ def describe(
         network: YAML file of a training, built-in model (coco, street), or folder of a model or
             training run.
         things: Number of thing classes. Default: that of the model or of CONFIG's annotations, or
-            that of COCO if these are missing.
+            that of COCO or Vistas if these are missing.
         stuff: Number of stuff classes. Default: that of the model or of CONFIG's annotations, or
-            that of COCO if these are missing.
+            that of COCO or Vistas if these are missing.
         overrides: Settings that override those of CONFIG.
     """
     from jsisnet.model.costs import stages

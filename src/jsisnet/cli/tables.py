@@ -139,13 +139,13 @@ def branches(summary: Mapping[str, Any]) -> Table:
 
 
 def proposal_recall(summary: Mapping[str, Any]) -> Table:
-    """Return a table of the mean recall of proposals, by their number and object size."""
+    """Return a table of the mean recall of proposals, by their number, object size and shape."""
     recall = summary["rpn_recall"]
     sets = list(recall["proposals"])
     rich_table = table("RPN mean recall, %", *(f">{name}" for name in sets), ">images")
-    for size in ("all", "small", "medium", "large"):
-        row = recall[size]
-        rich_table.add_row(size, *(_percentage(row[name]) for name in sets), str(row["images"]))
+    for group in [name for name in recall if name != "proposals"]:
+        row = recall[group]
+        rich_table.add_row(group, *(_percentage(row[name]) for name in sets), str(row["images"]))
     numbers = [recall["proposals"][name] for name in sets]
     given = [NONE if number is None else f"{number:.1f}" for number in numbers]
     rich_table.add_row("proposals per image", *given, "")

@@ -16,8 +16,15 @@ MIN_IOU = 0.5
 _SETS = (*map(str, LIMITS), "own")
 """Names of the sets of proposals, in the order of the sums' rows."""
 
-_SIZES = ("all", "small", "medium", "large")
-"""Names of the objects' sizes, in the order of the sums' columns."""
+LONG, THIN = 2.0, 4.0
+"""Lowest ratios of the longer to the shorter side of the box of a long and of a thin object. The
+anchors of the paper's COCO preset have ratios up to the first, those of Vistas up to the second."""
+
+SIZES, SHAPES = ("small", "medium", "large"), ("compact", "long", "thin")
+"""Names of the groups of objects by area and by aspect ratio of the box."""
+
+_GROUPS = ("all", *SIZES, *SHAPES)
+"""Names of the groups of objects, in the order of the sums' columns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,14 +32,14 @@ class ProposalRecall:
     """Sums of one or more images; ``+`` adds the images of two sums.
 
     The sets of proposals are the best ones up to each of `LIMITS`, and those that the network
-    itself uses (``own``). The sizes of objects are all, small, medium and large.
+    itself uses (``own``). The groups of objects are all, three sizes, and three aspect ratios.
     """
 
-    recall: Float64[np.ndarray, "sets sizes"]
+    recall: Float64[np.ndarray, "sets groups"]
     """Sum of the images' recalls, each from 0 to 1."""
 
-    images: Int64[np.ndarray, " sizes"]
-    """Number of images with an object of the size; only these enter a mean."""
+    images: Int64[np.ndarray, " groups"]
+    """Number of images with an object of the group; only these enter a mean."""
 
     proposals: Int64[np.ndarray, " sets"]
     """Number of proposals in each set, over the images with an object."""
@@ -41,8 +48,8 @@ class ProposalRecall:
     def zero(cls) -> "ProposalRecall":
         """Return the sums of no image."""
         return cls(
-            np.zeros((len(_SETS), len(_SIZES))),
-            np.zeros(len(_SIZES), np.int64),
+            np.zeros((len(_SETS), len(_GROUPS))),
+            np.zeros(len(_GROUPS), np.int64),
             np.zeros(len(_SETS), np.int64),
         )
 
@@ -54,8 +61,8 @@ class ProposalRecall:
         )
 
     @property
-    def mean(self) -> Float64[np.ndarray, "sets sizes"]:
-        """Mean recall from 0 to 1, NaN for sizes without an object."""
+    def mean(self) -> Float64[np.ndarray, "sets groups"]:
+        """Mean recall from 0 to 1, NaN for groups without an object."""
         unseen = np.full_like(self.recall, np.nan)
         return np.divide(self.recall, self.images, out=unseen, where=self.images > 0)
 
@@ -91,9 +98,9 @@ def count(
         return ProposalRecall.zero()
     sets = [*(ranked[:limit] for limit in LIMITS), own]
     covered = np.stack([_covered(objects, proposals) for proposals in sets])
-    sizes = _sizes(objects)
-    numbers = sizes.sum(axis=1)
-    recall = (covered[:, None] & sizes).sum(axis=2) / np.maximum(numbers, 1)
+    groups = _groups(objects)
+    numbers = groups.sum(axis=1)
+    recall = (covered[:, None] & groups).sum(axis=2) / np.maximum(numbers, 1)
     return ProposalRecall(
         # Up to 100,000 multiples of 2^-36 add without rounding: no order of images changes a sum.
         np.round(recall * 2**36) / 2**36,
@@ -106,22 +113,21 @@ def summary(result: ProposalRecall) -> dict[str, object]:
     """Return sums as plain values in percent, ready for a JSON file.
 
     Returns:
-        ``rpn_recall``, with ``all``, ``small``, ``medium`` and ``large``: the mean recalls at each
-        limit and of the network's ``own`` proposals, and the number of ``images`` in these means;
-        and with ``proposals``, the mean number of proposals in each set. Missing values are
-        ``None``.
+        ``rpn_recall``, with ``all``, `SIZES` and `SHAPES`: the mean recalls at each limit and of
+        the network's ``own`` proposals, and the number of ``images`` in these means; and with
+        ``proposals``, the mean number of proposals in each set. Missing values are ``None``.
     """
-    by_size = {
-        size: {name: _plain(value) for name, value in zip(_SETS, values, strict=True)}
+    by_group = {
+        group: {name: _plain(value) for name, value in zip(_SETS, values, strict=True)}
         | {"images": int(images)}
-        for size, values, images in zip(_SIZES, 100 * result.mean.T, result.images, strict=True)
+        for group, values, images in zip(_GROUPS, 100 * result.mean.T, result.images, strict=True)
     }
     images = int(result.images[0])
     proposals = {
         name: int(number) / images if images else None
         for name, number in zip(_SETS, result.proposals, strict=True)
     }
-    return {"rpn_recall": by_size | {"proposals": proposals}}
+    return {"rpn_recall": by_group | {"proposals": proposals}}
 
 
 def _covered(
@@ -138,11 +144,14 @@ def _covered(
     return covered
 
 
-def _sizes(objects: Float64[np.ndarray, "g 4"]) -> Bool[np.ndarray, "sizes g"]:
-    """Return which objects belong to each of `_SIZES`."""
-    areas = _areas(objects)
+def _groups(objects: Float64[np.ndarray, "g 4"]) -> Bool[np.ndarray, "groups g"]:
+    """Return which objects belong to each of `_GROUPS`."""
+    areas, sides = _areas(objects), objects[:, 2:] - objects[:, :2]
     small, large = areas < SMALL, areas >= MEDIUM
-    return np.stack([np.ones_like(small), small, ~small & ~large, large])
+    shorter, longer = sides.min(axis=1), sides.max(axis=1)
+    compact, thin = longer < LONG * shorter, longer >= THIN * shorter
+    sizes = [small, ~small & ~large, large]
+    return np.stack([np.ones_like(small), *sizes, compact, ~compact & ~thin, thin])
 
 
 def _areas(boxes: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:

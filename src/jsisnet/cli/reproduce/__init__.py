@@ -40,6 +40,12 @@ COMMANDS = (
         "Reproduce Figure 1: an image, its panoptic map, and the output of each branch.",
     ),
     Command(
+        "figure2",
+        "figures",
+        "[CONFIG...] --out FILE",
+        "Reproduce Figure 2: the blocks of the network, with the sizes of their tensors.",
+    ),
+    Command(
         "figure3",
         "figures",
         "--tiny|IMAGE... --out FILE",

@@ -1,4 +1,4 @@
-"""Figures 1 and 3 of the paper."""
+"""Figures 1, 2 and 3 of the paper."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,9 @@ from jsisnet.cli.options import File, Overrides
 from jsisnet.cli.outputs import refuse_to_replace, require_image_suffix
 from jsisnet.cli.reproduce.scenes import Network, Scenes
 from jsisnet.inference.photo_files import Photo, find_photos
+
+_PRESETS = ("coco.yaml", "vistas.yaml")
+"""Networks of Figure 2."""
 
 _ROWS = 4
 """Generated scenes in Figure 3."""
@@ -46,6 +49,45 @@ def figure1(
     predictor = network.load(overrides)
     photo = photos[0].read()
     write_picture(draw_figure(photo, predictor), out)
+    display(f"Wrote {out}")
+
+
+def figure2(
+    *configs: Annotated[str, Parameter(name="CONFIG|MODEL")],
+    out: File,
+    overrides: Overrides = (),
+) -> None:
+    """Reproduce Figure 2: the blocks of the network, with the sizes of their tensors.
+
+    The blocks are drawn and printed as text; `jsisnet describe` lists their costs.
+    Nothing is computed.
+
+    For example
+        jsisnet reproduce figure2 --out figure2.png
+        jsisnet reproduce figure2 coco --out figure2.png
+
+    Args:
+        configs: YAML files of trainings, built-in models, or folders of models or training runs.
+            Default: coco.yaml and vistas.yaml, the paper's networks.
+        out: Image to write, .png or .jpg.
+        overrides: Settings that override those of each CONFIG.
+    """
+    from jsisnet.cli.describe import read_architecture
+    from jsisnet.experiments.architecture import architecture, draw_architecture, stacked
+    from jsisnet.files.photos import write_picture
+
+    require_image_suffix(out)
+    refuse_to_replace([Path(name) for name in configs], [out])
+    pictures = []
+    for name in configs or _PRESETS:
+        described = read_architecture(name, overrides, things=None, stuff=None)
+        known = described.categories
+        found = architecture(described.network, known, described.size)
+        counts = f"{len(known.thing_labels)} things and {len(known.stuff_labels)} stuff"
+        title = f"{name}: {counts}, from {described.source}"
+        pictures.append(draw_architecture(found, title))
+        display(title, *found.lines())
+    write_picture(stacked(pictures), out)
     display(f"Wrote {out}")
 
 

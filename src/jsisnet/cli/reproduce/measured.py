@@ -86,7 +86,9 @@ def table4(
     """Reproduce Table 4: mean recall of the region proposals.
 
     Recall is listed by the number of proposals, which the paper does not state, and
-    by object size, which its section 4.2 discusses.
+    by object size and shape, which its section 4.2 discusses: the longer side of a
+    compact box is below twice the shorter one, that of a thin box at least four
+    times.
 
     For example
         jsisnet reproduce table4 --tiny

@@ -168,7 +168,7 @@ def test_the_recall_of_the_proposals_is_measured_on_the_things_of_every_photo(st
     recall = evaluate(predictor, streets).proposals
 
     # A car of the generated streets is 23 x 16 pixels, a person 12 x 38, a bus 31 x 25: all small.
-    assert recall.images.tolist() == [6, 6, 0, 0]
+    assert recall.images[:4].tolist() == [6, 6, 0, 0]
     assert 0 < recall.mean[3, 0] < recall.mean[2, 0] < 1
     assert recall.proposals[3] == 6 * networks.TINY.proposals.max_proposals
 
@@ -210,7 +210,7 @@ def test_proposals_are_compared_in_the_photo_not_in_the_networks_input(tmp_path)
     ).of_image(0)
     objects = torch.from_numpy(true_boxes(truth)).float() / torch.tensor([2.0, 10.0, 2.0, 10.0])
     expected = (boxes.iou(objects, proposals) >= 0.5).any(dim=1).double().mean()
-    assert recall.images.tolist() == [1, 0, 1, 1]
+    assert recall.images[:4].tolist() == [1, 0, 1, 1]
     assert recall.mean[2, 0] == pytest.approx(float(expected))
 
 

@@ -1,14 +1,16 @@
 """Images to predict: a COCO file with images and categories, such as those of the test sets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jsisnet.categories import Categories, Category
 from jsisnet.files import json_fields, json_stream
+from jsisnet.files.atomic import write_json
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.photo_folder import relative_name
+from jsisnet.files.photos import has_photo_suffix, read_header
 from jsisnet.formats import categories_json
 from jsisnet.panoptic import ImageId
 
@@ -106,6 +108,65 @@ def read(path: Path, categories: Path | None = None) -> ImageList:
     except ValueError as error:
         raise ValueError(f"{categories or path}: {error}") from None
     return ImageList(path=path, images=images, categories=classes)
+
+
+def of_folder(
+    folder: Path, *, on_image: Callable[[int, int], object] = lambda *_: None
+) -> dict[ImageId, ListedImage]:
+    """List the photos of a folder and its subfolders with their sizes, in the order of their names.
+
+    Args:
+        folder: The folder.
+        on_image: Called after each photo with the number of photos done and the total.
+
+    Returns:
+        The photos by id: the path without suffix, or its number if all paths are numbers.
+
+    Raises:
+        ValueError: If there is no photo, a photo is damaged, or the maps of two photos would have
+            the same name.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: not a folder; expected the folder of the photos")
+    inside = (path.relative_to(folder) for path in folder.rglob("*") if has_photo_suffix(path))
+    names = sorted(name.as_posix() for name in inside if not _ishidden(name))
+    if not names:
+        raise ValueError(f"{folder}: contains no photo")
+    stems = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
+    numbered = all(stem.isascii() and stem.isdecimal() for stem in stems)
+    ids = [int(stem) if numbered else stem for stem in stems]
+    owners: dict[ImageId, str] = {}
+    for number, name in zip(ids, names, strict=True):
+        first = owners.setdefault(number, name)
+        if first != name:
+            raise ValueError(f"{folder}: {first} and {name} would share a map; rename one of them")
+    images: dict[ImageId, ListedImage] = {}
+    for done, (number, name) in enumerate(owners.items(), 1):
+        header = read_header(folder / name)
+        if header is None:
+            raise ValueError(f"{folder / name}: can't be read as an image")
+        images[number] = ListedImage(name=name, size=header.size)
+        on_image(done, len(names))
+    return images
+
+
+def write(path: Path, images: Mapping[ImageId, ListedImage], categories: Categories) -> None:
+    """Write a list that `read` reads.
+
+    Args:
+        path: JSON file to write.
+        images: Images by id.
+        categories: The classes.
+    """
+    entries = (
+        {"id": number, "file_name": image.name, "height": image.size[0], "width": image.size[1]}
+        for number, image in images.items()
+    )
+    write_json(path, {}, {"images": entries, "categories": categories_json.entries(categories)})
+
+
+def _ishidden(name: Path) -> bool:
+    return any(part.startswith(".") for part in name.parts)
 
 
 def _add(images: dict[ImageId, ListedImage], values: Entry) -> None:

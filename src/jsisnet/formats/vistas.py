@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from jsisnet.categories import UNKNOWN, Categories, Category
-from jsisnet.files import json_fields
+from jsisnet.files import json_fields, json_stream
 from jsisnet.files.archives import StoredFile, file_in, files_below
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.photo_folder import PhotoFolder
@@ -147,6 +147,18 @@ def read_classes(config: StoredFile) -> Classes:
     except ValueError as error:
         raise ValueError(f"{config}: {error}") from None
     return Classes(listed=listed, evaluated=evaluated)
+
+
+def read_any_categories(path: Path) -> Categories:
+    """Read the classes of a COCO file, or the evaluated ones of a configuration file of Vistas.
+
+    Raises:
+        ValueError: If the file is neither, or an entry is invalid; the message names the file.
+    """
+    content = json_stream.load_without(path, ("images", "annotations"))
+    if json_fields.has(content, "labels") and not json_fields.has(content, "categories"):
+        return read_classes(path).evaluated
+    return categories_json.read(path)
 
 
 def _config(split: Split) -> StoredFile:

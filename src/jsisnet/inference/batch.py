@@ -9,13 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from jsisnet import __version__
-from jsisnet.formats import categories_json
-from jsisnet.inference.branch_files import (
-    IMAGES,
-    check_branches,
-    image_entry,
-    write_image_list,
-)
+from jsisnet.formats import categories_json, image_list
+from jsisnet.formats.image_list import ListedImage
+from jsisnet.inference.branch_files import IMAGES, check_branches
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.photo_job import COCO, Outcome, OutputConfig, PhotoJob
 from jsisnet.inference.predictor import Predictor
@@ -169,9 +165,9 @@ def _describe(results: ResultsFolder, job: PhotoJob) -> int:
     if counts and COCO in job.config.formats:
         results.describe(job.predictor.categories)
     if counts and job.config.raw is not None:
-        images = (
-            image_entry(each["name"], each["file_name"], (each["height"], each["width"]))
+        images = {
+            each["name"]: ListedImage(name=each["file_name"], size=(each["height"], each["width"]))
             for each in results.entries()
-        )
-        write_image_list(job.config.raw / IMAGES, images, job.predictor.categories)
+        }
+        image_list.write(job.config.raw / IMAGES, images, job.predictor.categories)
     return sum(counts)

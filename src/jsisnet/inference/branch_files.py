@@ -1,6 +1,5 @@
 """Files of what the branches of a network predict, before the merge; `jsisnet merge` reads them."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,10 @@ import numpy as np
 from jsisnet.arrays import Shaped
 from jsisnet.categories import Categories
 from jsisnet.files import json_fields
-from jsisnet.files.atomic import replacing, write_json
-from jsisnet.files.json_fields import Entry
-from jsisnet.formats import categories_json
+from jsisnet.files.atomic import replacing
 from jsisnet.formats.predictions import LOGITS
 from jsisnet.inference.engine import Engine, Outputs
-from jsisnet.panoptic import ImageId, PanopticMap
+from jsisnet.panoptic import PanopticMap
 
 IMAGES = "images.json"
 """Name of the list of the images and classes, which is what ``--image-info`` takes."""
@@ -73,19 +70,3 @@ def write_branches(
     path = json_fields.path_in(folder, {"file_name": name}, "file_name")
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-
-
-def image_entry(image_id: ImageId, name: str, size: tuple[int, int]) -> Entry:
-    """Return the entry of an image in COCO's files."""
-    return {"id": image_id, "file_name": name, "height": size[0], "width": size[1]}
-
-
-def write_image_list(path: Path, images: Iterable[Entry], categories: Categories) -> None:
-    """Write a COCO file that lists images and classes, without annotations.
-
-    Args:
-        path: JSON file to write.
-        images: Entries of the images; see `image_entry`.
-        categories: The classes.
-    """
-    write_json(path, {}, {"images": images, "categories": categories_json.entries(categories)})

@@ -15,22 +15,16 @@ from jsisnet.evaluation.average_precision import CollectedInstances, ImageInstan
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality
 from jsisnet.evaluation.proposal_recall import ProposalRecall
 from jsisnet.evaluation.semantic_iou import SemanticIoU
-from jsisnet.files.json_fields import Entry
-from jsisnet.formats import coco
+from jsisnet.formats import coco, image_list
 from jsisnet.formats.dataset import PanopticDataset, Sample
-from jsisnet.inference.branch_files import (
-    IMAGES,
-    check_branches,
-    image_entry,
-    write_branches,
-    write_image_list,
-)
+from jsisnet.formats.image_list import ListedImage
+from jsisnet.inference.branch_files import IMAGES, check_branches, write_branches
 from jsisnet.inference.engine import Extras, Outputs
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor, semantic_labels
 from jsisnet.inference.raster import paste, windows
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
-from jsisnet.panoptic import PanopticMap, void_label
+from jsisnet.panoptic import ImageId, PanopticMap, void_label
 
 TRUTH, PREDICTIONS = "truth.json", "predictions.json"
 """Names of the JSON files; their PNGs are in the folders of the same names without suffix."""
@@ -262,7 +256,7 @@ class _Branches:
 
     folder: Path
     predictor: Predictor
-    images: list[Entry]
+    images: dict[ImageId, ListedImage]
 
     def add(self, outputs: Outputs | PanopticMap, sample: Sample, name: str) -> None:
         size = sample.panoptic.size
@@ -274,11 +268,11 @@ class _Branches:
             size=size,
             categories=self.predictor.categories,
         )
-        self.images.append(image_entry(sample.image_id, name, size))
+        self.images[sample.image_id] = ListedImage(name=name, size=size)
 
 
 @contextmanager
 def _open_branches(folder: Path, predictor: Predictor) -> Iterator[_Branches]:
-    branches = _Branches(folder=folder, predictor=predictor, images=[])
+    branches = _Branches(folder=folder, predictor=predictor, images={})
     yield branches
-    write_image_list(folder / IMAGES, branches.images, predictor.categories)
+    image_list.write(folder / IMAGES, branches.images, predictor.categories)

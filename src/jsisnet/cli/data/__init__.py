@@ -28,6 +28,12 @@ COMMANDS = (
         "Generate a synthetic data set of simple scenes with panoptic maps.",
     ),
     Command(
+        "list",
+        "list_images",
+        "--images DIR --categories FILE --out FILE",
+        "List the photos of a folder, for submit and merge.",
+    ),
+    Command(
         "merge-classes",
         "merge_classes",
         "--out DIR --by supercategory|--mapping FILE",

@@ -57,6 +57,8 @@ CALLS = {
     'MergeConfig(canvas="image")': "canvas is 'image'. Choices: network, original.",
     "MergeConfig(min_mask=float('nan'))": "min_mask is nan; expected a finite number",
     "MergeConfig(min_stuff_area=float('inf'))": "min_stuff_area is inf; expected a finite number",
+    "MergeConfig(min_visible_fraction=1.5)": "min_visible_fraction is 1.5; expected a number from",
+    "KirillovConfig(min_score=-1)": "min_score is -1; expected a number from 0 to 1",
     "KirillovConfig(max_overlap=None)": "max_overlap is None; expected a finite number",
     "merged(size=(0, 2))": "an image of (0, 2) in a frame of (2, 2) has no pixels to merge",
     "merged(frame=(2, 0))": "an image of (2, 2) in a frame of (2, 0) has no pixels to merge",
@@ -106,9 +108,7 @@ def test_a_misspelt_command_is_named_without_importing_the_others():
     )
 
     assert result.returncode == 2
-    assert result.stderr.startswith(
-        'jsisnet: No command named "describes". Did you mean "describe"?'
-    )
+    assert result.stderr.startswith('jsisnet: No command named "describes". Did you mean describe?')
 
 
 def test_a_run_that_was_killed_at_once_can_be_rerun(tmp_path):

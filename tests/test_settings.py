@@ -131,7 +131,7 @@ def test_a_section_of_a_section_that_is_a_value_is_refused():
 @pytest.mark.parametrize(
     ("section", "name", "value", "words"),
     [
-        ("optim", "lr", "fast", ["lr", "fast", "float"]),
+        ("optim", "lr", "fast", ["lr", "fast", "a number"]),
         ("train", "steps", 1.5, ["train.steps is 1.5", "integer"]),
         ("train", "steps", True, ["steps", "int"]),
         ("train", "precision", "16", ["precision", "32-true", "bf16-mixed"]),
@@ -202,7 +202,7 @@ def test_options_override_and_extend_further_data():
         ({"a": {}}, "more_data.a"),
         ({"a": {"images": "x"}}, "more_data.a.annotations is required by the format coco"),
         ({"a": {"imagse": "x"}}, "more_data.a.imagse; did you mean more_data.a.images?"),
-        ({"a": DATA | {"kind": "cooc"}}, 'Choose from: "coco", "coco-instances"'),
+        ({"a": DATA | {"kind": "cooc"}}, "a.kind is 'cooc'. Did you mean coco? Choices: coco, c"),
         ({"a": DATA | {"weight": -1}}, "weight is -1.0; expected a number, 0 or more"),
         ({"a-b": DATA}, "more_data.a-b: expected a name of lower-case letters, digits and _"),
         ({"A": DATA}, "more_data.A: expected a name of lower-case letters"),

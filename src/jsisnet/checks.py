@@ -1,10 +1,33 @@
 """Checks of settings and options that a program passes, before they choose the wrong rule."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Real
 from typing import Literal, get_args, get_origin, get_type_hints
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that is most like another, whatever their case.
+
+    Returns:
+        A sentence with a space before it, ``" Did you mean coco?"``; empty if no name is like it.
+    """
+    names = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), names, 1)
+    return f" Did you mean {names[near[0]]}?" if near else ""
+
+
+def check_fractions(settings: object, *names: str) -> None:
+    """Check that fields of a dataclass lie between 0 and 1.
+
+    Raises:
+        ValueError: If one does not.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value:g}; expected a number from 0 to 1")
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:

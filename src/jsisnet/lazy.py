@@ -44,6 +44,14 @@ _EXTRAS = {
 """Extras by the module that they provide."""
 
 
+def libraries_of_extras() -> dict[str, dict[str, tuple[str, str]]]:
+    """Return the libraries of each extra, with the names that their packages may have."""
+    extras: dict[str, dict[str, tuple[str, str]]] = {}
+    for module, extra in sorted(_EXTRAS.items(), key=lambda item: item[1].name):
+        extras.setdefault(extra.name, {})[extra.library] = (module, extra.library)
+    return extras
+
+
 def attach(package: str, file: str) -> Exports:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package, as its stub declares them.
 

@@ -12,12 +12,18 @@ from dataclasses import (
 )
 from difflib import get_close_matches
 from keyword import iskeyword
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import cyclopts
 from cyclopts import App, Parameter
 
+from jsisnet.checks import nearest
+
 Settings = TypeVar("Settings")
+
+_KINDS: dict[object, str] = {int: "an integer", float: "a number"}
+_LIMIT = re.compile(r"Must be ([<>]=?) (\S+)\.")
+_LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
 
 _NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -62,13 +68,61 @@ def from_dict(
     try:
         result = _without_names(kind, app(list(overrides), exit_on_error=False, print_error=False))
     except cyclopts.MissingArgumentError as error:
-        missing = getattr(error.argument, "name", "").removeprefix("--").replace("-", "_")
+        option = getattr(error.argument, "name", "")
+        if option in overrides:
+            raise ValueError(f"{option} needs a value") from error
+        missing = option.removeprefix("--").replace("-", "_")
         hint = _contents(converted, missing) or _nearest(missing, values)
         raise ValueError(f"{source}: {missing} is missing{hint}") from error
-    except (cyclopts.CycloptsError, ValueError) as error:
-        raise ValueError(f"{source}: {error}") from error
-    _refuse_negative(asdict(result), source)  # type: ignore[call-overload]
+    except cyclopts.CycloptsError as error:
+        raise ValueError(_blame(invalid_value(error) or f"{error}", overrides, source)) from error
+    except ValueError as error:
+        raise ValueError(_blame(f"{error}", overrides, source)) from error
+    try:
+        _refuse_negative(asdict(result))  # type: ignore[call-overload]
+    except ValueError as error:
+        raise ValueError(_blame(f"{error}", overrides, source)) from None
     return result
+
+
+def invalid_value(error: cyclopts.CycloptsError) -> str | None:
+    """Say which value is invalid and what was expected; ``None`` if only the parser knows."""
+    argument = error.argument
+    if argument is None or not argument.tokens:
+        return None
+    token = error.token if isinstance(error, cyclopts.CoercionError) else None
+    token = token or argument.tokens[-1]
+    name = (token.keyword or argument.name).replace("][", ".").strip("[]")
+    match error:
+        case cyclopts.ValidationError():
+            limit = _LIMIT.fullmatch(error.exception_message)
+            return limit and f"{name} is {token.value}; expected {_LIMITS[limit[1]]} {limit[2]}"
+        case cyclopts.CoercionError(target_type=kind) if get_origin(kind) is Literal:
+            choices = [str(choice) for choice in get_args(kind)]
+            near = nearest(token.value, choices)
+            return f"{name} is {token.value!r}.{near} Choices: {', '.join(choices)}"
+        case cyclopts.CoercionError(target_type=kind) if kind in _KINDS:
+            return f"{name} is {token.value!r}; expected {_KINDS[kind]}"
+    return None
+
+
+def name_option(message: str, options: Sequence[str]) -> str | None:
+    """Name the option in a message about the setting of an option.
+
+    Args:
+        message: Message that begins with the name of a setting, such as ``min_score is 3``.
+        options: Command-line arguments.
+
+    Returns:
+        The message with the option as the user typed it; ``None`` if no option sets the setting.
+    """
+    name = message.partition(" ")[0]
+    for token in options:
+        option = token.partition("=")[0]
+        setting = option.removeprefix("--").replace("-", "_")
+        if option.startswith("--") and f".{setting}".endswith(f".{name}"):
+            return option + message.removeprefix(name)
+    return None
 
 
 def with_names(kind: type, values: Mapping[str, Any], options: Sequence[str]) -> type:
@@ -123,6 +177,13 @@ def plain(settings: object) -> object:
     return settings
 
 
+def _blame(message: str, options: Sequence[str], source: str) -> str:
+    """Name the option that a message is about, or else the file."""
+    if message.startswith("--"):
+        return message
+    return name_option(message, options) or f"{source}: {message}"
+
+
 def _names(dictionary: str, values: object, options: Sequence[str]) -> list[str]:
     """Return the names of sections in values and options."""
     names = dict.fromkeys(map(str, values if isinstance(values, Mapping) else ()))
@@ -165,12 +226,12 @@ def _check_values(kind: type, values: Mapping[str, Any], source: str) -> None:
             raise ValueError(f"{source}: {name} is {value!r}; expected {expected}")
 
 
-def _refuse_negative(values: Mapping[str, Any], source: str) -> None:
+def _refuse_negative(values: Mapping[str, Any]) -> None:
     """Raise for negative numbers and NaN, which are invalid for every setting."""
     for name, value in _given(values):
         numbers = value if isinstance(value, tuple) else (value,)
         if not all(number >= 0 for number in numbers if isinstance(number, int | float)):
-            raise ValueError(f"{source}: {name} is {value}; expected 0 or more")
+            raise ValueError(f"{name} is {value}; expected 0 or more")
 
 
 def _settings(kind: type, prefix: str = "") -> Iterator[tuple[str, object]]:

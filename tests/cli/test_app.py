@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from jsisnet.cli.app import app, run
@@ -72,12 +73,21 @@ def test_without_command_the_help_lists_all(capsys):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["predcit"], 'Did you mean "predict"?'),
+        (["predcit"], "Did you mean predict?"),
         (["score", "a", "b", "--jsn", "c"], "Did you mean --json?"),
         (["show", "a.jpg", "a.png", "a.json"], "--out"),
         (["predict", "a.jpg", "--out"], "--out"),
         (["score", "a"], "PREDICTION"),
-        (["score", "a", "b", "c"], "c"),
+        (["score", "a", "b", "c"], "unexpected argument 'c': see jsisnet score --help"),
+        (["score", "a", "b", "--boundary", "yes"], "--boundary takes no value, but 'yes' follows"),
+        (["score", "a", "b", "--mode", "strickt"], "--mode is 'strickt'. Did you mean strict?"),
+        (["score", "a", "b", "--processes", "0"], "--processes is 0; expected at least 1"),
+        (["score", "a", "b", "--processes", "x"], "--processes is 'x'; expected an integer"),
+        (["score", "a", "b", "--csv", "c", "--csv", "d"], "--csv is given twice"),
+        (["predict", "a.jpg", "--min-score", "3"], "--min-score is 3; expected at most 1"),
+        (["predict", "a.jpg", "-o"], "-o needs DIR: see jsisnet predict --help"),
+        (["data", "show", "--otu", "x"], "there is no option --otu. Did you mean --out?"),
+        (["predict", "a.jpg", "--merge.min-scor", "1"], "Did you mean --merge.min-score? See jsis"),
         (["describe", "coco", "--things", "many"], "--things"),
     ],
 )
@@ -88,6 +98,44 @@ def test_wrong_usage_gives_one_message(tokens, message, capsys):
     assert error.startswith("jsisnet: ")
     assert error.count("\n") == 1
     assert message in error
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (["--merge.min-score", "3"], "--merge.min-score is 3; expected a number from 0 to 1"),
+        (["--network.detection.max-overlap=-1"], "--network.detection.max-overlap is -1; expected"),
+        (["--merge.min-score", "some"], "--merge.min-score is 'some'; expected a number"),
+        (["--merge.owner", "scores"], "--merge.owner is 'scores'. Did you mean score? Choices:"),
+        (["--merge.min-score"], "--merge.min-score needs a value"),
+    ],
+)
+def test_a_setting_out_of_range_is_named_as_the_option(tokens, message, tmp_path, capsys):
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(photo)
+
+    assert run(["predict", str(photo), "--out", str(tmp_path / "out"), *tokens]) == 1
+
+    assert capsys.readouterr().err.startswith(f"jsisnet: {message}")
+
+
+def test_the_settings_of_a_merge_of_files_have_ranges(capsys):
+    files = [
+        "--image-info",
+        "a.json",
+        "--instances",
+        "b.json",
+        "--semantic",
+        "c",
+        "--out",
+        "d.json",
+    ]
+
+    assert run(["merge", *files, "--kirillov.max-overlap", "2"]) == 1
+
+    assert capsys.readouterr().err == (
+        "jsisnet: --kirillov.max-overlap is 2; expected a number from 0 to 1\n"
+    )
 
 
 def test_invalid_input_gives_one_message(capsys):
@@ -198,9 +246,9 @@ def test_a_missing_library_is_named_with_the_install_command(monkeypatch, capsys
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["imagenet"], "--out is required: see jsisnet imagenet --help"),
-        (["predict", "x.jpg", "--out"], "--out needs a value: see jsisnet predict --help"),
-        (["data", "split"], "--annotations is required: see jsisnet data split --help"),
+        (["imagenet"], "--out FILE is required: see jsisnet imagenet --help"),
+        (["predict", "x.jpg", "--out"], "--out needs DIR: see jsisnet predict --help"),
+        (["data", "split"], "--annotations FILE is required: see jsisnet data split --help"),
     ],
 )
 def test_a_missing_argument_is_named_with_where_to_read_on(tokens, message, capsys):

@@ -18,3 +18,20 @@ def test_line_breaks_are_kept(capsys):
     display("one\ntwo")
 
     assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_cells_of_several_lines_stay_in_their_columns(capsys):
+    stages = table("stage", ">sizes", "next")
+    stages.add_row("trunk", "40\n112", "shared")
+    stages.add_row("roi", "7", "")
+
+    display(stages)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "stage   sizes   next  ",
+        22 * "\N{BOX DRAWINGS LIGHT HORIZONTAL}",
+        "trunk      40   shared",
+        "          112         ",
+        "roi         7         ",
+        "",
+    ]

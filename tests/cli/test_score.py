@@ -390,3 +390,22 @@ def test_the_categories_are_those_of_the_truth(tiny, predictions, capsys):
     assert run(["score", str(tiny.annotations), str(predictions)]) == 1
 
     assert "panoptic_tiny.json: duplicate category id 3" in stderr_line(capsys)
+
+
+def test_json_on_standard_output_is_alone_there(tiny, capsys):
+    files = [str(tiny.annotations)] * 2
+
+    assert run(["score", "--json", "-", *files]) == 0
+
+    streams = capsys.readouterr()
+    assert json.loads(streams.out)["all"]["pq"] == 100
+    assert "100.00" in streams.err
+
+
+def test_json_on_standard_output_follows_in_a_pipe(tiny):
+    command = [sys.executable, "-m", "jsisnet", "score", *2 * [str(tiny.annotations)]]
+
+    done = subprocess.run([*command, "--json", "-"], capture_output=True, check=True)
+
+    assert json.loads(done.stdout)["all"]["pq"] == 100
+    assert b"Scored" in done.stderr

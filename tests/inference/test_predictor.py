@@ -234,12 +234,20 @@ def test_settings_are_keywords_of_the_merge_and_the_detection(tmp_path):
 
 
 def test_an_unknown_setting_is_refused_with_the_known_ones():
-    with pytest.raises(TypeError, match=r"Did you mean 'min_score'\?.*area_unit, canvas"):
+    with pytest.raises(TypeError, match=r"Did you mean min_score\?.*area_unit, canvas"):
         Predictor.load("coco", min_scor=0.5)
 
 
+@pytest.mark.parametrize("value", [3, -0.5])
+def test_a_score_out_of_range_is_refused(value):
+    with pytest.raises(ValueError, match=f"min_score is {value}; expected a number from 0 to 1"):
+        Predictor("coco", min_score=value)
+
+
 def test_a_setting_of_the_wrong_kind_is_refused():
-    with pytest.raises(ValueError, match=r'"paper" for .*canvas.*"original"'):
+    with pytest.raises(
+        ValueError, match=r"settings: merge\.canvas is 'paper'. Choices: network, original"
+    ):
         Predictor.load("coco", canvas="paper")
 
 

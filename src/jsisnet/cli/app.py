@@ -6,18 +6,20 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from difflib import get_close_matches
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
+from cyclopts import App, CycloptsError
 
 from jsisnet.cli import errors
 from jsisnet.cli.commands import Command, register
-from jsisnet.cli.console import say
+from jsisnet.cli.console import json_to_output, say
 from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, describe_error
 from jsisnet.cli.overrides import split_settings
+from jsisnet.cli.usage import usage_error
+from jsisnet.settings import name_option
 
 
 def _version() -> str:
@@ -130,7 +132,22 @@ COMMANDS = (
         "--out FILE",
         "Write ImageNet weights of an installed package to a file.",
     ),
+    Command(
+        "info",
+        "info",
+        "[--json FILE|-]",
+        "Print versions, devices and extras, for reports of bugs.",
+    ),
+    Command(
+        "completion",
+        "completion",
+        "bash|zsh|fish",
+        "Print a script that completes commands and options in a shell.",
+    ),
 )
+JSON_TO_OUTPUT = "--json=-"
+"""Option that prints JSON in place of writing a file."""
+
 _GROUPS = ("data", "reproduce")
 """Commands with commands of their own."""
 
@@ -175,7 +192,7 @@ def run(tokens: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except CycloptsError as error:
-        say(_usage_error(error, tokens))
+        say(usage_error(error, tokens))
         return MISUSED
     except KeyboardInterrupt:
         say("interrupted")
@@ -195,51 +212,27 @@ def _launch(tokens: Sequence[str]) -> int:
     called = app.parse_commands([token for token in tokens if token not in app.help_flags])[1][-1]
     if called.default_command is not None:
         called.help = None  # let the docstring, which says more, replace the one-line summary
-    command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    try:
+        command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    except ValueError as error:  # of the settings of a command
+        raise ValueError(name_option(f"{error}", tokens) or f"{error}") from error
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
-    return command(*bound.args, **bound.kwargs) or 0
+    with json_to_output() if JSON_TO_OUTPUT in tokens else nullcontext():
+        return command(*bound.args, **bound.kwargs) or 0
 
 
 def _with_arguments_last(tokens: Sequence[str]) -> list[str]:
-    """Put ``-`` after ``--``, as it would be taken for an option otherwise."""
+    """Put ``-`` after ``--json=`` or ``--``, as it would be taken for an option otherwise."""
     end = tokens.index("--") if "--" in tokens else len(tokens)
-    options, arguments = tokens[:end], tokens[end + 1 :]
+    options, arguments = list(tokens[:end]), tokens[end + 1 :]
+    while "--json" in options[:-1] and options[options.index("--json") + 1] == "-":
+        place = options.index("--json")
+        options[place : place + 2] = [JSON_TO_OUTPUT]
     dashes = [token for token in options if token == "-"]
     if not dashes:
-        return list(tokens)
+        return [*options, *tokens[end:]]
     return [*(token for token in options if token != "-"), "--", *dashes, *arguments]
-
-
-def _usage_error(error: CycloptsError, tokens: Sequence[str]) -> str:
-    """Return the message for a command line that cannot be parsed."""
-    if isinstance(error, UnknownCommandError):
-        return _unknown_command(error)
-    if isinstance(error, MissingArgumentError):
-        return _missing_argument(error, tokens)
-    return f"{error}"
-
-
-def _missing_argument(error: MissingArgumentError, tokens: Sequence[str]) -> str:
-    """Say which argument is missing, or lacks its value."""
-    if error.argument is None:
-        return f"{error}"
-    name = error.argument.name
-    problem = "needs a value" if name in tokens else "is required"
-    command = " ".join(("jsisnet", *(error.command_chain or ())))
-    return f"{name} {problem}: see {command} --help"
-
-
-def _unknown_command(error: UnknownCommandError) -> str:
-    """Return the message for a misspelt command.
-
-    The error's own message would import every command, and fail where one lacks its libraries.
-    """
-    (name, *_), app = error.unused_tokens or [""], error.app or ()
-    names = [command for command in app if not command.startswith("-")]
-    near = get_close_matches(name, names, 1)
-    hint = f'Did you mean "{near[0]}"? ' if near else ""
-    return f'No command named "{name}". {hint}Commands: {", ".join(names)}.'
 
 
 def _command_of(tokens: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, progress, say, write_json
-from jsisnet.cli.options import Device, File, Overrides
+from jsisnet.cli.options import Device, File, JsonFile, Overrides
 
 if TYPE_CHECKING:
     from jsisnet.inference.engine_comparison import EngineSpeed
@@ -24,7 +24,7 @@ def benchmark(  # noqa: PLR0913 - one parameter per option
     device: Device = "auto",
     threads: Count = None,
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
-    json: File | None = None,
+    json: JsonFile | None = None,
     overrides: Overrides = (),
 ) -> int:
     """Time the engines that can run a model here, compare their maps, and recommend one.
@@ -45,7 +45,7 @@ def benchmark(  # noqa: PLR0913 - one parameter per option
         device: Device of the network: cpu, cuda, cuda:1, mps. Default: a GPU if there is one.
         threads: Threads on a CPU. Default: one per core.
         compiled: Include PyTorch's compiler, which takes minutes to start.
-        json: JSON file to write.
+        json: JSON file to write (- for standard output).
         overrides: Settings that override those of the model.
     """
     from jsisnet.inference.engine import EngineOptions

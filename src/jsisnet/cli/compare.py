@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, write_csv, write_json
-from jsisnet.cli.options import File, Flag
+from jsisnet.cli.options import File, Flag, JsonFile
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.tables import BRANCHES, NONE, table
 
@@ -37,7 +37,7 @@ def compare(  # noqa: PLR0913 - one parameter per option
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     common: Flag = False,
     top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 10,
-    json: File | None = None,
+    json: JsonFile | None = None,
     csv: File | None = None,
 ) -> None:
     """Compare two results: differences between A and B, with confidence intervals.
@@ -60,7 +60,8 @@ def compare(  # noqa: PLR0913 - one parameter per option
         seed: Bootstrap seed.
         common: Compare the images that both results have; by default any other image is an error.
         top: Number of images to print, those with the largest differences.
-        json: JSON file to write: all numbers, also for each image, as percentages.
+        json: JSON file to write (- for standard output): all numbers, also for each image, as
+            percentages.
         csv: CSV file to write, with a row per class, and rows for all, things and stuff.
     """
     from jsisnet.evaluation.compare import compare_results

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -26,6 +27,12 @@ input files may contain them."""
 
 
 _MAX_NAMES = 10
+
+STANDARD_OUTPUT = Path("-")
+"""Path that stands for standard output."""
+
+_json_output: ContextVar[TextIO] = ContextVar("_json_output")
+"""Where the JSON of ``--json -`` goes."""
 
 
 class _EscapingConsole(Console):
@@ -106,14 +113,31 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def json_to_output() -> Iterator[None]:
+    """Keep standard output for the JSON of ``--json -``; all else goes to standard error."""
+    token = _json_output.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _json_output.reset(token)
+
+
 def write_json(values: Mapping[str, object], path: Path) -> None:
-    """Write a JSON file atomically."""
+    """Write a JSON file atomically, or print it if the path is ``-``; see `json_to_output`."""
     import json
 
     from jsisnet.files.atomic import replacing
 
+    text = json.dumps(values, indent=1) + "\n"
+    if path == STANDARD_OUTPUT:
+        stream = _json_output.get(sys.stdout)
+        stream.write(text)
+        stream.flush()
+        return
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], path: Path) -> None:
@@ -133,10 +157,25 @@ def _plain(table: Table) -> str:
     columns = []
     for column in table.columns:
         cells = [str(cell).translate(_ESCAPES) for cell in (column.header, *column.cells)]
-        width = max(map(cell_len, cells))
-        spaces = [" " * (width - cell_len(cell)) for cell in cells]
-        pairs = zip(cells, spaces, strict=True)
+        width = max(cell_len(line) for cell in cells for line in cell.split("\n"))
         isright = column.justify == "right"
-        columns.append([space + cell if isright else cell + space for cell, space in pairs])
-    head, *rows = ("   ".join(line) for line in zip(*columns, strict=True))
+        columns.append([_padded(cell.split("\n"), width, isright=isright) for cell in cells])
+    head, *rows = (
+        "   ".join(line) for cells in zip(*columns, strict=True) for line in _lines(cells)
+    )
     return "\n".join([head, "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * cell_len(head), *rows, ""])
+
+
+def _padded(lines: Sequence[str], width: int, *, isright: bool) -> list[str]:
+    """Fill up the lines of a cell with spaces."""
+    spaces = [" " * (width - cell_len(line)) for line in lines]
+    pairs = zip(lines, spaces, strict=True)
+    return [space + line if isright else line + space for line, space in pairs]
+
+
+def _lines(cells: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield the lines of a row whose cells have different numbers of lines."""
+    for number in range(max(map(len, cells))):
+        yield tuple(
+            cell[number] if number < len(cell) else " " * cell_len(cell[0]) for cell in cells
+        )

@@ -3,23 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.table import Table
 
 from jsisnet.categories import Categories, Category
 from jsisnet.cli.console import display
 from jsisnet.cli.options import Overrides
 from jsisnet.cli.tables import NONE, table
-from jsisnet.data.sources import common_categories
-from jsisnet.formats.dataset import DataConfig
-from jsisnet.model import saved_model
-from jsisnet.model.costs import Shape, Stage
-from jsisnet.model.network import NetworkConfig
-from jsisnet.panoptic import MAX_LABELS
-from jsisnet.settings import from_dict
-from jsisnet.training.config import RunConfig, read_values
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jsisnet.formats.dataset import DataConfig
+    from jsisnet.model.costs import Shape, Stage
+    from jsisnet.model.network import NetworkConfig
 
 COCO, MERGED_COCO = (80, 53), (12, 15)
 """Numbers of thing and stuff classes of COCO: all, and merged by supercategory."""
@@ -35,7 +33,7 @@ _NO_DATA = {"images": ".", "annotations": "."}
 class Architecture:
     """Configuration of a network and the number of its classes; no weights."""
 
-    network: NetworkConfig
+    network: "NetworkConfig"
     size: tuple[int, int]
     """Height and width of the input, in pixels."""
 
@@ -60,7 +58,14 @@ def read_architecture(
     Raises:
         ValueError: If there is no such file or model, or it is invalid.
     """
+    from jsisnet.inference.model_folder import embedded_names
+    from jsisnet.model import saved_model
+    from jsisnet.settings import from_dict
+    from jsisnet.training.config import RunConfig, built_in_configs, read_values
+
     path = Path(name)
+    if f"{name}.yaml" in built_in_configs() and not path.exists() and name not in embedded_names():
+        raise ValueError(f"No model named {name!r}. Did you mean the configuration {name}.yaml?")
     if path.suffix.lower() in (".yaml", ".yml"):
         values = {"data": _NO_DATA} | read_values(path)
         config = from_dict(RunConfig, values, overrides, source=name)
@@ -78,7 +83,9 @@ def read_architecture(
     )
 
 
-def _classes(sources: Sequence[DataConfig]) -> tuple[tuple[int, int], str]:
+def _classes(sources: "Sequence[DataConfig]") -> tuple[tuple[int, int], str]:
+    from jsisnet.data.sources import common_categories
+
     used = [data for data in sources if data.weight > 0]
     if not all(map(_exists, used)):
         if sources[0].kind == "vistas":
@@ -88,7 +95,7 @@ def _classes(sources: Sequence[DataConfig]) -> tuple[tuple[int, int], str]:
     return _counts(common_categories(sources)), ", ".join(str(data.path) for data in used)
 
 
-def _exists(data: DataConfig) -> bool:
+def _exists(data: "DataConfig") -> bool:
     if data.kind.startswith("coco"):
         return data.path.is_file()
     # Any folder may be the root of Cityscapes, such as the current one.
@@ -101,6 +108,8 @@ def _counts(categories: Categories) -> tuple[int, int]:
 
 
 def _placeholders(things: int, stuff: int) -> Categories:
+    from jsisnet.panoptic import MAX_LABELS
+
     if things < 0 or stuff < 0:
         raise ValueError(f"{things} things and {stuff} stuff classes; expected 0 or more")
     if things + stuff > MAX_LABELS:
@@ -113,7 +122,7 @@ def _placeholders(things: int, stuff: int) -> Categories:
     )
 
 
-def table_of_stages(stages: Sequence[Stage]) -> Table:
+def table_of_stages(stages: "Sequence[Stage]") -> "Table":
     """Return a table of stages, in the order in which they run."""
     rich_table = table("branch", "stage", "output", ">parameters", ">mult-adds", ">regions")
     for stage in stages:
@@ -128,7 +137,7 @@ def table_of_stages(stages: Sequence[Stage]) -> Table:
     return rich_table
 
 
-def table_of_branches(stages: Sequence[Stage]) -> Table:
+def table_of_branches(stages: "Sequence[Stage]") -> "Table":
     """Return a table with the sums of each branch."""
     rich_table = table("branch", ">parameters", ">mult-adds/image")
     branches = dict.fromkeys(stage.branch for stage in stages)
@@ -142,7 +151,7 @@ def table_of_branches(stages: Sequence[Stage]) -> Table:
     return rich_table
 
 
-def _shape(shape: Shape) -> str:
+def _shape(shape: "Shape") -> str:
     return "x".join(map(str, shape))
 
 

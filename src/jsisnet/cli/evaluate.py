@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress, say, write_json
 from jsisnet.cli.location import LocationOptions
-from jsisnet.cli.options import File, Flag, Folder, InstancesFrom, Model, Overrides, RunOptions
+from jsisnet.cli.options import Flag, Folder, InstancesFrom, JsonFile, Model, Overrides, RunOptions
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.report import PAGE, folder_for, report_evaluation
 from jsisnet.formats.open import Format
@@ -21,7 +21,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     instances_from: InstancesFrom = None,
     out: Folder | None = None,
     raw: Folder | None = None,
-    json: File | None = None,
+    json: JsonFile | None = None,
     report: Folder | None = None,
     ap: bool = True,
     recount_areas: Flag = False,
@@ -57,7 +57,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         out: Folder for predictions and ground truth; created if it does not exist.
         raw: Folder for what the branches predict, an .npz file per image and images.json, which
             `jsisnet merge` reads.
-        json: JSON file to write: all numbers, also for each image, as percentages.
+        json: JSON file to write (- for standard output): all numbers, also for each image, as
+            percentages.
         report: Folder for an HTML report (index.html) of the errors.
         ap: Whether to compute average precision, which takes about half as long again.
         recount_areas: Accept annotations whose areas differ from their PNGs.

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from jsisnet.formats.dataset import PanopticDataset
     from jsisnet.formats.open import DatasetLocation, Format
     from jsisnet.inference.predictor import Predictor
+    from jsisnet.training.config import RunConfig
+
+SCENES = ("panoptic_train.json", "panoptic_val.json")
+"""Annotations of the scenes that `jsisnet data generate` writes."""
 
 
 def sample_photo(name: str) -> Path:
@@ -65,6 +69,30 @@ def load_model(
         options=run.options(overrides),
         **({} if min_score is None else {"min_score": min_score}),
     )
+
+
+def require_data(settings: "RunConfig") -> None:
+    """Check that the main files of a training's data exist, before anything takes time.
+
+    Raises:
+        ValueError: If one is missing; the message says how to give the folder, and for the scenes
+            how to generate them.
+    """
+    from jsisnet.files.archives import file_exists
+
+    parts = [data for data in settings.sources() if data.weight > 0]
+    if settings.validation is not None:
+        parts.append(settings.validation.under(settings.root))
+    for data in parts:
+        if data.path.exists() or file_exists(data.path):
+            continue
+        hint = "give the folder of the data with --root DIR"
+        if data.annotations in SCENES:
+            hint += (
+                ", or generate scenes with `jsisnet data generate --out scenes` and add "
+                "--root scenes"
+            )
+        raise ValueError(f"{data.path}: no such file or folder; {hint}")
 
 
 def open_for_model(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from jsisnet.cli.console import display, say, write_json
-from jsisnet.cli.options import File
+from jsisnet.cli.options import JsonFile
 
 RESULTS = "results.json"
 """Scores of a built-in model, beside its description."""
@@ -17,7 +17,7 @@ RESULTS = "results.json"
 
 def models(
     *folders: Annotated[Path, Parameter(name="FOLDER")],
-    json: File | None = None,
+    json: JsonFile | None = None,
 ) -> None:
     """List the built-in models and those in folders, with their classes and scores.
 
@@ -31,7 +31,7 @@ def models(
     Args:
         folders: Folders in which to look for models and training runs, at any depth. Default: runs,
             if it exists.
-        json: JSON file to write, with the names of the classes.
+        json: JSON file to write (- for standard output), with the names of the classes.
     """
     from jsisnet.cli import tables
     from jsisnet.inference.model_folder import embedded_names, find

@@ -19,6 +19,9 @@ Archive = Annotated[Path, Parameter(metavar="DIR|ZIP")]
 File = Annotated[Path, Parameter(metavar="FILE")]
 """Path of a file."""
 
+JsonFile = Annotated[Path, Parameter(metavar="FILE|-")]
+"""Path of a JSON file to write, or ``-`` for standard output; tables then go to standard error."""
+
 Flag = Annotated[bool, Parameter(negative=())]
 """Option without a value."""
 

@@ -61,7 +61,7 @@ def split_settings(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         token = queue.popleft()
         if token == "--":
             return [*rest, token, *queue], tuple(overrides)
-        count = _values(token, settings)
+        count = _values(token, settings, command)
         if count is None:
             rest.append(token)
         else:
@@ -69,7 +69,7 @@ def split_settings(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     return rest, tuple(overrides)
 
 
-def _values(token: str, settings: ArgumentCollection) -> int | None:
+def _values(token: str, settings: ArgumentCollection, command: str) -> int | None:
     """Return how many values follow a setting; ``None`` if the token is not a setting."""
     name, equals, _ = token.partition("=")
     if not name.startswith("--"):
@@ -80,7 +80,10 @@ def _values(token: str, settings: ArgumentCollection) -> int | None:
         if "." in name:
             unknown = Token(keyword=name, source="cli")
             raise UnknownOptionError(
-                token=unknown, argument_collection=settings, verbose=False
+                token=unknown,
+                argument_collection=settings,
+                command_chain=tuple(command.split()),
+                verbose=False,
             ) from None
         return None
     isflag = isinstance(implied, bool)

@@ -8,7 +8,7 @@ from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, join_names, progress, say, write_csv, write_json
 from jsisnet.cli.errors import FAILED
-from jsisnet.cli.options import Archive, File, Flag, Folder
+from jsisnet.cli.options import Archive, File, Flag, Folder, JsonFile
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.report import PAGE, findings_for, write_report
 
@@ -32,7 +32,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     recount_areas: Flag = False,
     keep_going: Flag = False,
     boundary: Flag = False,
-    json: File | None = None,
+    json: JsonFile | None = None,
     csv: File | None = None,
     images_csv: File | None = None,
     report: Folder | None = None,
@@ -65,7 +65,8 @@ def score(  # noqa: PLR0913 - one parameter per option
         recount_areas: Accept ground truth whose areas differ from its PNGs.
         keep_going: Skip images with errors, list them, and exit with 1.
         boundary: Also compute boundary PQ, which takes several times as long.
-        json: JSON file to write: all numbers, also for each image, as percentages.
+        json: JSON file to write (- for standard output): all numbers, also for each image, as
+            percentages.
         csv: CSV file to write, with a row per class.
         images_csv: CSV file to write, with a row per image.
         report: Folder for an HTML report (index.html) of the errors.

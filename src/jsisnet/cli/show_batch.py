@@ -44,6 +44,7 @@ def show_batch(
         out: Image to write, .png or .jpg. Default: CONFIG_batch_STEP.png.
         overrides: Settings that override those of CONFIG.
     """
+    from jsisnet.cli.inputs import require_data
     from jsisnet.data.sources import Sources
     from jsisnet.data.stream import Stream
     from jsisnet.files.photos import write_picture
@@ -51,6 +52,7 @@ def show_batch(
     from jsisnet.training.config import read_config
 
     settings = read_config(config, overrides)
+    require_data(settings)
     sources, batch = settings.sources(), settings.train.batch_size
     positions = range(step * batch, step * batch + (batch if count is None else count))
     _check(positions, settings.augment.size)

@@ -51,12 +51,14 @@ def train(
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
+    from jsisnet.cli.inputs import require_data
     from jsisnet.cli.training_view import progress_callback
     from jsisnet.training import trainer
     from jsisnet.training.config import read_config
 
     run = Path("runs", config.stem) if out is None else out
     settings = read_config(config, overrides)
+    require_data(settings)
     tracked = [token for name in track for token in ("--track", name)]
     again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, *tracked, "--resume"]
     hint = f"to resume from the last checkpoint: {shlex.join(again)}"

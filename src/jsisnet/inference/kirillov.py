@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jsisnet.arrays import Bool, Float
-from jsisnet.checks import check_settings
+from jsisnet.checks import check_fractions, check_settings
 from jsisnet.inference.merge import Instances, ThingMasks, check_outputs, thing_masks
 from jsisnet.inference.raster import Upsampled
 from jsisnet.inference.rules import MergeConfig
@@ -40,6 +40,7 @@ class KirillovConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        check_fractions(self, "min_score", "max_overlap", "min_mask")
 
 
 def combine(

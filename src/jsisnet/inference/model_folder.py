@@ -6,7 +6,6 @@ Only the description is read here; the engines run the network.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from functools import cached_property
 from hashlib import file_digest
 from importlib.resources import files
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jsisnet.categories import Categories
+from jsisnet.checks import nearest
 from jsisnet.formats import categories_json
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
@@ -142,9 +142,14 @@ def find(model: str | Path) -> Path:
         raise ValueError(f"{path} does not exist; expected a model or run folder, or a {ONNX} file")
     names = embedded_names()
     raise ValueError(
-        f"No model named {str(model)!r}{_nearest(str(model), names)} Built-in models: "
+        f"No model named {model!r}.{nearest(model, [*names, *_beside(path)])} Built-in models: "
         f"{', '.join(names)}. For your own, give the folder with {DESCRIPTION}"
     )
+
+
+def _beside(path: Path) -> list[str]:
+    """Return the models in the folder in which a path would be."""
+    return [str(found.parent) for found in path.parent.glob(f"*/{DESCRIPTION}")]
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -223,7 +228,7 @@ def nested_settings(settings: Mapping[str, object]) -> dict[str, Any]:
     unknown = [name for name in settings if name not in known]
     if unknown:
         raise TypeError(
-            f"unknown setting {unknown[0]!r}{_nearest(unknown[0], known)} Settings: "
+            f"unknown setting {unknown[0]!r}.{nearest(unknown[0], known)} Settings: "
             f"{', '.join(known)}"
         )
     nested: dict[str, Any] = {}
@@ -232,9 +237,3 @@ def nested_settings(settings: Mapping[str, object]) -> dict[str, Any]:
     nested["merge"] = {name: value for name, value in settings.items() if name in merge}
     detecting = {name: value for name, value in settings.items() if name in detection}
     return nested | {"network": {"detection": detecting}} if settings else {}
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    """Suggest the known name that is most like another; ends the sentence."""
-    near = get_close_matches(name, known, 1)
-    return f". Did you mean {near[0]!r}?" if near else "."

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsisnet.checks import check_settings
+from jsisnet.checks import check_fractions, check_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,3 +61,11 @@ class MergeConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        check_fractions(
+            self,
+            "min_score",
+            "min_mask",
+            "max_mask_overlap",
+            "min_visible_fraction",
+            "min_stuff_probability",
+        )

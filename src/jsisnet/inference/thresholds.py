@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from jsisnet.checks import check_fractions
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProposalConfig:
@@ -22,6 +24,7 @@ class ProposalConfig:
                 f"max_proposals is {self.max_proposals} and max_candidates {self.max_candidates}; "
                 "expected at least 1 for both"
             )
+        check_fractions(self, "max_overlap")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,3 +48,4 @@ class DetectionConfig:
     def __post_init__(self) -> None:
         if self.max_detections < 1:
             raise ValueError(f"max_detections is {self.max_detections}; expected at least 1")
+        check_fractions(self, "min_score", "max_overlap")

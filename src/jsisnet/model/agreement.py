@@ -14,7 +14,7 @@ from jsisnet.arrays import Bool, Shaped, UInt8
 from jsisnet.datatools.scenes.scene import SIDE_LIMITS, Scene
 from jsisnet.inference.exported import IMAGES, INSTANCES, SEMANTIC, import_onnxruntime
 from jsisnet.inference.thresholds import DetectionConfig
-from jsisnet.model.detection import Detections
+from jsisnet.model.detection import Detections, TensorThresholds
 from jsisnet.model.network import JSISNet, Outputs
 
 PHOTOS = ("astronaut.png", "coffee.png")
@@ -84,7 +84,7 @@ class _Case:
 
     name: str
     batch: int
-    detection: DetectionConfig
+    detection: DetectionConfig | TensorThresholds
     given: bool = True
     """Whether the thresholds are given to the file, which otherwise uses its own."""
 
@@ -111,7 +111,13 @@ def _cases(network: JSISNet, outputs: Outputs, max_detections: int) -> Iterator[
         name = f"batch of 1, {'one class' if one_class else 'all classes'} per region"
         low = replace(own, min_score=lowest, max_overlap=0.5, one_class_per_region=one_class)
         yield _Case(name=name, batch=1, detection=low)
-    yield _Case(name="no detection", batch=1, detection=replace(own, min_score=NOTHING))
+    nothing = TensorThresholds(
+        min_score=torch.tensor(NOTHING),
+        max_overlap=torch.tensor(own.max_overlap),
+        one_class_per_region=torch.tensor(own.one_class_per_region),
+        max_detections=max_detections,
+    )
+    yield _Case(name="no detection", batch=1, detection=nothing)
 
 
 def _expected(network: JSISNet, outputs: Outputs, case: _Case) -> Arrays:

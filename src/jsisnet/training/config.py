@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
+from jsisnet.checks import nearest
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.formats.dataset import DataConfig
 from jsisnet.formats.open import check_location
@@ -245,4 +246,8 @@ def _hint(path: Path) -> str:
     names = built_in_configs()
     if path.name in names:
         return f"; for the built-in file, give {path.name} without a folder"
-    return f"; built-in: {', '.join(names)}" if path == Path(path.name) else ""
+    if path != Path(path.name):
+        beside = (each.name for each in path.parent.glob("*.y*ml"))
+        return f".{near}" if (near := nearest(path.name, beside)) else ""
+    known = {*names, *(each.name for each in Path().glob("*.y*ml"))}
+    return f".{nearest(path.name, known)} Built-in: {', '.join(names)}"

@@ -215,7 +215,7 @@ def test_maps_are_not_written_into_the_input_folder(tiny, tmp_path, capsys):
 def test_too_many_processes_are_refused(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out", "--processes", "100000") == 2
 
-    assert "Must be <= 1024" in capsys.readouterr().err
+    assert "expected at most 1024" in capsys.readouterr().err
 
 
 def test_a_finished_conversion_does_not_overwrite_its_result(tiny, tmp_path, capsys):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from jsisnet.cli.console import display, progress, say, write_json
+from jsisnet.cli.console import STANDARD_OUTPUT, display, progress, say, write_json
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED
 from jsisnet.cli.location import LocationOptions, Processes, open_source
-from jsisnet.cli.options import File, Folder
+from jsisnet.cli.options import File, Folder, JsonFile
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format, check_location
@@ -30,7 +30,7 @@ def check(  # noqa: PLR0913 - one parameter per option
     other: File | None = None,
     other_images: Folder | None = None,
     examples: Count = 5,
-    json: File | None = None,
+    json: JsonFile | None = None,
     fix: Folder | None = None,
     processes: Processes = None,
 ) -> int:
@@ -58,7 +58,7 @@ def check(  # noqa: PLR0913 - one parameter per option
         other: COCO file of another split, to find images that are in both.
         other_images: Folder of the images of the other split.
         examples: Maximum number of cases to print per rule.
-        json: JSON file to write: all findings.
+        json: JSON file to write (- for standard output): all findings.
         fix: New folder for a repaired JSON file, its PNGs, and changes.txt, the list of changes;
             images are not copied.
         processes: Number of worker processes. Default: one per core.
@@ -66,19 +66,20 @@ def check(  # noqa: PLR0913 - one parameter per option
     if (other_images is None) != (other is None):
         raise ValueError("--other and --other-images must be given together")
     paths = location.paths
-    if json is not None:
-        refuse_to_replace(filter(None, (*paths, other)), [json])
+    file = None if json == STANDARD_OUTPUT else json
+    if file is not None:
+        refuse_to_replace(filter(None, (*paths, other)), [file])
     run_check = _check_of(kind, location, other, other_images, fix)
     try:
         with progress("checking") as advance:
             report = run_check(
-                journal_path=None if json is None else json.with_name(f".{json.name}.check"),
+                journal_path=None if file is None else file.with_name(f".{file.name}.check"),
                 examples=examples,
                 processes=processes or available_cores(),
                 on_image=advance,
             )
     except (KeyboardInterrupt, SystemExit) as error:
-        if json is None and fix is None:
+        if file is None and fix is None:
             raise
         say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from jsisnet.cli.console import display, progress, say, write_json
 from jsisnet.cli.location import LocationOptions, Processes, open_source
-from jsisnet.cli.options import File, Flag, Folder
+from jsisnet.cli.options import Flag, Folder, JsonFile
 from jsisnet.cli.outputs import refuse_to_replace_data
 from jsisnet.cli.tables import NONE, table
 from jsisnet.files.processes import available_cores
@@ -27,7 +27,7 @@ def stats(
     kind: Annotated[Format, Parameter(name="--format")] = "coco",
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     out: Folder | None = None,
-    json: File | None = None,
+    json: JsonFile | None = None,
     recount_areas: Flag = False,
     processes: Processes = None,
 ) -> None:
@@ -50,7 +50,7 @@ def stats(
         kind: Format of the data set.
         location: Paths of the data set.
         out: Folder for the page, index.html.
-        json: JSON file to write: all numbers.
+        json: JSON file to write (- for standard output): all numbers.
         recount_areas: Accept a JSON file whose areas differ from its PNGs.
         processes: Number of worker processes; each holds a map. Default: one per core.
     """

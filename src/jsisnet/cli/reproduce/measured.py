@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
 from jsisnet.cli.location import LocationOptions
-from jsisnet.cli.options import File, Flag, Overrides
+from jsisnet.cli.options import Flag, JsonFile, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.reproduce.scenes import Network, Scenes
 from jsisnet.experiments.published import TABLE_4, DataName, validation_split
@@ -45,7 +45,7 @@ def table1(
     photos: Photos = Photos(),
     network: Network = Network(),  # noqa: B008 - frozen
     beside: PublishedData = None,
-    json: File | None = None,
+    json: JsonFile | None = None,
     overrides: Overrides = (),
 ) -> None:
     """Reproduce Table 1: PQ, SQ and RQ for all classes, things and stuff.
@@ -63,7 +63,7 @@ def table1(
         network: Model, or generated scenes.
         beside: Data set of the paper's figures to print. Default: vistas-val for Mapillary
             Vistas, otherwise coco-val.
-        json: JSON file to write: all numbers, as percentages.
+        json: JSON file to write (- for standard output): all numbers, as percentages.
         overrides: Settings that override those of the model.
     """
     predictor, dataset, data = _open(photos, network, json, overrides)
@@ -80,7 +80,7 @@ def table4(
     photos: Photos = Photos(),
     network: Network = Network(),  # noqa: B008 - frozen
     beside: PublishedData = None,
-    json: File | None = None,
+    json: JsonFile | None = None,
     overrides: Overrides = (),
 ) -> None:
     """Reproduce Table 4: mean recall of the region proposals.
@@ -100,7 +100,7 @@ def table4(
         network: Model, or generated scenes.
         beside: Data set of the paper's figures to print. Default: vistas-val for Mapillary
             Vistas, otherwise coco-val.
-        json: JSON file to write: all numbers, as percentages.
+        json: JSON file to write (- for standard output): all numbers, as percentages.
         overrides: Settings that override those of the model.
     """
     if beside is not None and beside not in TABLE_4:
@@ -120,7 +120,7 @@ def merge_ablation(
     *,
     photos: Photos = Photos(),
     network: Network = Network(),  # noqa: B008 - frozen
-    json: File | None = None,
+    json: JsonFile | None = None,
     overrides: Overrides = (),
 ) -> None:
     """Measure the effect of each heuristic of the merge (section 2.2).
@@ -136,7 +136,7 @@ def merge_ablation(
     Args:
         photos: Data set to evaluate on.
         network: Model, or generated scenes.
-        json: JSON file to write: all numbers, as percentages.
+        json: JSON file to write (- for standard output): all numbers, as percentages.
         overrides: Settings that override those of the model.
     """
     from jsisnet.evaluation.panoptic_quality import summary

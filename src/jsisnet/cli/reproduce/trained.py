@@ -8,7 +8,7 @@ from cyclopts import Parameter, validators
 
 from jsisnet.cli import tables
 from jsisnet.cli.console import display, progress, write_json
-from jsisnet.cli.options import File, Folder, Overrides
+from jsisnet.cli.options import Folder, JsonFile, Overrides
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.reproduce.scenes import Scenes
 
@@ -27,7 +27,7 @@ def table2(
     /,
     *,
     scenes: Scenes = Scenes(),  # noqa: B008 - frozen
-    json: File | None = None,
+    json: JsonFile | None = None,
     overrides: Overrides = (),
 ) -> None:
     """Reproduce Table 2: weights of the loss terms, and their values at the first step.
@@ -43,7 +43,7 @@ def table2(
     Args:
         config: YAML file with the settings of a training.
         scenes: Generated scenes, with tiny.yaml, instead of CONFIG.
-        json: JSON file to write: all numbers.
+        json: JSON file to write (- for standard output): all numbers.
         overrides: Settings that override those of CONFIG.
     """
     from jsisnet.experiments import table2 as experiment
@@ -62,7 +62,7 @@ def table3(
     scenes: Scenes = Scenes(),  # noqa: B008 - frozen
     out: Folder | None = None,
     seeds: Count = 3,
-    json: File | None = None,
+    json: JsonFile | None = None,
     overrides: Overrides = (),
 ) -> int:
     """Reproduce Table 3: one joint network against a semantic and an instance network.
@@ -83,7 +83,7 @@ def table3(
         scenes: Generated scenes, with table3_tiny.yaml, instead of CONFIG.
         out: Folder for all runs. Default: runs/CONFIG; with --tiny, a folder in --runs.
         seeds: Number of trainings of each network, with seeds 0, 1, ...
-        json: JSON file to write: figures of each seed and over all seeds.
+        json: JSON file to write (- for standard output): figures of each seed and over all seeds.
         overrides: Settings that override those of CONFIG.
     """
     from jsisnet.cli.training_view import progress_callback
@@ -119,7 +119,7 @@ def speed(
     scenes: Scenes = Scenes(),  # noqa: B008 - frozen
     rounds: Count = 3,
     processes: Annotated[int, Parameter(metavar="NUMBER", validator=validators.Number(gte=0))] = 1,
-    json: File | None = None,
+    json: JsonFile | None = None,
     overrides: Overrides = (),
 ) -> None:
     """Compare time and memory of one joint network with those of two single ones.
@@ -139,7 +139,7 @@ def speed(
         scenes: Generated scenes, with tiny.yaml, instead of CONFIG.
         rounds: Number of timed rounds; the median is reported.
         processes: Number of memory measurements, each in new processes; 0 for none.
-        json: JSON file to write: all figures.
+        json: JSON file to write (- for standard output): all figures.
         overrides: Settings that override those of CONFIG.
     """
     from jsisnet.experiments import speed as experiment

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,6 +205,7 @@ def statistics(
     *,
     processes: int = 1,
     on_image: Callable[[int, int], None] = lambda *_: None,
+    on_error: Callable[[Record, ValueError], None] | None = None,
 ) -> Statistics:
     """Read all maps of a data set and compute its statistics.
 
@@ -211,6 +213,8 @@ def statistics(
         source: The data set; photos are not read.
         processes: Number of worker processes.
         on_image: Called with the numbers of images done and in total.
+        on_error: Called with each image whose map is damaged or invalid, which is left out: the
+            images of the statistics are the other ones, in their order. By default it is an error.
 
     Raises:
         ValueError: If a map is damaged or invalid; the message names its file.
@@ -220,7 +224,15 @@ def statistics(
     columns = [array("q") for _ in range(4)]
     crowds = array("b")
     total = len(source.records)
-    for image, found in enumerate(read_map_contents(source.records, processes=processes)):
+    outcomes = map_outcomes(source.records, processes=processes)
+    for done, (record, found) in enumerate(zip(source.records, outcomes, strict=True), 1):
+        on_image(done, total)
+        if isinstance(found, str):
+            if on_error is None:
+                raise ValueError(found)
+            on_error(record, ValueError(found))
+            continue
+        image = len(sides[0])
         for side, length in zip(sides, found.size, strict=True):
             side.append(length)
         image_column = np.full(len(found.labels), image, np.int64)
@@ -228,7 +240,6 @@ def statistics(
         for column, value in zip(columns, values, strict=True):
             column.frombytes(value.tobytes())
         crowds.frombytes(found.crowds.tobytes())
-        on_image(image + 1, total)
     heights, widths = (np.array(side, np.int64) for side in sides)
     images, indices, labels, areas = (np.array(column, np.int64) for column in columns)
     return Statistics(
@@ -261,6 +272,17 @@ def read_map_contents(
     Raises:
         ValueError: If a map is damaged or invalid; the message names its file.
     """
+    with closing(map_outcomes(records, processes=processes)) as outcomes:
+        for found in outcomes:
+            if isinstance(found, str):
+                raise ValueError(found)
+            yield found
+
+
+def map_outcomes(
+    records: Sequence[Record], *, processes: int
+) -> Generator[MapContents | str, None, None]:
+    """Read maps, and yield their contents, or a message about one that can't be read, in order."""
     yield from in_order(_MapReader(records=tuple(records)), len(records), processes)
 
 
@@ -270,9 +292,12 @@ class _MapReader:
 
     records: tuple[Record, ...]
 
-    def __call__(self, numbers: Iterable[int]) -> Iterator[MapContents]:
+    def __call__(self, numbers: Iterable[int]) -> Iterator[MapContents | str]:
         for number in numbers:
-            yield _read_map(self.records[number])
+            try:
+                yield _read_map(self.records[number])
+            except ValueError as error:
+                yield f"{error}"
 
 
 def _read_map(record: Record) -> MapContents:

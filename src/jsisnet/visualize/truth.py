@@ -40,6 +40,7 @@ def contact_sheet(
     *,
     overlay: bool = False,
     on_image: Callable[[int, int], None] = lambda *_: None,
+    on_error: Callable[[Record, ValueError], None] | None = None,
 ) -> Photo:
     """Draw annotated images on one sheet, captioned with their id, file name and classes.
 
@@ -48,19 +49,29 @@ def contact_sheet(
         categories: Classes of the maps.
         overlay: Whether to show only the overlays, without the plain photos beside them.
         on_image: Called with the numbers of images done and in total.
+        on_error: Called with each image whose map or photo can't be read, or has another size; it
+            is left out. By default it is an error.
 
     Raises:
-        ValueError: If a map or photo can't be read, or their sizes differ.
+        ValueError: If a map or photo can't be read, or their sizes differ; or if no image is left.
     """
     pictures, captions = [], []
     for done, record in enumerate(records, 1):
-        panoptic = record.read()
-        photo = None if record.image is None else read_photo(record.image, panoptic.size)
+        on_image(done, len(records))
+        try:
+            panoptic = record.read()
+            photo = None if record.image is None else read_photo(record.image, panoptic.size)
+        except ValueError as error:
+            if on_error is None:
+                raise
+            on_error(record, error)
+            continue
         pictures.append(_picture(photo, panoptic, categories, overlay=overlay))
         captions.append(
             f"{record.image_id}: {record.name}\n{describe_classes(panoptic, categories)}"
         )
-        on_image(done, len(records))
+    if not pictures:
+        raise ValueError("no image is left to draw")
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
     rows = math.ceil(len(pictures) / max(1, math.sqrt(len(pictures) * _ASPECT * height / width)))
     return side_by_side(

@@ -138,3 +138,28 @@ def test_the_help_has_an_example(capsys):
     text = capsys.readouterr().out
     assert text.startswith("Usage: jsisnet data show [--format FORMAT] --out FILE [OPTIONS]")
     assert "--random SEED" in text
+
+
+@pytest.fixture
+def damaged(tiny):
+    """Return a data set with one broken map and one missing photo."""
+    maps = sorted(tiny.annotations.with_suffix("").iterdir())
+    maps[0].write_bytes(b"no PNG")
+    sorted(tiny.images.iterdir())[1].unlink()
+    return tiny
+
+
+@pytest.mark.parametrize("options", [[], ["--class", "sky", "--count", "60"]])
+def test_images_with_errors_are_skipped_and_listed(options, damaged, tmp_path, capsys):
+    location = ["--annotations", str(damaged.annotations), "--images", str(damaged.images)]
+    command = ["data", "show", *location, *options, "--out", str(tmp_path / "look.png")]
+
+    assert run(command) == 1
+    assert not (tmp_path / "look.png").exists()
+    assert run([*command, "--keep-going"]) == 1
+
+    assert (tmp_path / "look.png").is_file()
+    error = capsys.readouterr().err
+    assert "not a PNG" in error
+    assert "not a file; expected an image" in error
+    assert error.endswith("jsisnet: skipped 2 images with errors\n")

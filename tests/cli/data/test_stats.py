@@ -143,3 +143,19 @@ def test_the_help_has_an_example(capsys):
     text = capsys.readouterr().out
     assert text.startswith("Usage: jsisnet data stats [--format FORMAT] [OPTIONS]")
     assert "\n    jsisnet data stats --annotations panoptic_val2017.json" in text
+
+
+def test_images_with_errors_are_skipped_and_listed(tiny, tmp_path, capsys):
+    sorted(tiny.annotations.with_suffix("").iterdir())[1].write_bytes(b"no PNG")
+    location = ["--annotations", str(tiny.annotations), "--images", str(tiny.images)]
+    command = ["data", "stats", *location, "--out", str(tmp_path), "--processes", "2"]
+
+    assert run(command) == 1
+    assert "images:" not in capsys.readouterr().out
+    assert run([*command, "--keep-going"]) == 1
+
+    streams = capsys.readouterr()
+    assert streams.out.startswith("images: 5 ")
+    assert "not a PNG" in streams.err
+    assert streams.err.endswith("jsisnet: skipped 1 image with errors\n")
+    assert (tmp_path / "index.html").is_file()

@@ -1,7 +1,8 @@
 """`jsisnet data show`: draw images of a data set beside their ground truth."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from difflib import get_close_matches
 from random import Random
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, progress
-from jsisnet.cli.location import LocationOptions, open_source
+from jsisnet.cli.location import LocationOptions, SkippedImages, open_skipping
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import refuse_to_replace_data, require_image_suffix
 from jsisnet.files.processes import available_cores
@@ -34,7 +35,7 @@ def show(  # noqa: PLR0913 - one parameter per option
     with_class: Annotated[str | None, Parameter(name="--class", metavar="NAME")] = None,
     overlay: Flag = False,
     out: File,
-) -> None:
+) -> int:
     """Draw images of a data set beside their ground truth.
 
     Void is hatched. The caption gives the image's id, its file name and its largest
@@ -69,27 +70,31 @@ def show(  # noqa: PLR0913 - one parameter per option
         )
     if max(count, len(image)) > _MAX_IMAGES:
         raise ValueError(f"at most {_MAX_IMAGES} images fit into one picture")
-    source = open_source(kind, location, recount_areas=recount_areas)
+    source = open_skipping(kind, location, recount_areas=recount_areas)
     refuse_to_replace_data(location, [out])
     require_image_suffix(out)
+    skipped = SkippedImages()
+    on_error = skipped.add if location.keep_going else None
     if not source.records:
         raise ValueError("the data set has no images")
     if image:
         records = [_found(source, name) for name in image]
     elif with_class is not None:
-        label = _label(source, with_class)
-        records = _with_class(label, _shuffled(source.records, seed), count)
-        if not records:
-            raise ValueError(f"no image has the class {with_class!r}")
+        shuffled = replace(source, records=tuple(_shuffled(source.records, seed)))
+        records = _with_class(shuffled, with_class, count, on_error)
     elif seed is not None or first:
         records = list(_shuffled(source.records, seed)[:count])
     else:
         records = _spread(source.records, count)
-    _refuse_missing_photos(records)
+    if on_error is None:
+        _refuse_missing_photos(records)
     with progress("drawing") as advance:
-        picture = contact_sheet(records, source.categories, overlay=overlay, on_image=advance)
+        picture = contact_sheet(
+            records, source.categories, overlay=overlay, on_image=advance, on_error=on_error
+        )
     write_picture(picture, out)
     display(f"Wrote {out}")
+    return skipped.report()
 
 
 def _found(source: Source, name: str) -> Record:
@@ -118,20 +123,32 @@ def _spread(records: Sequence[Record], count: int) -> list[Record]:
     return [records[i * many // few] for i in range(few)]
 
 
-def _with_class(label: int, records: Sequence[Record], count: int) -> list[Record]:
-    """Return the first records whose maps have a class."""
-    from jsisnet.datatools.statistics import read_map_contents
+def _with_class(
+    source: Source,
+    name: str,
+    count: int,
+    on_error: Callable[[Record, ValueError], None] | None,
+) -> list[Record]:
+    """Return the first records whose maps have the class of a name."""
+    from jsisnet.datatools.statistics import map_outcomes
 
+    label, records = _label(source, name), source.records
     found: list[Record] = []
-    read = read_map_contents(records, processes=available_cores())
+    read = map_outcomes(records, processes=available_cores())
     # Closing the generator stops the workers as soon as enough images are found.
     with closing(read), progress("searching") as advance:
         for done, (record, held) in enumerate(zip(records, read, strict=True), 1):
-            if label in held.labels:
+            if isinstance(held, str):
+                if on_error is None:
+                    raise ValueError(held)
+                on_error(record, ValueError(held))
+            elif label in held.labels:
                 found.append(record)
                 if len(found) == count:
                     break
             advance(done, len(records))
+    if not found:
+        raise ValueError(f"no image has the class {name!r}")
     return found
 
 

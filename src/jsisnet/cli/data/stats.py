@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from jsisnet.cli.console import display, progress, say, write_json
-from jsisnet.cli.location import LocationOptions, Processes, open_source
+from jsisnet.cli.location import LocationOptions, Processes, SkippedImages, open_skipping
 from jsisnet.cli.options import Flag, Folder, JsonFile
 from jsisnet.cli.outputs import refuse_to_replace_data
 from jsisnet.cli.tables import NONE, table
@@ -30,7 +30,7 @@ def stats(
     json: JsonFile | None = None,
     recount_areas: Flag = False,
     processes: Processes = None,
-) -> None:
+) -> int:
     """Print statistics of a data set and of each of its classes.
 
     As in COCO, things are small below 32² pixels and large from 96² pixels on. Crowd
@@ -57,11 +57,18 @@ def stats(
     from jsisnet.datatools.statistics import statistics
 
     page = None if out is None else out / _PAGE
-    source = open_source(kind, location, recount_areas=recount_areas)
+    source = open_skipping(kind, location, recount_areas=recount_areas)
     refuse_to_replace_data(location, [path for path in (page, json) if path is not None])
     shared = processes or available_cores()
+    skipped = SkippedImages()
     with progress("reading") as advance:
-        found = statistics(source, processes=shared, on_image=advance)
+        found = statistics(
+            source,
+            processes=shared,
+            on_image=advance,
+            on_error=skipped.add if location.keep_going else None,
+        )
+    source = skipped.without(source)
     summary = found.summary()
     _tell_swapped(source, found)
     if json is not None:
@@ -83,6 +90,7 @@ def stats(
             what = "image" if len(errors) == 1 else "images"
             say(f"{len(errors):,} {what} can't be shown, such as: {errors[0]}")
         display(f"Wrote {page}")
+    return skipped.report()
 
 
 def _tell_swapped(source: Source, found: "Statistics") -> None:

@@ -93,9 +93,9 @@ class _Case:
         if not self.given:
             return {}
         return {
-            "min_score": np.array(self.detection.min_score, np.float32),
-            "max_overlap": np.array(self.detection.max_overlap, np.float32),
-            "one_class_per_region": np.array(self.detection.one_class_per_region),
+            "min_score": np.array(float(self.detection.min_score), np.float32),
+            "max_overlap": np.array(float(self.detection.max_overlap), np.float32),
+            "one_class_per_region": np.array(bool(self.detection.one_class_per_region)),
         }
 
 

@@ -13,7 +13,7 @@ COMMANDS = (
         "check",
         "check",
         "--images DIR --annotations FILE",
-        "Check a data set for errors; --fix repairs one in COCO panoptic format.",
+        "Check a data set for errors; --fix repairs COCO panoptic and instances files.",
     ),
     Command(
         "convert",

@@ -148,6 +148,9 @@ def test_a_path_into_a_file_that_is_no_zip_is_refused(tmp_path):
 
 def test_pngs_are_in_the_folder_or_zip_that_is_named_like_their_file(tmp_path):
     annotations = tmp_path / "panoptic.json"
+    with pytest.raises(ValueError, match=r"panoptic\.json: no such file; expected a JSON file"):
+        png_folder(annotations, None)
+    annotations.touch()
     with pytest.raises(ValueError, match=r"panoptic\.json: the folder of its PNGs, .* not exist"):
         png_folder(annotations, None)
 

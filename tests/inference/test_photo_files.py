@@ -109,3 +109,13 @@ def test_arguments_that_can_not_be_names_get_one_short_line():
 
     assert len(str(caught.value)) < 300
     assert find_photos(["a.jpg", "x\n*"]).problems == (r"'x\n*': no image found",)
+
+
+def test_a_url_is_named_as_one_and_the_other_photos_are_found(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+
+    found = find_photos(["https://example.org/photo.jpg", str(tmp_path)])
+
+    assert [photo.name for photo in found.photos] == ["photo"]
+    (problem,) = found.problems
+    assert problem.startswith("https://example.org/photo.jpg: a URL; download the file")

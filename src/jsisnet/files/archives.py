@@ -115,7 +115,7 @@ def png_folder(annotations: Path, pngs: Path | None) -> Path:
         pngs: The folder or zip; by default the one beside the JSON file with the same stem.
 
     Raises:
-        ValueError: If it does not exist.
+        ValueError: If it does not exist; the message blames the JSON file if that is missing too.
     """
     folder = annotations.with_suffix("") if pngs is None else pngs
     archive = folder.with_suffix(".zip") if pngs is None else folder
@@ -123,7 +123,12 @@ def png_folder(annotations: Path, pngs: Path | None) -> Path:
         return folder
     if archive.is_file():
         return archive
-    raise ValueError(f"{annotations}: the folder of its PNGs, {folder}, does not exist")
+    if not file_exists(annotations):
+        raise ValueError(f"{annotations}: no such file; expected a JSON file of annotations")
+    raise ValueError(
+        f"{annotations}: the folder of its PNGs, {folder}, does not exist; instances files, "
+        "which have none, are read with the format coco-instances"
+    )
 
 
 def stored_file(path: Path) -> StoredFile:

@@ -225,6 +225,14 @@ def printable_path(path: str) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:100]}...{text[-100:]}"
 
 
+def refuse_url(path: str) -> None:
+    """Raise a `ValueError` if a path is a URL, as nothing is downloaded."""
+    if _URL.match(path):
+        raise ValueError(
+            f"{printable_path(path)}: a URL; download the file, and give its path or bytes"
+        )
+
+
 def format_of(path: Path) -> str:
     """Return the format for a file name's extension.
 
@@ -260,10 +268,7 @@ def write_picture(picture: UInt8[np.ndarray, "h w c"], path: Path | str) -> None
 
 
 def _read_path(path: str, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
-    if _URL.match(path):
-        raise ValueError(
-            f"{printable_path(path)}: a URL; download the file, and give its path or bytes"
-        )
+    refuse_url(path)
     return read_image(path, upright=upright)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from jsisnet.arrays import UInt8
 from jsisnet.files.archives import Member, files_below
-from jsisnet.files.photos import has_photo_suffix, printable_path, read_image, to_rgb
+from jsisnet.files.photos import has_photo_suffix, printable_path, read_image, refuse_url, to_rgb
 
 STANDARD_INPUT = "-"
 """Argument that stands for a photo on standard input."""
@@ -184,6 +184,7 @@ def _matches(
     if argument == STANDARD_INPUT and standard_input is not None:
         yield _read_all(standard_input)
         return
+    refuse_url(argument)
     # The name of a file may look like a pattern, so existing files are looked up first.
     if argument != "" and Path(argument).is_file():
         yield from _photos_at(Path(argument))

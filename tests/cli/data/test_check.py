@@ -190,3 +190,15 @@ def test_options_that_do_not_fit_the_format_are_refused(capsys, tokens, reason):
     assert run(["data", "check", *tokens]) == 1
 
     assert reason in capsys.readouterr().err
+
+
+def test_a_missing_json_file_is_blamed_before_its_pngs(tmp_path, capsys):
+    files = ["--images", str(tmp_path), "--annotations", str(tmp_path / "no.json")]
+
+    assert run(["data", "check", *files]) == 1
+    error = capsys.readouterr().err
+    assert error.endswith("no.json: no such file; expected a JSON file of annotations\n")
+
+    (tmp_path / "no.json").write_text("{}")
+    assert run(["data", "check", *files]) == 1
+    assert capsys.readouterr().err.endswith("the format coco-instances\n")

@@ -229,7 +229,7 @@ def test_a_missing_file_or_folder_is_named(tmp_path):
     ("content", "ids", "message"),
     [
         (CONTENT, np.array([[5, 5, 5], [70_000, 70_000, 6]]), "segment 6: in the PNG, but not"),
-        (CONTENT, IDS.T, "3x2 pixels, but the JSON file says 2x3"),
+        (CONTENT, IDS[:, :2], "2x2 pixels, but the JSON file says 2x3"),
         (changed(*SEGMENT, area=4), IDS, "segment 70000: 2 pixels, but the JSON file says 4"),
         (CONTENT, np.array([[5, 5, 5], [0, 0, 0]]), "segment 70000: 0 pixels, but the JSON"),
     ],

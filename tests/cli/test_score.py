@@ -67,6 +67,14 @@ def test_classes_with_only_crowds_are_told(tiny, predictions, capsys):
     assert "classes car, bus have only crowd segments: nothing to score" in capsys.readouterr().err
 
 
+def test_a_file_without_annotations_is_told(tiny, capsys):
+    edit(tiny.annotations, lambda content: content["annotations"].clear())
+
+    assert run(["score", str(tiny.annotations), str(tiny.annotations)]) == 0
+
+    assert "no annotations: nothing to score" in capsys.readouterr().err
+
+
 def test_errors_that_the_official_script_overlooks_are_reported(tiny, predictions, capsys):
     edit(tiny.annotations, lambda content: content["annotations"].append(content["annotations"][0]))
 
@@ -143,10 +151,6 @@ def grey(png):
     Image.new("L", (96, 64)).save(png)
 
 
-def with_palette(png):
-    Image.open(png).quantize(8).save(png)
-
-
 def deep(png):
     Image.fromarray(np.zeros((64, 96), np.uint16)).save(png)
 
@@ -169,7 +173,6 @@ def jpeg(png):
 
 OF_MAPS = {
     "grey": (grey, "PNG with 8-bit grey pixels; expected 8-bit RGB"),
-    "palette": (with_palette, "bit palette pixels; expected 8-bit RGB"),
     "16 bits": (deep, "PNG with 16-bit grey pixels; expected 8-bit RGB"),
     "other size": (cropped, "the predicted map is 64x95 pixels; expected 64x96"),
     "one row, which would fit any map": (one_row, "the predicted map is 1x96 pixels"),

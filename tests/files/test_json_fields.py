@@ -105,6 +105,12 @@ def test_a_file_may_not_leave_its_folder(tmp_path, name):
         json_fields.path_in(tmp_path, {"x": name}, "x")
 
 
+@pytest.mark.parametrize("name", ["x" * 256, "data:image/png;base64,A", "\ud800"])
+def test_what_no_file_can_be_called_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=r"'x' is .*; expected"):
+        json_fields.path_in(tmp_path, {"x": name}, "x")
+
+
 def test_whole_floats_are_integers():
     values = {"x": 1.0}
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from hotcoco import COCO, mask
+from PIL import Image
 
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, segment
@@ -208,18 +209,21 @@ PACKED = {"size": [3, 4], "counts": "01;"}
         (changed(*IMAGE, height=10**5, width=10**5), "image 7: 'width' is .* from 1 to 1789"),
         (changed(*IMAGE, file_name="a/.."), "image 7: 'file_name' is .* the name of a file"),
         (changed(*IMAGE, file_name="C:"), "image 7: 'file_name' is .* the name of a file"),
-        (changed(images=CONTENT["images"] * 2), "image 7: listed twice"),
+        (
+            changed(images=[CONTENT["images"][0], CONTENT["images"][0] | {"width": 5}]),
+            "image 7: listed twice",
+        ),
         (changed("categories", 1, isthing=0), "category 3 .'car'. is stuff"),
         (changed("categories", 1, id=1), "duplicate category id 1"),
         (changed(*ANNOTATION, image_id=None), "annotation 11: missing 'image_id'"),
         (changed(*ANNOTATION, image_id=8), "image 8: annotation 11: the image is not listed"),
         (changed(*ANNOTATION, category_id=92), "annotation 11: 'category_id' is 92; expected one"),
-        (changed(*ANNOTATION, iscrowd=2), "image 7: annotation 11: 'iscrowd' is 2"),
+        (changed(*ANNOTATION, category_id=[2]), "image 7: annotation 11: 'category_id' is"),
         (changed(*ANNOTATION, segmentation=None), "image 7: annotation 11: missing 'segmentation'"),
         (changed(*ANNOTATION, segmentation=[]), "annotation 11: missing 'segmentation'; a box"),
         (changed(*ANNOTATION, segmentation=5), "annotation 11: 'segmentation' is 5; expected a l"),
         (changed(*ANNOTATION, segmentation=[SQUARE[:2], SQUARE[:4]]), "no polygon of .* a box"),
-        (changed(*ANNOTATION, segmentation=[SQUARE[:2]] * 3), "no polygon of .* a box"),
+        (changed(*ANNOTATION, segmentation=[SQUARE[:2]] * 2), "no polygon of .* a box"),
         (changed(*ANNOTATION, segmentation=[SQUARE, SQUARE[:5]]), "polygon 1 .* three corners"),
         (changed(*ANNOTATION, segmentation=[SQUARE, "1"]), "polygon 1 .* three corners"),
         (changed(*ANNOTATION, segmentation=["1", "2"]), "polygon 0 .* three corners"),
@@ -348,7 +352,7 @@ BROKEN = [
     things([[float("nan")] * 6])[0] | {"id": 23},
     things([SQUARE])[0] | {"id": 24, "category_id": 92},
     things([SQUARE])[0] | {"id": 25, "image_id": 8},
-    things([SQUARE])[0] | {"id": 26, "iscrowd": 2},
+    things([SQUARE])[0] | {"id": 26, "category_id": 1.5},
     "no entry",
     things([])[0] | {"id": 27, "area": 0},
 ]
@@ -361,11 +365,12 @@ def test_all_faults_are_listed_at_once(tmp_path):
 
     assert str(caught.value) == (
         f"{tmp_path}/instances.json: invalid annotations (2), such as annotations[6]: image 7: "
-        "annotation 26: 'iscrowd' is 2; expected 0 or 1; annotations of images that are not "
-        "listed or invalid (1), such as image 8: annotation 25: the image is not listed under "
-        "'images', or invalid; annotations of categories that are not listed (1), such as image "
-        "7: annotation 24: 'category_id' is 92; expected one of the 3 categories; annotations "
-        "without an outline (3), such as annotations[0]: image 7: annotation 20: missing "
+        "annotation 26: 'category_id' is 1.5; expected an integer or a string; annotations of "
+        "images that are not listed or invalid (1), such as image 8: annotation 25: the image is "
+        "not listed under 'images', or invalid; annotations of categories that are not listed "
+        "(1), such as image 7: annotation 24: 'category_id' is 92; expected one of the 3 "
+        "categories; annotations without an outline (3), such as annotations[0]: image 7: "
+        "annotation 20: missing "
         "'segmentation'; a box alone does not determine its pixels; annotations with an outline "
         "that can't be read (1), such as annotations[3]: image 7: annotation 23: polygon 0 of "
         "'segmentation' has values other than finite numbers; --keep-going (in YAML, "
@@ -410,3 +415,52 @@ def test_an_annotation_without_area_and_outline_is_left_out_without_an_option(tm
 
     assert len(file.annotations[0].instances) == 1
     assert file.warnings[0].startswith("annotations without outline and area, left out (2), such")
+
+
+@pytest.mark.parametrize(
+    ("value", "iscrowd"),
+    [("0", False), ("1", True), (2, True), ("false", False), ("True", True), ([1], False)],
+)
+def test_flags_of_crowds_may_be_written_in_other_ways(tmp_path, value, iscrowd):
+    path = write(tmp_path, changed(*ANNOTATION, iscrowd=value))
+
+    file = coco_instances.read_annotations(path, images=tmp_path)
+
+    assert [each.iscrowd for each in file.annotations[0].instances] == [iscrowd]
+    assert [f"read as {int(iscrowd)}" in warning for warning in file.warnings] == [True]
+
+
+def test_an_image_that_is_listed_again_in_the_same_way_is_left_out(tmp_path):
+    path = write(tmp_path, CONTENT | {"images": CONTENT["images"] * 2})
+
+    file = coco_instances.read_annotations(path, images=tmp_path)
+
+    assert len(file.annotations) == 1
+    assert "listed again" in file.warnings[0]
+
+
+def test_a_mask_whose_size_is_swapped_is_read_if_its_box_agrees(tmp_path):
+    swapped = runs([0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]) | {"size": [4, 3]}
+
+    panoptic = drawn(tmp_path, things(swapped, bbox=[1, 0, 2, 2]))
+
+    assert panoptic.ids.tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    with pytest.raises(ValueError, match="swapped"):
+        drawn(tmp_path, things(swapped, bbox=[0, 0, 0, 0]))
+
+
+def test_a_mask_that_fits_only_the_photo_is_read_though_the_listed_size_is_swapped(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "photo.JPG")
+    square = runs([0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0])
+    content = changed(*IMAGE, height=4, width=3) | {"annotations": things(square)}
+
+    file = coco_instances.read_annotations(write(tmp_path, content), images=tmp_path)
+
+    panoptic = coco_instances.draw_as_photo(file.annotations[0], file.categories)
+    assert panoptic.ids.tolist() == [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+
+
+def test_a_polygon_may_be_a_list_of_pairs(tmp_path):
+    pairs = [[1, 0], [3, 0], [3, 2], [1, 2]]
+
+    assert drawn(tmp_path, things(pairs)).ids.tolist()[0] == [0, 1, 1, 0]

@@ -90,7 +90,7 @@ def a_segment_without_category(streets):
     del streets.infos()[SKY]["category_id"]
 
 
-@violates(Rule.ENTRY)
+@violates(Rule.ISCROWD)
 def an_iscrowd_of_two(streets):
     streets.infos()[PERSON]["iscrowd"] = 2
 

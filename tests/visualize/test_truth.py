@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -6,6 +8,7 @@ import factories
 from factories import CAR, CATEGORIES, PERSON, SKY
 from jsisnet.formats import coco
 from jsisnet.formats.records import Record
+from jsisnet.panoptic import PanopticMap
 from jsisnet.visualize.truth import (
     contact_sheet,
     describe_classes,
@@ -50,6 +53,17 @@ def test_maps_without_photos_are_drawn_alone(records, tiny):
         contact_sheet(without[:1], CATEGORIES).shape
         == contact_sheet(records[:1], CATEGORIES, overlay=True).shape
     )
+
+
+def test_swapped_sizes_are_told():
+    told = []
+    record = replace(alone(PanopticMap(np.zeros((2, 3), np.int32), ())), size=(3, 2))
+
+    contact_sheet([record], CATEGORIES, on_warning=told.append)
+
+    assert [text.split(",")[0] for text in told] == [
+        "1 of 1 images are listed with height and width swapped"
+    ]
 
 
 def test_it_is_told_how_many_are_done(records):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
@@ -11,6 +11,9 @@ from jsisnet.cli.errors import FAILED
 from jsisnet.cli.options import Archive, File, Flag, Folder, JsonFile
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.report import PAGE, findings_for, write_report
+
+if TYPE_CHECKING:
+    from jsisnet.evaluation.score import Score
 
 _MAX_MESSAGES = 10
 """Messages of one kind that are printed; the JSON file has all of them."""
@@ -112,15 +115,21 @@ def score(  # noqa: PLR0913 - one parameter per option
         write_csv(result["images"], _IMAGE_COLUMNS, images_csv)
     if report is not None and findings is not None:
         write_report(report, files, total, findings, images=images)
-    crowds = total.only_crowds()
-    if crowds:
-        what = "class" if len(crowds) == 1 else "classes"
-        verb = "has" if len(crowds) == 1 else "have"
-        names = join_names(crowds)
-        say(f"{truth}: {what} {names} {verb} only crowd segments: nothing to score")
+    _tell_unscored(truth, total)
     _print_first(result["oddities"])
     _print_first(result["faults"])
     return FAILED if result["faults"] else 0
+
+
+def _tell_unscored(truth: Path, total: "Score") -> None:
+    """Say what cannot be scored."""
+    if not total.images:
+        say(f"{truth}: no annotations: nothing to score")
+    crowds = total.only_crowds()
+    if crowds:
+        what, verb = ("class", "has") if len(crowds) == 1 else ("classes", "have")
+        names = join_names(crowds)
+        say(f"{truth}: {what} {names} {verb} only crowd segments: nothing to score")
 
 
 def _print(result: dict[str, Any], images: int) -> None:

@@ -6,6 +6,7 @@ the context, because only the caller knows what the object describes.
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Container, Mapping
@@ -25,8 +26,14 @@ _ENCODER = json.JSONEncoder(check_circular=False, skipkeys=True, default=str)
 """Encoder that accepts the types of YAML too, such as dates."""
 
 _MAX_INTEGER = 2**63 - 1
-_PLAIN_NAME = re.compile(r"\w[\w.-]*")
-"""Names that stay inside their folder on any system."""
+_PLAIN_NAME = re.compile(r"\w[\w.-]{,62}")
+"""Names that stay inside their folder on any system, and are not too long for any."""
+
+_MAX_NAME, _MAX_PATH = 255, 4000
+"""Bytes of a name, and characters of a path, that file systems allow."""
+
+_MAX_UTF8 = 4
+"""Bytes of a character."""
 
 _NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
 """Strings that look like an id that is a number."""
@@ -140,11 +147,42 @@ def flag(values: Entry, key: str) -> bool:
     return bool(found)
 
 
+def crowd_flag(value: object) -> bool:
+    """Return what a value of ``iscrowd`` means to most tools, for which any number but 0 is true.
+
+    What cannot be read is false, as if there were no such field.
+    """
+    if isinstance(value, str):
+        word = value.strip().lower()
+        value = True if word == "true" else unquoted(word)
+    return isinstance(value, int | float) and math.isfinite(value) and value != 0
+
+
+def check_file_name(key: str, name: str) -> None:
+    """Check that a field can be the name of a file.
+
+    Raises:
+        ValueError: If it is a data URI, invalid Unicode, or longer than any file system allows.
+    """
+    if name[:5].lower() == "data:":
+        _refuse(key, name, "the name of a file, but this is the content of one: save it as a file")
+    if not name.isascii():
+        try:
+            os.fsencode(name)
+        except UnicodeEncodeError:
+            _refuse(key, name, "a name in valid Unicode")
+    if len(name) > _MAX_NAME // _MAX_UTF8:
+        longest = max(len(part.encode(errors="surrogatepass")) for part in re.split(r"[/\\]", name))
+        if longest > _MAX_NAME or len(name) > _MAX_PATH:
+            _refuse(key, name, f"a name of at most {_MAX_NAME} bytes")
+
+
 def path_in(folder: Path, values: Entry, key: str) -> Path:
     """Return the path of a file inside `folder` that a field names."""
     name = string(values, key)
     if _PLAIN_NAME.fullmatch(name):
         return folder / name
+    check_file_name(key, name)
     # Windows knows both separators, so a name that is safe there is safe on any system.
     parsed = PureWindowsPath(name)
     if not parsed.name or parsed.anchor or ".." in parsed.parts or "\0" in name:

@@ -13,6 +13,8 @@ from posixpath import normpath
 from unicodedata import normalize
 from urllib.parse import unquote
 
+from jsisnet.files import json_fields
+
 _PLAIN_NAME = re.compile(r"\w[\w.-]*")
 """Names that stay inside their folder on any system."""
 
@@ -161,10 +163,14 @@ def relative_name(name: str) -> str:
     >>> relative_name(r"street\1.jpg"), relative_name("https://example.org/street/1.jpg")
     ('street/1.jpg', '1.jpg')
     """
+    if name[:5].lower() == "data:":
+        json_fields.check_file_name("file_name", name)
     first, *_, last = [*_spellings(name), *_spellings(name)]
     if _staysinside(first) and "://" not in name:
+        json_fields.check_file_name("file_name", first)
         return PurePosixPath(first).as_posix()
     path = PureWindowsPath(last)
+    json_fields.check_file_name("file_name", path.name)
     if not path.name or path.name == ".." or "\0" in last:
         raise ValueError(f"'file_name' is {name!r}; expected the name of a file")
     return path.name

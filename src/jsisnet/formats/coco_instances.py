@@ -160,7 +160,7 @@ def read_annotations(
             image_id=image_id,
             image=photo.path,
             size=photo.size,
-            instances=StoredInstances(path, own, photo.size),
+            instances=StoredInstances(path, own, reader.turned.get(image_id, photo.size)),
             entry=index.images.range(number),
             ranges=own,
         )
@@ -192,17 +192,25 @@ def read_categories(path: Path) -> Categories:
 
 
 def sized_as_photo(annotation: Annotation) -> Annotation:
-    """Return an annotation whose height and width are swapped if the size of its photo says so.
-
-    Not if EXIF turns the photo, since its outlines may then refer to the turned one.
-    """
-    header = read_header(annotation.image)
-    if header is None or header.isturned or not istransposed(annotation.size, header.size):
+    """Return an annotation whose height and width are swapped if the size of its photo says so."""
+    size = own_size(annotation.image, annotation.size)
+    if size == annotation.size:
         return annotation
     instances = annotation.instances
     if isinstance(instances, StoredInstances):
-        instances = replace(instances, size=header.size)
-    return replace(annotation, size=header.size, instances=instances)
+        instances = replace(instances, size=size)
+    return replace(annotation, size=size, instances=instances)
+
+
+def own_size(photo: Path, listed: Size) -> Size:
+    """Return the size of a photo if height and width are listed swapped, else the listed one.
+
+    Not if EXIF turns the photo, since its outlines may then refer to the turned one.
+    """
+    header = read_header(photo)
+    if header is None or header.isturned or not istransposed(listed, header.size):
+        return listed
+    return header.size
 
 
 def draw_as_photo(annotation: Annotation, categories: Categories) -> PanopticMap:
@@ -285,6 +293,8 @@ class _FileReader:
     on_fault: OnFault
     photos: dict[ImageId, _Photo] = field(default_factory=dict)
     """In the order of the file."""
+    turned: dict[ImageId, Size] = field(default_factory=dict)
+    """Sizes of photos that an outline fits, unlike the listed size."""
     early: "array[int]" = field(default_factory=lambda: array("q"))
     """Positions, among the valid annotations, of those that precede their image in the file."""
     used: dict[CategoryId, int] = field(default_factory=dict)
@@ -305,7 +315,9 @@ class _FileReader:
         except ValueError as error:
             raise ValueError(f"image {image_id!r}: {error}") from None
         if image_id in self.photos:
-            raise FaultError(Fault.IMAGE_ID, f"image {image_id!r}: listed twice")
+            isequal = self.photos[image_id] == _Photo(photo, (height, width))
+            fault = Fault.IMAGE_AGAIN if isequal else Fault.IMAGE_ID
+            raise FaultError(fault, f"image {image_id!r}: listed twice")
         self.photos[image_id] = _Photo(photo, (height, width))
         return image_id
 
@@ -317,14 +329,14 @@ class _FileReader:
             raise ValueError(f"annotation {number!r}: {error}") from None
         try:
             category_id = json_fields.identity(entry, "category_id")
-            _iscrowd(entry)
         except ValueError as error:
             raise ValueError(f"{_place(entry)}: {error}") from None
         photo = self.photos.get(image_id)
         if photo is None:
             self.early.append(len(self.classes))
         else:
-            self.check_outline(entry, photo.size)
+            self.check_outline(entry, photo)
+        self._check_crowd(entry)
         self.classes.append(self.used.setdefault(category_id, len(self.used)))
         if isinstance(number, int):
             self.numbers.append(number)
@@ -334,11 +346,18 @@ class _FileReader:
             self.on_fault(Fault.ID, f"{_place(entry)}: no valid 'id'")
         return image_id
 
-    def check_outline(self, entry: Entry, size: Size) -> None:
-        """Raise a `FaultError` if an annotation has no usable outline."""
-        oddities: list[tuple[Fault, str]] = []
+    def _check_crowd(self, entry: Entry) -> None:
         try:
-            masks.shape(entry, size, lambda *oddity: oddities.append(oddity))
+            if json_fields.has(entry, "iscrowd"):
+                json_fields.flag(entry, "iscrowd")
+        except ValueError as error:
+            text = f"{_place(entry)}: {error}; read as {int(_iscrowd(entry))}"
+            self.on_fault(Fault.CROWD, text)
+
+    def check_outline(self, entry: Entry, photo: _Photo) -> None:
+        """Raise a `FaultError` if an annotation has no usable outline."""
+        try:
+            oddities = self._shape_oddities(entry, photo)
         except MissingOutlineError as error:
             fault = Fault.NOTHING if _is_nothing(entry) else Fault.NO_OUTLINE
             raise FaultError(fault, f"{_place(entry)}: {error}") from None
@@ -346,6 +365,22 @@ class _FileReader:
             raise FaultError(Fault.OUTLINE, f"{_place(entry)}: {error}") from None
         for fault, text in oddities:
             self.on_fault(fault, f"{_place(entry)}: {text}")
+
+    def _shape_oddities(self, entry: Entry, photo: _Photo) -> list[tuple[Fault, str]]:
+        """Return what is odd about an outline, which may fit only the photo's own size."""
+        oddities: list[tuple[Fault, str]] = []
+        try:
+            masks.shape(entry, photo.size, lambda *oddity: oddities.append(oddity))
+        except MissingOutlineError:
+            raise
+        except ValueError:
+            own = photo.size if self.images.root is None else own_size(photo.path, photo.size)
+            if own == photo.size:
+                raise
+            oddities.clear()
+            masks.shape(entry, own, lambda *oddity: oddities.append(oddity))
+            self.turned[json_fields.identity(entry, "image_id")] = own
+        return oddities
 
     def note_error(self, name: str, error: ValueError, message: str) -> None:
         """Tell of an entry that is left out."""
@@ -398,7 +433,7 @@ def _check_late(entry: Entry, reader: _FileReader, categories: Categories) -> No
     if category_id not in categories:
         unknown = coco_index.unknown_category(category_id, categories)
         raise FaultError(Fault.CATEGORY, f"{_place(entry)}: {unknown}")
-    reader.check_outline(entry, photo.size)
+    reader.check_outline(entry, photo)
 
 
 def _number(entry: Entry) -> int | str | None:
@@ -417,7 +452,7 @@ def _place(entry: Entry) -> str:
 
 
 def _iscrowd(entry: Entry) -> bool:
-    return json_fields.has(entry, "iscrowd") and json_fields.flag(entry, "iscrowd")
+    return json_fields.has(entry, "iscrowd") and json_fields.crowd_flag(entry["iscrowd"])
 
 
 def _is_nothing(entry: Entry) -> bool:

@@ -11,12 +11,14 @@ class Fault(Enum):
 
     IMAGE = "invalid images", False
     IMAGE_ID = "images with the id of an earlier one", False
+    IMAGE_AGAIN = "images that are listed again with the same file and size, left out", True
     ENTRY = "invalid annotations", False
     UNLISTED = "annotations of images that are not listed or invalid", False
     CATEGORY = "annotations of categories that are not listed", False
     NO_OUTLINE = "annotations without an outline", False
     OUTLINE = "annotations with an outline that can't be read", False
     NOTHING = "annotations without outline and area, left out", True
+    CROWD = "annotations whose 'iscrowd' is neither 0 nor 1", True
     ID = "annotations with a missing or duplicate id", True
     PART = "outlines of a point or a line, which have no area, left out", True
     FORM = "annotations whose outline has an unusual form", True

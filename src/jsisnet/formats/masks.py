@@ -59,7 +59,7 @@ def shape(values: Entry, size: tuple[int, int], on_oddity: OnFault = lambda *_: 
         on_oddity(Fault.FORM, "'segmentation' is a list of one mask")
         found = found[0]
     if isinstance(found, dict) and found:
-        return _run_lengths(found, size, on_oddity)
+        return _run_lengths(found, size, on_oddity, values.get("bbox"))
     if found is None or found in ([], {}):
         raise MissingOutlineError(
             "missing 'segmentation'; a box alone does not determine its pixels"
@@ -196,7 +196,9 @@ def _lists(found: list[object], on_oddity: OnFault) -> list[object]:
     if _is_number(first):
         on_oddity(Fault.FORM, "'segmentation' is one polygon without the outer list")
         return [found]
-    if not isinstance(first, list) or not first or not isinstance(first[0], list):
+    if len(found) >= _MIN_NUMBERS // 2 and all(map(_is_pair, found)):
+        found = [found]
+    elif not isinstance(first, list) or not first or not isinstance(first[0], list):
         return found
     inner = [each for each in found if isinstance(each, list)]
     parts = [part for each in inner for part in each]
@@ -257,10 +259,14 @@ def _polygon(position: int, corners: object, size: tuple[int, int]) -> Polygon:
     return points
 
 
-def _run_lengths(values: Entry, size: tuple[int, int], on_oddity: OnFault) -> RunLengths:
+def _run_lengths(
+    values: Entry, size: tuple[int, int], on_oddity: OnFault, bbox: object
+) -> RunLengths:
     height, width = size
     found_size = values.get("size")
-    if found_size != [height, width]:
+    if found_size == [width, height] != [height, width] and _agrees(values, size, bbox):
+        on_oddity(Fault.FORM, "the 'size' of its mask has height and width swapped")
+    elif found_size != [height, width]:
         swapped = (
             "; its height and width seem to be swapped" if found_size == [width, height] else ""
         )
@@ -285,6 +291,23 @@ def _run_lengths(values: Entry, size: tuple[int, int], on_oddity: OnFault) -> Ru
             f"the 'counts' of its mask add up to less than the {height * width} pixels of the image"
         )
     return found
+
+
+def _agrees(values: Entry, size: tuple[int, int], bbox: object) -> bool:
+    """Check whether the box of a mask is `bbox`, within a pixel, in this size and not turned."""
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_number, bbox))):  # noqa: PLR2004
+        return False
+    counts = _counts(values.get("counts"), lambda *_: None)
+    if isinstance(counts, list) and not _covers(counts, size[0] * size[1]):
+        return False
+    fits = []
+    for height, width in (size, size[::-1]):
+        try:
+            region = mask.fr_py_objects({"size": [height, width], "counts": counts}, height, width)
+        except (TypeError, ValueError):
+            return False
+        fits.append(np.allclose(mask.to_bbox(region), bbox, rtol=0, atol=1))
+    return fits == [True, False]
 
 
 def _counts(found: object, on_oddity: OnFault) -> object:

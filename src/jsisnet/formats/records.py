@@ -119,6 +119,19 @@ def istransposed(listed: tuple[int, int] | None, found: tuple[int, int]) -> bool
     return listed is not None and listed != found and listed == found[::-1]
 
 
+def describe_swapped(names: Sequence[str], total: int) -> str:
+    """Describe images whose maps are as large as listed only if height and width are swapped.
+
+    Args:
+        names: Their photos.
+        total: Number of all images.
+    """
+    return (
+        f"{len(names):,} of {total:,} images are listed with height and width swapped, such as "
+        f"{names[0]}; the size of the maps counts"
+    )
+
+
 def count_merged_crowds(panoptic: PanopticMap) -> int:
     """Count the crowd regions that are lost if an image has at most one for each class."""
     crowds = Counter(segment.label for segment in panoptic.segments if segment.iscrowd)

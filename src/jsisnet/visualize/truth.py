@@ -10,7 +10,7 @@ from PIL import Image
 from jsisnet.arrays import Integer, UInt8
 from jsisnet.categories import Categories
 from jsisnet.files.photos import read_image
-from jsisnet.formats.records import Record
+from jsisnet.formats.records import Record, describe_swapped, istransposed
 from jsisnet.panoptic import PanopticMap
 from jsisnet.visualize.overlay import draw, side_by_side
 from jsisnet.visualize.palette import short_name
@@ -41,6 +41,7 @@ def contact_sheet(
     overlay: bool = False,
     on_image: Callable[[int, int], None] = lambda *_: None,
     on_error: Callable[[Record, ValueError], None] | None = None,
+    on_warning: Callable[[str], None] = lambda _: None,
 ) -> Photo:
     """Draw annotated images on one sheet, captioned with their id, file name and classes.
 
@@ -51,11 +52,12 @@ def contact_sheet(
         on_image: Called with the numbers of images done and in total.
         on_error: Called with each image whose map or photo can't be read, or has another size; it
             is left out. By default it is an error.
+        on_warning: Called if the listed heights and widths of images are swapped.
 
     Raises:
         ValueError: If a map or photo can't be read, or their sizes differ; or if no image is left.
     """
-    pictures, captions = [], []
+    pictures, captions, swapped = [], [], []
     for done, record in enumerate(records, 1):
         on_image(done, len(records))
         try:
@@ -66,12 +68,16 @@ def contact_sheet(
                 raise
             on_error(record, error)
             continue
+        if istransposed(record.size, panoptic.size):
+            swapped.append(record.name)
         pictures.append(_picture(photo, panoptic, categories, overlay=overlay))
         captions.append(
             f"{record.image_id}: {record.name}\n{describe_classes(panoptic, categories)}"
         )
     if not pictures:
         raise ValueError("no image is left to draw")
+    if swapped:
+        on_warning(describe_swapped(swapped, len(records)))
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
     rows = math.ceil(len(pictures) / max(1, math.sqrt(len(pictures) * _ASPECT * height / width)))
     return side_by_side(

@@ -11,7 +11,7 @@ from jsisnet.formats.dataset import DataConfig, PanopticDataset
 
 OTHER_RULES = {
     *(Rule.JSON, Rule.NOTHING, Rule.CATEGORY_COUNT, Rule.PHOTO_LEAKED),
-    *(Rule.MAP, Rule.HIDDEN, Rule.TOLERATED, Rule.ANNOTATION_ID),
+    *(Rule.MAP, Rule.HIDDEN, Rule.TOLERATED, Rule.ANNOTATION_ID, Rule.IMAGE_AGAIN),
     *(rule for rule in Rule if rule.name.startswith("OUTLINE")),
 }
 """Rules about the whole data set or other formats, which have tests of their own."""
@@ -144,6 +144,17 @@ def test_a_repaired_copy_lacks_an_unreadable_color_but_keeps_its_category(street
     del changed["color"]
     assert copied["categories"][1] == changed
     assert copied["annotations"] == streets.content["annotations"]
+
+
+def test_a_repaired_copy_keeps_segments_with_a_strange_flag(streets, tmp_path):
+    streets.content["annotations"][0]["segments_info"][0]["iscrowd"] = [0]
+    streets.write()
+
+    report = check(streets.paths, copy=tmp_path / "copy")
+
+    assert counts(report)[Rule.ISCROWD] == 1
+    copied = json.loads((tmp_path / "copy" / streets.json.name).read_text())
+    assert copied["annotations"][0]["segments_info"][0]["iscrowd"] == 0
 
 
 @pytest.mark.parametrize("name", [n for n, (r, _) in DEFECTS.items() if r is Rule.QUOTES])

@@ -96,7 +96,8 @@ def test_a_valid_file_has_no_violations(tmp_path):
         ("annotation-id", {"id": 1}),
         ("category", {"category_id": 92}),
         ("unlisted", {"image_id": 8}),
-        ("entry", {"iscrowd": 2}),
+        ("entry", {"category_id": 1.5}),
+        ("outline-crowd", {"iscrowd": "0"}),
         ("fields", {"area": None}),
         ("number", {"area": float("nan")}),
     ],
@@ -207,3 +208,22 @@ def test_the_size_of_the_photo_counts_if_the_listed_one_is_swapped(tmp_path):
     (image,) = json.loads((tmp_path / "c" / path.name).read_text())["images"]
     assert (image["height"], image["width"]) == (3, 4)
     assert (tmp_path / image["file_name"]).is_file()
+
+
+def test_a_repaired_copy_has_valid_flags_and_ids(tmp_path):
+    path = write(tmp_path, GOOD | {"id": 2**70, "iscrowd": 2})
+
+    report, content = repaired(path, tmp_path / "copy")
+
+    assert rules(report) == {"annotation-id": 1, "outline-crowd": 1, "crowds-only": 1}
+    assert [(each["id"], each["iscrowd"]) for each in content["annotations"]] == [(1, 1)]
+
+
+def test_masks_that_do_not_fit_a_turned_photo_are_told(tmp_path):
+    Image.new("RGB", (3, 4)).save(tmp_path / "photo.png")
+    mask = factories.run_lengths(np.eye(3, 4, dtype=bool))
+    path = write(tmp_path, GOOD | {"segmentation": mask, "bbox": [0, 0, 3, 3]})
+
+    report = check_instances(InstancesPaths(annotations=path, images=tmp_path))
+
+    assert rules(report)["outline-size"] == 1

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from jsisnet.cli.console import display, progress
+from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.location import LocationOptions, SkippedImages, open_skipping
 from jsisnet.cli.options import File, Flag
 from jsisnet.cli.outputs import refuse_to_replace_data, require_image_suffix
@@ -90,7 +90,12 @@ def show(  # noqa: PLR0913 - one parameter per option
         _refuse_missing_photos(records)
     with progress("drawing") as advance:
         picture = contact_sheet(
-            records, source.categories, overlay=overlay, on_image=advance, on_error=on_error
+            records,
+            source.categories,
+            overlay=overlay,
+            on_image=advance,
+            on_error=on_error,
+            on_warning=say,
         )
     write_picture(picture, out)
     display(f"Wrote {out}")

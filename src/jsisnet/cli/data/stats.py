@@ -13,7 +13,7 @@ from jsisnet.cli.outputs import refuse_to_replace_data
 from jsisnet.cli.tables import NONE, table
 from jsisnet.files.processes import available_cores
 from jsisnet.formats.open import Format
-from jsisnet.formats.records import Source, istransposed
+from jsisnet.formats.records import Source, describe_swapped, istransposed
 
 if TYPE_CHECKING:
     from jsisnet.datatools.statistics import Statistics
@@ -101,10 +101,7 @@ def _tell_swapped(source: Source, found: "Statistics") -> None:
         if istransposed(record.size, size)
     ]
     if swapped:
-        say(
-            f"{len(swapped):,} of {len(source.records):,} images are listed with height and width "
-            f"swapped, such as {swapped[0]}; the size of the maps counts"
-        )
+        say(describe_swapped(swapped, len(source.records)))
 
 
 def _title(location: LocationOptions) -> str:

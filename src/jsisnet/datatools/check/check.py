@@ -27,6 +27,7 @@ CHANGES = "changes.txt"
 """File of a repaired copy that lists the changes, one a line."""
 
 _JOURNAL = ".check"
+_MAX_ID = 2**63
 _FIELDS = tuple(each.name for each in fields(ImageResult))
 """What a journal keeps of an image; journals with other fields are started again."""
 
@@ -406,7 +407,7 @@ def _write_copy(
 
 
 def _with_own_ids(annotations: Iterable[Entry], results: Iterable[ImageResult]) -> Iterator[Entry]:
-    """Replace ids of annotations that are missing, no integers, or those of earlier ones."""
+    """Replace ids of annotations that are missing, invalid, or those of earlier ones."""
     numbers = (entry.get("id") for result in results for entry in result.annotations)
     highest = max((number for number in numbers if _is_id(number)), default=0)
     seen: set[object] = set()
@@ -420,7 +421,7 @@ def _with_own_ids(annotations: Iterable[Entry], results: Iterable[ImageResult]) 
 
 
 def _is_id(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_ID
 
 
 @contextmanager

@@ -308,7 +308,7 @@ class _ImageChecker:
 def find_photo(path: Path) -> FoundPhoto:
     """Find a photo, ignoring upper and lower case if necessary, and decode it."""
     violations = []
-    if not path.is_file():
+    if not path.exists():
         name = _find_other_case(path)
         if name is None:
             missing = Violation(Rule.PHOTO_MISSING, f"{path} does not exist")

@@ -37,12 +37,14 @@ from jsisnet.panoptic import VOID
 RULES = {
     Fault.IMAGE: Rule.ENTRY,
     Fault.IMAGE_ID: Rule.IMAGE_ID,
+    Fault.IMAGE_AGAIN: Rule.IMAGE_AGAIN,
     Fault.ENTRY: Rule.ENTRY,
     Fault.UNLISTED: Rule.UNLISTED,
     Fault.CATEGORY: Rule.CATEGORY,
     Fault.NO_OUTLINE: Rule.OUTLINE_MISSING,
     Fault.OUTLINE: Rule.OUTLINE,
     Fault.NOTHING: Rule.OUTLINE_NOTHING,
+    Fault.CROWD: Rule.OUTLINE_CROWD,
     Fault.ID: Rule.ANNOTATION_ID,
     Fault.PART: Rule.OUTLINE_POINT,
     Fault.FORM: Rule.OUTLINE_FORM,
@@ -98,7 +100,8 @@ class InstancesChecker:
         image = dict(entries.read(listed.entry))
         name = str(image["file_name"])
         photo, violations = self._check_photo(listed, image)
-        sized = listed if photo is None else coco_instances.sized_as_photo(listed)
+        isother = photo is not None and photo.size != listed.size
+        sized = _sized_as_photo(listed, entries) if isother else listed
         if sized is not listed:
             text = f"{listed.image} is {size_text(sized.size)} pixels; its entry has them swapped"
             violations = [each for each in violations if each.rule is not Rule.OUTLINE_SIZE]
@@ -106,7 +109,7 @@ class InstancesChecker:
             image |= zip(("height", "width"), sized.size, strict=True)
             listed = sized
         fits = photo is None or photo.size == listed.size
-        things = _things(listed, entries) if fits else ()
+        things = _things(listed, entries, listed.size) if fits else ()
         segments = self._check_things(things, listed.size, violations) if fits else None
         complete = fits and (photo is not None or self.photos is None)
         usable = segments.usable() if segments is not None and complete else {}
@@ -258,9 +261,18 @@ class _Thing:
             yield Violation(Rule.FIELDS, text)
 
 
-def _things(listed: Annotation, entries: EntryReader) -> tuple[_Thing, ...]:
+def _sized_as_photo(listed: Annotation, entries: EntryReader) -> Annotation:
+    """Swap height and width if the photo has them swapped, and all outlines fit it."""
+    try:
+        _things(listed, entries, coco_instances.own_size(listed.image, listed.size))
+    except ValueError:
+        return listed
+    return coco_instances.sized_as_photo(listed)
+
+
+def _things(listed: Annotation, entries: EntryReader, size: tuple[int, int]) -> tuple[_Thing, ...]:
     ranges = (ByteRange(*each) for each in listed.ranges.tolist())
-    return tuple(_thing(entries.read(each), listed.size) for each in ranges)
+    return tuple(_thing(entries.read(each), size) for each in ranges)
 
 
 def _thing(entry: Entry, size: tuple[int, int]) -> _Thing:
@@ -275,6 +287,8 @@ def _repaired(thing: _Thing) -> Entry:
     entry = {name: value for name, value in thing.entry.items() if name not in wrong}
     if thing.isodd:
         entry["segmentation"] = masks.written(thing.instance.shape)
+    if json_fields.has(entry, "iscrowd"):
+        entry["iscrowd"] = int(thing.instance.iscrowd)
     if any(entry.get(name) is None for name in FIELDS):
         runs = masks.runs(thing.instance.shape, thing.size)
         measured = {

@@ -142,7 +142,7 @@ class SegmentCheck:
 
     def _parse(self, position: int, value: object) -> tuple[int, Entry] | None:
         try:
-            info = self._unquoted(json_fields.entry(value))
+            info = self._in_form(json_fields.entry(value))
             listed_id = json_fields.integer(info, "id", lowest=-(2**62))
         except ValueError as error:
             self._add(Rule.ENTRY, f"segments_info[{position}]: {error}")
@@ -150,9 +150,11 @@ class SegmentCheck:
         self._listed_ids.add(listed_id)
         return listed_id, info
 
-    def _unquoted(self, info: Entry) -> Entry:
-        """Replace numbers in quotes, and ids of categories that are known in the other way."""
-        changed = {key: json_fields.unquoted(info[key]) for key in ("id", "iscrowd") if key in info}
+    def _in_form(self, info: Entry) -> Entry:
+        """Replace numbers in quotes, other flags, and ids of categories known in the other way."""
+        changed = {"id": json_fields.unquoted(info["id"])} if "id" in info else {}
+        if json_fields.has(info, "iscrowd"):
+            changed["iscrowd"] = int(json_fields.crowd_flag(info["iscrowd"]))
         category_id = info.get("category_id")
         if isinstance(category_id, int | str) and category_id not in self.categories:
             known = json_fields.twin(category_id, self.categories)
@@ -161,7 +163,8 @@ class SegmentCheck:
             if value != info[key]:
                 found, meant = json_fields.shown(info[key]), json_fields.shown(value)
                 text = f"segment {info.get('id')}: {key!r} is {found}; expected {meant}"
-                self._add(Rule.QUOTES, text)
+                isquoted = key != "iscrowd" or value == json_fields.unquoted(info[key])
+                self._add(Rule.QUOTES if isquoted else Rule.ISCROWD, text)
         return {**info, **changed}
 
     def _add_segment(self, listed_id: int, info: Entry) -> None:

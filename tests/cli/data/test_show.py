@@ -104,6 +104,16 @@ def test_invalid_input_gives_one_message(refused, options, message):
     assert message in refused(*options)
 
 
+def test_a_missing_image_of_several_is_counted(refused, tiny, tmp_path):
+    photos = tmp_path / "some"
+    photos.mkdir()
+    (tiny.images / "street0.jpg").rename(photos / "street0.jpg")
+
+    error = refused("--first", "--count", "2", "--images", str(photos))
+
+    assert "1 of 2 images are missing, such as " in error
+
+
 def test_a_count_below_1_is_refused(refused):
     assert "--count" in refused("--count", "0", code=2)
 

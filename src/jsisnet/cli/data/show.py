@@ -161,7 +161,7 @@ def _refuse_missing_photos(records: Sequence[Record]) -> None:
     named = [record.image for record in records if record.image is not None]
     missing = [path for path in named if not path.is_file()]
     if missing:
-        what = "image is" if len(missing) == 1 else "images are"
+        what = "image is" if len(named) == 1 else "images are"
         raise ValueError(
             f"{len(missing)} of {len(named)} {what} missing, such as {missing[0]}; check "
             "--images, or omit it to draw only the maps"

@@ -11,6 +11,7 @@ from PIL import Image
 import toy_engine
 from jsisnet.files.atomic import lock_folder
 from jsisnet.files.journal import Journal
+from jsisnet.files.photos import MAX_JPEG_SIDE
 from jsisnet.formats import coco
 from jsisnet.inference.batch import BatchConfig, Listener, predict_photos
 from jsisnet.inference.photo_files import find_photos
@@ -387,6 +388,36 @@ def test_a_photo_whose_results_can_not_all_be_written_leaves_none(photos, tmp_pa
     assert summary.failed == 1
     assert "3_overlay.jpg" not in contents(out)
     assert listed(out) == list("01245")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_photo_with_too_long_a_name_fails_alone(photos, tmp_path, workers):
+    long = photos / f"{'ä' * 120}.png"
+    (photos / "3.png").rename(long)
+    failures = []
+
+    summary = segment(
+        *(photos, tmp_path / "out"),
+        listener=Listener(on_photo=failures.append),
+        outputs=OutputConfig(),
+        workers=workers,
+    )
+
+    assert (summary.segmented, summary.failed) == (5, 1)
+    (failed,) = (each for each in failures if each.error is not None)
+    assert str(failed.error).startswith(f"{failed.photo.title}: its name is too long")
+
+
+def test_an_overlay_that_is_too_large_for_a_jpeg_is_a_png(tmp_path):
+    photo, out = tmp_path / "wide.png", tmp_path / "out"
+    Image.new("RGB", (MAX_JPEG_SIDE + 1, 2)).save(photo)
+
+    summary = segment(photo, out, outputs=OutputConfig())
+
+    assert summary.failed == 0
+    with Image.open(out / "wide_overlay.large.png") as overlay:
+        assert (overlay.format, overlay.size) == ("PNG", (MAX_JPEG_SIDE + 1, 2))
+    assert segment(photo, out, outputs=OutputConfig()).earlier == 1
 
 
 def test_a_network_that_fails_on_a_batch_gets_its_photos_one_by_one(photos, tmp_path):

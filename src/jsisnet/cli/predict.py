@@ -262,7 +262,8 @@ def _where(photos: "Sequence[Photo]", folder: Path, config: "BatchConfig") -> st
     if not names:
         return f"nothing written to {folder}"
     if len(photos) == 1:
-        return f"{what} in {folder / names[0]}"
+        written = (folder / name for name in names if (folder / name).is_file())
+        return f"{what} in {next(written, folder / names[0])}"
     first = folder / names[0]
     return f"{what}s in {first.with_name(f'*{first.name.removeprefix(photos[0].name)}')}"
 

@@ -40,7 +40,7 @@ _CHUNK = 1 << 20
 
 _JPEG_QUALITY = 90
 
-_MAX_JPEG_SIDE = 65_500
+MAX_JPEG_SIDE = 65_500
 """Longest side of a JPEG in pixels."""
 
 _MAX_16_BIT = 65535
@@ -261,8 +261,8 @@ def write_picture(picture: UInt8[np.ndarray, "h w c"], path: Path | str) -> None
     kind = format_of(path)
     if kind == "JPEG" and picture.shape[2] != 3:  # noqa: PLR2004 - red, green and blue
         raise ValueError(f"{path}: a JPEG has no transparency; expected a name that ends in .png")
-    if kind == "JPEG" and max(picture.shape) > _MAX_JPEG_SIDE:
-        raise ValueError(f"{path}: a JPEG has at most {_MAX_JPEG_SIDE} pixels along a side")
+    if kind == "JPEG" and max(picture.shape) > MAX_JPEG_SIDE:
+        raise ValueError(f"{path}: a JPEG has at most {MAX_JPEG_SIDE} pixels along a side")
     with replacing(path) as temporary:
         Image.fromarray(picture).save(temporary, format=kind, quality=_JPEG_QUALITY)
 

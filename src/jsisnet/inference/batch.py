@@ -98,8 +98,9 @@ def predict_photos(
     with open_results(folder, purpose, photos, overwrite=config.overwrite) as results:
         done = results.done()
         todo = [photo for photo in photos if photo.name not in done]
-        claimed = [name for photo in todo for name in config.outputs.names(photo)]
-        if claimed and COCO in config.outputs.formats:
+        outputs = config.outputs
+        claimed = [name for photo in todo if outputs.fits(photo) for name in outputs.names(photo)]
+        if claimed and COCO in outputs.formats:
             claimed.append(PREDICTIONS)
         results.claim(claimed)
         listener.on_start(len(done), len(photos))

@@ -14,13 +14,12 @@ from jsisnet.arrays import UInt8
 from jsisnet.checks import check_choice
 from jsisnet.files.archives import Member
 from jsisnet.files.json_fields import Entry
-from jsisnet.files.photos import write_picture
 from jsisnet.formats import coco
 from jsisnet.inference.branch_files import write_branches
 from jsisnet.inference.engine import Outputs
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.predictor import Predictor
-from jsisnet.inference.result import OVERLAY, Result
+from jsisnet.inference.result import LARGE_OVERLAY, OVERLAY, Result, write_overlay
 from jsisnet.panoptic import PanopticMap
 from jsisnet.visualize.overlay import Style
 from jsisnet.visualize.palette import short_name
@@ -30,6 +29,10 @@ COCO = "coco"
 
 FORMATS = {COCO: ".png", "cvat": ".xml", "label-studio": ".json", "labelme": ".json"}
 """Formats that predictions of photos can be written in, and the suffixes of their files."""
+
+_MAX_NAME = 255 - len("..4194304.part")
+"""Longest name of a result in bytes: file systems hold 255, of which the temporary name of
+`replacing` needs some."""
 
 FAILURES = (ValueError, OSError, MemoryError, RuntimeError)
 """Errors of one photo, after which the others continue."""
@@ -55,9 +58,15 @@ class OutputConfig:
             check_choice("format", name, tuple(FORMATS))
 
     def names(self, photo: Photo) -> list[str]:
-        """Return the paths of a photo's results in the folder of the results."""
-        overlay = [] if self.overlay is None else [f"{photo.name}{OVERLAY}"]
-        return overlay + [_path(photo, name) for name in self.formats]
+        """Return the paths that a photo's results can have in the folder of the results."""
+        ends = () if self.overlay is None else (OVERLAY, LARGE_OVERLAY)
+        overlays = [f"{photo.name}{end}" for end in ends]
+        return overlays + [_path(photo, name) for name in self.formats]
+
+    def fits(self, photo: Photo) -> bool:
+        """Return whether file systems can hold the names of a photo's results."""
+        names = (Path(name).name for name in self.names(photo))
+        return all(len(os.fsencode(name)) <= _MAX_NAME for name in names)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +137,11 @@ class PhotoJob:
         """Read a photo."""
         item = Item(photo=photo)
         with item.step():
+            if not self.config.fits(photo):
+                raise ValueError(
+                    f"{photo.title}: its name is too long for those of its results, which file "
+                    "systems limit to 255 bytes; rename the photo"
+                )
             item.stamp = photo.stamp()
             item.image = photo.read()
         return item
@@ -224,9 +238,7 @@ class PhotoJob:
         style = self.config.overlay
         picture = None if style is None else result.draw(style)
         if picture is not None:
-            path = self.folder / f"{photo.name}{OVERLAY}"
-            write_picture(picture, path)
-            yield path
+            yield write_overlay(picture, self.folder, photo.name)
         for name in self.config.formats:
             if name == COCO:
                 path = self.folder / _path(photo, name)

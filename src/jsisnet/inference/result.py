@@ -14,7 +14,7 @@ from PIL import Image
 
 from jsisnet.arrays import Bool, UInt8
 from jsisnet.categories import Categories
-from jsisnet.files.photos import check_image, write_picture
+from jsisnet.files.photos import MAX_JPEG_SIDE, check_image, write_picture
 from jsisnet.lazy import import_extra
 from jsisnet.panoptic import PanopticMap, Segment, resize_ids
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 OVERLAY = "_overlay.jpg"
 """End of the name of an overlay, after the stem of the photo."""
+
+LARGE_OVERLAY = "_overlay.large.png"
+"""The same for an overlay that is wider or higher than a JPEG can be. The name differs from that
+of the map of a photo ``STEM_overlay``."""
 
 _UNNAMED = "image"
 """Stem of what is saved for a photo without a name."""
@@ -198,7 +202,8 @@ class Result:
         """Write ``STEM.png``, the map; ``STEM_overlay.jpg``; and ``STEM.json``.
 
         The JSON file is a COCO panoptic file of this photo alone, so results of several photos can
-        be saved in one folder. STEM is the name of the photo without its suffix.
+        be saved in one folder. STEM is the name of the photo without its suffix. An overlay that is
+        too large for a JPEG is written as ``STEM_overlay.large.png``.
 
         Args:
             folder: Created if it does not exist.
@@ -216,7 +221,7 @@ class Result:
             png = writer.note(described, **photo, size=self.panoptic.size)
             coco.write_png(self.panoptic, png)
             if overlay:
-                write_picture(self.draw(), folder / f"{self.stem}{OVERLAY}")
+                write_overlay(self.draw(), folder, self.stem)
         return png
 
     @property
@@ -393,3 +398,11 @@ class Result:
         ids = resize_ids(self.panoptic.ids, (rows, columns))
         panoptic = PanopticMap.compact(ids, self.panoptic.segments)
         return Result(np.array(image), panoptic, self.categories, self.name)
+
+
+def write_overlay(picture: UInt8[np.ndarray, "h w 3"], folder: Path, stem: str) -> Path:
+    """Write the overlay of a photo, as a PNG if it is too large for a JPEG; return its path."""
+    islarge = max(picture.shape) > MAX_JPEG_SIDE
+    path = folder / f"{stem}{LARGE_OVERLAY if islarge else OVERLAY}"
+    write_picture(picture, path)
+    return path

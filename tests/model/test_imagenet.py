@@ -199,6 +199,29 @@ def test_a_truncated_file_is_refused(tmp_path, suffix):
         imagenet.read_file(path)
 
 
+def circular() -> dict[str, object]:
+    content: dict[str, object] = {}
+    content["model"] = content
+    return content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model": {3: torch.ones(2)}},
+        {"conv1.weight": torch.ones(2, dtype=torch.complex64)},
+        {"conv1.weight": torch.ones(2, device="meta")},
+        circular(),
+    ],
+    ids=["numbered", "complex", "without values", "circular"],
+)
+def test_tensors_that_can_be_no_weights_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pth")
+
+    with pytest.raises(ValueError, match=r"weights\.pth: expected a dictionary of tensors"):
+        imagenet.read_file(tmp_path / "weights.pth")
+
+
 @pytest.mark.parametrize("content", [[torch.ones(2)], {"epoch": 3}, {"state_dict": 5}, 7])
 def test_other_objects_than_a_dictionary_of_tensors_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")

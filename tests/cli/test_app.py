@@ -80,6 +80,10 @@ def test_without_command_the_help_lists_all(capsys):
         (["score", "a"], "PREDICTION"),
         (["score", "a", "b", "c"], "unexpected argument 'c': see jsisnet score --help"),
         (["score", "a", "b", "--boundary", "yes"], "--boundary takes no value, but 'yes' follows"),
+        (
+            ["score", "a", "b", "--processes", "1", "1"],
+            "unexpected argument '1': see jsisnet score",
+        ),
         (["score", "a", "b", "--mode", "strickt"], "--mode is 'strickt'. Did you mean strict?"),
         (["score", "a", "b", "--processes", "0"], "--processes is 0; expected at least 1"),
         (["score", "a", "b", "--processes", "x"], "--processes is 'x'; expected an integer"),

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,7 +127,9 @@ def test_a_binary_file_is_refused(tmp_path):
 
 
 def test_a_missing_file_is_refused_with_the_built_in_names():
-    with pytest.raises(ValueError, match=r"nowhere\.yaml: does not exist; built-in: .* lite\.yaml"):
+    with pytest.raises(
+        ValueError, match=r"nowhere\.yaml: does not exist\. Built-in: .* lite\.yaml"
+    ):
         read_config(Path("nowhere.yaml"))
 
 
@@ -214,9 +217,12 @@ def test_all_data_begins_in_the_root_of_the_run_or_of_its_own():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"train": {"epochs": 0}}, r"train\.epochs is 0\.0; expected a positive number"),
+        ({"train": {"epochs": 0}}, r"train\.epochs is 0; expected a positive number"),
         ({"train": {"keep": {"best": "mask_ap"}}}, r"keep\.best is mask_ap; expected --train\.ap"),
+        ({"train": {"keep": {"best": "pq"}}}, r"keep\.best is pq; expected validation data"),
+        ({"train": {"epochs": math.inf}}, r"train\.epochs is inf; expected .* up to 1,000,000"),
         ({"optim": {"milestone_epochs": [3, 2]}}, r"milestone_epochs is \(3\.0, 2\.0\)"),
+        ({"optim": {"milestone_epochs": [math.inf]}}, r"milestone_epochs is \(inf,\)"),
         ({"objective": {"semantic_weights": ["inverse-sqrt", 1]}}, "inverse-sqrt alone"),
     ],
 )
@@ -225,10 +231,16 @@ def test_settings_that_make_no_sense_are_refused(values, message):
         made(values)
 
 
+def test_milestones_that_are_the_same_step_are_refused():
+    config = made({"optim": {"milestone_epochs": [0.1, 0.2]}})
+
+    with pytest.raises(ValueError, match=r"milestone_epochs is \(0\.1, 0\.2\), .* steps \(1, 1\)"):
+        config.in_steps(photos=1)
+
+
 def test_class_weights_are_numbers_or_a_rule():
     listed = made({"objective": {"semantic_weights": [1, 2.5]}})
-    option = made({}, "--objective.semantic-weights", "inverse-sqrt", "--train.keep.best", "miou")
+    option = made({}, "--objective.semantic-weights", "inverse-sqrt")
 
     assert listed.objective.semantic_weights == (1.0, 2.5)
     assert option.objective.semantic_weights == ("inverse-sqrt",)
-    assert option.train.keep.best == "miou"

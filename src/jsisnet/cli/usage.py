@@ -68,7 +68,9 @@ def _unexpected(error: UnusedCliTokensError, tokens: Sequence[str]) -> str:
     """Name the arguments that the command does not take."""
     unused = error.unused_tokens or []
     names = ", ".join(repr(token) for token in unused)
-    first = tokens.index(unused[0]) if unused and unused[0] in tokens else 0
+    # Where the same word stands twice, only the parser knows which one it could not use.
+    found = bool(unused) and tokens.count(unused[0]) == 1
+    first = tokens.index(unused[0]) if found else 0
     before = tokens[first - 1] if first else ""
     if before.startswith("--") and "=" not in before:
         return f"{before} takes no value, but {unused[0]!r} follows it"

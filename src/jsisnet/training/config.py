@@ -1,8 +1,8 @@
 """Settings of a training run, and their YAML files."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import reduce
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,7 @@ from jsisnet.model.network import NetworkConfig
 from jsisnet.settings import from_dict, joined, plain
 from jsisnet.training.devices import DeviceConfig, Precision
 from jsisnet.training.objective import ObjectiveConfig
-from jsisnet.training.optim import OptimConfig
+from jsisnet.training.optim import MOST_EPOCHS, OptimConfig
 
 BASE = "base"
 """Key of a YAML file that names another one, whose values it overrides."""
@@ -95,8 +95,10 @@ class TrainConfig:
             least = lowest.get(name, 1)
             if getattr(self, name) < least:
                 raise ValueError(f"train.{name} is {getattr(self, name)}; expected {least} or more")
-        if self.epochs is not None and not 0 < self.epochs < math.inf:
-            raise ValueError(f"train.epochs is {self.epochs}; expected a positive number")
+        if self.epochs is not None and not 0 < self.epochs <= MOST_EPOCHS:
+            raise ValueError(
+                f"train.epochs is {self.epochs:g}; expected a positive number up to {MOST_EPOCHS:,}"
+            )
         if self.keep.best in ("mask_ap", "box_ap") and not self.ap:
             raise ValueError(f"train.keep.best is {self.keep.best}; expected --train.ap as well")
 
@@ -149,6 +151,11 @@ class RunConfig:
         for name, data in sections.items():
             if data is not None:
                 check_location(data.kind, data.location(), prefix=f"{name}.")
+        if self.train.keep.best and self.validation is None:
+            raise ValueError(
+                f"train.keep.best is {self.train.keep.best}; expected validation data to measure "
+                "it on (--validation.images and --validation.annotations)"
+            )
 
     def in_steps(self, photos: int) -> "RunConfig":
         """Return the settings with everything that is given in epochs in steps as well.
@@ -164,7 +171,13 @@ class RunConfig:
         if train.epochs is not None:
             train = replace(train, steps=steps(train.epochs))
         if optim.milestone_epochs:
-            optim = replace(optim, milestones=tuple(map(steps, optim.milestone_epochs)))
+            milestones = tuple(map(steps, optim.milestone_epochs))
+            if len(set(milestones)) < len(milestones):
+                raise ValueError(
+                    f"optim.milestone_epochs is {optim.milestone_epochs}, which are the steps "
+                    f"{milestones}; expected different steps"
+                )
+            optim = replace(optim, milestones=milestones)
         return replace(self, train=train, optim=optim)
 
     def sources(self) -> tuple[DataConfig, ...]:
@@ -248,6 +261,12 @@ def _hint(path: Path) -> str:
         return f"; for the built-in file, give {path.name} without a folder"
     if path != Path(path.name):
         beside = (each.name for each in path.parent.glob("*.y*ml"))
-        return f".{near}" if (near := nearest(path.name, beside)) else ""
+        return f".{near}" if (near := _nearest_file(path, beside)) else ""
     known = {*names, *(each.name for each in Path().glob("*.y*ml"))}
-    return f".{nearest(path.name, known)} Built-in: {', '.join(names)}"
+    return f".{_nearest_file(path, known)} Built-in: {', '.join(names)}"
+
+
+def _nearest_file(path: Path, names: Iterable[str]) -> str:
+    """Suggest the file whose name is most like another, apart from what all YAML files share."""
+    alike = (name for name in names if get_close_matches(path.stem, [Path(name).stem]))
+    return nearest(path.name, alike)

@@ -10,6 +10,9 @@ from torch import nn
 
 from jsisnet.training.losses import kernels
 
+MOST_EPOCHS = 1_000_000
+"""Most passes through the training data."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
@@ -68,8 +71,9 @@ class OptimConfig:
             ),
             (
                 "milestone_epochs",
-                list(self.milestone_epochs) == sorted(set(self.milestone_epochs)),
-                "ascending numbers",
+                list(self.milestone_epochs) == sorted(set(self.milestone_epochs))
+                and max(self.milestone_epochs, default=0) <= MOST_EPOCHS,
+                f"ascending numbers up to {MOST_EPOCHS:,}",
             ),
             ("gamma", self.gamma > 0, "a positive number"),
             ("power", self.power > 0, "a positive number"),

@@ -1,5 +1,6 @@
 import io
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,28 @@ def test_an_iterator_is_read_as_results_are_asked_for():
     next(results)
 
     assert taken == [0]
+
+
+def test_an_unreadable_photo_of_several_is_named(tmp_path):
+    segment = predictor()
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no photo")
+
+    with pytest.raises(ValueError, match="^" + re.escape(str(bad))):
+        segment([photo(30, 40), bad])
+    with pytest.raises(ValueError, match=r"^photo 2: the bytes"):
+        list(segment(iter([photo(30, 40), b"no photo"])))
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_unreadable_photos_can_be_skipped(kind):
+    failed = []
+    photos = [photo(30, 40), b"no photo", np.zeros((0, 4, 3), np.uint8), photo(20, 50)]
+
+    results = predictor()(kind(photos), on_error=lambda source, _: failed.append(source))
+
+    assert [result.panoptic.size for result in results] == [(30, 40), (20, 50)]
+    assert [each is source for each, source in zip(failed, photos[1:3], strict=True)] == [True] * 2
 
 
 def test_batches_have_the_size_that_suits_the_engine():

@@ -1,7 +1,7 @@
 """Prediction with a trained network: photos in, panoptic maps out."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from hashlib import sha256
@@ -33,6 +33,9 @@ from jsisnet.inference.raster import Upsampled
 from jsisnet.inference.result import Result
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.panoptic import PanopticMap
+
+OnError = Callable[[object, ValueError], object]
+"""Function that is told of a photo that can't be read, and why."""
 
 
 class Predictor:
@@ -103,31 +106,39 @@ class Predictor:
         )
 
     @overload
-    def __call__(self, source: list[object] | tuple[object, ...]) -> list[Result]: ...  # type: ignore[overload-overlap]
+    def __call__(  # type: ignore[overload-overlap]
+        self, source: list[object] | tuple[object, ...], *, on_error: OnError | None = None
+    ) -> list[Result]: ...
     @overload
-    def __call__(self, source: Iterator[object]) -> Iterator[Result]: ...  # type: ignore[overload-overlap]
+    def __call__(  # type: ignore[overload-overlap]
+        self, source: Iterator[object], *, on_error: OnError | None = None
+    ) -> Iterator[Result]: ...
     @overload
     def __call__(self, source: object) -> Result: ...
-    def __call__(self, source: object) -> object:
+    def __call__(self, source: object, *, on_error: OnError | None = None) -> object:
         """Segment a photo, or several.
 
         Args:
             source: A photo of any kind that `to_rgb` reads: a path, the content of a file, a binary
                 file object, a PIL image, an array or a torch tensor. Or a list, a tuple or an
                 iterator of photos.
+            on_error: Called with each of several photos that can't be read, and its error; the
+                photo has no result, and the others follow. By default the first such error ends
+                all. `predict_photos` and the command skip such photos too.
 
         Returns:
             The result of a photo; a list for a list or a tuple; an iterator for an iterator, which
             is read as the results are asked for. Results are in the order of the photos.
 
         Raises:
-            ValueError: If a photo can't be read.
+            ValueError: If a photo can't be read. The message names it, by its position from 1 on
+                if it is one of several and has no name.
         """
         if isinstance(source, list | tuple):
-            return list(self._results(source))
+            return list(self._results(_read_all(source, on_error)))
         if isinstance(source, Iterator) and not hasattr(source, "read"):
-            return self._results(source)
-        return next(self._results([source]))
+            return self._results(_read_all(source, on_error))
+        return next(self._results([(source, to_rgb(source))]))
 
     def panoptic(self, image: UInt8[np.ndarray, "h w 3"]) -> PanopticMap:
         """Segment an RGB image; the map has its size."""
@@ -190,13 +201,15 @@ class Predictor:
             instances, outputs.semantic, frame=frame, size=size, stuff_labels=stuff, config=config
         )
 
-    def _results(self, sources: Iterable[object]) -> Iterator[Result]:
-        """Segment photos in batches that suit the engine."""
-        remaining = iter(sources)
+    def _results(
+        self, photos: Iterable[tuple[object, UInt8[np.ndarray, "_ _ 3"]]]
+    ) -> Iterator[Result]:
+        """Segment photos, each a source and its pixels, in batches that suit the engine."""
+        remaining = iter(photos)
         count = 1 if self.config.size is None else self.engine.batch_size
         while batch := list(islice(remaining, count)):
-            images = [to_rgb(source) for source in batch]
-            for source, image, outputs in zip(batch, images, self.run(images), strict=True):
+            found = self.run([image for _, image in batch])
+            for (source, image), outputs in zip(batch, found, strict=True):
                 yield Result(
                     image=image,
                     panoptic=self.merge(outputs, (image.shape[0], image.shape[1])),
@@ -360,6 +373,24 @@ def _check_labels(outputs: Outputs | PanopticMap, count: int) -> None:
             f"the network predicts the label {outside[0]}; expected a label of its {count} "
             f"classes, 0 to {count - 1}"
         )
+
+
+def _read_all(
+    sources: Iterable[object], on_error: OnError | None
+) -> Iterator[tuple[object, UInt8[np.ndarray, "_ _ 3"]]]:
+    """Read photos as they are asked for; without `on_error` the first bad one ends this."""
+    for number, source in enumerate(sources, 1):
+        try:
+            image = to_rgb(source)
+            _check_pixels(image)
+        except ValueError as error:
+            if on_error is not None:
+                on_error(source, error)
+                continue
+            if _name(source) is None:
+                raise ValueError(f"photo {number}: {error}") from error
+            raise
+        yield source, image
 
 
 def _check_pixels(image: object) -> None:

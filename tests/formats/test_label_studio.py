@@ -89,13 +89,3 @@ def test_stuff_has_no_score():
 
     assert "score" not in task["predictions"][0]
     assert "score" not in task["predictions"][0]["result"][0]
-
-
-def test_a_file_holds_a_list_of_one_task(tmp_path):
-    panoptic = odd_maps()["void"]
-
-    path = label_studio.write(tmp_path / "new", "a", panoptic, CATEGORIES, image="a.jpg")
-
-    assert path == tmp_path / "new" / "a.json"
-    expected = [label_studio.task(panoptic, CATEGORIES, "a.jpg")]
-    assert json.loads(path.read_text(encoding="utf-8")) == expected

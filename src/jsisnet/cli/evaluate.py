@@ -68,10 +68,11 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     from jsisnet.cli.inputs import load_model, open_for_model
     from jsisnet.inference import evaluator
     from jsisnet.inference.branch_files import IMAGES
+    from jsisnet.inference.results_folder import PREDICTIONS
 
     written = [] if json is None else [json]
     if out is not None:
-        files = [out / evaluator.TRUTH, out / evaluator.PREDICTIONS]
+        files = [out / evaluator.TRUTH, out / PREDICTIONS]
         written += [*files, *(file.with_suffix("") for file in files)]
     if raw is not None:
         written.append(raw / IMAGES)

@@ -87,10 +87,11 @@ def report_evaluation(
     from jsisnet.evaluation.compared_files import ComparedFiles
     from jsisnet.evaluation.score import score
     from jsisnet.inference import evaluator
+    from jsisnet.inference.results_folder import PREDICTIONS
     from jsisnet.visualize.report.report_data import ReportData
     from jsisnet.visualize.report.score_page import Sources, write
 
-    files = ComparedFiles(folder / evaluator.TRUTH, folder / evaluator.PREDICTIONS)
+    files = ComparedFiles(folder / evaluator.TRUTH, folder / PREDICTIONS)
     findings = ReportData(files.categories)
     total = score(files, on_image=findings.add)
     figures = {name: summary.get(key) for key, name in _FIGURES.items()}

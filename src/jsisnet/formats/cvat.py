@@ -1,12 +1,10 @@
 """CVAT's XML for images, version 1.1, with the exact mask of each segment."""
 
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from jsisnet.categories import Categories, Category
-from jsisnet.files.atomic import replacing
 from jsisnet.formats.regions import Region, regions, run_lengths
 from jsisnet.panoptic import PanopticMap
 
@@ -37,20 +35,6 @@ def document(panoptic: PanopticMap, categories: Categories, image: str) -> str:
     declaration = '<?xml version="1.0" encoding="utf-8"?>\n'
     text = declaration + ElementTree.tostring(root, encoding="unicode") + "\n"
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def write(
-    folder: Path, stem: str, panoptic: PanopticMap, categories: Categories, *, image: str
-) -> Path:
-    """Write the XML file of a photo; see `document`.
-
-    Returns:
-        The file, named by `stem`.
-    """
-    path = folder / f"{stem}.xml"
-    with replacing(path) as temporary:
-        temporary.write_text(document(panoptic, categories, image), encoding="utf-8")
-    return path
 
 
 def _label(category: Category) -> Element:

@@ -1,13 +1,9 @@
 """Label Studio's tasks with predictions: masks as brush strokes, in its run-length code."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 from jsisnet.arrays import Bool, Int64
 from jsisnet.categories import Categories
-from jsisnet.files.atomic import replacing
 from jsisnet.formats.regions import Region, regions, run_lengths
 from jsisnet.panoptic import PanopticMap
 
@@ -44,21 +40,6 @@ def task(
     if scores:
         prediction["score"] = float(np.mean(scores))
     return {"data": {IMAGE: image}, "predictions": [prediction]}
-
-
-def write(
-    folder: Path, stem: str, panoptic: PanopticMap, categories: Categories, *, image: str
-) -> Path:
-    """Write a file with the task of one photo; see `task`.
-
-    Returns:
-        The file, named by `stem`.
-    """
-    path = folder / f"{stem}.json"
-    with replacing(path) as temporary:
-        content = [task(panoptic, categories, image)]
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-    return path
 
 
 def encode(mask: Bool[np.ndarray, "h w"]) -> list[int]:

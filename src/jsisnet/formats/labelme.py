@@ -2,14 +2,11 @@
 
 import base64
 import io
-import json
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from jsisnet.categories import Categories
-from jsisnet.files.atomic import replacing
 from jsisnet.formats.regions import Region, regions
 from jsisnet.panoptic import PanopticMap
 
@@ -38,20 +35,6 @@ def document(panoptic: PanopticMap, categories: Categories, image: str) -> dict[
         "imageHeight": height,
         "imageWidth": width,
     }
-
-
-def write(
-    folder: Path, stem: str, panoptic: PanopticMap, categories: Categories, *, image: str
-) -> Path:
-    """Write the labelme file of a photo; see `document`.
-
-    Returns:
-        The file, named by `stem`.
-    """
-    path = folder / f"{stem}.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(document(panoptic, categories, image)), encoding="utf-8")
-    return path
 
 
 def _shape(region: Region) -> dict[str, object]:

@@ -23,11 +23,13 @@ from jsisnet.inference.engine import Extras, Outputs
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor, semantic_labels
 from jsisnet.inference.raster import paste, windows
+from jsisnet.inference.results_folder import PREDICTIONS
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.panoptic import ImageId, PanopticMap, void_label
 
-TRUTH, PREDICTIONS = "truth.json", "predictions.json"
-"""Names of the JSON files; their PNGs are in the folders of the same names without suffix."""
+TRUTH = "truth.json"
+"""Name of the JSON file of the truth beside `PREDICTIONS`; the PNGs of each are in the folder of
+the same name without suffix."""
 
 RANKED = DetectionConfig(
     min_score=0.05, max_overlap=0.5, one_class_per_region=False, max_detections=100

@@ -404,7 +404,10 @@ def test_a_photo_that_is_gone_from_its_zip_fails_alone(predict, monkeypatch):
 
     code, out, error = predict("photos.zip", "--workers", "1")
 
-    assert (code, error) == (1, "jsisnet: photos.zip/sky.png: No such file in the zip\n")
+    assert (code, error) == (
+        1,
+        "jsisnet: photos.zip/sky.png: No such file in the zip, the zip holds car.jpg\n",
+    )
     assert "Segmented 1 of 2 images" in out
     assert listed(Path("runs", "predict")) == ["car"]
 

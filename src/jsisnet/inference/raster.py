@@ -122,7 +122,9 @@ def _product(
         step = max(1, _SERIAL // (depth * min(width, _BLOCK_COLUMNS)))
         for top in range(0, len(first), step):
             rows = slice(top, top + step)
-            np.matmul(first[rows], second[:, columns], out=product[rows, columns])
+            # OpenBLAS may compute with what lies beside the matrices, and drop the result.
+            with np.errstate(invalid="ignore"):
+                np.matmul(first[rows], second[:, columns], out=product[rows, columns])
     return product
 
 

@@ -231,6 +231,13 @@ def test_settings_that_make_no_sense_are_refused(values, message):
         made(values)
 
 
+def test_a_best_model_by_a_metric_that_the_network_lacks_is_refused():
+    values = {"validation": DATA, "network": {"branches": "instance"}}
+
+    with pytest.raises(ValueError, match=r"keep\.best is miou, which is not measured with .* inst"):
+        made(values, "--train.keep.best", "miou")
+
+
 def test_milestones_that_are_the_same_step_are_refused():
     config = made({"optim": {"milestone_epochs": [0.1, 0.2]}})
 

@@ -27,6 +27,9 @@ BASE = "base"
 BUILT_IN = Path(str(files("jsisnet"))) / "configs"
 """Folder of the built-in YAML files."""
 
+_NEVER_MEASURED = {"miou": "instance", "mask_ap": "semantic", "box_ap": "semantic"}
+"""The only branch of a network whose evaluations lack a metric, by metric."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeepConfig:
@@ -151,10 +154,16 @@ class RunConfig:
         for name, data in sections.items():
             if data is not None:
                 check_location(data.kind, data.location(), prefix=f"{name}.")
-        if self.train.keep.best and self.validation is None:
+        best, branches = self.train.keep.best, self.network.branches
+        if best and self.validation is None:
             raise ValueError(
-                f"train.keep.best is {self.train.keep.best}; expected validation data to measure "
-                "it on (--validation.images and --validation.annotations)"
+                f"train.keep.best is {best}; expected validation data to measure it on "
+                "(--validation.images and --validation.annotations)"
+            )
+        if best and branches == _NEVER_MEASURED.get(best):
+            raise ValueError(
+                f"train.keep.best is {best}, which is not measured with network.branches "
+                f"{branches}; expected pq"
             )
 
     def in_steps(self, photos: int) -> "RunConfig":

@@ -14,10 +14,11 @@ demo: $(if $(wildcard $(ALL)),$(ALL),$(TOOLS)) ## Segment three sample photos, o
 	$(BIN)/jsisnet demo --out demo $(if $(PHOTO),"$(PHOTO)")
 
 # One thread per worker; the tests of a file share prepared data, so they stay on one worker.
-# xdist waits forever for a worker that it has replaced, so a lost one ends the run.
+# Files of slow tests come first. xdist waits forever for a worker that it has replaced, so a lost
+# one ends the run.
 test: setup ## Run the tests on up to four cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
-	--max-worker-restart 0 --durations=10
+	--no-loadscope-reorder --max-worker-restart 0 --durations=40
 
 maps: ## Check `pip install .` alone, without torch, in an environment of its own
 	@$(PYTHON) -m venv --clear build/maps

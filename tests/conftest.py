@@ -13,6 +13,12 @@ settings.register_profile("jsisnet", deadline=None, derandomize=True, database=N
 settings.load_profile("jsisnet")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files of slow tests, so that no process is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def tiny(tmp_path):
     """Return six photos with ground truth, in files."""

@@ -125,7 +125,7 @@ def test_an_invalid_setting_is_named(predict, tmp_path, setting):
     code, error = predict(tmp_path / "maps", tmp_path / "a.jpg", *setting)
 
     assert code == 1
-    assert setting[0].rpartition(".")[2].strip("-").replace("-", "_") in error
+    assert setting[0].rpartition(".")[2].strip("-") in error
     assert "defect" not in error
 
 

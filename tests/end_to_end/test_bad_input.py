@@ -92,15 +92,6 @@ def test_a_decompression_bomb_is_refused(predict, tmp_path):
     assert "40000 x 40000" in error
 
 
-def test_a_photo_too_long_to_be_drawn_as_jpeg_is_reported(predict, tmp_path):
-    Image.new("RGB", (66_000, 1)).save(tmp_path / "long.png")
-
-    code, error = predict(tmp_path / "long.png")
-
-    assert code == 1
-    assert "a JPEG has at most 65500 pixels" in error
-
-
 def test_a_missing_photo_is_reported_and_the_others_are_segmented(predict, trained, tmp_path):
     code, error = predict(trained.data.images / "street0.jpg", tmp_path / "missing.jpg")
 

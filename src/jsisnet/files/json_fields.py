@@ -183,11 +183,18 @@ def path_in(folder: Path, values: Entry, key: str) -> Path:
     if _PLAIN_NAME.fullmatch(name):
         return folder / name
     check_file_name(key, name)
-    # Windows knows both separators, so a name that is safe there is safe on any system.
-    parsed = PureWindowsPath(name)
-    if not parsed.name or parsed.anchor or ".." in parsed.parts or "\0" in name:
+    if not stays_inside(name):
         _refuse(key, name, "the name of a file inside its folder")
     return folder / name
+
+
+def stays_inside(name: str) -> bool:
+    """Return whether a name is that of a file inside its folder, on any system."""
+    if _PLAIN_NAME.fullmatch(name):
+        return True
+    # Windows knows both separators, so a name that is safe there is safe on any system.
+    parsed = PureWindowsPath(name)
+    return bool(parsed.name) and not parsed.anchor and ".." not in parsed.parts and "\0" not in name
 
 
 def twin(found: int | str, known: Container[object]) -> int | str | None:

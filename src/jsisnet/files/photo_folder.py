@@ -15,9 +15,6 @@ from urllib.parse import unquote
 
 from jsisnet.files import json_fields
 
-_PLAIN_NAME = re.compile(r"\w[\w.-]*")
-"""Names that stay inside their folder on any system."""
-
 _CITYSCAPES = re.compile(r"(.+/)?(([^/_]+)_[^/]+)_gt(?:Fine|Coarse)(_leftImg8bit\.\w+)")
 """Name that cityscapesScripts writes: without the folder of the city, and with the annotation's
 ending before that of the photo."""
@@ -69,7 +66,7 @@ class PhotoFolder:
         Raises:
             ValueError: If the name is none of a file, or several files could be meant.
         """
-        if self.root is not None and _staysinside(name):
+        if self.root is not None and json_fields.stays_inside(name):
             path = self.root / name
             if _isfile(path):
                 return LocatedPhoto(path)
@@ -105,7 +102,11 @@ class PhotoFolder:
         """Return the file that a name with slashes means, if there is one."""
         assert self.root is not None  # the caller has made sure
         inside = normpath(name)
-        if _staysinside(inside) and _isfile(self.root / inside) and self._isinside(inside):
+        if (
+            json_fields.stays_inside(inside)
+            and _isfile(self.root / inside)
+            and self._isinside(inside)
+        ):
             return self.root / inside, Oddity.PATH
         cityscapes = _CITYSCAPES.fullmatch(name)
         if cityscapes is not None:
@@ -166,7 +167,7 @@ def relative_name(name: str) -> str:
     if name[:5].lower() == "data:":
         json_fields.check_file_name("file_name", name)
     first, *_, last = [*_spellings(name), *_spellings(name)]
-    if _staysinside(first) and "://" not in name:
+    if json_fields.stays_inside(first) and "://" not in name:
         json_fields.check_file_name("file_name", first)
         return PurePosixPath(first).as_posix()
     path = PureWindowsPath(last)
@@ -179,14 +180,6 @@ def relative_name(name: str) -> str:
 def _isfile(path: Path) -> bool:
     # pathlib takes twice as long, for each of many photos, and fails if a name is too long.
     return os.path.isfile(path)  # noqa: PTH113
-
-
-def _staysinside(name: str) -> bool:
-    if _PLAIN_NAME.fullmatch(name):
-        return True
-    # Windows knows both separators, so a name that is safe there is safe on any system.
-    parsed = PureWindowsPath(name)
-    return bool(parsed.name) and not parsed.anchor and ".." not in parsed.parts and "\0" not in name
 
 
 def _spellings(name: str) -> Iterator[str]:

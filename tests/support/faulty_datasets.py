@@ -230,6 +230,16 @@ def a_photo_name_in_another_unicode_form(streets):
     streets.content["images"][LAST]["file_name"] = "\N{LATIN SMALL LETTER A WITH DIAERESIS}.jpg"
 
 
+@violates(Rule.LINK_OUT)
+def a_photo_that_is_a_link_to_elsewhere(streets):
+    streets.photo().symlink_to(streets.photo().rename(streets.json.with_name("elsewhere.jpg")))
+
+
+@violates(Rule.LINK)
+def a_map_that_is_a_link(streets):
+    streets.png().symlink_to(streets.png().rename(streets.pngs / "original.png"))
+
+
 @violates(Rule.PATH)
 def an_absolute_map_path(streets):
     streets.content["annotations"][LAST]["file_name"] = str(streets.png().absolute())

@@ -5,8 +5,9 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -19,6 +20,7 @@ from jsisnet.cli.console import json_to_output, say
 from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, describe_error
 from jsisnet.cli.overrides import split_settings
 from jsisnet.cli.usage import usage_error
+from jsisnet.files.links import FOLLOW, follow_links
 from jsisnet.settings import name_option
 
 
@@ -31,7 +33,10 @@ def _version() -> str:
 app = App(
     name="jsisnet",
     help="Panoptic segmentation: a class and an instance for every pixel.",
-    help_epilogue=f"{DEBUG} shows the traceback of an error.",
+    help_epilogue=(
+        f"{FOLLOW} follows symbolic links that lead out of the given folders.\n"
+        f"{DEBUG} shows the traceback of an error."
+    ),
     help_format="plaintext",
     version=_version,
 )
@@ -177,8 +182,11 @@ def main() -> int:
         sys.unraisablehook = lambda _: None
         sys.excepthook = _report_main_thread
         threading.excepthook = lambda _: None
-    with errors.signals_raise():
-        return run(sys.argv[1:])
+    try:
+        with errors.signals_raise():
+            return run(sys.argv[1:])
+    except KeyboardInterrupt:  # before or after the command
+        return STOPPED
 
 
 def run(tokens: Sequence[str]) -> int:
@@ -188,7 +196,8 @@ def run(tokens: Sequence[str]) -> int:
         tokens: Arguments of the command line, without the program's name.
     """
     try:
-        code = _launch([token for token in tokens if token != DEBUG])
+        with follow_links(None if FOLLOW in tokens else ()):
+            code = _launch([token for token in tokens if token not in (DEBUG, FOLLOW)])
         sys.stdout.flush()
         return code
     except CycloptsError as error:
@@ -218,8 +227,22 @@ def _launch(tokens: Sequence[str]) -> int:
         raise ValueError(name_option(f"{error}", tokens) or f"{error}") from error
     if "overrides" in ignored:
         bound.arguments["overrides"] = overrides
-    with json_to_output() if JSON_TO_OUTPUT in tokens else nullcontext():
+    output = json_to_output() if JSON_TO_OUTPUT in tokens else nullcontext()
+    with output, follow_links(into=_folders(bound.arguments.values())):
         return command(*bound.args, **bound.kwargs) or 0
+
+
+def _folders(values: Iterable[object]) -> Iterator[Path]:
+    """Yield the folders among the values of arguments and groups of options."""
+    for value in values:
+        match value:
+            case str() | Path():
+                if os.path.isdir(value):  # noqa: PTH112 - pathlib fails if a name is too long
+                    yield Path(value)
+            case tuple():
+                yield from _folders(value)
+            case _ if is_dataclass(value):
+                yield from _folders(getattr(value, each.name) for each in fields(value))
 
 
 def _with_arguments_last(tokens: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import remove_leftovers, replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader
+from jsisnet.files.links import Links
 from jsisnet.formats.coco_index import LISTS, CocoIndex, Ranges, read_index
 from jsisnet.panoptic import ImageId
 
@@ -392,6 +393,7 @@ def _link_maps(
     """Link the map of each image into its folder."""
     for folder in set(folders):
         folder.mkdir(parents=True, exist_ok=True)
+    links = Links(pngs)
     with EntryReader(listing.index.path) as reader:
         images = zip(listing.annotations, folders, strict=True)
         for done, (annotations, folder) in enumerate(images, 1):
@@ -400,6 +402,7 @@ def _link_maps(
                 copy = json_fields.path_in(folder, entry, "file_name")
                 if not png.is_file():
                     raise ValueError(f"image {entry['image_id']!r}: its map {png} does not exist")
+                links.refuse(png)
                 if not copy.exists():
                     _link_or_copy(png, copy)
             on_map(done, len(folders))

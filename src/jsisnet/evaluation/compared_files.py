@@ -22,6 +22,7 @@ from jsisnet.files import json_fields
 from jsisnet.files.archives import png_folder
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import EntryReader
+from jsisnet.files.links import Links
 from jsisnet.files.png import Ids, IdStrips, open_ids
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
@@ -206,7 +207,7 @@ class ComparedFiles:
     ) -> ListedMap:
         prefix = f"{file.index.path}: image {image_id!r}"
         try:
-            return read_listed_map(
+            listed = read_listed_map(
                 entry,
                 self.categories,
                 file.pngs,
@@ -214,6 +215,8 @@ class ComparedFiles:
                 recount_areas=self.rules.recount_areas,
                 on_warning=self._warner(prefix, warnings),
             )
+            file.links.refuse(listed.png)
+            return listed
         except ValueError as error:
             raise ValueError(_with_prefix(prefix, error)) from None
 
@@ -291,6 +294,7 @@ class _MapFile:
     index: CocoIndex
     pngs: Path
     """Folder or zip of the maps."""
+    links: Links
     predicted: bool
 
     @classmethod
@@ -302,7 +306,8 @@ class _MapFile:
             json_fields.items(index.fields, "annotations")
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        return cls(index=index, pngs=png_folder(path, pngs), predicted=predicted)
+        folder = png_folder(path, pngs)
+        return cls(index=index, pngs=folder, links=Links(folder), predicted=predicted)
 
 
 def _categories(truth: CocoIndex, prediction: CocoIndex) -> Categories:

@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from posixpath import commonpath, dirname
+from stat import S_ISLNK
 from typing import Final
 from unicodedata import normalize
 from zipfile import ZipFile, ZipInfo
 
+from jsisnet.files.links import Links
+
 _MAX_BYTES = 2**30
 """Size limit of a file in a zip, because a small zip can expand to any size."""
+
+_MODE: Final = 16
+"""Bits of a zip entry's attributes below those of its Unix mode."""
 
 _FORMS: Final = ("NFC", "NFD")
 """Unicode forms of names: what most systems write, and what macOS once wrote."""
@@ -43,13 +49,15 @@ class Member:
             limit: Size limit in bytes; that of all files in zips by default.
 
         Raises:
-            OSError: If it is missing, damaged or too large.
+            OSError: If it is missing, damaged, too large or a symbolic link.
         """
         limit = _MAX_BYTES if limit is None else limit
         archive = _opened(self.archive).content
         try:
             if self._entry().file_size > limit:
                 raise OSError(27, f"larger than {limit:,} bytes")
+            if S_ISLNK(self._entry().external_attr >> _MODE):
+                raise OSError(40, "a symbolic link, which is not followed inside a zip")
             return archive.read(self._entry())
         except OSError:
             raise
@@ -74,12 +82,15 @@ def file_in(root: Path, name: str) -> StoredFile | None:
     """Return a file of a folder or zip, or ``None`` if it does not exist.
 
     Raises:
-        ValueError: If the folder or zip does not exist.
+        ValueError: If the folder or zip does not exist, or a link leads out of it.
     """
     if _iszip(root):
         found = _opened(root).find(name)
         return None if found is None else Member(root, found)
-    return root / name if (root / name).is_file() else None
+    if not (root / name).is_file():
+        return None
+    Links(root).refuse(root / name)
+    return root / name
 
 
 def files_below(root: Path, folder: str, suffix: str) -> dict[str, StoredFile]:
@@ -91,7 +102,7 @@ def files_below(root: Path, folder: str, suffix: str) -> dict[str, StoredFile]:
         suffix: Suffix of the file names.
 
     Raises:
-        ValueError: If the folder or zip does not exist, or a path in the zip leads out of it.
+        ValueError: If the folder or zip does not exist, or a path or link leads out of it.
     """
     found: dict[str, StoredFile] = {}
     if _iszip(root):
@@ -100,10 +111,8 @@ def files_below(root: Path, folder: str, suffix: str) -> dict[str, StoredFile]:
             if name.startswith(prefix) and name.endswith(suffix):
                 found[name.removeprefix(prefix)] = Member(root, name)
     else:
-        base = root / folder
-        for path in base.rglob(f"*{suffix}"):
-            if path.is_file():
-                found[path.relative_to(base).as_posix()] = path
+        for name in Links(root).files(folder, iswanted=lambda name: name.endswith(suffix)):
+            found[name] = root / folder / name
     return {name: found[name] for name in sorted(found) if not _ishidden(name)}
 
 

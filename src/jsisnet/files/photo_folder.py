@@ -14,6 +14,7 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 from jsisnet.files import json_fields
+from jsisnet.files.links import Links
 
 _CITYSCAPES = re.compile(r"(.+/)?(([^/_]+)_[^/]+)_gt(?:Fine|Coarse)(_leftImg8bit\.\w+)")
 """Name that cityscapesScripts writes: without the folder of the city, and with the annotation's
@@ -45,14 +46,17 @@ class PhotoFolder:
 
     Labelling tools list photos by absolute paths, URLs, or paths of another system, and names may
     be in either Unicode form. A name is looked up as it is; only if there is no such file, the
-    folder is searched, once, for the file of this name. No link that leads out of the folder is
-    followed in this search.
+    folder is searched, once, for the file of this name. Links are followed as `Links` says.
     """
 
     root: Path | None
     """The folder; ``None`` if it is unknown, so that no file is found."""
 
     _odd: dict[Oddity, list[tuple[str, Path]]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        self.links = Links(self.root or Path())
+        """The rule for symbolic links below the folder."""
 
     def find(self, name: str) -> LocatedPhoto:
         """Locate a photo.
@@ -64,11 +68,13 @@ class PhotoFolder:
             The photo; if there is none, the path that it would have.
 
         Raises:
-            ValueError: If the name is none of a file, or several files could be meant.
+            ValueError: If the name is none of a file, several files could be meant, or a link
+                leads out of the folder.
         """
         if self.root is not None and json_fields.stays_inside(name):
             path = self.root / name
             if _isfile(path):
+                self.links.refuse(path)
                 return LocatedPhoto(path)
         relative = relative_name(name)
         if self.root is None:
@@ -79,10 +85,7 @@ class PhotoFolder:
                 self._odd[found[1]].append((name, found[0]))
                 return LocatedPhoto(*found)
         if _isfile(self.root / relative):
-            raise ValueError(
-                f"'file_name' is {name!r}, but {self.root / relative} is a link that leads out of "
-                "its folder"
-            )
+            self.links.refuse(self.root / relative)
         return LocatedPhoto(self.root / relative)
 
     def warnings(self, photos: int) -> tuple[str, ...]:
@@ -105,21 +108,22 @@ class PhotoFolder:
         if (
             json_fields.stays_inside(inside)
             and _isfile(self.root / inside)
-            and self._isinside(inside)
+            and self.links.refusal(self.root / inside) is None
         ):
             return self.root / inside, Oddity.PATH
         cityscapes = _CITYSCAPES.fullmatch(name)
         if cityscapes is not None:
             _, stem, city, ending = cityscapes.groups()
             for folder in (self.root / city, self.root):
-                if _isfile(folder / f"{stem}{ending}"):
-                    return folder / f"{stem}{ending}", Oddity.CITYSCAPES
+                path = folder / f"{stem}{ending}"
+                if _isfile(path) and self.links.refusal(path) is None:
+                    return path, Oddity.CITYSCAPES
         return self._search_by_name(name)
 
     def _search_by_name(self, name: str) -> tuple[Path, Oddity] | None:
         assert self.root is not None  # the caller has made sure
         wanted = PurePosixPath(normalize("NFC", name)).parts or ("",)
-        paths = [path for path in self._by_name.get(wanted[-1], ()) if self._isinside(path)]
+        paths = self._by_name.get(wanted[-1], [])
         equal = [_count_equal_parts(wanted, self.root.absolute() / path) for path in paths]
         best = [path for path, count in zip(paths, equal, strict=True) if count == max(equal)]
         if len(best) > 1:
@@ -137,18 +141,9 @@ class PhotoFolder:
         """Paths of all files below the folder, by their names in the Unicode form NFC."""
         assert self.root is not None  # the caller has made sure
         found: dict[str, list[str]] = defaultdict(list)
-        for folder, folders, names in os.walk(self.root):
-            folders[:] = sorted(each for each in folders if not each.startswith("."))
-            inside = Path(folder).relative_to(self.root)
-            for name in names:
-                if not name.startswith("."):
-                    found[normalize("NFC", name)].append((inside / name).as_posix())
+        for path in sorted(self.links.files(on_refused=lambda _: None)):
+            found[normalize("NFC", PurePosixPath(path).name)].append(path)
         return dict(found)
-
-    def _isinside(self, path: str) -> bool:
-        """Whether a file below the folder is no link that leads out of it."""
-        assert self.root is not None  # the caller has made sure
-        return (self.root / path).resolve().is_relative_to(self.root.resolve())
 
 
 def relative_name(name: str) -> str:

@@ -17,6 +17,7 @@ from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange
+from jsisnet.files.links import Links
 from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats import categories_json as category_entries
@@ -144,6 +145,7 @@ def read_annotations(
         check_annotation=reader.annotation,
     )
     folder = png_folder(path, pngs)
+    links = Links(folder)
     listed = images is not None or (json_fields.has(index.fields, "images") and not predicted)
     image_ids = index.annotations.image_ids
     try:
@@ -156,12 +158,15 @@ def read_annotations(
         repeated = _first_duplicate(image_ids)
         if repeated is not None and not predicted:
             raise ValueError(f"image {repeated!r}: two annotations")
+        maps = [folder / name for name in reader.maps]
+        for png in maps:
+            links.refuse(png)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     annotations = (
         Annotation(
             image_id=image_id,
-            png=folder / reader.maps[number],
+            png=maps[number],
             image=photos[number].path if listed else None,
             size=photos[number].size if listed else None,
             segments_info=StoredSegments(

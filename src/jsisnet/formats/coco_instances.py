@@ -12,6 +12,7 @@ from jsisnet.categories import Categories, CategoryId
 from jsisnet.files import json_fields, json_stream
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader
+from jsisnet.files.links import RefusedLinkError
 from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.photos import read_header
 from jsisnet.files.png import MAX_MAP_PIXELS
@@ -312,6 +313,8 @@ class _FileReader:
             height = json_fields.integer(entry, "height", lowest=1, highest=MAX_MAP_PIXELS)
             width = json_fields.integer(entry, "width", lowest=1, highest=MAX_MAP_PIXELS // height)
             photo = self.images.find(json_fields.string(entry, "file_name")).path
+        except RefusedLinkError as error:
+            raise FaultError(Fault.LINK, f"image {image_id!r}: {error}") from None
         except ValueError as error:
             raise ValueError(f"image {image_id!r}: {error}") from None
         if image_id in self.photos:

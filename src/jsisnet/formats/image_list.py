@@ -9,6 +9,7 @@ from jsisnet.categories import Categories, Category
 from jsisnet.files import json_fields, json_stream
 from jsisnet.files.atomic import write_json
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.links import Links
 from jsisnet.files.photo_folder import relative_name
 from jsisnet.files.photos import has_photo_suffix, read_header
 from jsisnet.formats import categories_json
@@ -123,13 +124,12 @@ def of_folder(
         The photos by id: the path without suffix, or its number if all paths are numbers.
 
     Raises:
-        ValueError: If there is no photo, a photo is damaged, or the maps of two photos would have
-            the same name.
+        ValueError: If there is no photo, a photo is damaged, the maps of two photos would have the
+            same name, or a link leads out of the folder.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: not a folder; expected the folder of the photos")
-    inside = (path.relative_to(folder) for path in folder.rglob("*") if has_photo_suffix(path))
-    names = sorted(name.as_posix() for name in inside if not _ishidden(name))
+    names = sorted(Links(folder).files(iswanted=lambda name: has_photo_suffix(Path(name))))
     if not names:
         raise ValueError(f"{folder}: contains no photo")
     stems = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
@@ -163,10 +163,6 @@ def write(path: Path, images: Mapping[ImageId, ListedImage], categories: Categor
         for number, image in images.items()
     )
     write_json(path, {}, {"images": entries, "categories": categories_json.entries(categories)})
-
-
-def _ishidden(name: Path) -> bool:
-    return any(part.startswith(".") for part in name.parts)
 
 
 def _add(images: dict[ImageId, ListedImage], values: Entry) -> None:

@@ -10,6 +10,7 @@ class Fault(Enum):
     """A kind of fault, and whether files that have it are read all the same."""
 
     IMAGE = "invalid images", False
+    LINK = "images that are symbolic links out of the given folders", False
     IMAGE_ID = "images with the id of an earlier one", False
     IMAGE_AGAIN = "images that are listed again with the same file and size, left out", True
     ENTRY = "invalid annotations", False

@@ -57,7 +57,7 @@ class MapIndex:
         for path, read in maps.items():
             stem = path.removesuffix(".png")
             photo = listed.get(stem) or Photo(image_id=stem, name=_find(stem, images))
-            records.append(record(photo, images, read))
+            records.append(record(photo, folder, read))
         return Source(
             categories=self.categories,
             records=tuple(records),
@@ -117,12 +117,19 @@ def find_maps(root: Path, folder: str = "", ending: str = ".png") -> dict[str, S
     return files
 
 
-def record(photo: Photo, images: Path | None, read: Callable[[], PanopticMap]) -> Record:
-    """Return the record of a photo whose map is a file of unknown size."""
+def record(photo: Photo, folder: PhotoFolder, read: Callable[[], PanopticMap]) -> Record:
+    """Return the record of a photo whose map is a file of unknown size.
+
+    Raises:
+        ValueError: If the photo is a link that leads out of its folder.
+    """
+    image = None if folder.root is None else folder.root / photo.name
+    if image is not None:
+        folder.links.refuse(image)
     return Record(
         image_id=photo.image_id,
         name=photo.name,
-        image=None if images is None else images / photo.name,
+        image=image,
         size=None,
         read=read,
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from jsisnet.categories import Categories
 from jsisnet.checks import check_choice, check_settings
+from jsisnet.files.links import Links, follow_links
 from jsisnet.formats import (
     categories_json,
     cityscapes,
@@ -134,7 +135,11 @@ def open_location(kind: str, location: DatasetLocation, *, recount_areas: bool =
         ValueError: See `open_dataset`.
     """
     check_location(kind, location)
-    return _reader(kind).open(location, recount_areas)
+    photos = photo_folder(kind, location)
+    with follow_links(into=location.paths):
+        if photos is not None and location.root is not None and location.images is None:
+            Links(location.root).refuse(photos)
+        return _reader(kind).open(location, recount_areas)
 
 
 def read_categories(kind: str, location: DatasetLocation) -> Categories:

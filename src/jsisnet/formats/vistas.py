@@ -234,11 +234,11 @@ def _from_instances(root: Path, folder: str, classes: Classes, images: Path | No
     files = files_below(root, f"{folder}/instances", ".png")
     if not files:
         raise ValueError(f"{root}: no PNGs in {folder}/instances")
-    records = []
+    photos, records = PhotoFolder(images), []
     for png, file in files.items():
         name = png.removesuffix(".png")
         photo = Photo(image_id=name, name=f"{name}.jpg")
-        records.append(record(photo, images, partial(_read_instances, file, classes)))
+        records.append(record(photo, photos, partial(_read_instances, file, classes)))
     return Source(categories=classes.evaluated, records=tuple(records))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jsisnet.arrays import Float32
+from jsisnet.files.links import Links
 from jsisnet.files.processes import in_order
 from jsisnet.formats import coco
 from jsisnet.formats.coco_results import RegionList, ResultsFile
@@ -77,14 +78,19 @@ def merge_files(
 
 
 def _refuse_missing(predictions: Predictions) -> None:
-    """Check that every input file exists, before hours of work."""
-    for image in predictions.wanted.images.values():
-        if isinstance(predictions.semantic, SemanticFolder):
-            predictions.semantic.file(image)
-        if isinstance(predictions.instances, Path):
-            arrays = _arrays(predictions.instances, image)
+    """Check that every input file exists, and where links lead, before hours of work."""
+    semantic, instances = predictions.semantic, predictions.instances
+    if isinstance(semantic, SemanticFolder):
+        links = Links(semantic.folder)
+        for image in predictions.wanted.images.values():
+            links.refuse(semantic.file(image))
+    if isinstance(instances, Path):
+        links = Links(instances)
+        for image in predictions.wanted.images.values():
+            arrays = _arrays(instances, image)
             if not arrays.is_file():
                 raise ValueError(f"{arrays}: does not exist")
+            links.refuse(arrays)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from jsisnet.arrays import UInt8
 from jsisnet.files.archives import Member, files_below
+from jsisnet.files.links import Links
 from jsisnet.files.photos import has_photo_suffix, printable_path, read_image, refuse_url, to_rgb
 
 STANDARD_INPUT = "-"
@@ -125,8 +126,9 @@ def find_photos(
     """Find the photos that arguments stand for.
 
     Args:
-        arguments: Files; folders, for the photos directly in them; zips, for all photos in them;
-            glob patterns, in which ``**`` matches nested folders; and ``-`` for `standard_input`.
+        arguments: Files, which may be links to anywhere; folders, for the photos directly in them;
+            zips, for all photos in them; glob patterns, in which ``**`` matches nested folders; and
+            ``-`` for `standard_input`.
         standard_input: Reads up to a number of bytes of a stream with one photo.
         without: Resolved paths of files that are no photos where a folder or pattern has them.
 
@@ -140,7 +142,7 @@ def find_photos(
     problems: list[str] = []
     for argument in arguments:
         try:
-            found = list(_matches(argument, standard_input, without))
+            found = list(_matches(argument, standard_input, without, problems.append))
         except OSError as error:  # a name too long, or a folder that can't be read
             problems.append(f"{printable_path(argument)}: {error.strerror or error}")
             continue
@@ -179,7 +181,10 @@ def name_photos(sources: Iterable[Path | Member | bytes]) -> list[Photo]:
 
 
 def _matches(
-    argument: str, standard_input: Callable[[int], bytes] | None, without: Collection[Path]
+    argument: str,
+    standard_input: Callable[[int], bytes] | None,
+    without: Collection[Path],
+    on_problem: Callable[[str], object],
 ) -> Iterator[Path | Member | bytes]:
     if argument == STANDARD_INPUT and standard_input is not None:
         yield _read_all(standard_input)
@@ -187,24 +192,39 @@ def _matches(
     refuse_url(argument)
     # The name of a file may look like a pattern, so existing files are looked up first.
     if argument != "" and Path(argument).is_file():
-        yield from _photos_at(Path(argument))
+        yield from _photos_at(Path(argument), on_problem)
         return
     exists = argument != "" and Path(argument).exists()
     names = [argument] if exists else sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - patterns may be absolute
-    for source in chain.from_iterable(map(_photos_at, map(Path, names))):
+    matches = (_photos_at(Path(name), on_problem) for name in names)
+    for source in chain.from_iterable(matches):
         if not without or isinstance(source, Member) or source.resolve() not in without:
             yield source
 
 
-def _photos_at(path: Path) -> Iterator[Path | Member]:
+def _photos_at(path: Path, on_problem: Callable[[str], object]) -> Iterator[Path | Member]:
     if path.is_dir():
-        yield from sorted(filter(_ispicture, path.iterdir()))
+        yield from _photos_in(path, on_problem)
     elif path.suffix.lower() == _ZIP and path.is_file():
         for name, member in files_below(path, "", "").items():
             if has_photo_suffix(Path(name)) and isinstance(member, Member):
                 yield member
     elif path.exists():
         yield path
+
+
+def _photos_in(folder: Path, on_problem: Callable[[str], object]) -> Iterator[Path]:
+    links = Links(folder)
+    refusals: list[str] = []
+    for photo in sorted(filter(_ispicture, folder.iterdir())):
+        refusal = links.refusal(photo)
+        if refusal is None:
+            yield photo
+        else:
+            refusals.append(refusal)
+    if refusals:
+        more = len(refusals) - 1
+        on_problem(refusals[0] + (f" and {more:,} other links in {folder}" if more else ""))
 
 
 def _ispicture(path: Path) -> bool:

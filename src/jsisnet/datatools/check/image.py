@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,8 @@ from jsisnet.files.archives import describe_missing, file_exists, stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import EntryReader
-from jsisnet.files.photo_folder import Oddity, PhotoFolder
+from jsisnet.files.links import Links, RefusedLinkError
+from jsisnet.files.photo_folder import LocatedPhoto, Oddity, PhotoFolder
 from jsisnet.files.photos import read_image, used_bits
 from jsisnet.files.png import read_ids, write_ids
 from jsisnet.formats.records import size_text
@@ -122,10 +122,17 @@ class CocoChecker:
     other_photos: Path = Path()
     """Folder of the other photos."""
 
-    @cached_property
-    def folder(self) -> PhotoFolder:
-        """Finds the photos by their names."""
-        return PhotoFolder(self.photos)
+    folder: PhotoFolder = field(init=False)
+    """Finds the photos by their names."""
+
+    map_links: Links = field(init=False)
+    other_links: Links = field(init=False)
+    """The rules for links among the maps and the other photos."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", PhotoFolder(self.photos))
+        object.__setattr__(self, "map_links", Links(self.pngs))
+        object.__setattr__(self, "other_links", Links(self.other_photos))
 
     @property
     def path(self) -> Path:
@@ -172,12 +179,23 @@ class CocoChecker:
                     yield self._check(self.listing.images[position], objects)
                 elif others is not None and self.other is not None:
                     listed = self.other.images[position - self.num_images]
-                    yield _check_other_photo(self.other_photos, others.read(listed.image))
+                    yield self._check_other_photo(others.read(listed.image))
 
     def _check(self, listed: ListedImage, objects: EntryReader) -> ImageResult:
         image = objects.read(listed.image)
         annotation = None if listed.annotation is None else objects.read(listed.annotation)
         return _ImageChecker(self, listed.image_id, image, annotation).check()
+
+    def _check_other_photo(self, image: Entry) -> ImageResult:
+        """Hash a photo of the other data set; one that cannot be decoded is ignored."""
+        name = json_fields.string(image, "file_name")
+        try:
+            path = json_fields.path_in(self.other_photos, image, "file_name")
+            self.other_links.refuse(path)
+            photo = _read_photo(path)
+        except ValueError:
+            return ImageResult(name=name)
+        return ImageResult(name=name, digest=photo.digest)
 
 
 @dataclass
@@ -219,22 +237,31 @@ class _ImageChecker:
     def _check_photo(self) -> Photo | None:
         if self.annotation is None:
             self._add(Rule.UNANNOTATED, "no annotation")
-        name = json_fields.string(self.image, "file_name")
-        try:
-            located = self.dataset.folder.find(name)
-        except ValueError as error:
-            self._add(Rule.PATH, str(error))
+        located = self._locate()
+        if located is None:
             return None
-        if located.oddity is not None:
-            self._add(_ODD_NAMES[located.oddity], f"{name!r} is {located.path}")
         found = find_photo(located.path)
-        for violation in found.violations:
+        for violation in (*note_link(self.dataset.folder.links, located.path), *found.violations):
             self._add(violation.rule, violation.message)
         if located.oddity is not None or found.path != located.path:
             self.changes["file_name"] = found.path.relative_to(self.dataset.photos).as_posix()
         if found.photo is not None:
             self._check_size(found.path, found.photo.size)
         return found.photo
+
+    def _locate(self) -> LocatedPhoto | None:
+        name = json_fields.string(self.image, "file_name")
+        try:
+            located = self.dataset.folder.find(name)
+        except RefusedLinkError as error:
+            self._add(Rule.LINK_OUT, str(error))
+            return None
+        except ValueError as error:
+            self._add(Rule.PATH, str(error))
+            return None
+        if located.oddity is not None:
+            self._add(_ODD_NAMES[located.oddity], f"{name!r} is {located.path}")
+        return located
 
     def _check_size(self, path: Path, size: tuple[int, int]) -> None:
         names = ("height", "width")
@@ -250,7 +277,7 @@ class _ImageChecker:
         self.changes |= zip(names, size, strict=True)
 
     def _read_map(self, annotation: Entry, photo: Photo | None) -> UInt32[np.ndarray, "h w"] | None:
-        path = self._path(self.dataset.pngs, annotation)
+        path = self._map(annotation)
         if path is None:
             return None
         if not file_exists(path):
@@ -297,12 +324,25 @@ class _ImageChecker:
             "segments_info": repaired.segments_info,
         }
 
-    def _path(self, folder: Path, entry: Entry) -> Path | None:
+    def _map(self, annotation: Entry) -> Path | None:
         try:
-            return json_fields.path_in(folder, entry, "file_name")
+            path = json_fields.path_in(self.dataset.pngs, annotation, "file_name")
         except ValueError as error:
             self._add(Rule.PATH, str(error))
             return None
+        refusal = self.dataset.map_links.refusal(path)
+        if refusal is not None:
+            self._add(Rule.LINK_OUT, refusal)
+            return None
+        for violation in note_link(self.dataset.map_links, path):
+            self._add(violation.rule, violation.message)
+        return path
+
+
+def note_link(links: Links, path: Path) -> Iterator[Violation]:
+    """Yield a note if a file is a link or in a linked folder, so that it may lie elsewhere."""
+    for link in links.on_the_way(path)[:1]:
+        yield Violation(Rule.LINK, f"{link} is a symbolic link to {link.readlink()}")
 
 
 def find_photo(path: Path) -> FoundPhoto:
@@ -368,13 +408,3 @@ def _check_metadata(path: Path) -> list[Violation]:
     if mode != "RGB":
         violations.append(Violation(Rule.PHOTO_MODE, f"its mode is {mode}"))
     return violations
-
-
-def _check_other_photo(folder: Path, image: Entry) -> ImageResult:
-    """Hash a photo of the other data set; one that cannot be decoded is ignored."""
-    name = json_fields.string(image, "file_name")
-    try:
-        photo = _read_photo(json_fields.path_in(folder, image, "file_name"))
-    except ValueError:
-        return ImageResult(name=name)
-    return ImageResult(name=name, digest=photo.digest)

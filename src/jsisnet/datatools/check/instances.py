@@ -9,7 +9,7 @@ import numpy as np
 
 from jsisnet.arrays import Int64
 from jsisnet.categories import Categories, CategoryId
-from jsisnet.datatools.check.image import ImageResult, Photo, find_photo
+from jsisnet.datatools.check.image import ImageResult, Photo, find_photo, note_link
 from jsisnet.datatools.check.listing import LISTS, ListedCategory, check_categories
 from jsisnet.datatools.check.rules import Rule, Violation
 from jsisnet.datatools.check.segments import (
@@ -25,6 +25,7 @@ from jsisnet.datatools.check.source import measured_fields
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader
+from jsisnet.files.links import Links
 from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_instances, masks
@@ -36,6 +37,7 @@ from jsisnet.panoptic import VOID
 
 RULES = {
     Fault.IMAGE: Rule.ENTRY,
+    Fault.LINK: Rule.LINK_OUT,
     Fault.IMAGE_ID: Rule.IMAGE_ID,
     Fault.IMAGE_AGAIN: Rule.IMAGE_AGAIN,
     Fault.ENTRY: Rule.ENTRY,
@@ -135,7 +137,7 @@ class InstancesChecker:
         if self.photos is None:
             return None, []
         found = find_photo(listed.image)
-        violations = list(found.violations)
+        violations = [*note_link(Links(self.photos), listed.image), *found.violations]
         name = found.path.relative_to(self.photos).as_posix()
         if name != image["file_name"] and found.photo is not None:
             if listed.image == found.path:  # and its case differs not

@@ -46,6 +46,8 @@ class Rule(Enum):
     IMAGE_AGAIN = "warning", "image is listed again with the same file and size", "first entry kept"
     IMAGE_NAME = "error", "two images use the same photo", "first image kept"
     IMAGE_SIZE = "warning", "image has no height or width", "size taken from the photo"
+    LINK_OUT = "error", "symbolic link leads out of the given folders", "image dropped"
+    LINK = "note", "photo or map is a symbolic link, or in a linked folder"
     PATH = "error", "path leads outside its folder, or is ambiguous", "image dropped"
     PHOTO_MISSING = "error", "photo file not found", "image dropped"
     PHOTO_PATH = "warning", "photo is listed under another path", "name of the file used"

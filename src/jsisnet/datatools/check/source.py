@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from jsisnet.categories import CategoryId
-from jsisnet.datatools.check.image import ImageResult, Photo, find_photo
+from jsisnet.datatools.check.image import ImageResult, Photo, find_photo, note_link
 from jsisnet.datatools.check.listing import ListedCategory, check_categories
 from jsisnet.datatools.check.rules import Rule, Violation
 from jsisnet.datatools.check.segments import (
@@ -16,6 +17,7 @@ from jsisnet.datatools.check.segments import (
     distinct_categories,
     find_regions,
 )
+from jsisnet.files.links import Links
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.map_index import map_stem
 from jsisnet.formats.records import Record, Source, istransposed, size_text
@@ -116,7 +118,8 @@ def check_photo(record: Record) -> tuple[Photo | None, list[Violation]]:
     if record.image is None:
         return None, []
     found = find_photo(record.image)
-    violations = list(found.violations)
+    folder = record.image.parents[len(PurePosixPath(record.name).parts) - 1]
+    violations = [*note_link(Links(folder), record.image), *found.violations]
     if found.photo is not None and istransposed(record.size, found.photo.size):
         text = f"{found.path} is {size_text(found.photo.size)} pixels; its entry has them swapped"
         violations.append(Violation(Rule.SIZE_SWAPPED, text))

@@ -58,7 +58,7 @@ def test_items_are_those_of_the_file(tmp_path_factory, items, more, indent, asci
 
 
 def test_a_duplicate_list_is_refused(file):
-    with pytest.raises(ValueError, match=r"file.json: invalid JSON: at byte .* duplicate key"):
+    with pytest.raises(ValueError, match='at byte 16: duplicate name "a"'):
         items_of(file('{"a": [1], "a": [2]}'), "a")
 
 
@@ -75,7 +75,7 @@ def test_an_error_is_raised_without_reading_on(file, monkeypatch):
 
 
 def test_utf_16_is_refused(file):
-    with pytest.raises(ValueError, match=r"file\.json: encoded in UTF-16; expected UTF-8"):
+    with pytest.raises(ValueError, match="invalid JSON: encoded in UTF-16; save the file as UTF-8"):
         items_of(file('{"a": []}'.encode("utf-16")), "a")
 
 
@@ -123,7 +123,7 @@ def test_a_byte_order_mark_is_skipped(file):
         ('{"a": 1', "invalid JSON: at byte 7: expected ','"),
         ("{1: 2}", "expected a key in double quotes"),
         ('{"a": 1} {', "invalid JSON: at byte 9: expected the end of the file"),
-        (b'{"a": "\xff"}', "invalid JSON: 'utf-8' codec can't decode"),
+        (b'{"a": "\xff"}', "invalid JSON: at byte 7: not encoded in UTF-8; save"),
         ('{"b": ' + "[" * 100_000, "invalid JSON: nested too deeply"),
     ],
 )

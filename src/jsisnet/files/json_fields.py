@@ -13,7 +13,9 @@ from collections.abc import Callable, Container, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import NoReturn, TypeVar
 
+from jsisnet.files import json_text
 from jsisnet.files.archives import StoredFile
+from jsisnet.files.regular import check_regular
 
 Entry = Mapping[str, object]
 """A JSON object."""
@@ -35,6 +37,8 @@ _MAX_NAME, _MAX_PATH = 255, 4000
 _MAX_UTF8 = 4
 """Bytes of a character."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
 """Strings that look like an id that is a number."""
 
@@ -46,13 +50,11 @@ def load(path: StoredFile) -> Entry:
         ValueError: If the file is missing or holds anything else; the message names it.
     """
     try:
-        return entry(json.loads(path.read_bytes()))
+        if isinstance(path, Path):
+            check_regular(path)
+        return entry(json_text.parse(path.read_bytes()))
     except OSError as error:
         raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
-    except RecursionError:
-        raise ValueError(f"{path}: invalid JSON: nested too deeply") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: invalid JSON: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -97,6 +99,7 @@ def string(values: Entry, key: str) -> str:
     found = _required(values, key)
     if not isinstance(found, str):
         _refuse(key, found, "a string")
+    _check_unicode(key, found)
     return found
 
 
@@ -128,6 +131,7 @@ def identity(values: Entry, key: str) -> int | str:
         _refuse(key, found, "an integer or a string")
     if isinstance(found, int) and not -_MAX_INTEGER <= found <= _MAX_INTEGER:
         _refuse(key, found, "a 64-bit integer")
+    _check_unicode(key, found)
     return found
 
 
@@ -136,6 +140,8 @@ def strings(values: Entry, key: str) -> tuple[str, ...]:
     found = items(values, key)
     if not all(isinstance(item, str) for item in found):
         _refuse(key, found, "a list of strings")
+    for item in found:
+        _check_unicode(key, item)
     return tuple(str(item) for item in found)
 
 
@@ -244,6 +250,12 @@ def _refuse(key: str, found: object, expected: str) -> NoReturn:
     raise ValueError(f"{key!r} is {shown(found)}; expected {expected}{_cause(found, expected)}")
 
 
+def _check_unicode(key: str, found: object) -> None:
+    """Refuse half of a pair of surrogates, which no file name and no output can hold."""
+    if isinstance(found, str) and not found.isascii() and _SURROGATE.search(found):
+        _refuse(key, found, "valid Unicode, without half of a surrogate pair")
+
+
 def _cause(found: object, expected: str) -> str:
     """Name the usual cause of a wrong value."""
     quoted = isinstance(found, str) and re.fullmatch(r"\s*[-+]?[\d.]+\s*", found)
@@ -253,8 +265,11 @@ def _cause(found: object, expected: str) -> str:
 def shown(value: object) -> str:
     """Return the beginning of a value, which may be huge or contain itself (YAML aliases)."""
     text = ""
-    for part in _ENCODER.iterencode(value):
-        text += part
-        if len(text) > _MAX_SHOWN:
-            return f"{text[:_MAX_SHOWN]}..."
+    try:
+        for part in _ENCODER.iterencode(value):
+            text += part
+            if len(text) > _MAX_SHOWN:
+                return f"{text[:_MAX_SHOWN]}..."
+    except RecursionError:
+        return "a value that is nested too deeply"
     return text

@@ -1,3 +1,4 @@
+import tracemalloc
 from unicodedata import normalize
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
@@ -5,6 +6,7 @@ import pytest
 
 from jsisnet.files import archives
 from jsisnet.files.archives import (
+    Member,
     describe_missing,
     file_exists,
     file_in,
@@ -231,3 +233,40 @@ def test_files_have_the_same_size_in_a_folder_and_a_zip(tmp_path):
 
     assert file_size(tmp_path / "maps" / "a.png") == 5
     assert file_size(tmp_path / "packed.zip" / "a.png") == 5
+
+
+@pytest.mark.parametrize("packing", [ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA])
+def test_a_member_that_swells_is_refused(packing, tmp_path, monkeypatch):
+    with ZipFile(tmp_path / "a.zip", "w", packing) as file:
+        file.writestr("zeros.png", bytes(3 * 2**20))
+    member = Member(tmp_path / "a.zip", "zeros.png")
+    assert member.read_bytes() == bytes(3 * 2**20)
+
+    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", "4MB")
+
+    with pytest.raises(OSError, match=r"from 0 MB in the zip to 3 MB, but .* 2 MB, half of"):
+        member.read_bytes()
+
+
+def test_a_stored_member_is_as_large_as_the_zip(tmp_path, monkeypatch):
+    with ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("zeros.png", bytes(3 * 2**20))
+    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", "4MB")
+
+    assert len(Member(tmp_path / "a.zip", "zeros.png").read_bytes()) == 3 * 2**20
+
+
+def test_a_member_with_a_wrong_size_is_expanded_no_further(tmp_path):
+    with ZipFile(tmp_path / "a.zip", "w", ZIP_DEFLATED) as file:
+        file.writestr("zeros.png", bytes(64 * 2**20))
+    content = (tmp_path / "a.zip").read_bytes()
+    size = (64 * 2**20).to_bytes(4, "little")
+    (tmp_path / "a.zip").write_bytes(content.replace(size, (100).to_bytes(4, "little")))
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match="damaged or uses an unsupported compression"):
+            Member(tmp_path / "a.zip", "zeros.png").read_bytes()
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()

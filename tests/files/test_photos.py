@@ -12,7 +12,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import torch
-from PIL import AvifImagePlugin, Image, features
+from PIL import AvifImagePlugin, Image, ImageOps, features
 
 from jsisnet.files import photos
 from jsisnet.files.photos import MAX_PIXELS, has_photo_suffix, read_image, to_rgb
@@ -597,3 +597,76 @@ def test_16_bit_colors_that_would_be_black_are_refused(tmp_path, factor):
 
     with pytest.raises(ValueError, match=r"photo.png: .* 16-bit colours stay below .* of 65,536"):
         read_image(path)
+
+
+@pytest.mark.parametrize("cut", [4, 12])
+def test_a_photo_without_its_end_is_refused(cut, tmp_path):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (3, 2)).save(path)
+    content = path.read_bytes()
+
+    assert to_rgb(content + b"more").shape == (2, 3, 3)
+    path.write_bytes(content[:-cut])
+    for source in (path, content[:-cut]):
+        with pytest.raises(ValueError, match=r"can't be read as an image \(it is truncated\)"):
+            to_rgb(source)
+
+
+def test_a_photo_with_a_damaged_chunk_is_refused(tmp_path):
+    Image.new("RGB", (3, 2)).save(tmp_path / "photo.png")
+    content = bytearray((tmp_path / "photo.png").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "photo.png").write_bytes(content)
+
+    with pytest.raises(ValueError, match="its chunk b'IEND' is damaged"):
+        read_image(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "each"),
+    [
+        ("a.png", {}, 10),
+        ("a.jpg", {}, 10),
+        ("a.jpg", {"progressive": True}, 13),
+        ("a.webp", {}, 15),
+        ("a.tif", {}, 10),
+        ("a.tif", {"compression": "tiff_lzw"}, 15),
+        ("a.gif", {}, 10),
+    ],
+)
+def test_a_photo_that_would_take_too_much_memory_is_refused(
+    name, options, each, tmp_path, monkeypatch
+):
+    path = tmp_path / name
+    Image.new("RGB", (100, 200), "red").save(path, **options)
+    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", f"{each * 100 * 200}")
+    assert read_image(path).shape == (200, 100, 3)
+
+    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", f"{each * 100 * 200 - 1}")
+
+    with pytest.raises(ValueError, match=f"{name}.*100 x 200 pixels would take .*PICTURE_MEMORY="):
+        read_image(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "I;16"])
+def test_a_photo_is_converted_in_strips_as_in_one(mode, orientation, tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (23, 17, 4), np.uint8)
+    image = Image.fromarray(noise).convert("RGB" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    image.save(tmp_path / "photo.png", exif=exif)
+    whole = read_image(tmp_path / "photo.png", upright=True)
+    with Image.open(tmp_path / "photo.png") as image:
+        expected = ImageOps.exif_transpose(image)
+    if mode == "RGB":
+        assert np.array_equal(whole, np.asarray(expected))
+    monkeypatch.setattr(photos, "_STRIP", 5 * 17)
+
+    found = read_image(tmp_path / "photo.png", upright=True)
+
+    assert found.shape[:2] == (expected.height, expected.width)
+    assert found.flags.c_contiguous
+    assert np.array_equal(found, whole)

@@ -392,3 +392,85 @@ def test_a_truncated_map_with_a_palette_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match="can't be decoded"):
         read_ids(tmp_path / "m.png")
+
+
+def end_cut(content):
+    return content[:-4]
+
+
+def end_missing(content):
+    return content[:-12]
+
+
+def end_damaged(content):
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def pixels_damaged(content):
+    at = content.index(b"IDAT")
+    length = int.from_bytes(content[at - 4 : at], "big")
+    return content[: at + 4 + length] + bytes(4) + content[at + 8 + length :]
+
+
+DAMAGES = (end_cut, end_missing, end_damaged, pixels_damaged)
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_map_without_its_end_is_refused(mode, damage, tmp_path):
+    path = write_picture(tmp_path / "map.png", mode)
+    content = path.read_bytes()
+
+    path.write_bytes(content + b"more")
+    assert read_ids(path).shape == (2, 3)
+    path.write_bytes(damage(content))
+    with pytest.raises(ValueError, match=r"can't be decoded: it.*(truncated|damaged)"):
+        read_ids(path)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_values_without_their_end_are_refused(damage, tmp_path):
+    path = write_picture(tmp_path / "values.png", "L")
+    content = path.read_bytes()
+
+    path.write_bytes(content + b"more")
+    assert read_values(path).shape == (2, 3)
+    path.write_bytes(damage(content))
+    with pytest.raises(ValueError, match=r"can't be decoded: it.*(truncated|damaged)"):
+        read_values(path)
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_map_that_would_take_too_much_memory_is_refused(mode, tmp_path, monkeypatch):
+    Image.new(mode, (900_000, 1)).save(tmp_path / "map.png")
+    assert read_ids(tmp_path / "map.png").shape == (1, 900_000)
+
+    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", "8MB")
+
+    for read in (read_ids, open_ids):
+        with pytest.raises(ValueError, match=r"^1x900000 pixels would take .*limit is 8 MB; set"):
+            read(tmp_path / "map.png")
+
+
+def test_values_that_would_take_too_much_memory_are_refused(tmp_path, monkeypatch):
+    path = write_picture(tmp_path / "values.png", "L")
+    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", "10")
+
+    with pytest.raises(ValueError, match=r"2x3 pixels would take .*JSISNET_PICTURE_MEMORY=1MB"):
+        read_values(path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_strips_of_an_image_that_pillow_decodes_are_the_same(mode, tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    Image.fromarray(noise).convert(mode).save(tmp_path / "map.png")
+    monkeypatch.setattr(pixels, "_pixels", None)
+    whole = read_ids(tmp_path / "map.png")
+    monkeypatch.setattr(png_files, "_STRIP_PIXELS", 7 * 30)
+
+    strips = [strip.copy() for strip in open_ids(tmp_path / "map.png").strips]
+
+    assert [len(strip) for strip in strips] == [7, 7, 7, 7, 7, 5]
+    assert np.array_equal(np.concatenate(strips), whole)

@@ -21,6 +21,7 @@ from jsisnet.cli.errors import DEBUG, FAILED, MISUSED, STOPPED, describe_error
 from jsisnet.cli.overrides import split_settings
 from jsisnet.cli.usage import usage_error
 from jsisnet.files.links import FOLLOW, follow_links
+from jsisnet.files.memory import picture_memory
 from jsisnet.settings import name_option
 
 
@@ -196,6 +197,7 @@ def run(tokens: Sequence[str]) -> int:
         tokens: Arguments of the command line, without the program's name.
     """
     try:
+        picture_memory()  # a wrong setting is no fault of a picture
         with follow_links(None if FOLLOW in tokens else ()):
             code = _launch([token for token in tokens if token not in (DEBUG, FOLLOW)])
         sys.stdout.flush()

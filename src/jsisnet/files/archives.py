@@ -4,14 +4,20 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from io import BytesIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from posixpath import commonpath, dirname
 from stat import S_ISLNK
 from typing import Final
 from unicodedata import normalize
-from zipfile import ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from jsisnet.files.links import Links
+from jsisnet.files.memory import SETTING, memory_text, picture_memory
+
+_PIECE, _SMALL_PIECE = 2**20, 2**12
+"""Bytes of a file in a zip that are expanded at once; the small piece is for compressions of which
+Python expands all that a piece of the zip holds, which can be the 20,000-fold."""
 
 _MAX_BYTES = 2**30
 """Size limit of a file in a zip, because a small zip can expand to any size."""
@@ -54,11 +60,13 @@ class Member:
         limit = _MAX_BYTES if limit is None else limit
         archive = _opened(self.archive).content
         try:
-            if self._entry().file_size > limit:
+            entry = self._entry()
+            if entry.file_size > limit:
                 raise OSError(27, f"larger than {limit:,} bytes")
-            if S_ISLNK(self._entry().external_attr >> _MODE):
+            if S_ISLNK(entry.external_attr >> _MODE):
                 raise OSError(40, "a symbolic link, which is not followed inside a zip")
-            return archive.read(self._entry())
+            _check_expansion(entry, self.archive)
+            return _expanded(archive, entry)
         except OSError:
             raise
         except Exception as error:  # damaged zips raise anything, zlib.error included
@@ -247,6 +255,35 @@ class _Archive:
             if any(name.startswith(prefix) for name in self.names):
                 return prefix
         return wanted
+
+
+def _check_expansion(entry: ZipInfo, archive: Path) -> None:
+    """Refuse a file that takes far more memory than in the zip.
+
+    It may take half of the limit: pictures are compressed already, and the other half is for their
+    pixels.
+    """
+    limit = picture_memory() // 2
+    if entry.file_size <= limit:
+        return
+    packed = min(entry.compress_size, archive.stat().st_size)
+    if entry.file_size - packed > limit:
+        raise OSError(
+            27,
+            f"expands from {memory_text(packed)} in the zip to {memory_text(entry.file_size)}, but "
+            f"the limit is {memory_text(limit)}, half of what the environment variable {SETTING} "
+            "allows for a picture",
+        )
+
+
+def _expanded(archive: ZipFile, entry: ZipInfo) -> bytes:
+    """Expand a file piece by piece, as what a zip says about its size may be wrong."""
+    size = _PIECE if entry.compress_type in (ZIP_STORED, ZIP_DEFLATED) else _SMALL_PIECE
+    content = BytesIO()
+    with archive.open(entry) as file:
+        while piece := file.read(size):
+            content.write(piece)
+    return content.getvalue()
 
 
 def _names(archive: Path) -> Mapping[str, ZipInfo]:

@@ -15,15 +15,36 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from jsisnet.arrays import Integer, Shaped, UInt8
 from jsisnet.files.atomic import replacing
+from jsisnet.files.memory import check_memory
+from jsisnet.files.png import check_chunks
 from jsisnet.lazy import install_hint
+from jsisnet.panoptic import row_strips
 
 MAX_PIXELS = 200_000_000
-"""Size limit of photos: a file of a few bytes can claim any size, and decoding one of this size
-takes 600 MB."""
+"""Size limit of photos, whatever the limit on memory."""
+
+_USED = 10
+"""Bytes of memory that segmenting a photo and drawing the result takes for each pixel."""
+
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+"""Bytes that Pillow stores for a pixel, by mode; 4 for the others."""
+
+_DECODERS = {"WEBP": 8, "AVIF": 8, "TIFF": 8, "GIF": 4}
+"""Most bytes for each pixel that decoders hold beside those that Pillow stores; of a TIFF, only for
+the rows that are decoded at once."""
+
+_HEIF = 16
+"""Bytes of memory for each pixel of a HEIF."""
+
+_PROGRESSIVE = 6
+"""The same for a progressive JPEG, whose coefficients are collected first."""
+
+_STRIP = 1 << 18
+"""Pixels that are converted at a time."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
 """Formats that Pillow reads here, whatever the file name; of several frames the first is used."""
@@ -55,8 +76,22 @@ _MIN_12_BIT = 2**10
 _LOW_BYTE_12_BIT, _LOW_BYTE_14_BIT = 16, 64
 """High bytes that values of 12 and 14 bits do not reach."""
 
+_ROWS_OF_STRIP, _ROWS_OF_TILE = 278, 323
+"""TIFF tags."""
+
 _ORIENTATION, _UPRIGHT = 0x112, 1
 """EXIF tag, and its value for photos that are not turned."""
+
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a photo upright, by its orientation."""
 
 _MAX_SHOWN = 300
 """Characters of a path that a message shows."""
@@ -170,7 +205,8 @@ def used_bits(path: Path) -> int:
         ValueError: If it can't be read, or its values are negative or ambiguous.
     """
     with _naming(printable_path(str(path))), _open(path) as image:
-        return _used_bits(int(np.asarray(image).max()))
+        _check_size(image)
+        return _used_bits(_highest_16_bit(image))
 
 
 def to_rgb(source: object, *, upright: bool = True) -> UInt8[np.ndarray, "h w 3"]:
@@ -298,7 +334,20 @@ def _read_all(read: Callable[[int], bytes | str | None]) -> bytes:
 
 def _decode(source: Path | io.BytesIO, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
     with _open(source) as image:
+        _check_size(image)
+        if image.format == "PNG":  # Pillow overlooks a missing end
+            _check_chunks(source)
         return _convert(image, upright=upright)
+
+
+def _check_chunks(source: Path | io.BytesIO) -> None:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            check_chunks(file)
+    else:
+        position = source.tell()
+        check_chunks(source)
+        source.seek(position)
 
 
 def _open(source: Path | io.BytesIO) -> Image.Image:
@@ -326,7 +375,8 @@ def _open_heif(source: Path | io.BytesIO) -> Image.Image:
     except ModuleNotFoundError:
         raise ValueError(install_hint("HEIF", "pillow_heif")) from None
     file = pillow_heif.open_heif(source)
-    _check_size(*file.size)
+    _check_pixels(*file.size)
+    check_memory(_HEIF * file.size[0] * file.size[1], "{} x {} pixels".format(*file.size))
     image: Image.Image = file.to_pillow()
     return image
 
@@ -345,19 +395,84 @@ def _brands(source: Path | io.BytesIO) -> set[bytes]:
 
 
 def _convert(image: Image.Image, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
-    _check_size(*image.size)
+    """Convert an image strip by strip, so that no other copy of it is needed."""
+    _check_size(image)
     tiles = str(getattr(image, "tile", ""))  # it names the layout in the file, until it is loaded
     iswide = ";16" in tiles and len(image.getbands()) > 1
     image.load()
-    rgb = np.array(_rgb(ImageOps.exif_transpose(image) if upright else image))
-    return _stretched(rgb, image) if iswide else rgb
+    turn = _Turn(image.getexif().get(_ORIENTATION, _UPRIGHT) if upright else _UPRIGHT)
+    convert = _converter(image, iswide=iswide)
+    rgb = np.empty((*turn.size(image), 3), np.uint8)
+    for rows, part in _parts(image):
+        rgb[turn.target(rows, image.height)] = convert(turn.apply(part))
+    return rgb
 
 
-def _stretched(rgb: UInt8[np.ndarray, "h w 3"], image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a photo of 16-bit colours, of which Pillow reads the high bytes, in full brightness.
+def _parts(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """Yield strips of an image, each with its rows."""
+    for rows in row_strips((image.height, image.width), _STRIP):
+        yield rows, image.crop((0, rows.start, image.width, rows.stop))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """An orientation of EXIF, applied to strips of an image."""
+
+    orientation: object
+    """The tag's value; damaged files have any."""
+
+    @property
+    def _turns(self) -> bool:
+        """Whether rows become columns."""
+        return self.orientation in (5, 6, 7, 8)
+
+    def size(self, image: Image.Image) -> tuple[int, int]:
+        """Return height and width of the upright image."""
+        return image.size if self._turns else (image.height, image.width)
+
+    def apply(self, part: Image.Image) -> Image.Image:
+        """Return a strip in its orientation."""
+        method = _TURNS.get(self.orientation)
+        return part if method is None else part.transpose(method)
+
+    def target(self, rows: slice, height: int) -> tuple[slice, slice]:
+        """Return the rows and columns of the upright image that a strip becomes.
+
+        Args:
+            rows: Rows of the strip.
+            height: Rows of the image.
+        """
+        backwards = self.orientation in (3, 4, 6, 7)
+        place = slice(height - rows.stop, height - rows.start) if backwards else rows
+        return (slice(None), place) if self._turns else (place, slice(None))
+
+
+def _converter(
+    image: Image.Image, *, iswide: bool
+) -> Callable[[Image.Image], UInt8[np.ndarray, "h w _"]]:
+    """Return what makes RGB of parts of an image.
+
+    Args:
+        image: The image, of which values may tell how.
+        iswide: Whether it has 16-bit colours, of which Pillow reads the high bytes.
 
     Raises:
-        ValueError: If the high bytes hold too little of it.
+        ValueError: If it can't be converted.
+    """
+    if image.mode.startswith("I"):
+        bits = _used_bits(_highest_16_bit(image))
+        return lambda part: _scaled(np.asarray(part), bits)[..., None]
+    if iswide and _must_stretch(image):
+        _tell_bits(_FOURTEEN)
+        return lambda part: _stretched(np.asarray(_rgb(part)))
+    return lambda part: np.asarray(_rgb(part))
+
+
+def _must_stretch(image: Image.Image) -> bool:
+    """Return whether a photo of 16-bit colours uses 14 bits.
+
+    Raises:
+        ValueError: If its high bytes hold too little of it.
     """
     highest = max(high for _, high in np.reshape(image.getextrema(), (-1, 2))[:3].tolist())
     if highest < _LOW_BYTE_12_BIT:
@@ -365,20 +480,47 @@ def _stretched(rgb: UInt8[np.ndarray, "h w 3"], image: Image.Image) -> UInt8[np.
             f"its 16-bit colours stay below {256 * (highest + 1):,} of 65,536, so that it would be "
             "almost black; expected colours that use the 16 bits, or 8-bit ones"
         )
-    if highest >= _LOW_BYTE_14_BIT or image.mode != "RGB":
-        return rgb
-    _tell_bits(_FOURTEEN)
+    return highest < _LOW_BYTE_14_BIT and image.mode == "RGB"
+
+
+def _stretched(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the high bytes of 14 bits in full brightness."""
     return rgb * np.uint8(4) + rgb // np.uint8(16)
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(image: Image.Image) -> None:
+    """Check the size of an image, and the memory that it takes, before it is decoded."""
+    width, height = image.size
+    _check_pixels(width, height)
+    each = max(_USED, _STORED.get(image.mode, 4) + 3 + _decoder_bytes(image))
+    check_memory(width * height * each, f"{width} x {height} pixels")
+
+
+def _decoder_bytes(image: Image.Image) -> int:
+    """Return the bytes for each pixel that the decoder of an image holds for itself."""
+    if image.info.get("progressive"):
+        return _PROGRESSIVE
+    each = _DECODERS.get(image.format or "", 0)
+    if image.format != "TIFF":
+        return each
+    israw = image.info.get("compression") == "raw"
+    rows = min(_rows_at_once(image), image.height)
+    return 0 if israw else -(-each * rows // image.height)
+
+
+def _rows_at_once(tiff: Image.Image) -> int:
+    """Return the rows that are decoded at once: those of a strip or a tile, or all."""
+    tags = getattr(tiff, "tag_v2", {})
+    found = [tags[tag] for tag in (_ROWS_OF_STRIP, _ROWS_OF_TILE) if tag in tags]
+    return next((rows for rows in found if isinstance(rows, int) and rows > 0), tiff.height)
+
+
+def _check_pixels(width: int, height: int) -> None:
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"{width} x {height} pixels; expected 1 to {MAX_PIXELS:,}")
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return _from_16_bit(image)
     if image.mode == "F":
         raise ValueError("pixels are floating-point numbers; expected 8 or 16 bits")
     if image.mode == "La":  # its alpha is premultiplied, and Pillow converts it to LA alone
@@ -389,20 +531,21 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    grey = np.asarray(image)
-    if grey.min() < 0 or grey.max() > _MAX_16_BIT:
-        raise ValueError("grey values exceed 16 bits")
-    return Image.fromarray(_scaled(grey)).convert("RGB")
-
-
-def _scaled(values: Integer[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Scale 16-bit values to 8 bits, by the bits that they use.
+def _highest_16_bit(image: Image.Image) -> int:
+    """Return the highest value of a grey image of 16 or 32 bits.
 
     Raises:
-        ValueError: If these are ambiguous.
+        ValueError: If a value does not fit 16 bits.
     """
-    bits = _used_bits(int(values.max()))
+    values = (np.asarray(part) for _, part in _parts(image))
+    extremes = np.array([(part.min(), part.max()) for part in values], np.int64)
+    if extremes.min() < 0 or extremes.max() > _MAX_16_BIT:
+        raise ValueError("grey values exceed 16 bits")
+    return int(extremes.max())
+
+
+def _scaled(values: Integer[np.ndarray, "..."], bits: int) -> UInt8[np.ndarray, "..."]:
+    """Scale 16-bit values to 8 bits, by the bits that they use."""
     if bits == _SIXTEEN:
         return (values // 257).astype(np.uint8)
     _tell_bits(bits)
@@ -484,7 +627,7 @@ def _to_8_bit(array: Shaped[np.ndarray, "h w c"], found: str) -> UInt8[np.ndarra
     if array.dtype == np.uint8:
         return array
     if array.dtype.newbyteorder("=") == np.uint16:
-        return _scaled(array)
+        return _scaled(array, _used_bits(int(array.max())))
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     fix = ": (255 * array).round().astype(np.uint8), if 1 is white"

@@ -3,7 +3,7 @@
 import io
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,6 +16,7 @@ from jsisnet.arrays import Shaped, UInt8, UInt32
 from jsisnet.files import pixels
 from jsisnet.files.archives import StoredFile, describe_missing, stored_file
 from jsisnet.files.atomic import replacing
+from jsisnet.files.memory import check_memory
 from jsisnet.files.pixels import FilteredRows
 from jsisnet.panoptic import row_strips
 
@@ -44,8 +45,18 @@ _FILTERED_PIXELS = 400_000
 _INFLATE_BYTES = 2**16
 """Compressed bytes inflated at once."""
 
+_STREAMED, _WHOLE = 14, 10
+"""Bytes of memory for each pixel of a map: of the rows that are decoded at once, where it is read
+in strips; and of all, where it is read whole and its segments are numbered."""
+
+_VALUES = 16
+"""The same for an image of values, of which tables make labels."""
+
 _MAX_TRAILING = 2**20
 """Most bytes that may follow the last pixel; they are ignored."""
+
+_PILLOW_RGB = 4
+"""Bytes that Pillow stores for a pixel of an RGB image."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
@@ -86,53 +97,6 @@ class IdStrips:
     """The same rows, inflated but still filtered, or ``None`` if only `strips` can be read."""
 
 
-def open_ids(path: Path) -> IdStrips:
-    """Open a PNG of ids, whose path may lead into a zip.
-
-    Raises:
-        ValueError: If the file is missing or damaged, which may show only in a later strip, or is
-            neither an 8-bit RGB or RGBA PNG nor one with a palette, whose colours are the ids;
-            converting other images could change the ids. The message does not name the file.
-    """
-    content = _content(path)
-    header = _header(content)
-    if not pixels.compiled() or header.interlaced or header.haspalette:
-        ids = _decode(content, header)
-        strips = row_strips(header.size, _STRIP_PIXELS)
-        return IdStrips(header.size, (ids[rows] for rows in strips))
-    filtered = _inflate_strips(content, header, _FILTERED_PIXELS)
-    return IdStrips(header.size, _decode_strips(content, header), filtered)
-
-
-def read_ids(path: Path) -> UInt32[np.ndarray, "h w"]:
-    """Read all ids of a PNG.
-
-    Raises:
-        ValueError: See `open_ids`.
-    """
-    source = open_ids(path)
-    ids = np.empty(source.size, np.uint32)
-    row = 0
-    for strip in source.strips:
-        ids[row : row + len(strip)] = strip
-        row += len(strip)
-    return ids
-
-
-def _content(path: Path) -> bytes:
-    try:
-        if os.path.isfile(path):  # noqa: PTH113 - pathlib takes twice as long, for each of the maps
-            with path.open("rb", buffering=0) as file:
-                return file.read()
-        if path.exists():
-            raise ValueError("not a file")  # reading a pipe or a device could block for ever
-        return stored_file(path).read_bytes()
-    except FileNotFoundError:
-        raise ValueError(describe_missing(path)) from None
-    except OSError as error:
-        raise ValueError(f"can't be read: {error.strerror or error}") from None
-
-
 @dataclass(frozen=True, slots=True)
 class _Header:
     size: tuple[int, int]
@@ -150,6 +114,58 @@ class _Header:
     def raw_bytes(self, columns: int) -> int:
         """Bytes of a filtered row of some columns."""
         return 1 + (columns * self.channels * self.depth + 7) // 8
+
+
+def open_ids(path: Path) -> IdStrips:
+    """Open a PNG of ids, whose path may lead into a zip.
+
+    Raises:
+        ValueError: If the file is missing or damaged, which may show only in a later strip, or is
+            neither an 8-bit RGB or RGBA PNG nor one with a palette, whose colours are the ids;
+            converting other images could change the ids. The message does not name the file.
+    """
+    content = _content(path)
+    return _open(content, _header(content))
+
+
+def _open(content: bytes, header: _Header) -> IdStrips:
+    if not pixels.compiled() or header.interlaced or header.haspalette:
+        return _decoded_by_pillow(content, header)
+    _check_memory(header.size, _STREAMED * max(_FILTERED_PIXELS, header.size[1]))
+    filtered = _inflate_strips(content, header, _FILTERED_PIXELS)
+    return IdStrips(header.size, _decode_strips(content, header), filtered)
+
+
+def read_ids(path: Path) -> UInt32[np.ndarray, "h w"]:
+    """Read all ids of a PNG.
+
+    Raises:
+        ValueError: See `open_ids`.
+    """
+    content = _content(path)
+    header = _header(content)
+    height, width = header.size
+    _check_memory(header.size, _WHOLE * height * width)
+    ids = np.empty(header.size, np.uint32)
+    row = 0
+    for strip in _open(content, header).strips:
+        ids[row : row + len(strip)] = strip
+        row += len(strip)
+    return ids
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if os.path.isfile(path):  # noqa: PTH113 - pathlib takes twice as long, for each of the maps
+            with path.open("rb", buffering=0) as file:
+                return file.read()
+        if path.exists():
+            raise ValueError("not a file")  # reading a pipe or a device could block for ever
+        return stored_file(path).read_bytes()
+    except FileNotFoundError:
+        raise ValueError(describe_missing(path)) from None
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror or error}") from None
 
 
 def _header(content: bytes) -> _Header:
@@ -184,6 +200,32 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
             raise ValueError(f"can't be decoded: its chunk {name!r} is damaged")
         yield name, view[begin:end]
         start = end + _CHECKSUM.size
+
+
+def check_chunks(file: io.BufferedIOBase) -> None:
+    """Check that a PNG is complete: up to its end, all chunks have the right checksum.
+
+    Pillow overlooks a missing end, and wrong checksums of pixels.
+
+    Raises:
+        ValueError: If it is not. The message does not name the file.
+    """
+    file.seek(len(_SIGNATURE))
+    name = b""
+    while name != b"IEND":
+        head = file.read(_CHUNK.size)
+        if len(head) < _CHUNK.size:
+            raise ValueError("it is truncated")
+        left, name = _CHUNK.unpack(head)
+        checksum = zlib_ng.crc32(name)
+        while left and (piece := file.read(min(left, _INFLATE_BYTES))):
+            checksum = zlib_ng.crc32(piece, checksum)
+            left -= len(piece)
+        found = file.read(_CHECKSUM.size)
+        if len(found) < _CHECKSUM.size:
+            raise ValueError("it is truncated")
+        if (checksum,) != _CHECKSUM.unpack(found):
+            raise ValueError(f"its chunk {name!r} is damaged")
 
 
 def _decode_strips(content: bytes, header: _Header) -> Iterator[Ids]:
@@ -242,12 +284,14 @@ class _Inflated:
         return b"".join(parts)
 
     def finish(self) -> None:
-        """Check what follows the last pixel: the checksum, and the amount of trailing data."""
+        """Check what follows the last pixel: checksums, the end, and the amount of other data."""
         more = 0
         while not self._stream.eof:
             more += len(self._next(_INFLATE_BYTES))
             if more > _MAX_TRAILING:
                 raise ValueError("can't be decoded: too much data follows its last pixel")
+        for _ in self._pieces:
+            pass
 
     def _next(self, most: int) -> bytes:
         if self._stream.eof:
@@ -262,24 +306,38 @@ class _Inflated:
         return found
 
 
-def _decode(content: bytes, header: _Header) -> UInt32[np.ndarray, "h w"]:
+def _decoded_by_pillow(content: bytes, header: _Header) -> IdStrips:
+    """Decode a map that Pillow has to hold whole: interlaced, or with a palette."""
+    height, width = header.size
+    stored = 1 if header.haspalette else _PILLOW_RGB
+    _check_memory(header.size, stored * height * width + _STREAMED * max(_STRIP_PIXELS, width))
     _refuse_damage(content, header)
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            return _palette_ids(image) if header.haspalette else rgb_to_ids(image)
+        image = Image.open(io.BytesIO(content))
+        image.load()
     except (OSError, SyntaxError) as error:
         raise ValueError(f"can't be decoded: {error}") from None
+    ids = _palette_ids(image) if header.haspalette else rgb_to_ids
+    parts = (
+        image.crop((0, rows.start, width, rows.stop))
+        for rows in row_strips(header.size, _STRIP_PIXELS)
+    )
+    return IdStrips(header.size, map(ids, parts))
 
 
-def _palette_ids(image: "Image.Image") -> UInt32[np.ndarray, "h w"]:
-    """Return the id of each pixel of a palette image: its colour."""
-    indices = np.asarray(image)
+def _palette_ids(image: "Image.Image") -> "Callable[[Image.Image], Ids]":
+    """Return what gives the id of each pixel of parts of a palette image: its colour."""
     colors = np.array(image.getpalette() or [], np.uint32).reshape(-1, 3)
-    if indices.max() >= len(colors):
+    ids = colors @ np.array([1, 2**8, 2**16], np.uint32)
+    if max(np.ravel(image.getextrema())) >= len(ids):
         raise ValueError("can't be decoded: its palette lacks colours")
-    return (colors @ np.array([1, 2**8, 2**16], np.uint32))[indices]
+    return lambda part: ids[np.asarray(part)]
+
+
+def _check_memory(size: tuple[int, int], needed: int) -> None:
+    check_memory(needed, f"{size[0]}x{size[1]} pixels")
 
 
 def write_ids(ids: UInt32[np.ndarray, "h w"], path: Path) -> None:
@@ -361,16 +419,23 @@ def read_values(file: StoredFile) -> Values:
             f"PNG with {depth} bits per channel, which can't be read without loss; "
             "expected 8 bits, or 16-bit grey"
         )
+    values = _pillow_values(content)
+    return values.astype(np.uint16, copy=False) if depth == _SIXTEEN else values
+
+
+def _pillow_values(content: bytes) -> Values:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            values = np.asarray(image)
+            size = image.height, image.width
+            _check_memory(size, _VALUES * size[0] * size[1])
+            check_chunks(io.BytesIO(content))
+            return np.asarray(image)
     except UnidentifiedImageError:
         raise ValueError("can't be decoded: its header is damaged") from None
     except Exception as error:  # damaged files raise anything, struct.error and KeyError included
         raise ValueError(f"can't be decoded: {error or type(error).__name__}") from None
-    return values.astype(np.uint16, copy=False) if depth == _SIXTEEN else values
 
 
 def write_values(values: Shaped[np.ndarray, "h w"], path: Path) -> None:

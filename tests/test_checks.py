@@ -112,7 +112,7 @@ def test_a_misspelt_command_is_named_without_importing_the_others():
 
 
 def test_a_run_that_was_killed_at_once_can_be_rerun(tmp_path):
-    (tmp_path / ".lock").touch()
-    (tmp_path / ".scenes.json.123.part").touch()
+    (tmp_path / ".jsisnet.lock").touch()
+    (tmp_path / ".jsisnet-12345678.part").touch()
 
     assert run(["data", "generate", "--out", str(tmp_path), "--train", "1", "--val", "1"]) == 0

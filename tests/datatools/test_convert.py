@@ -1,5 +1,4 @@
 import json
-import os
 import pickle
 import shutil
 from dataclasses import dataclass, field, replace
@@ -13,12 +12,12 @@ from PIL import Image
 
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, SKY, panoptic_map, segment
+from jsisnet.categories import Categories
 from jsisnet.datatools import convert
+from jsisnet.files.journal import JOURNAL
 from jsisnet.formats import coco
 from jsisnet.formats.open import WritableFormat, create_dataset, open_dataset
 from jsisnet.formats.records import CROWDS, EMPTY, SCORES, Record, Source
-
-JOURNAL = "unfinished.jsonl"
 
 
 def same(first, second):
@@ -120,9 +119,9 @@ def test_a_round_trip_from_coco_and_back_loses_nothing_that_the_format_can_hold(
 
     lost = convert.convert(
         before, create_dataset(kind, middle, before.categories), processes=processes
-    )
+    ).lost
     between = reopened(kind, middle, packed)
-    lost_again = convert.convert(between, create_dataset("coco", last, between.categories))
+    lost_again = convert.convert(between, create_dataset("coco", last, between.categories)).lost
 
     after = reopened("coco", last)
     assert [(c.name, c.isthing) for c in after.categories] == [
@@ -132,7 +131,6 @@ def test_a_round_trip_from_coco_and_back_loses_nothing_that_the_format_can_hold(
     for there, back in zip(truth.records, after.records, strict=True):
         assert (back.image_id, back.name) == (there.image_id, there.name)
         assert same(held(kind, there.read()), back.read())
-    assert not (middle / JOURNAL).exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -155,9 +153,9 @@ def test_coco_files_hold_scores_and_crowds_but_no_empty_segments(tmp_path):
     kinds = (segment(CAR, score=0.5), segment(SKY), segment(PERSON, iscrowd=True))
     panoptic = panoptic_map([[1, 3]], *kinds)
 
-    lost = convert.convert(source(record(panoptic)), create_dataset("coco", tmp_path, CATEGORIES))
+    result = convert.convert(source(record(panoptic)), create_dataset("coco", tmp_path, CATEGORIES))
 
-    assert lost == {EMPTY: 1}
+    assert result.lost == {EMPTY: 1}
     after = reopened("coco", tmp_path).records[0].read()
     assert after.segments == (kinds[0], kinds[2])
 
@@ -166,9 +164,9 @@ def test_losses_are_summed_over_images(tmp_path):
     panoptic = panoptic_map([[1, 2]], segment(CAR, score=0.5), segment(CAR, iscrowd=True))
     images = source(record(panoptic, 1), record(panoptic, 2))
 
-    lost = convert.convert(images, create_dataset("two-channel", tmp_path, CATEGORIES))
+    result = convert.convert(images, create_dataset("two-channel", tmp_path, CATEGORIES))
 
-    assert lost == {CROWDS: 2, SCORES: 2}
+    assert result.lost == {CROWDS: 2, SCORES: 2}
 
 
 @dataclass
@@ -197,7 +195,6 @@ def test_an_interrupted_conversion_resumes_and_gives_the_same(tmp_path):
     assert not (parts / "panoptic.json").exists()
     with (parts / JOURNAL).open("a") as file:
         file.write('{"image": {"id": 3')  # the process was killed while it wrote this
-    (parts / "panoptic" / f".3.png.{os.getpid()}.part").write_text("half a map")
 
     rest = stopping(parts, at="")
     told = []
@@ -210,6 +207,47 @@ def test_an_interrupted_conversion_resumes_and_gives_the_same(tmp_path):
         for folder in (whole, parts)
     )
     assert first == second
+
+
+def test_maps_that_changed_after_an_interruption_are_converted_again(tmp_path):
+    maps = [tmp_path / f"{number}.png" for number in range(6)]
+    for path in maps:
+        path.write_text("as it was")
+    images = [replace(each, maps=(p,)) for each, p in zip(STREETS.records, maps, strict=True)]
+    with pytest.raises(OSError, match="No space"):
+        convert.convert(source(*images), stopping(tmp_path / "out", at="3"))
+
+    maps[1].write_text("repaired")
+    rest = stopping(tmp_path / "out")
+    convert.convert(source(*images), rest)
+
+    assert rest.write_map.written == ["1", "3", "4", "5"]
+
+
+def test_classes_with_other_ids_after_an_interruption_are_refused(tmp_path):
+    with pytest.raises(OSError, match="No space"):
+        convert.convert(STREETS, stopping(tmp_path, at="3"))
+    other = Categories(tuple(replace(c, id=c.id + 1) for c in STREETS.categories))
+
+    with pytest.raises(ValueError, match="of another command or of files that have changed"):
+        convert.convert(replace(STREETS, categories=other), stopping(tmp_path))
+
+
+def test_a_complete_conversion_is_not_repeated_unless_something_changed(tmp_path):
+    (tmp_path / "0.png").write_text("as it was")
+    images = source(replace(STREETS.records[0], maps=(tmp_path / "0.png",)), *STREETS.records[1:])
+    convert.convert(images, stopping(tmp_path / "out"))
+    again, lost, changed = (stopping(tmp_path / "out") for _ in range(3))
+
+    assert convert.convert(images, again).isrepeated
+    (tmp_path / "out" / "panoptic" / "2.png").unlink()
+    assert not convert.convert(images, lost).isrepeated
+    (tmp_path / "0.png").write_text("repaired")
+    assert not convert.convert(images, changed).isrepeated
+
+    written = [each.write_map.written for each in (again, lost, changed)]
+    assert written == [[], list("012345"), list("012345")]
+    assert len(coco.source(tmp_path / "out" / "panoptic.json").records) == len(STREETS.records)
 
 
 def test_two_conversions_are_not_mixed_in_one_folder(tmp_path):
@@ -242,10 +280,8 @@ def test_a_file_with_the_name_of_the_folder_is_left_alone(tmp_path):
 def test_a_concurrent_conversion_is_refused_and_leaves_the_first_intact(tmp_path):
     def again(done, _):
         if done == 1:
-            (tmp_path / "panoptic" / ".b.png.1.part").touch()
             with pytest.raises(ValueError, match="another command is writing to it"):
                 convert.convert(STREETS, create_dataset("coco", tmp_path, CATEGORIES))
-            assert (tmp_path / "panoptic" / ".b.png.1.part").is_file()
 
     convert.convert(STREETS, create_dataset("coco", tmp_path, CATEGORIES), on_image=again)
 

@@ -56,7 +56,7 @@ def test_a_part_is_a_valid_data_set_with_the_same_maps(files, tiny, tmp_path):
         assert check(DatasetPaths(images=tiny.images, annotations=path)).valid
         for record in coco.source(path).records:
             assert (record.read().ids == whole[record.image_id].read().ids).all()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == [
         *("train", "train.json", "val", "val.json")
     ]
 
@@ -161,7 +161,22 @@ def test_instances_stay_with_their_images(tmp_path):
         assert {one["image_id"] for one in part["annotations"]} == own
     counts = [len(part["annotations"]) for part in parts]
     assert sum(counts) == len(listed(things.annotations)["annotations"])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "b.json"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["a.json", "b.json"]
+
+
+def test_a_complete_split_is_brought_up_to_date(files, tiny, tmp_path):
+    first = split(files, tmp_path / "out", CONFIG)
+    png = next(tiny.pngs.iterdir())
+    content = png.read_bytes()
+    png.unlink()
+    png.write_bytes(content + b"changed")
+
+    assert split(files, tmp_path / "out", CONFIG) == first
+
+    (copy,) = (tmp_path / "out").rglob(png.name)
+    assert copy.read_bytes().endswith(b"changed")
+    with pytest.raises(ValueError, match="the result of another command"):
+        split(files, tmp_path / "out", replace(CONFIG, seed=1))
 
 
 def test_an_interrupted_run_resumes(files, tmp_path):
@@ -182,7 +197,8 @@ def test_an_interrupted_run_resumes(files, tmp_path):
 
 
 def test_a_folder_with_other_files_is_refused(files, tmp_path):
-    split(files, tmp_path / "out", CONFIG)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "train.json").write_text("precious")
 
     with pytest.raises(ValueError, match="not empty; expected a new folder"):
         split(files, tmp_path / "out", CONFIG)

@@ -468,7 +468,7 @@ def test_an_incomplete_last_line_is_dropped(tmp_path):
 
 def test_a_partly_written_map_is_deleted(tmp_path):
     add(tmp_path / "maps", 7)
-    leftover = tmp_path / "maps" / "pngs" / ".8.png.99.part"
+    leftover = tmp_path / "maps" / "pngs" / ".jsisnet-12345678.part"
     leftover.touch()
 
     add(tmp_path / "maps", 8, panoptic_map([[1]], segment(ROAD)))

@@ -1,15 +1,16 @@
 import errno
+import fcntl
 import json
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
-import filelock
 import pytest
 
 from jsisnet.files import atomic
-from jsisnet.files.atomic import lock_folder, remove_leftovers, replacing
+from jsisnet.files.atomic import lock_folder, replacing
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -58,7 +59,7 @@ def test_standard_output_is_not_replaced():
 
 def test_an_error_names_the_requested_file(tmp_path):
     def write():
-        with replacing(tmp_path / "file.txt") as path, path.open("x"), path.open("x"):
+        with replacing(tmp_path / "file.txt") as path, path.open("x"):
             pass
 
     with pytest.raises(FileExistsError) as caught:
@@ -70,6 +71,7 @@ def test_an_error_names_the_requested_file(tmp_path):
 def test_an_error_of_a_rename_names_the_requested_file(tmp_path):
     def copy():
         with replacing(tmp_path / "file.txt") as path:
+            path.unlink()
             path.mkdir()
             try:
                 (tmp_path / "old").rename(path / "deep" / "er")
@@ -100,13 +102,6 @@ def test_a_folder_has_one_writer_at_a_time(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_locks_with_different_names_are_independent(tmp_path):
-    with lock_folder(tmp_path, ".a.lock"), lock_folder(tmp_path, ".b.lock"):
-        assert len(list(tmp_path.iterdir())) == 2
-
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_killed_process_leaves_no_lock(tmp_path):
     script = """
 import pathlib, sys, time
@@ -130,23 +125,62 @@ with lock_folder(pathlib.Path(sys.argv[1])):
 
 
 def test_a_file_system_without_locks_is_written_to_unprotected(tmp_path, monkeypatch):
-    def fails(*_, **__):
+    def fails(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", fails)
+    monkeypatch.setattr(fcntl, "flock", fails)
 
-    with lock_folder(tmp_path / "new"):
-        assert (tmp_path / "new").is_dir()
+    with lock_folder(tmp_path / "new"), replacing(tmp_path / "new" / "file") as temporary:
+        temporary.write_text("whole")
+        atomic.remove_leftovers(tmp_path / "new")
+
+    assert (tmp_path / "new" / "file").read_text() == "whole"
 
 
-def test_only_leftovers_of_killed_writers_are_removed(tmp_path):
-    kept = [tmp_path / name for name in (".hidden", "file.part", "file.txt")]
-    for path in (*kept, tmp_path / ".file.txt.1234.part"):
-        path.touch()
+def test_leftovers_of_killed_writers_are_removed_and_those_of_others_stay(tmp_path):
+    script = """
+import pathlib, sys, time
+from jsisnet.files.atomic import replacing
+with replacing(pathlib.Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print(temporary.name, flush=True)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "other.txt")]
+    (tmp_path / ".hidden.part").touch()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        name = other.stdout.readline().decode().strip()
+        atomic.remove_leftovers(tmp_path)
+        assert (tmp_path / name).read_text() == "half"
 
-    remove_leftovers(tmp_path)
+        other.kill()
+        other.wait()
 
-    assert sorted(tmp_path.iterdir()) == kept
+    with replacing(tmp_path / "file.txt") as temporary:
+        assert sorted(tmp_path.iterdir()) == sorted([tmp_path / ".hidden.part", temporary])
+
+
+def test_temporary_names_are_random_and_follow_no_link(tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    names = iter(["00000000", "11111111"])
+    monkeypatch.setattr(secrets, "token_hex", lambda _: next(names))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".jsisnet-00000000.part").symlink_to(victim)
+
+    with replacing(tmp_path / "out" / "file.txt") as temporary:
+        temporary.write_text("whole")
+
+    assert temporary.name == ".jsisnet-11111111.part"
+    assert victim.read_text() == "mine"
+
+
+def test_a_file_gets_the_usual_permissions(tmp_path):
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+    (tmp_path / "usual").touch()
+
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_json_fields_come_before_lists(tmp_path):

@@ -117,7 +117,7 @@ def test_the_results_of_a_killed_run_are_kept_without_a_description(photos, tmp_
     lines = whole[JOURNAL].splitlines(keepends=True)
     (out / JOURNAL).write_bytes(b"".join(lines[:3]) + lines[3][:40])
     (out / "predictions.json").unlink()
-    (out / ".4.png.123.part").touch()
+    (out / ".jsisnet-12345678.part").touch()
 
     assert segment(photos, out).earlier == 2
     assert contents(out) == whole
@@ -242,18 +242,15 @@ def test_files_of_others_are_only_replaced_on_request(photos, tmp_path, name):
     out.mkdir()
     (out / name).write_text("mine")
     (out / ".mine.1.part").touch()
-    (out / "other").mkdir()
-    (out / "other" / ".3.png.1.part").touch()
 
     with pytest.raises(ValueError, match="that no earlier run has written"):
         segment(photos, out)
     assert (out / name).read_text() == "mine"
-    assert sorted(path.name for path in out.iterdir()) == sorted([name, ".mine.1.part", "other"])
+    assert sorted(path.name for path in out.iterdir()) == sorted([name, ".mine.1.part"])
 
     segment(photos, out, overwrite=True)
     assert listed(out) == list("012345")
     assert (out / ".mine.1.part").exists()
-    assert (out / "other" / ".3.png.1.part").exists()
 
 
 def test_starting_anew_deletes_all_earlier_results(photos, tmp_path):
@@ -311,7 +308,7 @@ def interrupted_at_the_second(add):
 
 def test_two_runs_do_not_write_to_one_folder(photos, tmp_path):
     with (
-        lock_folder(tmp_path / "out", f".{JOURNAL}.lock"),
+        lock_folder(tmp_path / "out"),
         pytest.raises(ValueError, match="another command is writing to it"),
     ):
         segment(photos, tmp_path / "out")

@@ -3,27 +3,37 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from jsisnet.categories import Categories
 from jsisnet.files import atomic, journal, json_fields
-from jsisnet.files.atomic import remove_leftovers
 from jsisnet.files.journal import Journal
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.photos import read_header
 from jsisnet.files.processes import in_order
+from jsisnet.files.stamps import Stamp, stamps
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.map_index import map_stem
 from jsisnet.formats.records import EMPTY, Record, Source, Target, istransposed, size_text
 from jsisnet.panoptic import PanopticMap
 
-_JOURNAL = "unfinished.jsonl"
-
 _SWAPPED = "images are listed with height and width swapped; the size of the files counts"
 _MISSING = "photos do not exist"
 _UNREADABLE = "photos can't be read"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversion:
+    """Outcome of a conversion."""
+
+    lost: Mapping[str, int]
+    """Number of items that the target format could not hold, by kind."""
+
+    isrepeated: bool = False
+    """Whether it was complete already, so that nothing was done."""
 
 
 def convert(
@@ -33,11 +43,13 @@ def convert(
     processes: int = 1,
     on_image: Callable[[int, int], None] = lambda *_: None,
     on_warning: Callable[[str], None] = lambda _: None,
-) -> Mapping[str, int]:
+) -> Conversion:
     """Write the maps of a source in the format of a target.
 
     Finished maps are recorded in a journal, so that an interrupted conversion resumes when it is
-    repeated. The index appears last.
+    repeated; maps whose files have changed since are converted again. The index appears last. What
+    remains of the journal shows that the conversion is complete, so that nothing is done when it is
+    repeated once more.
 
     Args:
         source: Data set to read.
@@ -47,31 +59,85 @@ def convert(
         on_warning: Called at the end with what is odd about the photos, if their folder is known.
 
     Returns:
-        Number of items that the target format could not hold, by kind.
+        What was lost, and whether anything was done.
 
     Raises:
         ValueError: If a map is damaged or does not fit the format, two maps would have one name, or
-            the folder holds other files.
+            the folder holds other files, or the result of other inputs.
     """
     _refuse_shared_maps(source.records)
-    journal.refuse_other_files(target.folder / _JOURNAL)
-    total = len(source.records)
-    with journal.open_journal(target.folder / _JOURNAL, _purpose(source, target)) as finished:
-        for left in {path.parent for path in target.folder.rglob(".*.part")}:
-            remove_leftovers(left)
-        on_image(finished.count, total)
-        rest = source.records[finished.count :]
-        for line in in_order(_MapConverter(records=rest, target=target), len(rest), processes):
-            finished.add(line)
-            on_image(finished.count, total)
-        lost = _count_lost(finished)
-        for warning in _describe_oddities(finished):
+    path = target.folder / journal.JOURNAL
+    journal.refuse_other_files(path)
+    with journal.open_journal(path, _purpose(source, target)) as lines:
+        inputs = _digest_inputs(source)
+        before: Any = lines.finished  # as `finish` noted, below
+        if before is not None and _is_complete(before, inputs, target.folder):
+            return Conversion(lost=before["lost"], isrepeated=True)
+        if before is not None:
+            lines.rewrite([])
+        (target.folder / target.index).unlink(missing_ok=True)
+        entries = _Entries(lines, source.records)
+        for _ in entries.complete(target, processes):
+            on_image(len(entries.positions), len(source.records))
+        lost = _count_lost(entries)
+        for warning in _describe_oddities(entries):
             on_warning(warning)
         if target.instances is not None:
-            _write_instances(finished, target, target.folder / target.instances)
-        _write_index(finished, target, target.folder / target.index)
-    finished.path.unlink()
-    return lost
+            _write_instances(entries, target, target.folder / target.instances)
+        _write_index(entries, target, target.folder / target.index)
+        lines.finish({"lost": lost, "inputs": inputs, "files": _files_in(target.folder)})
+    return Conversion(lost=lost)
+
+
+@dataclass
+class _Entries:
+    """Lines of the maps that are done; iterating reads them in the order of the records."""
+
+    lines: Journal
+    records: Sequence[Record]
+    positions: dict[int, int] = field(default_factory=dict)
+    """Positions of the lines in the journal, by the number of the record."""
+
+    def __post_init__(self) -> None:
+        """Find the maps whose files are still those that were converted."""
+        for position, line in self.lines.positions():
+            number = json_fields.integer(line, "number", highest=len(self.records) - 1)
+            if line["stamps"] == _stamps(self.records[number]):
+                self.positions[number] = position
+
+    def complete(self, target: Target, processes: int) -> Iterator[None]:
+        """Convert the other maps, and yield after each one, and at the start."""
+        yield
+        rest = [n for n in range(len(self.records)) if n not in self.positions]
+        share = _MapConverter(records=tuple(self.records[n] for n in rest), target=target)
+        for number, line in zip(rest, in_order(share, len(rest), processes), strict=True):
+            self.positions[number] = self.lines.add({"number": number, **line})
+            yield
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self.lines.read(self.positions[n] for n in range(len(self.records)))
+
+
+def _stamps(record: Record) -> list[Stamp]:
+    return stamps((*record.maps, record.image))
+
+
+def _digest_inputs(source: Source) -> str:
+    digest = sha256()
+    for record in source.records:
+        digest.update(json.dumps(_stamps(record)).encode())
+    return digest.hexdigest()
+
+
+def _is_complete(before: Mapping[str, Any], inputs: str, folder: Path) -> bool:
+    """Return whether a conversion was of the same files, and all that it wrote is there."""
+    return before["inputs"] == inputs and all((folder / name).is_file() for name in before["files"])
+
+
+def _files_in(folder: Path) -> list[str]:
+    """Return the paths of all files below a folder that was empty before."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if not path.name.startswith("."))
 
 
 def without_crowds(source: Source) -> Source:
@@ -104,6 +170,7 @@ class _MapConverter:
             yield self._convert(self.records[number])
 
     def _convert(self, record: Record) -> Entry:
+        before = _stamps(record)
         panoptic = record.read()
         if record.size not in (None, panoptic.size, panoptic.size[::-1]):
             raise ValueError(
@@ -124,6 +191,7 @@ class _MapConverter:
             "instances": written.instances,
             "lost": {**written.lost, EMPTY: empty},
             "odd": _find_oddities(record, panoptic.size),
+            "stamps": before,
         }
 
 
@@ -162,14 +230,9 @@ def _refuse_shared_maps(records: Sequence[Record]) -> None:
 
 
 def _purpose(source: Source, target: Target) -> str:
-    """Return a hash that differs for other images, classes or formats."""
-    described = {
-        "target": target.write_map.__module__,
-        "classes": [asdict(c) for s in (source, target) for c in s.categories],
-        "images": [[record.image_id, record.name] for record in source.records],
-        "crowds": not any(isinstance(record.read, _WithoutCrowds) for record in source.records),
-    }
-    return sha256(json.dumps(described).encode()).hexdigest()
+    """Return a hash that differs for another source, other classes or another format."""
+    described = source.digest(), target.write_map.__module__, target.categories.items
+    return sha256(repr(described).encode()).hexdigest()
 
 
 def _count_lost(lines: Iterable[Entry]) -> Mapping[str, int]:
@@ -198,7 +261,7 @@ def _describe_oddities(lines: Iterable[Entry]) -> Iterator[str]:
         yield f"{counts[kind]:,} of {total:,} {kind}, such as {example}"
 
 
-def _write_index(finished: Journal, target: Target, path: Path) -> None:
+def _write_index(finished: Iterable[Entry], target: Target, path: Path) -> None:
     annotations = (
         {
             "image_id": json_fields.entry(line["image"])["id"],
@@ -210,7 +273,7 @@ def _write_index(finished: Journal, target: Target, path: Path) -> None:
     _write_json(path, finished, annotations, target.categories)
 
 
-def _write_instances(finished: Journal, target: Target, path: Path) -> None:
+def _write_instances(finished: Iterable[Entry], target: Target, path: Path) -> None:
     things = (
         {"image_id": json_fields.entry(line["image"])["id"], **json_fields.entry(thing)}
         for line in finished
@@ -222,7 +285,7 @@ def _write_instances(finished: Journal, target: Target, path: Path) -> None:
 
 
 def _write_json(
-    path: Path, finished: Journal, annotations: Iterable[Entry], categories: Categories
+    path: Path, finished: Iterable[Entry], annotations: Iterable[Entry], categories: Categories
 ) -> None:
     images = (json_fields.entry(line["image"]) for line in finished)
     classes = {"categories": category_entries.entries(categories)}

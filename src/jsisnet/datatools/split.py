@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,8 @@ from jsisnet.categories import CategoryId
 from jsisnet.datatools.stratify import stratify
 from jsisnet.files import atomic, journal, json_fields
 from jsisnet.files.archives import png_folder
-from jsisnet.files.atomic import remove_leftovers, replacing
+from jsisnet.files.atomic import replacing
+from jsisnet.files.journal import JOURNAL
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader
 from jsisnet.files.links import Links
@@ -30,8 +31,6 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 _FRACTION = re.compile(r"\d{0,9}\.\d{1,9}|\d{1,9}/\d{1,9}", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
-
-_JOURNAL = "unfinished.jsonl"
 
 Kind = Literal["coco", "coco-instances"]
 """Format of a data set; in "coco" an image has one annotation with a map, in "coco-instances" one
@@ -197,7 +196,7 @@ def split(
     """Write a JSON file for each part, and the folder of its maps.
 
     Maps are hard-linked where the file system allows it, and copied otherwise. Entries keep all
-    their fields. Rerun an interrupted split to resume it.
+    their fields. Rerun an interrupted split to resume it; a complete one is brought up to date.
 
     Args:
         files: The data set.
@@ -207,9 +206,9 @@ def split(
 
     Raises:
         ValueError: If the file is invalid, a map is missing, a part would be empty, or the output
-            folder holds other files.
+            folder holds other files, or another split.
     """
-    journal.refuse_other_files(out / _JOURNAL)
+    journal.refuse_other_files(out / JOURNAL)
     listing = _read_listing(files.annotations, files.kind)
     pngs = _folder_of_pngs(files)
     wanted = sizes(config.shares, len(listing.names))
@@ -220,15 +219,13 @@ def split(
             f"{len(wanted)} parts"
         )
     parts = _parts(listing.presence, groups, wanted, config.seed)
-    with journal.open_journal(out / _JOURNAL, _fingerprint(files, config)) as unfinished:
-        for folder in {path.parent for path in out.rglob(".*.part")}:
-            remove_leftovers(folder)
+    with journal.open_journal(out / JOURNAL, _fingerprint(files, config)) as unfinished:
         if files.kind == "coco":
             folders = [out / config.shares[part].name for part in parts]
             _link_maps(listing, pngs, folders, on_map)
         for number, share in enumerate(config.shares):
             _write_part(listing, np.flatnonzero(parts == number), out / f"{share.name}.json")
-    unfinished.path.unlink()
+        unfinished.finish({})
     return _summary(listing, groups, parts, config.shares)
 
 
@@ -379,9 +376,9 @@ def _parts(
 
 def _fingerprint(files: Files, config: SplitConfig) -> str:
     """Return a string that differs for other files or parts."""
-    status = files.annotations.stat()
-    described = files, config, status.st_size, status.st_mtime_ns
-    return sha256(repr(described).encode()).hexdigest()
+    with files.annotations.open("rb") as file:
+        content = file_digest(file, "sha256").hexdigest()
+    return sha256(repr((files, config, content)).encode()).hexdigest()
 
 
 def _link_maps(
@@ -403,19 +400,29 @@ def _link_maps(
                 if not png.is_file():
                     raise ValueError(f"image {entry['image_id']!r}: its map {png} does not exist")
                 links.refuse(png)
-                if not copy.exists():
-                    _link_or_copy(png, copy)
+                _link_or_copy(png, copy)
             on_map(done, len(folders))
 
 
 def _link_or_copy(png: Path, copy: Path) -> None:
+    """Link or copy a map, unless it is there already and has not changed since."""
+    # A link to a symbolic link would lead elsewhere from its new place.
+    original = png.resolve()
+    if copy.exists():
+        before, now = copy.stat(), original.stat()
+        if os.path.samestat(before, now) or _version(before) == _version(now):
+            return
+        copy.unlink()
     copy.parent.mkdir(parents=True, exist_ok=True)
     try:
-        # A link to a symbolic link would lead elsewhere from its new place.
-        os.link(png.resolve(), copy)
+        os.link(original, copy)
     except OSError:
         with replacing(copy) as temporary:
-            shutil.copyfile(png, temporary)
+            shutil.copy2(original, temporary)
+
+
+def _version(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
 
 
 def _write_part(listing: _Listing, images: Int64[np.ndarray, " m"], path: Path) -> None:

@@ -14,7 +14,7 @@ from jsisnet.categories import Categories
 from jsisnet.datatools.submission_check import ArchiveViolations, check_archive
 from jsisnet.files import journal
 from jsisnet.files.archives import stored_file
-from jsisnet.files.atomic import remove_leftovers, replacing
+from jsisnet.files.atomic import replacing
 from jsisnet.files.journal import Journal
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
 from jsisnet.formats.image_list import ImageList
@@ -109,7 +109,6 @@ def open_map_folder(folder: Path, purpose: str) -> Iterator[MapFolder]:
     path = folder / ANNOTATIONS
     (folder / PNGS).mkdir(parents=True, exist_ok=True)
     with journal.open_journal(path, purpose, refusal=_OTHER_MAPS) as lines:
-        remove_leftovers(folder / PNGS)
         try:
             done: set[Any] = {values["image_id"] for values in lines}
         except (ValueError, KeyError, TypeError) as error:

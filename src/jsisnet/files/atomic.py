@@ -1,48 +1,53 @@
 """Atomic writes, and locks on output folders."""
 
+import fcntl
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 from jsisnet.files.json_fields import Entry
 
-_LOCK = ".lock"
+LOCK = ".jsisnet.lock"
 """Name of the lock file of a folder; it is deleted on release."""
+
+_PREFIX, _SUFFIX = ".jsisnet-", ".part"
+"""Begin and end of the names of temporary files."""
 
 _DEVICES = Path("/dev")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path whose file replaces `path` when the block ends without an error.
+    """Yield a temporary file that replaces `path` when the block ends without an error.
 
-    Missing parent folders are created. After an error the temporary file is deleted. A device or
-    pipe, such as ``/dev/stdout``, can't be replaced, so its own path is yielded.
+    Missing parent folders are created. After an error the temporary file is deleted; those of
+    killed processes are deleted when another process first writes to the folder. The name is
+    random, and no link of this name is followed, so that nobody who may write to the folder can
+    choose what is overwritten. A device or pipe, such as ``/dev/stdout``, can't be replaced, so its
+    own path is yielded.
 
     Raises:
         OSError: If the file can't be written; the error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    isdevice = _isdevice(path)
-    temporary = path if isdevice else path.with_name(f".{path.name}.{os.getpid()}.part")
+    if _isdevice(path):
+        yield path
+        return
+    _tidy(path.parent.absolute())
     try:
-        yield temporary
-        if not isdevice:
+        with _temporary_file(path.parent) as temporary:
+            yield temporary
             temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):
+        if error.filename is None or _istemporary(error.filename):
             error.filename = str(path)
-        if error.filename2 is not None and str(error.filename2) == str(temporary):
+        if error.filename2 is not None and _istemporary(error.filename2):
             error.filename2 = str(path)
         raise
-    finally:
-        if not isdevice:
-            # A failed deletion must not hide the error that led here.
-            with suppress(OSError):
-                temporary.unlink()
 
 
 def _isdevice(path: Path) -> bool:
@@ -52,20 +57,92 @@ def _isdevice(path: Path) -> bool:
     )
 
 
+@contextmanager
+def _temporary_file(folder: Path) -> Iterator[Path]:
+    """Create an empty file, which is locked until the block ends, and deleted if it still exists.
+
+    The lock tells it from the files of killed processes, whose locks the system has released.
+    """
+    path, descriptor = _create(folder)
+    try:
+        yield path
+    finally:
+        # A failed deletion must not hide the error that led here.
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _create(folder: Path) -> tuple[Path, int]:
+    while True:
+        path = folder / f"{_PREFIX}{secrets.token_hex(4)}{_SUFFIX}"
+        try:
+            descriptor = _open(path, os.O_EXCL)
+        except FileExistsError:
+            continue
+        if _lock(descriptor) and _isfile(path, descriptor):
+            return path, descriptor
+        os.close(descriptor)  # another process took it for a leftover before it was locked
+
+
+def _open(path: Path, flags: int = 0) -> int:
+    flags |= os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, 0o666)
+
+
+def _lock(descriptor: int) -> bool:
+    """Try to lock a file; on file systems without locks that always succeeds."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _isfile(path: Path, descriptor: int) -> bool:
+    """Return whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+@cache
+def _tidy(folder: Path) -> None:
+    """Delete the temporary files of killed processes, once in each process and folder."""
+    remove_leftovers(folder)
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of killed writers; no other process may be writing there."""
-    for temporary in folder.glob(".*.part"):
-        temporary.unlink()
+    """Delete the temporary files that killed processes have left in a folder."""
+    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):
+            _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def holds_files(folder: Path) -> bool:
-    """Return whether a folder holds more than locks and temporary files of killed writers."""
-    names = [path.name for path in folder.iterdir()]
-    return any(name != _LOCK and not fnmatch(name, ".*.part") for name in names)
+    """Return whether a folder holds more than a lock and temporary files."""
+    return any(path.name != LOCK and not _istemporary(path) for path in folder.iterdir())
+
+
+def _istemporary(path: str | Path) -> bool:
+    name = Path(path).name
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
 @contextmanager
-def lock_folder(folder: Path, name: str = _LOCK) -> Iterator[None]:
+def lock_folder(folder: Path, name: str = LOCK) -> Iterator[None]:
     """Lock a folder for this process until the block ends; create it if it is missing.
 
     The operating system releases the lock if the process is killed. On a file system without locks
@@ -73,32 +150,38 @@ def lock_folder(folder: Path, name: str = _LOCK) -> Iterator[None]:
 
     Args:
         folder: Folder that the process will write to.
-        name: Name of the lock file; locks with different names are independent.
+        name: Name of the lock file; another one locks less than the whole folder.
 
     Raises:
         ValueError: If another process holds the lock, or the folder is a file.
     """
-    from filelock import FileLock, Timeout
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise ValueError(f"{folder}: a file; expected a folder") from None
-    lock = FileLock(folder / name, blocking=False, fallback_to_soft=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ValueError(f"{folder}: another command is writing to it") from None
-    except (OSError, NotImplementedError):
-        yield
-        return
+    path = folder / name
+    descriptor = _acquire(path)
     try:
         yield
     finally:
-        # On Windows, where an open file can't be deleted, `release` does it.
         with suppress(OSError):
-            (folder / name).unlink()
-        lock.release()
+            path.unlink()
+        os.close(descriptor)
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        try:
+            descriptor = _open(path)
+        except OSError as error:
+            error.filename = str(path.parent)
+            raise
+        if not _lock(descriptor):
+            os.close(descriptor)
+            raise ValueError(f"{path.parent}: another command is writing to it")
+        if _isfile(path, descriptor):
+            return descriptor
+        os.close(descriptor)  # its process released it, and deleted it, in between
 
 
 def write_json(path: Path, values: Entry, lists: Mapping[str, Iterable[Entry]]) -> None:

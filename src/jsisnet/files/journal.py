@@ -1,16 +1,29 @@
 """Append-only journal of finished work items, so that an interrupted run can resume."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from jsisnet.files.atomic import lock_folder, replacing
-from jsisnet.files.json_fields import Entry
+from jsisnet.files.atomic import LOCK, holds_files, lock_folder, replacing
+from jsisnet.files.json_fields import Entry, entry
 
-_OTHER_WORK = "unfinished work of another command; repeat that command, or choose a new folder"
+JOURNAL = ".journal.jsonl"
+"""Name of the journal in a folder of files that belong together, such as a data set."""
+
+_FINISHED = "finished"
+"""Key of the line that marks complete work."""
+
+_OTHER_WORK = (
+    "holds unfinished work of another command or of files that have changed since; repeat that "
+    "command, or choose a new folder"
+)
+_OTHER_RESULT = (
+    "holds the result of another command or of files that have changed since; choose a new folder"
+)
 
 
 @dataclass(kw_only=True)
@@ -22,6 +35,8 @@ class Journal:
     """Number of finished items."""
     file: BinaryIO
     """The file, open for appending."""
+    finished: Entry | None = None
+    """What `finish` noted; ``None`` if the work is unfinished."""
 
     def add(self, values: Entry) -> int:
         """Append a finished item, and return its position in the file, for `read`."""
@@ -39,7 +54,7 @@ class Journal:
         with self.path.open("rb") as lines:
             position = len(next(lines))
             for line in lines:
-                yield position, json.loads(line)
+                yield position, self._parse(line)
                 position += len(line)
 
     def read(self, positions: Iterable[int]) -> Iterator[Entry]:
@@ -47,7 +62,7 @@ class Journal:
         with self.path.open("rb") as lines:
             for position in positions:
                 lines.seek(position)
-                yield json.loads(lines.readline())
+                yield self._parse(lines.readline())
 
     def rewrite(self, entries: Iterable[Entry]) -> None:
         """Replace all items atomically, for example to sort them."""
@@ -63,6 +78,21 @@ class Journal:
             self.file.close()
         self.file, self.count = self.path.open("ab"), count
 
+    def finish(self, values: Entry) -> None:
+        """Replace all items by a mark that the work is complete.
+
+        Args:
+            values: What the same command needs to know when it is repeated.
+        """
+        self.rewrite([{_FINISHED: values}])
+        self.finished = values
+
+    def _parse(self, line: bytes) -> Entry:
+        try:
+            return entry(json.loads(line))
+        except ValueError:
+            raise ValueError(f"{self.path}: damaged; delete it to start again") from None
+
 
 def refuse_other_files(path: Path) -> None:
     """Check that the folder of a journal is new or empty, or holds the journal already.
@@ -73,14 +103,18 @@ def refuse_other_files(path: Path) -> None:
     folder = path.parent
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: not a folder; expected a new folder")
-    names = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
-    if names - {_lock_name(path)} and path.name not in names:
+    if folder.is_dir() and holds_files(folder) and not path.is_file():
         raise ValueError(f"{folder}: not empty; expected a new folder")
 
 
 @contextmanager
 def open_journal(
-    path: Path, purpose: str, *, restart: bool = False, refusal: str = _OTHER_WORK
+    path: Path,
+    purpose: str,
+    *,
+    restart: bool = False,
+    refusal: str | None = None,
+    lock: str = LOCK,
 ) -> Iterator[Journal]:
     """Start a journal, or resume one.
 
@@ -89,12 +123,13 @@ def open_journal(
         purpose: Identifies the work; items of different work must not be mixed.
         restart: Whether to overwrite a journal of other work; by default that is an error.
         refusal: Message for that error, which follows the name of the folder.
+        lock: Name of the lock; by default nobody else may write to the folder meanwhile.
 
     Raises:
         ValueError: If another process is writing to the journal, or it is of other work and
             `restart` is false.
     """
-    with lock_folder(path.parent, _lock_name(path)):
+    with lock_folder(path.parent, lock):
         journal = _open(path, purpose, restart=restart, refusal=refusal)
         try:
             yield journal
@@ -111,30 +146,46 @@ def purpose_of(path: Path) -> str | None:
         return None
 
 
-def _open(path: Path, purpose: str, *, restart: bool, refusal: str) -> Journal:
+def _open(path: Path, purpose: str, *, restart: bool, refusal: str | None) -> Journal:
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
     file = path.open("a+b")
     try:
+        lines, last = _whole_lines(file)
+        finished = _parse_mark(last)
         file.seek(0)
-        # A run that was killed may leave an incomplete last line.
-        whole = [len(line) for line in file if line.endswith(b"\n")]
-        file.truncate(sum(whole))
-        file.seek(0)
-        other = bool(whole) and file.readline() != first
-        if other and restart:
+        other = lines > 0 and file.readline() != first
+        if other and not restart:
+            raise ValueError(
+                f"{path.parent}: {refusal or (_OTHER_WORK if finished is None else _OTHER_RESULT)}"
+            )
+        if other:
             file.truncate(0)
-            whole = []
-        elif other:
-            raise ValueError(f"{path.parent}: {refusal}")
-        file.seek(0, 2)
-        if not whole:
+            lines, finished = 0, None
+        file.seek(0, os.SEEK_END)
+        if not lines:
             file.write(first)
             file.flush()
     except BaseException:
         file.close()
         raise
-    return Journal(path=path, count=max(0, len(whole) - 1), file=file)
+    return Journal(path=path, count=max(0, lines - 1), file=file, finished=finished)
 
 
-def _lock_name(path: Path) -> str:
-    return f".{path.name}.lock"
+def _whole_lines(file: BinaryIO) -> tuple[int, bytes]:
+    """Count the lines, cut an incomplete last one, and return the last whole one."""
+    count, length, last = 0, 0, b""
+    file.seek(0)
+    for line in file:
+        if line.endswith(b"\n"):
+            count, length, last = count + 1, length + len(line), line
+    file.truncate(length)
+    return count, last
+
+
+def _parse_mark(line: bytes) -> Entry | None:
+    """Return what `Journal.finish` noted, if a line is its mark."""
+    try:
+        values = json.loads(line).get(_FINISHED)
+    except (ValueError, AttributeError):
+        return None
+    return values if isinstance(values, dict) else None

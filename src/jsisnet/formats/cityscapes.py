@@ -101,7 +101,8 @@ def source(
     for path, file in files.items():
         stem = path.removesuffix(MAP)
         official = Photo(image_id=Path(stem).name, name=f"{stem}{PHOTO}")
-        records.append(record(photos.get(stem, official), folder, partial(_read, file, coding)))
+        photo = photos.get(stem, official)
+        records.append(record(photo, folder, partial(_read, file, coding), file))
     warnings = folder.warnings(len(photos))
     return Source(categories=coding.categories, records=tuple(records), warnings=warnings)
 

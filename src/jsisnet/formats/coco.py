@@ -501,7 +501,7 @@ def source(
                 image=None if images is None else annotation.image,
                 size=annotation.size,
                 read=partial(read_png, annotation, file.categories, recount_areas=recount_areas),
-                png=annotation.png,
+                maps=(annotation.png,),
             )
         )
     return Source(

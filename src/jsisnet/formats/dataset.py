@@ -266,8 +266,8 @@ class PanopticDataset:
             _log.warning("%s: %s", self.path, warning)
         self._records = source.records[: config.first]
         for record in self._records:
-            for needed in (record.image, record.png):
-                if needed is not None and not file_exists(needed):
+            for needed in (record.image, *record.maps):
+                if isinstance(needed, Path) and not file_exists(needed):
                     raise ValueError(
                         f"{self.path}: image {record.image_id!r}: {needed} "
                         f"{describe_missing(needed)}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from jsisnet.categories import Categories
@@ -40,12 +41,18 @@ class MapIndex:
     photos: Mapping[str, Photo]
     """Photos by `map_stem`; empty if the file lists no images."""
 
-    def source(self, maps: Mapping[str, Callable[[], PanopticMap]], images: Path | None) -> Source:
+    def source(
+        self,
+        maps: Mapping[str, tuple[StoredFile, ...]],
+        read: Callable[..., PanopticMap],
+        images: Path | None,
+    ) -> Source:
         """Return the source of some maps.
 
         Args:
-            maps: Functions that read the maps, by the paths of the PNGs. A photo is the listed one,
-                or else the one with the same path.
+            maps: Files of each map, by their common path. A photo is the listed one, or else the
+                one with the same path.
+            read: Reads a map from its files.
             images: Folder of the photos, if known.
 
         Raises:
@@ -54,10 +61,10 @@ class MapIndex:
         folder = PhotoFolder(images)
         listed = self.located(folder)
         records = []
-        for path, read in maps.items():
+        for path, files in maps.items():
             stem = path.removesuffix(".png")
             photo = listed.get(stem) or Photo(image_id=stem, name=_find(stem, images))
-            records.append(record(photo, folder, read))
+            records.append(record(photo, folder, partial(read, *files), *files))
         return Source(
             categories=self.categories,
             records=tuple(records),
@@ -117,7 +124,9 @@ def find_maps(root: Path, folder: str = "", ending: str = ".png") -> dict[str, S
     return files
 
 
-def record(photo: Photo, folder: PhotoFolder, read: Callable[[], PanopticMap]) -> Record:
+def record(
+    photo: Photo, folder: PhotoFolder, read: Callable[[], PanopticMap], *maps: StoredFile
+) -> Record:
     """Return the record of a photo whose map is a file of unknown size.
 
     Raises:
@@ -132,6 +141,7 @@ def record(photo: Photo, folder: PhotoFolder, read: Callable[[], PanopticMap]) -
         image=image,
         size=None,
         read=read,
+        maps=maps,
     )
 
 

@@ -81,6 +81,7 @@ def source(
             read=partial(
                 _read, annotation, known, categories, maps[name], classes, images is not None
             ),
+            maps=tuple(filter(None, [maps[name]])),
         )
         for annotation, name in zip(file.annotations, names, strict=True)
     )

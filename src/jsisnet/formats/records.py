@@ -1,13 +1,16 @@
 """Sources and targets: what a data set looks like once it is open, whatever its format."""
 
+import pickle
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from jsisnet.categories import UNKNOWN, Categories
+from jsisnet.files.archives import StoredFile
 from jsisnet.files.json_fields import Entry
 from jsisnet.formats.pixel_codes import lookup
 from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
@@ -23,6 +26,9 @@ SCORES = "scores"
 CROWDS = "crowd regions, which became void"
 MERGED_CROWDS = "crowd regions that were merged with another crowd of the same class"
 """What a format may be unable to store, as shown after a conversion."""
+
+_HASHED_AT_ONCE = 100
+"""Records that are pickled at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +51,8 @@ class Record:
     read: Callable[[], PanopticMap]
     """Read the map. A `ValueError` names the file and the problem."""
 
-    png: Path | None = None
-    """File of the map, which may not exist; ``None`` if there is no such file, or its existence was
-    checked when the source was opened."""
+    maps: tuple[StoredFile, ...] = ()
+    """Files that `read` opens, which may not exist; a path may lead into a zip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +68,17 @@ class Source:
     warnings: tuple[str, ...] = ()
     """What the files have that their format does not allow, but that was read all the same; each
     says how often, and gives the first example."""
+
+    def digest(self) -> str:
+        """Return a hash that differs for other images, annotations, classes, files or options.
+
+        What the files hold apart from the annotations is not part of it; see `files.stamps`.
+        """
+        digest = sha256(pickle.dumps(self.categories))
+        # A record holds all that its map depends on. Many at a time share their classes.
+        for begin in range(0, len(self.records), _HASHED_AT_ONCE):
+            digest.update(pickle.dumps(self.records[begin : begin + _HASHED_AT_ONCE]))
+        return digest.hexdigest()
 
     def __repr__(self) -> str:
         return f"Source({len(self.records)} images, {self.categories!r})"

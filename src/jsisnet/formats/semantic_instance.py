@@ -69,8 +69,8 @@ def source(
         having, lacking = (semantic, instances) if path in files else (instances, semantic)
         raise ValueError(f"{having}: found {path}, but {lacking} has no such file")
     classes = ClassValues.of(index.categories, void)
-    maps = {path: partial(_read, file, others[path], classes) for path, file in files.items()}
-    return index.source(maps, images)
+    maps = {path: (file, others[path]) for path, file in files.items()}
+    return index.source(maps, partial(_read, classes), images)
 
 
 def target(folder: Path, categories: Categories) -> Target:
@@ -100,7 +100,7 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
     )
 
 
-def _read(semantic: StoredFile, instances: StoredFile, values: ClassValues) -> PanopticMap:
+def _read(values: ClassValues, semantic: StoredFile, instances: StoredFile) -> PanopticMap:
     classes = read_class_map(semantic, values)
     things = _read_instances(instances)
     if classes.size != size_of(things):

@@ -50,10 +50,8 @@ def source(
     if label_divisor is not None and label_divisor < 1:
         raise ValueError(f"label_divisor is {label_divisor}; expected at least 1")
     classes = ClassValues.of(index.categories, void)
-    maps = {
-        path: partial(_read, file, classes, label_divisor) for path, file in find_maps(pngs).items()
-    }
-    return index.source(maps, images)
+    maps = {path: (file,) for path, file in find_maps(pngs).items()}
+    return index.source(maps, partial(_read, classes, label_divisor), images)
 
 
 def target(folder: Path, categories: Categories) -> Target:
@@ -81,7 +79,7 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
     return Written(lost={CROWDS: crowds, SCORES: count_scores(panoptic)})
 
 
-def _read(file: StoredFile, classes: ClassValues, divisor: int | None) -> PanopticMap:
+def _read(classes: ClassValues, divisor: int | None, file: StoredFile) -> PanopticMap:
     try:
         values = read_values(file)
         codes = partial(_encoder(values, divisor), values)

@@ -212,7 +212,7 @@ def _from_panoptic(json: Path, classes: Classes, images: Path, *, recount_areas:
                     tuple(labels),
                     recount_areas=recount_areas,
                 ),
-                png=annotation.png,
+                maps=(annotation.png,),
             )
         )
     warnings = photos.warnings(len(records))
@@ -238,7 +238,7 @@ def _from_instances(root: Path, folder: str, classes: Classes, images: Path | No
     for png, file in files.items():
         name = png.removesuffix(".png")
         photo = Photo(image_id=name, name=f"{name}.jpg")
-        records.append(record(photo, photos, partial(_read_instances, file, classes)))
+        records.append(record(photo, photos, partial(_read_instances, file, classes), file))
     return Source(categories=classes.evaluated, records=tuple(records))
 
 

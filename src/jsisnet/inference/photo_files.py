@@ -3,7 +3,6 @@
 import glob
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
@@ -15,6 +14,7 @@ from jsisnet.arrays import UInt8
 from jsisnet.files.archives import Member, files_below
 from jsisnet.files.links import Links
 from jsisnet.files.photos import has_photo_suffix, printable_path, read_image, refuse_url, to_rgb
+from jsisnet.files.stamps import Stamp, stamp
 
 STANDARD_INPUT = "-"
 """Argument that stands for a photo on standard input."""
@@ -79,17 +79,11 @@ class Photo:
             raise ValueError(f"{self.title}: empty; expected an image")
         return to_rgb(_NamedContent(content, self.title))
 
-    def stamp(self) -> list[str | int]:
+    def stamp(self) -> Stamp:
         """Return what tells whether the photo is still the same: its place, size and time."""
         if isinstance(self.source, bytes):
             return [self.title, sha256(self.source).hexdigest()]
-        place = str(self.source.resolve() if isinstance(self.source, Path) else self.source)
-        with suppress(OSError, ValueError):  # reading it says why
-            if isinstance(self.source, Member):
-                return [place, *self.source.checksum]
-            status = self.source.stat()
-            return [place, status.st_size, status.st_mtime_ns]
-        return [place]
+        return stamp(self.source)
 
     def _content(self) -> bytes:
         assert not isinstance(self.source, Path)

@@ -30,9 +30,8 @@ COCO = "coco"
 FORMATS = {COCO: ".png", "cvat": ".xml", "label-studio": ".json", "labelme": ".json"}
 """Formats that predictions of photos can be written in, and the suffixes of their files."""
 
-_MAX_NAME = 255 - len("..4194304.part")
-"""Longest name of a result in bytes: file systems hold 255, of which the temporary name of
-`replacing` needs some."""
+_MAX_NAME = 255
+"""Longest name of a result in bytes that file systems hold."""
 
 FAILURES = (ValueError, OSError, MemoryError, RuntimeError)
 """Errors of one photo, after which the others continue."""

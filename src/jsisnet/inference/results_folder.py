@@ -1,7 +1,6 @@
 """Folder of the results of a run, with a journal of the photos that are done."""
 
 import json
-import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,7 +29,6 @@ _OTHER_RUN = (
     "holds results of another model, settings or formats; choose another folder, or start anew "
     "with --overwrite"
 )
-_LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.part")
 
 
 @dataclass(slots=True)
@@ -121,18 +119,11 @@ class ResultsFolder:
         self.journal.rewrite(chain(self.entries(), [last]))
 
     def clean(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Delete results of other photos than those of `entries`, and what killed writers left."""
+        """Delete results of other photos than those of `entries`."""
         ours = set(_results(self.journal))
         kept = set(_results(entries))
         described = {PREDICTIONS} if kept else set()
         _delete(self.folder, ours - kept - described, self.photos)
-        temporary = {*ours, PREDICTIONS, JOURNAL}
-        for folder in {(self.folder / name).parent for name in temporary}:
-            for path in folder.glob(".*.part"):
-                found = _LEFTOVER.fullmatch(path.name)
-                name = found and (folder / found["name"]).relative_to(self.folder).as_posix()
-                if name in temporary:
-                    path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Delete what belongs to no finished photo, and the journal if there is none."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from jsisnet.files.atomic import remove_leftovers, replacing
+from jsisnet.files.atomic import replacing
 from jsisnet.files.photos import write_picture
 from jsisnet.inference.model_folder import EXPORTED, weights_digest
 from jsisnet.model import saved_model
@@ -96,8 +96,7 @@ def is_finished(config: RunConfig, folder: Path) -> bool:
 
 
 def prepare(config: RunConfig, folder: Path) -> None:
-    """Write the settings, and delete the temporary files of an interrupted run."""
-    remove_leftovers(folder)
+    """Write the settings."""
     with replacing(folder / CONFIG) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")
 

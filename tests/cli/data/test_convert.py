@@ -218,11 +218,14 @@ def test_too_many_processes_are_refused(tiny, tmp_path, capsys):
     assert "expected at most 1024" in capsys.readouterr().err
 
 
-def test_a_finished_conversion_does_not_overwrite_its_result(tiny, tmp_path, capsys):
+def test_a_finished_conversion_is_complete_already_and_no_other_one(tiny, tmp_path, capsys):
     assert from_coco(tiny, tmp_path / "out") == 0
+    assert "Wrote" in capsys.readouterr().out
 
-    assert from_coco(tiny, tmp_path / "out") == 1
-    assert "not empty; expected a new folder" in capsys.readouterr().err
+    assert from_coco(tiny, tmp_path / "out") == 0
+    assert "already complete" in capsys.readouterr().out
+    assert from_coco(tiny, tmp_path / "out", "--crowds-as-things") == 1
+    assert "holds the result of another command" in capsys.readouterr().err
 
 
 def many_streets(folder, times=200):
@@ -247,7 +250,7 @@ def test_an_interrupted_conversion_resumes(how, tmp_path):
     annotations = many_streets(tmp_path)
     options = ["--from", "coco", "--annotations", str(annotations), "--processes", "2"]
     command = [sys.executable, "-m", "jsisnet", *CONVERT, *options]
-    journal = tmp_path / "out/unfinished.jsonl"
+    journal = tmp_path / "out/.journal.jsonl"
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "out")], stdout=subprocess.DEVNULL, stderr=-3
     )

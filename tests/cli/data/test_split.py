@@ -117,4 +117,3 @@ def test_a_terminated_run_resumes(tiny, tmp_path):
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("out", "whole"))
         assert first == second
     assert len(list((tmp_path / "out").glob("?/*.png"))) == 1500
-    assert not (tmp_path / "out/unfinished.jsonl").exists()

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -219,12 +220,30 @@ def test_an_interrupted_check_resumes(streets, tmp_path):
     journal = tmp_path / "journal"
     whole = check(streets.paths)
     interrupt_after(2, streets.paths, journal)
-    streets.photo(0).unlink()
-    streets.photo(1).unlink()
+    for number in range(2):
+        damage_unnoticed(streets.photo(number))
 
     assert check(streets.paths, journal_path=journal) == whole
 
     assert not journal.exists()
+
+
+def damage_unnoticed(path):
+    """Damage a file, but leave its size and time, so that it is only noticed by reading it."""
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_what_changed_after_an_interruption_is_checked_again(streets, tmp_path):
+    photo, png = streets.photo(0).read_bytes(), streets.png(1).read_bytes()
+    streets.photo(0).write_bytes(photo[:100])
+    streets.png(1).write_bytes(png[:100])
+    interrupt_after(2, streets.paths, tmp_path / "journal")
+    streets.photo(0).write_bytes(photo)
+    streets.png(1).write_bytes(png)
+
+    assert check(streets.paths, journal_path=tmp_path / "journal").violations == ()
 
 
 def test_an_incomplete_last_line_of_the_journal_is_dropped(streets, tmp_path):
@@ -232,7 +251,7 @@ def test_an_incomplete_last_line_of_the_journal_is_dropped(streets, tmp_path):
     interrupt_after(2, streets.paths, journal)
     with journal.open("r+b") as file:
         file.truncate(journal.stat().st_size - 1)
-    streets.photo(0).unlink()
+    damage_unnoticed(streets.photo(0))
 
     assert check(streets.paths, journal_path=journal).valid
 
@@ -240,11 +259,11 @@ def test_an_incomplete_last_line_of_the_journal_is_dropped(streets, tmp_path):
 def test_a_journal_of_other_files_is_dropped(streets, tmp_path):
     journal = tmp_path / "journal"
     interrupt_after(2, streets.paths, journal)
-    streets.photo(0).unlink()
+    damage_unnoticed(streets.photo(0))
     streets.content["info"] = "new"
     streets.write()
 
-    assert counts(check(streets.paths, journal_path=journal))[Rule.PHOTO_MISSING] == 1
+    assert counts(check(streets.paths, journal_path=journal))[Rule.PHOTO] == 1
 
 
 def test_a_copy_of_a_valid_data_set_is_identical(streets, tmp_path):
@@ -256,7 +275,7 @@ def test_a_copy_of_a_valid_data_set_is_identical(streets, tmp_path):
     for position in range(3):
         png = streets.png(position)
         assert (copy / streets.pngs.name / png.name).read_bytes() == png.read_bytes()
-    assert sorted(path.name for path in copy.iterdir()) == [
+    assert sorted(path.name for path in copy.glob("[!.]*")) == [
         "changes.txt",
         "panoptic_tiny",
         "panoptic_tiny.json",
@@ -271,6 +290,19 @@ def test_an_interrupted_copy_resumes(streets, tmp_path):
     check(streets.paths, copy=copy)
 
     assert json.loads((copy / streets.json.name).read_text()) == streets.content
+
+
+def test_a_copy_is_written_again_by_the_same_check_but_not_by_another(streets, tmp_path):
+    copy = tmp_path / "copy"
+    first = check(streets.paths, copy=copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+    assert check(streets.paths, copy=copy) == first
+
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+    moved = replace(streets.paths, pngs=streets.pngs)
+    with pytest.raises(ValueError, match="the result of another command"):
+        check(moved, copy=copy)
 
 
 def test_a_copy_drops_an_image_whose_map_lost_its_ids(streets, tmp_path):

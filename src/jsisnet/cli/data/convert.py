@@ -67,7 +67,7 @@ def convert(  # noqa: PLR0913 - one parameter per option
     writer = create_dataset(target, out, opened_source.categories)
     try:
         with progress("converting") as advance:
-            lost = convert.convert(
+            result = convert.convert(
                 opened_source,
                 writer,
                 processes=processes or available_cores(),
@@ -77,14 +77,17 @@ def convert(  # noqa: PLR0913 - one parameter per option
     except (KeyboardInterrupt, SystemExit) as error:
         say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
+    if result.isrepeated:
+        display(f"{out}: already complete; these inputs were converted before")
     if writer.categories != opened_source.categories:
         say(f"the class ids don't fit the format; renumbered them 1 to {len(writer.categories)}")
-    for what, count in lost.items():
+    for what, count in result.lost.items():
         say(f"not converted: {what} ({count:,})")
+    wrote = "Holds" if result.isrepeated else "Wrote"
     display(
-        f"Wrote {out / writer.index}: {len(opened_source.records):,} maps, "
+        f"{wrote} {out / writer.index}: {len(opened_source.records):,} maps, "
         f"{len(writer.categories)} classes"
     )
     if writer.instances is not None:
-        display(f"Wrote {out / writer.instances}: the things")
+        display(f"{wrote} {out / writer.instances}: the things")
     return 0

@@ -76,7 +76,7 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
     target = coco_target(out, mapped.categories)
     try:
         with progress("merging") as advance:
-            convert.convert(
+            result = convert.convert(
                 map_classes(opened_source, mapped),
                 target,
                 processes=processes or available_cores(),
@@ -86,8 +86,11 @@ def merge_classes(  # noqa: PLR0913 - one parameter per option
         say("interrupted; rerun the same command to resume")
         return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
     _print(opened_source.categories, mapped)
+    if result.isrepeated:
+        display(f"{out}: already complete; these inputs were merged before")
+    wrote = "Holds" if result.isrepeated else "Wrote"
     display(
-        f"Wrote {out / target.index}: {len(opened_source.records):,} maps, "
+        f"{wrote} {out / target.index}: {len(opened_source.records):,} maps, "
         f"{len(mapped.categories)} classes"
     )
     return 0

@@ -1,8 +1,8 @@
 """Check of a whole data set and, in COCO panoptic format, a repaired copy."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from itertools import chain
@@ -18,15 +18,16 @@ from jsisnet.datatools.check.source import source_checker
 from jsisnet.datatools.violations import ViolationCounter
 from jsisnet.files import atomic, journal
 from jsisnet.files.archives import png_folder
-from jsisnet.files.atomic import remove_leftovers, replacing
+from jsisnet.files.atomic import replacing
+from jsisnet.files.journal import JOURNAL
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.processes import in_order
+from jsisnet.files.stamps import are_unchanged
 from jsisnet.formats.records import Source
 
 CHANGES = "changes.txt"
 """File of a repaired copy that lists the changes, one a line."""
 
-_JOURNAL = ".check"
 _MAX_ID = 2**63
 _FIELDS = tuple(each.name for each in fields(ImageResult))
 """What a journal keeps of an image; journals with other fields are started again."""
@@ -121,7 +122,7 @@ def check(
         copy: Folder that receives a repaired JSON file named like the original, the maps and a
             list of the changes. The photos are not copied.
         journal_path: File for results so far, so that an interrupted check can resume; it is
-            deleted at the end. A copy always has a journal.
+            deleted at the end. A copy always has a journal, of which a mark remains.
         examples: Number of messages that the report keeps for each rule.
         processes: Number of worker processes.
         on_image: Called with the numbers of images done and in total.
@@ -131,11 +132,8 @@ def check(
             or the other data set cannot be read.
     """
     checker = _coco_checker(paths, copy)
-    path = copy / _JOURNAL if copy is not None else journal_path
     report = _ReportBuilder(checker, ViolationCounter(examples))
-    with _open_journal(path, _purpose(paths, copy)) as results:
-        if checker.copied_pngs is not None:
-            remove_leftovers(checker.copied_pngs)
+    with _open_journal(paths, journal_path, copy) as results:
         _check_images(report, results, processes, on_image)
         if copy is not None and results is not None and checker.listing.images:
             _write_copy(copy, checker, results, report.all_violations(results))
@@ -160,7 +158,7 @@ def check_source(
         on_image: See `check`.
     """
     report = _ReportBuilder(source_checker(source), ViolationCounter(examples))
-    with _open_journal(journal_path, _purpose_of_source(source)) as results:
+    with _open_journal(source, journal_path) as results:
         _check_images(report, results, processes, on_image)
     return report.build()
 
@@ -195,8 +193,7 @@ def check_instances(
         _refuse_to_overwrite(copy, (paths.annotations.name, CHANGES))
     checker = instances_checker(paths.annotations, paths.images, copied=copy is not None)
     report = _ReportBuilder(checker, ViolationCounter(examples))
-    path = copy / _JOURNAL if copy is not None else journal_path
-    with _open_journal(path, _purpose(paths, copy)) as results:
+    with _open_journal(paths, journal_path, copy) as results:
         _check_images(report, results, processes, on_image)
         if copy is not None and results is not None and checker.annotations:
             _write_copy(copy, checker, results, report.all_violations(results))
@@ -222,26 +219,35 @@ class _Checker(Protocol):
     def __len__(self) -> int:
         """Count all images."""
 
-    def check_every(self, begin: int, numbers: Iterable[int]) -> Iterator[ImageResult]:
-        """Check the images at these positions after the first `begin` ones."""
+    def check_every(
+        self, positions: Sequence[int], numbers: Iterable[int]
+    ) -> Iterator[ImageResult]:
+        """Check some images, given their positions and the numbers of the positions to check."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _ResultJournal:
-    """Journal of image results; iterating reads them from the file in order."""
+    """Journal of image results; iterating reads them from the file in the order of the images."""
 
     lines: journal.Journal
+    positions: dict[int, int] = field(default_factory=dict)
+    """Positions of the lines, by the position of the image."""
 
-    @property
-    def count(self) -> int:
-        return self.lines.count
+    def __post_init__(self) -> None:
+        """Find the results of files that have not changed since."""
+        line: Any  # as `add` wrote it
+        for position, line in self.lines.positions():
+            if are_unchanged(line["stamps"]):
+                self.positions[line["number"]] = position
 
-    def add(self, result: ImageResult) -> None:
+    def add(self, number: int, result: ImageResult) -> None:
         violations = [[each.rule.name, each.message] for each in result.violations]
-        self.lines.add(asdict(result) | {"violations": violations})
+        line = asdict(result) | {"violations": violations, "number": number}
+        self.positions[number] = self.lines.add(line)
 
     def __iter__(self) -> Iterator[ImageResult]:
-        return map(_parse_result, self.lines)
+        places = (self.positions[number] for number in sorted(self.positions))
+        return map(_parse_result, self.lines.read(places))
 
 
 @dataclass
@@ -327,15 +333,18 @@ def _check_images(
 def _image_results(
     checker: _Checker, results: _ResultJournal | None, processes: int
 ) -> Iterator[ImageResult]:
-    """Yield the results in the journal, then check the remaining images and append to it."""
-    begin = 0
-    if results is not None:
-        yield from results
-        begin = results.count
-    share = partial(checker.check_every, begin)
-    for result in in_order(share, len(checker) - begin, processes):
+    """Yield the results in order, from the journal or of images that are checked now."""
+    done = {} if results is None else dict(results.positions)
+    before: Iterator[ImageResult] = iter(results or ())
+    rest = [number for number in range(len(checker)) if number not in done]
+    found = in_order(partial(checker.check_every, rest), len(rest), processes)
+    for number in range(len(checker)):
+        if number in done:
+            yield next(before)
+            continue
+        result = next(found)
         if results is not None:
-            results.add(result)
+            results.add(number, result)
         yield result
 
 
@@ -371,9 +380,9 @@ def _refuse_copy_onto(originals: Mapping[Path, Path]) -> None:
 
 
 def _refuse_to_overwrite(copy: Path, names: Iterable[str]) -> None:
-    """Raise an error if the folder has such files that are not from an unfinished copy."""
+    """Raise an error if the folder has such files that no earlier copy has written."""
     for path in (copy / name for name in names):
-        if path.exists() and not (copy / _JOURNAL).is_file():
+        if path.exists() and not (copy / JOURNAL).is_file():
             raise ValueError(f"{path} already exists; expected a new folder for the copy")
 
 
@@ -425,36 +434,47 @@ def _is_id(value: object) -> TypeGuard[int]:
 
 
 @contextmanager
-def _result_journal(path: Path, purpose: str) -> Iterator[_ResultJournal]:
-    """Open or resume a journal of results, which is deleted once the block ends without error."""
-    with journal.open_journal(path, purpose, restart=True) as lines:
-        yield _ResultJournal(lines)
-    path.unlink()
+def _open_journal(
+    data: DatasetPaths | InstancesPaths | Source, path: Path | None, copy: Path | None = None
+) -> Iterator[_ResultJournal | None]:
+    """Open or resume a journal of results.
 
-
-def _open_journal(path: Path | None, purpose: str) -> AbstractContextManager[_ResultJournal | None]:
-    return nullcontext() if path is None else _result_journal(path, purpose)
+    Args:
+        data: The data set.
+        path: The file, if a check without a copy has one; deleted once the block ends without
+            error.
+        copy: Folder of a repaired copy, whose journal becomes a mark at the end. When the same
+            check is repeated, it writes the copy again.
+    """
+    if copy is not None:
+        assert not isinstance(data, Source)  # only files have copies
+        index = copy / data.annotations.name
+        with journal.open_journal(copy / JOURNAL, _purpose(data)) as lines:
+            index.unlink(missing_ok=True)
+            if lines.finished is not None:
+                lines.rewrite([])
+            yield _ResultJournal(lines)
+            lines.finish({})
+            if not index.exists():
+                lines.path.unlink()
+    elif path is not None:
+        lock = f"{path.name}.lock"
+        with journal.open_journal(path, _purpose(data), restart=True, lock=lock) as lines:
+            yield _ResultJournal(lines)
+        path.unlink()
+    else:
+        yield None
 
 
 def _parse_result(line: Entry) -> ImageResult:
-    values: dict[str, Any] = dict(line)
+    values: dict[str, Any] = {name: line[name] for name in _FIELDS}
     violations = tuple(Violation(Rule[name], text) for name, text in values.pop("violations"))
-    for name in ("category_ids", "solid_ids", "annotations"):
+    for name in ("category_ids", "solid_ids", "annotations", "stamps"):
         values[name] = tuple(values[name])
     return replace(ImageResult(**values), violations=violations)
 
 
-def _purpose(paths: DatasetPaths | InstancesPaths, copy: Path | None) -> str:
-    """Return a hash that differs for other files."""
-    known = []
-    for path in (paths.annotations, getattr(paths, "other_annotations", None)):
-        if path is not None and path.is_file():
-            status = path.stat()
-            known.append((status.st_size, status.st_mtime_ns))
-    return hashlib.sha256(repr((_FIELDS, paths, copy, known)).encode()).hexdigest()
-
-
-def _purpose_of_source(source: Source) -> str:
-    """Return a hash that differs for other images, paths or classes."""
-    known = [(record.image_id, record.name, str(record.image)) for record in source.records]
-    return hashlib.sha256(repr((_FIELDS, known, source.categories.items)).encode()).hexdigest()
+def _purpose(data: DatasetPaths | InstancesPaths | Source) -> str:
+    """Return a hash that differs for other data; the stamps of the results tell if it changed."""
+    known = data.digest() if isinstance(data, Source) else data
+    return hashlib.sha256(repr((_FIELDS, known)).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from jsisnet.files.links import Links, RefusedLinkError
 from jsisnet.files.photo_folder import LocatedPhoto, Oddity, PhotoFolder
 from jsisnet.files.photos import read_image, used_bits
 from jsisnet.files.png import read_ids, write_ids
+from jsisnet.files.stamps import Stamp, stamp
 from jsisnet.formats.records import size_text
 from jsisnet.panoptic import ImageId
 
@@ -64,6 +65,9 @@ class FoundPhoto:
     path: Path
     """Path of the photo; its name may differ in case from the one that was looked for."""
 
+    stamp: Stamp
+    """Its stamp from before it was read."""
+
     photo: Photo | None
     """``None`` if it is missing or cannot be decoded."""
 
@@ -98,6 +102,9 @@ class ImageResult:
 
     annotations: tuple[Entry, ...] = ()
     """Annotation entries in a repaired copy; none if the image is dropped or there is no copy."""
+
+    stamps: tuple[Stamp, ...] = ()
+    """Stamps of the files that were read, the annotations included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +172,10 @@ class CocoChecker:
             return self.num_images
         return self.num_images + len(self.other.images)
 
-    def check_every(self, begin: int, numbers: Iterable[int]) -> Iterator[ImageResult]:
-        """Check the images at these positions after the first `begin` ones."""
+    def check_every(
+        self, positions: Sequence[int], numbers: Iterable[int]
+    ) -> Iterator[ImageResult]:
+        """Check some images, given their positions and the numbers of the positions to check."""
         if not len(self):
             return  # and there may be no file
         with ExitStack() as files:
@@ -174,7 +183,7 @@ class CocoChecker:
             others = None
             if self.other is not None:
                 others = files.enter_context(EntryReader(self.other.path))
-            for position in (begin + number for number in numbers):
+            for position in (positions[number] for number in numbers):
                 if position < self.num_images:
                     yield self._check(self.listing.images[position], objects)
                 elif others is not None and self.other is not None:
@@ -192,10 +201,11 @@ class CocoChecker:
         try:
             path = json_fields.path_in(self.other_photos, image, "file_name")
             self.other_links.refuse(path)
+            before = stamp(path)
             photo = _read_photo(path)
         except ValueError:
             return ImageResult(name=name)
-        return ImageResult(name=name, digest=photo.digest)
+        return ImageResult(name=name, digest=photo.digest, stamps=(before,))
 
 
 @dataclass
@@ -209,8 +219,11 @@ class _ImageChecker:
     violations: list[Violation] = field(default_factory=list)
     changes: dict[str, object] = field(default_factory=dict)
     """Fields of the image entry that change in a repaired copy."""
+    stamps: list[Stamp] = field(default_factory=list)
+    """Stamps of the files that are read."""
 
     def check(self) -> ImageResult:
+        self.stamps.append(stamp(self.dataset.path))
         photo = self._check_photo()
         ids = None if self.annotation is None else self._read_map(self.annotation, photo)
         segments = None if ids is None else self._check_segments(ids)
@@ -229,6 +242,7 @@ class _ImageChecker:
             solid_ids=distinct_categories(s for s in usable.values() if not s.iscrowd),
             image={**self.image, **self.changes} if copied else None,
             annotations=() if annotation is None else (annotation,),
+            stamps=tuple(self.stamps),
         )
 
     def _add(self, rule: Rule, message: str) -> None:
@@ -241,6 +255,7 @@ class _ImageChecker:
         if located is None:
             return None
         found = find_photo(located.path)
+        self.stamps.append(found.stamp)
         for violation in (*note_link(self.dataset.folder.links, located.path), *found.violations):
             self._add(violation.rule, violation.message)
         if located.oddity is not None or found.path != located.path:
@@ -280,6 +295,7 @@ class _ImageChecker:
         path = self._map(annotation)
         if path is None:
             return None
+        self.stamps.append(stamp(path))
         if not file_exists(path):
             self._add(Rule.PNG_MISSING, f"{path} {describe_missing(path)}")
             return None
@@ -352,17 +368,18 @@ def find_photo(path: Path) -> FoundPhoto:
         name = _find_other_case(path)
         if name is None:
             missing = Violation(Rule.PHOTO_MISSING, f"{path} does not exist")
-            return FoundPhoto(path=path, photo=None, violations=(missing,))
+            return FoundPhoto(path=path, stamp=stamp(path), photo=None, violations=(missing,))
         text = f"{path} does not exist, but {name} does"
         violations.append(Violation(Rule.PHOTO_CASE, text))
         path = path.with_name(name)
+    before = stamp(path)
     try:
         photo = _read_photo(path)
     except ValueError as error:
-        damaged = Violation(Rule.PHOTO, str(error))
-        return FoundPhoto(path=path, photo=None, violations=(*violations, damaged))
+        violations.append(Violation(Rule.PHOTO, str(error)))
+        return FoundPhoto(path=path, stamp=before, photo=None, violations=tuple(violations))
     violations += [Violation(each.rule, f"{path}: {each.message}") for each in photo.violations]
-    return FoundPhoto(path=path, photo=photo, violations=tuple(violations))
+    return FoundPhoto(path=path, stamp=before, photo=photo, violations=tuple(violations))
 
 
 def _read_photo(path: Path) -> Photo:

@@ -27,6 +27,7 @@ from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader
 from jsisnet.files.links import Links
 from jsisnet.files.photo_folder import PhotoFolder
+from jsisnet.files.stamps import stamp, stamps
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_instances, masks
 from jsisnet.formats.coco_instances import Annotation, Instance
@@ -90,15 +91,18 @@ class InstancesChecker:
     def __len__(self) -> int:
         return self.num_images
 
-    def check_every(self, begin: int, numbers: Iterable[int]) -> Iterator[ImageResult]:
-        """Check the images at these positions after the first `begin` ones."""
+    def check_every(
+        self, positions: Sequence[int], numbers: Iterable[int]
+    ) -> Iterator[ImageResult]:
+        """Check some images, given their positions and the numbers of the positions to check."""
         if not len(self):
             return  # and there may be no file
         with EntryReader(self.path) as entries:
             for number in numbers:
-                yield self._check(self.annotations[begin + number], entries)
+                yield self._check(self.annotations[positions[number]], entries)
 
     def _check(self, listed: Annotation, entries: EntryReader) -> ImageResult:
+        before = (stamp(self.path), *stamps([] if self.photos is None else [listed.image]))
         image = dict(entries.read(listed.entry))
         name = str(image["file_name"])
         photo, violations = self._check_photo(listed, image)
@@ -128,6 +132,7 @@ class InstancesChecker:
             solid_ids=distinct_categories(s for s in usable.values() if not s.iscrowd),
             image=image if kept else None,
             annotations=tuple(_repaired(thing) for thing in things) if kept else (),
+            stamps=before,
         )
 
     def _check_photo(

@@ -18,6 +18,7 @@ from jsisnet.datatools.check.segments import (
     find_regions,
 )
 from jsisnet.files.links import Links
+from jsisnet.files.stamps import stamps
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.map_index import map_stem
 from jsisnet.formats.records import Record, Source, istransposed, size_text
@@ -45,12 +46,15 @@ class SourceChecker:
     def __len__(self) -> int:
         return self.num_images
 
-    def check_every(self, begin: int, numbers: Iterable[int]) -> Iterator[ImageResult]:
-        """Check the images at these positions after the first `begin` ones."""
+    def check_every(
+        self, positions: Sequence[int], numbers: Iterable[int]
+    ) -> Iterator[ImageResult]:
+        """Check some images, given their positions and the numbers of the positions to check."""
         for number in numbers:
-            yield self._check(self.source.records[begin + number])
+            yield self._check(self.source.records[positions[number]])
 
     def _check(self, record: Record) -> ImageResult:
+        before = tuple(stamps((*record.maps, record.image)))
         photo, violations = check_photo(record)
         panoptic = _read_map(record, photo, violations)
         segments = None if panoptic is None else self._check_segments(panoptic, violations)
@@ -66,6 +70,7 @@ class SourceChecker:
             segments=len(usable),
             category_ids=distinct_categories(usable.values()),
             solid_ids=distinct_categories(s for s in usable.values() if not s.iscrowd),
+            stamps=before,
         )
 
     def _check_segments(self, panoptic: PanopticMap, violations: list[Violation]) -> SegmentCheck:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jsisnet.datatools.scenes.layout import CATEGORIES
 from jsisnet.datatools.scenes.scene import Scene
-from jsisnet.files.atomic import holds_files, lock_folder, remove_leftovers, replacing
+from jsisnet.files.atomic import holds_files, lock_folder, replacing
 from jsisnet.files.photos import write_picture
 from jsisnet.formats import coco
 
@@ -68,8 +68,6 @@ def _write_split(
     photos: Path, annotations: Path, scenes: Iterable[Scene], on_scene: Callable[[], object]
 ) -> None:
     photos.mkdir(exist_ok=True)
-    for used in (photos.parent, photos, annotations.with_suffix("")):
-        remove_leftovers(used)
     with coco.writing(annotations, CATEGORIES) as writer:
         for number, scene in enumerate(scenes, 1):
             name = f"{number:06}.png"

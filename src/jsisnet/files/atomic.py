@@ -111,7 +111,7 @@ def _isfile(path: Path, descriptor: int) -> bool:
 
 @cache
 def _tidy(folder: Path) -> None:
-    """Delete the temporary files of killed processes, once in each process and folder."""
+    """Delete the temporary files of killed processes, once in each folder, or again with a lock."""
     remove_leftovers(folder)
 
 
@@ -161,6 +161,7 @@ def lock_folder(folder: Path, name: str = LOCK) -> Iterator[None]:
         raise ValueError(f"{folder}: a file; expected a folder") from None
     path = folder / name
     descriptor = _acquire(path)
+    _tidy.cache_clear()
     try:
         yield
     finally:

@@ -53,6 +53,11 @@ def follow_links(into: Iterable[Path] | None = None) -> Iterator[None]:
         _allowed.reset(token)
 
 
+def are_followed_anywhere() -> bool:
+    """Return whether `follow_links` allows links to lead anywhere."""
+    return _allowed.get(_NOWHERE_ELSE).anywhere
+
+
 class Links:
     """The rule for symbolic links below one folder, as it is when this object is made.
 

@@ -21,6 +21,7 @@ from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import replacing
 from jsisnet.files.journal import JOURNAL
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.links import are_followed_anywhere
 from jsisnet.files.processes import in_order
 from jsisnet.files.stamps import are_unchanged
 from jsisnet.formats.records import Source
@@ -477,4 +478,4 @@ def _parse_result(line: Entry) -> ImageResult:
 def _purpose(data: DatasetPaths | InstancesPaths | Source) -> str:
     """Return a hash that differs for other data; the stamps of the results tell if it changed."""
     known = data.digest() if isinstance(data, Source) else data
-    return hashlib.sha256(repr((_FIELDS, known)).encode()).hexdigest()
+    return hashlib.sha256(repr((_FIELDS, are_followed_anywhere(), known)).encode()).hexdigest()

@@ -1,4 +1,8 @@
-from jsisnet.cli.console import display
+import pytest
+from rich.text import Text
+
+from jsisnet.cli import console
+from jsisnet.cli.console import display, say, write_csv
 from jsisnet.cli.tables import table
 
 
@@ -14,15 +18,33 @@ def test_control_characters_are_shown_escaped(capsys):
     assert "\x1b" not in shown
 
 
-def test_line_breaks_are_kept(capsys):
-    display("one\ntwo")
+@pytest.mark.parametrize("isterminal", [False, True])
+def test_a_name_with_a_line_break_stays_in_its_line(capsys, monkeypatch, isterminal):
+    monkeypatch.setattr(console.out, "_force_terminal", isterminal)
+    names = table("class")
+    names.add_row("person\n0 errors")
 
-    assert capsys.readouterr().out == "one\ntwo\n"
+    display("one\ntwo", names)
+    say("three\rfour")
+
+    shown = capsys.readouterr()
+    assert r"one\ntwo" in shown.out
+    assert r"person\n0 errors" in shown.out
+    assert shown.err == "jsisnet: three\\rfour\n"
+
+
+def test_texts_in_csv_files_are_no_formulas(tmp_path):
+    rows = [{"name": "=HYPERLINK(1)", "pq": -0.5}, {"name": "\t-\x1b[2J\n", "pq": None}]
+
+    write_csv(rows, ("name", "pq"), tmp_path / "a.csv")
+
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert lines == ["name,pq", "'=HYPERLINK(1),-0.5", r"'\t-\x1b[2J\n,"]
 
 
 def test_cells_of_several_lines_stay_in_their_columns(capsys):
     stages = table("stage", ">sizes", "next")
-    stages.add_row("trunk", "40\n112", "shared")
+    stages.add_row("trunk", Text("40\n112"), "shared")
     stages.add_row("roi", "7", "")
 
     display(stages)

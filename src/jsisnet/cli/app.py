@@ -276,7 +276,9 @@ class _MessageHandler(logging.Handler):
         message = self.format(record)
         if message not in self.printed:
             self.printed.add(message)
-            say(message)
+            isours = record.name.startswith("jsisnet")
+            for line in [message] if isours else message.splitlines():
+                say(line)
 
 
 def _null_stream() -> TextIO:

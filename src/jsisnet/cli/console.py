@@ -12,19 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_ESCAPES = {
-    code: ascii(chr(code))[1:-1]
-    for code in (
-        *range(10),
-        *range(11, 32),
-        *range(127, 160),
-        *range(0x202A, 0x202F),
-        *range(0x2066, 0x206A),
-    )
-}
-"""Escape sequences for control characters, including those that change the text direction; names in
-input files may contain them."""
-
+from jsisnet.files.one_line import csv_cell, one_line
 
 _MAX_NAMES = 10
 
@@ -37,8 +25,8 @@ _json_output: ContextVar[TextIO] = ContextVar("_json_output")
 
 class _EscapingConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - rich's own
-        """Render a string with its control characters escaped."""
-        return super().render_str(text.translate(_ESCAPES), **options)
+        """Render a string in one line; cells of several lines are a `Text`."""
+        return super().render_str(one_line(text), **options)
 
 
 out = _EscapingConsole(markup=False, highlight=False, emoji=False)
@@ -48,18 +36,18 @@ _err = _EscapingConsole(markup=False, highlight=False, emoji=False, stderr=True)
 
 
 def say(message: str) -> None:
-    """Print a message to standard error; a progress bar stays below it."""
-    sys.stderr.write(f"jsisnet: {message.translate(_ESCAPES)}\n")
+    """Print a message of one line to standard error; a progress bar stays below it."""
+    sys.stderr.write(f"jsisnet: {one_line(message)}\n")
     sys.stderr.flush()
 
 
 def display(*results: Table | str) -> None:
-    """Print results to standard output, with an empty line after each table."""
+    """Print tables, and strings of one line, to standard output; after a table, an empty line."""
     for result in results:
         if out.is_terminal:
             out.print(result, soft_wrap=isinstance(result, str))
         elif isinstance(result, str):
-            sys.stdout.write(f"{result.translate(_ESCAPES)}\n")
+            sys.stdout.write(f"{one_line(result)}\n")
         else:
             sys.stdout.write(_plain(result))
         if isinstance(result, Table):
@@ -141,7 +129,7 @@ def write_json(values: Mapping[str, object], path: Path) -> None:
 
 
 def write_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], path: Path) -> None:
-    """Write a CSV file atomically; missing values are empty."""
+    """Write a CSV file atomically; missing values are empty, and no cell is a formula."""
     import csv
 
     from jsisnet.files.atomic import replacing
@@ -149,14 +137,17 @@ def write_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str], path
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
 
 
 def _plain(table: Table) -> str:
     """Format a table as rich does for a wide terminal, in a tenth of the time."""
     columns = []
     for column in table.columns:
-        cells = [str(cell).translate(_ESCAPES) for cell in (column.header, *column.cells)]
+        cells = [
+            str(cell) if isinstance(cell, Text) else one_line(str(cell))
+            for cell in (column.header, *column.cells)
+        ]
         width = max(cell_len(line) for cell in cells for line in cell.split("\n"))
         isright = column.justify == "right"
         columns.append([_padded(cell.split("\n"), width, isright=isright) for cell in cells])

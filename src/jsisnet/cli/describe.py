@@ -124,12 +124,14 @@ def _placeholders(things: int, stuff: int) -> Categories:
 
 def table_of_stages(stages: "Sequence[Stage]") -> "Table":
     """Return a table of stages, in the order in which they run."""
+    from rich.text import Text
+
     rich_table = table("branch", "stage", "output", ">parameters", ">mult-adds", ">regions")
     for stage in stages:
         rich_table.add_row(
             stage.branch,
             stage.name,
-            "\n".join(map(_shape, stage.outputs)),
+            Text("\n".join(map(_shape, stage.outputs))),
             _number(stage.parameters),
             _number(stage.multiply_adds),
             NONE if stage.regions is None else str(stage.regions),

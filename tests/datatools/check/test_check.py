@@ -318,6 +318,16 @@ def test_a_copy_drops_an_image_whose_map_lost_its_ids(streets, tmp_path):
     assert line.endswith("8-bit RGB: image dropped, as its ids are lost")
 
 
+def test_a_name_with_a_line_break_is_one_line_of_the_changes(streets, tmp_path):
+    streets.content["annotations"][faulty_datasets.LAST]["file_name"] = "a\njson: repaired.png"
+    streets.write()
+
+    check(streets.paths, copy=tmp_path / "copy")
+
+    (line,) = (tmp_path / "copy" / "changes.txt").read_text().splitlines()
+    assert r"a\njson: repaired.png does not exist" in line
+
+
 def test_a_copy_keeps_unknown_fields(streets, tmp_path):
     streets.content["licenses"] = [{"id": 1, "name": "CC BY"}]
     streets.content["images"][0]["license"] = 1

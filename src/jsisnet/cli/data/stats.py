@@ -115,7 +115,7 @@ def _print(summary: Mapping[str, Any]) -> None:
     seen = [row for row in classes if row["images"]]
     things = sorted((row for row in seen if row["isthing"]), key=_most_frequent_first)
     stuff = sorted((row for row in seen if not row["isthing"]), key=lambda row: -row["pixels"])
-    display(_whole(summary), _sentence(summary))
+    display(_whole(summary), *_sentences(summary), "")
     if things:
         display(_of_things(things))
     if stuff:
@@ -143,13 +143,13 @@ def _whole(summary: Mapping[str, Any]) -> Table:
     return rich_table
 
 
-def _sentence(summary: Mapping[str, Any]) -> str:
+def _sentences(summary: Mapping[str, Any]) -> tuple[str, str]:
     sizes = ", ".join(f"{count:,} {size}" for size, count in summary["thing_sizes"].items())
     return (
         f"segments: {summary['segments']:,}; things: {summary['things']:,} ({sizes}); "
-        f"crowds: {summary['crowds']:,}\n"
+        f"crowds: {summary['crowds']:,}",
         f"void: {_percent(summary['void'])} % of the pixels; "
-        f"images without things: {summary['images_without_things']:,}\n"
+        f"images without things: {summary['images_without_things']:,}",
     )
 
 

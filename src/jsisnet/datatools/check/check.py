@@ -22,6 +22,7 @@ from jsisnet.files.atomic import replacing
 from jsisnet.files.journal import JOURNAL
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.links import are_followed_anywhere
+from jsisnet.files.one_line import one_line
 from jsisnet.files.processes import in_order
 from jsisnet.files.stamps import are_unchanged
 from jsisnet.formats.records import Source
@@ -413,7 +414,7 @@ def _write_copy(
     with replacing(folder / CHANGES) as temporary, temporary.open("w", encoding="utf-8") as file:
         for each in violations:
             if each.rule.repair is not None:
-                file.write(f"{each.rule.id}: {each.message}: {each.rule.repair}\n")
+                file.write(f"{each.rule.id}: {one_line(each.message)}: {each.rule.repair}\n")
 
 
 def _with_own_ids(annotations: Iterable[Entry], results: Iterable[ImageResult]) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 
 import factories
+from jsisnet.datatools import split as splitting
 from jsisnet.datatools.check.check import DatasetPaths, check
 from jsisnet.datatools.split import Files, SplitConfig, parse_shares, sizes, split
 from jsisnet.files import follow_links
@@ -86,6 +87,14 @@ def test_a_link_to_a_map_elsewhere_becomes_the_map(files, tiny, tmp_path):
     (made,) = (tmp_path / "out").rglob("map1.png")
     assert not made.is_symlink()
     assert made.read_bytes() == (tmp_path / "elsewhere.png").read_bytes()
+
+
+def test_an_expression_that_takes_years_is_refused_in_time(files, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(splitting, "_MAX_MATCHING", 0.1)
+    change(tiny.annotations, lambda it: it["images"][0].update(file_name=60 * "a" + "!"))
+
+    with pytest.raises(ValueError, match=r"takes more than 0\.1 seconds to match the 6 names"):
+        split(files, tmp_path / "out", replace(CONFIG, group="((a|a)+)$"))
 
 
 def test_unknown_fields_are_kept(files, tiny, tmp_path):

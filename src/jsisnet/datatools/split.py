@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import regex
 
 from jsisnet.arrays import Bool, Int64
 from jsisnet.categories import CategoryId
@@ -31,6 +33,9 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 _FRACTION = re.compile(r"\d{0,9}\.\d{1,9}|\d{1,9}/\d{1,9}", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
+
+_MAX_MATCHING = 10
+"""Seconds for matching all names, as an expression may take years for a single one."""
 
 Kind = Literal["coco", "coco-instances"]
 """Format of a data set; in "coco" an image has one annotation with a map, in "coco-instances" one
@@ -342,8 +347,8 @@ def _groups(names: Sequence[str], group: str | None) -> Int64[np.ndarray, " n"]:
     if group is None:
         return np.arange(len(names))
     try:
-        pattern = re.compile(group)
-    except re.error as error:
+        pattern = regex.compile(group)
+    except regex.error as error:
         raise ValueError(
             f"the group {group!r} is not a valid regular expression: {error}"
         ) from None
@@ -351,7 +356,7 @@ def _groups(names: Sequence[str], group: str | None) -> Int64[np.ndarray, " n"]:
         raise ValueError(
             f"the group {group!r} has no parentheses around the common part of the names"
         )
-    matches = [pattern.fullmatch(name) for name in names]
+    matches = _matches(pattern, names)
     if not any(matches):
         raise ValueError(f"the group {group!r} matches no photo; the first is {names[0]!r}")
     numbers: dict[object, int] = {}
@@ -361,6 +366,19 @@ def _groups(names: Sequence[str], group: str | None) -> Int64[np.ndarray, " n"]:
             for i, match in enumerate(matches)
         ]
     )
+
+
+def _matches(pattern: regex.Pattern[str], names: Sequence[str]) -> list[regex.Match[str] | None]:
+    end = time.monotonic() + _MAX_MATCHING
+    try:
+        # A negative limit would be none.
+        return [pattern.fullmatch(n, timeout=max(0, end - time.monotonic())) for n in names]
+    except TimeoutError:
+        raise ValueError(
+            f"the group {pattern.pattern!r} takes more than {_MAX_MATCHING} seconds to match the "
+            f"{len(names):,} names; expected a simpler expression, without repetitions of "
+            "repetitions such as (a+)+"
+        ) from None
 
 
 def _parts(

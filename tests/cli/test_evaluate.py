@@ -193,6 +193,16 @@ def test_every_format_can_be_evaluated(tiny, tmp_path, model, capsys):
     assert "--images is required" in capsys.readouterr().err
 
 
+def test_a_folder_whose_maps_are_read_is_not_replaced(tiny, tmp_path, capsys):
+    (tmp_path / "out" / "truth").mkdir(parents=True)
+    files = ("--images", str(tiny.images), "--annotations", str(tiny.annotations))
+    out = ("--pngs", str(tmp_path / "out" / "truth"), "--out", str(tmp_path / "out"))
+
+    assert run(["evaluate", *files, *out]) == 1
+
+    assert "truth is an input and would be replaced" in capsys.readouterr().err
+
+
 def test_photos_may_be_in_the_working_folder(tiny, tmp_path, model, monkeypatch):
     monkeypatch.chdir(tiny.images)
 

@@ -101,6 +101,10 @@ def test_evaluate_writes_a_report_and_no_other_files(tmp_path, model, monkeypatc
     assert "<dt>mIoU, %</dt>" in page
     assert 'alt="Photo of image' in page
     assert list(passing.iterdir()) == []
+    left = tmp_path / "report" / ".jsisnet-evaluation" / "truth"
+    left.mkdir(parents=True)  # as a killed evaluation leaves it
+    assert run(["evaluate", "--model", model, *files, "--report", str(tmp_path / "report")]) == 0
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.html"]
 
 
 def test_evaluate_reports_on_the_files_that_it_writes(tmp_path, model):
@@ -108,10 +112,12 @@ def test_evaluate_reports_on_the_files_that_it_writes(tmp_path, model):
     files = ("--images", str(truth.images), "--annotations", str(truth.annotations))
     outputs = ("--out", str(tmp_path / "out"), "--report", str(tmp_path / "out"))
 
-    assert run(["evaluate", "--model", model, "--no-ap", *files, *outputs]) == 0
+    for _ in range(2):
+        assert run(["evaluate", "--model", model, "--no-ap", *files, *outputs]) == 0
 
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
+        ".evaluate.json",
         "index.html",
         "predictions",
         "predictions.json",

@@ -120,6 +120,25 @@ def test_maps_are_kept_on_demand(tiny, tmp_path, model):
     assert len(list((tmp_path / "out" / f"{TITLE}.maps" / "pngs").iterdir())) == 6
 
 
+def test_a_complete_archive_is_not_written_again(tiny, tmp_path, model, capsys, monkeypatch):
+    command, folder = with_model(tiny, tmp_path, model), tmp_path / "out" / f"{TITLE}.maps"
+    assert run(command) == 0
+    (folder / "pngs").mkdir(parents=True)  # as a process leaves it that is killed while it deletes
+    (folder / "pngs" / "street3.png").touch()
+    monkeypatch.setattr(submitter, "segment", stopped)
+
+    assert run(command) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Already complete: ")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{TITLE}.zip"]
+
+    os.utime(tiny.images / "street0.jpg", (1, 1))
+    assert run(command) == STOPPED
+
+
+def stopped(*_, **__):
+    raise KeyboardInterrupt
+
+
 def test_an_unreadable_photo_is_tried_again_on_resuming(tiny, tmp_path, model, capsys):
     photo = tiny.images / "street0.jpg"
     whole = photo.read_bytes()
@@ -148,10 +167,7 @@ def test_maps_of_another_model_are_not_mixed_in(tiny, tmp_path, model, capsys):
 
 
 def test_an_interrupted_run_says_how_to_resume(tiny, tmp_path, model, capsys, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(submitter, "segment", interrupted)
+    monkeypatch.setattr(submitter, "segment", stopped)
 
     assert run(with_model(tiny, tmp_path, model)) == STOPPED
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import factories
-from factories import CAR, CATEGORIES, ROAD, SKY, panoptic_map, segment
+from factories import CAR, CATEGORIES, SKY, panoptic_map, segment
 from jsisnet.datatools import submission
 from jsisnet.datatools.submission import ANNOTATIONS
 from jsisnet.datatools.submission_check import MAX_EXAMPLES, ArchiveRule, check_archive
@@ -430,16 +430,24 @@ STREET = panoptic_map([[1, 1, 2]], segment(SKY), segment(CAR))
 NOTHING = panoptic_map([[0, 0, 0]])
 
 
+STAMPS = {image_id: [f"{image_id}.jpg", 1, 2] for image_id in (7, 8, 9, "eight")}
+
+
+def open_maps(folder, purpose="test", stamps=STAMPS):
+    return submission.open_map_folder(folder, purpose, stamps)
+
+
 def add(folder, image_id, panoptic=STREET):
-    with submission.open_map_folder(folder, "test") as maps:
-        maps.add(panoptic, CATEGORIES, image_id=image_id, name=f"{image_id}.png")
+    with open_maps(folder) as maps:
+        name, stamp = f"{image_id}.png", STAMPS[image_id]
+        maps.add(panoptic, CATEGORIES, image_id=image_id, name=name, stamp=stamp)
 
 
 def test_maps_remain_when_the_folder_is_opened_again(tmp_path):
     add(tmp_path / "maps", 7)
     add(tmp_path / "maps", "eight", NOTHING)
 
-    with submission.open_map_folder(tmp_path / "maps", "test") as maps:
+    with open_maps(tmp_path / "maps") as maps:
         first, second = maps
 
     assert maps.done == {7, "eight"}
@@ -461,19 +469,26 @@ def test_an_incomplete_last_line_is_dropped(tmp_path):
     for length in range(len(whole)):
         (tmp_path / "maps" / ANNOTATIONS).write_bytes(whole[:length])
         add(tmp_path / "maps", 9)
-        with submission.open_map_folder(tmp_path / "maps", "test") as maps:
+        with open_maps(tmp_path / "maps") as maps:
             assert maps.done == {9}
             assert [annotation.image_id for annotation in maps] == [9]
 
 
-def test_a_partly_written_map_is_deleted(tmp_path):
+def test_maps_of_changed_photos_and_maps_that_are_gone_are_not_done(tmp_path):
+    for image_id in (7, 8, 9):
+        add(tmp_path / "maps", image_id)
+    (tmp_path / "maps" / "pngs" / "8.png").unlink()
+
+    with open_maps(tmp_path / "maps", stamps=STAMPS | {7: ["7.jpg", 1, 3]}) as maps:
+        assert maps.done == {9}
+
+
+def test_maps_come_in_the_order_of_the_images(tmp_path):
+    add(tmp_path / "maps", 9)
     add(tmp_path / "maps", 7)
-    leftover = tmp_path / "maps" / "pngs" / ".jsisnet-12345678.part"
-    leftover.touch()
 
-    add(tmp_path / "maps", 8, panoptic_map([[1]], segment(ROAD)))
-
-    assert not leftover.exists()
+    with open_maps(tmp_path / "maps") as maps:
+        assert [annotation.image_id for annotation in maps] == [7, 9]
 
 
 def test_maps_of_two_purposes_are_not_mixed(tmp_path):
@@ -481,7 +496,7 @@ def test_maps_of_two_purposes_are_not_mixed(tmp_path):
 
     with (
         pytest.raises(ValueError, match="maps: maps of other photos or of another model"),
-        submission.open_map_folder(tmp_path / "maps", "something else"),
+        open_maps(tmp_path / "maps", "something else"),
     ):
         pass
 
@@ -494,16 +509,16 @@ def test_a_damaged_line_is_reported(tmp_path, line):
 
     with (
         pytest.raises(ValueError, match="damaged; delete the folder to start again"),
-        submission.open_map_folder(tmp_path / "maps", "test"),
+        open_maps(tmp_path / "maps"),
     ):
         pass
 
 
 def test_remove_deletes_the_folder(tmp_path):
-    with submission.open_map_folder(tmp_path / "maps", "test") as maps:
-        pass
+    add(tmp_path / "maps", 7)
 
-    maps.remove()
+    with open_maps(tmp_path / "maps") as maps:
+        maps.remove()
 
     assert list(tmp_path.iterdir()) == []
 
@@ -512,8 +527,8 @@ def test_two_commands_do_not_write_to_one_folder(tmp_path):
     pytest.importorskip("fcntl", reason="the system has no such locks")
 
     with (
-        submission.open_map_folder(tmp_path / "maps", "test"),
+        open_maps(tmp_path / "maps"),
         pytest.raises(ValueError, match="maps: another command is writing to it"),
-        submission.open_map_folder(tmp_path / "maps", "test"),
+        open_maps(tmp_path / "maps"),
     ):
         pass

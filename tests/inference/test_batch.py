@@ -117,7 +117,6 @@ def test_the_results_of_a_killed_run_are_kept_without_a_description(photos, tmp_
     lines = whole[JOURNAL].splitlines(keepends=True)
     (out / JOURNAL).write_bytes(b"".join(lines[:3]) + lines[3][:40])
     (out / "predictions.json").unlink()
-    (out / ".jsisnet-12345678.part").touch()
 
     assert segment(photos, out).earlier == 2
     assert contents(out) == whole
@@ -306,12 +305,41 @@ def interrupted_at_the_second(add):
     return added
 
 
-def test_two_runs_do_not_write_to_one_folder(photos, tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_two_runs_do_not_write_to_one_folder(photos, tmp_path, overwrite):
+    out = tmp_path / "out"
+    segment(photos, out)
+    whole = contents(out)
+
     with (
-        lock_folder(tmp_path / "out"),
+        lock_folder(out),
         pytest.raises(ValueError, match="another command is writing to it"),
     ):
-        segment(photos, tmp_path / "out")
+        segment(photos, out, overwrite=overwrite)
+
+    assert contents(out) == whole
+
+
+def test_a_description_never_stands_beside_maps_that_it_does_not_describe(
+    photos, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    segment(photos, out)
+    Image.new("RGB", (9, 9)).save(photos / "3.png")
+    described = []
+    write = coco.write_png
+    monkeypatch.setattr(
+        coco,
+        "write_png",
+        lambda panoptic, path: (
+            described.append((out / "predictions.json").exists()) or write(panoptic, path)
+        ),
+    )
+
+    assert segment(photos, out).segmented == 1
+
+    assert described == [False]
+    assert listed(out) == list("012345")
 
 
 ENTRY = (

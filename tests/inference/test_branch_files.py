@@ -1,6 +1,7 @@
 """What the branches predict, written and merged again by `merge_files`."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import factories
 import networks
 import toy_engine
+from jsisnet.files.atomic import lock_folder
 from jsisnet.formats import image_list
 from jsisnet.formats.coco import read_annotations, read_png
 from jsisnet.formats.dataset import DataConfig, PanopticDataset
@@ -93,6 +95,42 @@ def test_a_resumed_prediction_lists_the_photos_of_both_runs(tiny, tmp_path):
     listed = image_list.read(tmp_path / "raw" / IMAGES).images.values()
     assert [image.name for image in listed] == [photo.file_name for photo in photos]
     assert all((tmp_path / "raw" / image.name).with_suffix(".npz").is_file() for image in listed)
+
+
+def test_the_branches_of_two_runs_are_not_mixed(tiny, tmp_path):
+    photos = find_photos([str(tiny.images)]).photos
+    config = BatchConfig(outputs=OutputConfig(overlay=None, raw=tmp_path / "raw"))
+    predict_photos(photos[:2], predicting("semantic"), tmp_path / "a", config)
+    whole = contents(tmp_path / "raw")
+
+    predict_photos(photos[1:3], predicting("instance"), tmp_path / "b", config)
+
+    written = {photo.file_name.replace(".jpg", ".npz") for photo in photos[1:3]}
+    assert {Path(name).stem for name in contents(tmp_path / "raw") if name.endswith("npz")} == {
+        Path(name).stem for name in written
+    }
+    again = predict_photos(photos[:2], predicting("semantic"), tmp_path / "a", config)
+    assert (again.segmented, again.earlier) == (2, 0)
+    assert contents(tmp_path / "raw") == whole
+
+
+def test_the_folder_of_the_branches_has_one_writer(dataset, tiny, tmp_path):
+    photos = find_photos([str(tiny.images)]).photos
+    config = BatchConfig(outputs=OutputConfig(overlay=None, raw=tmp_path / "raw"))
+
+    with lock_folder(tmp_path / "raw"):
+        for write in (
+            lambda: predict_photos(photos, predicting(), tmp_path / "out", config),
+            lambda: evaluate(predicting(), dataset, raw=tmp_path / "raw"),
+        ):
+            with pytest.raises(ValueError, match="raw: another command is writing to it"):
+                write()
+
+    assert not (tmp_path / "out").exists()
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize(

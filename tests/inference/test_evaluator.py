@@ -15,6 +15,7 @@ from jsisnet.evaluation.compared_files import ComparedFiles
 from jsisnet.evaluation.panoptic_quality import summary
 from jsisnet.evaluation.proposal_recall import true_boxes
 from jsisnet.evaluation.score import score
+from jsisnet.files.atomic import lock_folder
 from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.inference.engine import Extras
 from jsisnet.inference.evaluator import PROPOSED, RANKED, TRUTH, evaluate
@@ -74,6 +75,48 @@ def test_the_written_files_score_the_same_to_the_last_digit(dataset, predictor, 
 
     assert categories == dataset.categories
     assert summary(scored, categories) == summary(quality, categories)
+
+
+def test_a_second_evaluation_replaces_the_files_of_the_first(dataset, predictor, tmp_path):
+    out = tmp_path / "out"
+    evaluate(predictor, dataset, out=out)
+    whole = contents(out)
+    (out / "truth" / "mine.png").write_text("mine")
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(predictor, dataset, out=out, on_image=interrupt)
+    assert not {TRUTH, PREDICTIONS, "truth/street5.png"} & set(contents(out))
+
+    evaluate(predictor, dataset, out=out)
+    assert contents(out) == whole | {"truth/mine.png": b"mine"}
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_an_evaluation_replaces_no_other_files(dataset, predictor, tmp_path):
+    out = tmp_path / "out"
+    (out / "truth").mkdir(parents=True)
+    (out / "truth" / "street5.png").write_text("mine")
+
+    with pytest.raises(ValueError, match=r"street5\.png is a file that no earlier run has written"):
+        evaluate(predictor, dataset, out=out)
+
+    assert contents(out) == {"truth/street5.png": b"mine"}
+
+
+def test_two_evaluations_do_not_write_to_one_folder(dataset, predictor, tmp_path):
+    with (
+        lock_folder(tmp_path / "out"),
+        pytest.raises(ValueError, match="out: another command is writing to it"),
+    ):
+        evaluate(predictor, dataset, out=tmp_path / "out")
 
 
 def test_the_written_truth_scores_100_against_itself(dataset, predictor, tmp_path):

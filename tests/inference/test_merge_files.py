@@ -6,6 +6,7 @@ from PIL import Image
 
 import factories
 from factories import BUS, CAR, ROAD, SKY, TREE
+from jsisnet.files.atomic import lock_folder
 from jsisnet.formats import coco_results, image_list
 from jsisnet.formats.coco import read_annotations, read_png
 from jsisnet.formats.predictions import SemanticFolder
@@ -304,6 +305,43 @@ def test_after_an_error_there_is_no_json_file(config, street):
         street.merged(config)
 
     assert not (street.folder / "merged.json").exists()
+
+
+def test_the_json_file_goes_before_the_pngs_of_another_merge(street):
+    street.pixels("ssssssss")
+    street.merged(MergeConfig(min_stuff_area=0.0))
+    street.thing(CAR, 0.9, "##......")
+    street.things[0]["segmentation"]["size"] = [8, 1]
+
+    with pytest.raises(ValueError, match="the 'size' of its mask"):
+        street.merged(MergeConfig())
+
+    assert not (street.folder / "merged.json").exists()
+    assert not (street.folder / "merged" / "a.png").exists()
+
+
+def test_a_merge_replaces_only_its_own_maps(street):
+    street.pixels("ssssssss")
+    street.merged(MergeConfig(min_stuff_area=0.0))
+    (street.folder / "merged" / "mine.png").write_text("mine")
+
+    assert street.row(MergeConfig(min_stuff_area=0.0)) == "ssssssss"
+    assert (street.folder / "merged" / "mine.png").read_text() == "mine"
+
+    (street.folder / "merged" / ".merge.json").unlink()
+    with pytest.raises(ValueError, match=r"a\.png is a file that no earlier run has written"):
+        street.merged(MergeConfig())
+    assert (street.folder / "merged.json").exists()
+
+
+def test_two_merges_do_not_write_to_one_folder(street):
+    street.pixels("ssssssss")
+
+    with (
+        lock_folder(street.folder / "merged"),
+        pytest.raises(ValueError, match="merged: another command is writing to it"),
+    ):
+        street.merged(MergeConfig())
 
 
 def test_categories_without_stuff_are_refused(street):

@@ -6,6 +6,7 @@ from PIL import Image
 import networks
 from factories import CATEGORIES
 from jsisnet.datatools import submission
+from jsisnet.files.stamps import stamp
 from jsisnet.formats import image_list
 from jsisnet.inference import submitter
 from jsisnet.inference.predictor import Predictor
@@ -27,11 +28,13 @@ def wanted(tiny):
 def segment(tiny, wanted, folder):
     """Segment the streets; return the messages and the names of the maps."""
     progress, failures = [], []
-    with submission.open_map_folder(folder, "test") as maps:
+    photos = submitter.find_photos(tiny.images, wanted)
+    stamps = {number: stamp(photo) for number, photo in photos.items()}
+    with submission.open_map_folder(folder, "test", stamps) as maps:
         submitter.segment(
             predictor(),
             wanted,
-            tiny.images,
+            photos,
             maps,
             on_image=lambda *numbers: progress.append(numbers),
             on_failure=failures.append,
@@ -76,8 +79,7 @@ def test_missing_images_are_reported_before_any_is_segmented(tiny, wanted, tmp_p
     with pytest.raises(ValueError, match=r"street4.png: file not found; 1 other image is missing"):
         segment(tiny, wanted, tmp_path / "maps")
 
-    with submission.open_map_folder(tmp_path / "maps", "test") as maps:
-        assert maps.done == set()
+    assert not list((tmp_path / "maps" / submission.PNGS).iterdir())
 
 
 def test_the_fingerprint_depends_on_model_settings_and_list(wanted):

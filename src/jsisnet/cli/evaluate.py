@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from jsisnet.cli.console import display, progress, say, write_json
 from jsisnet.cli.location import LocationOptions
 from jsisnet.cli.options import Flag, Folder, InstancesFrom, JsonFile, Model, Overrides, RunOptions
-from jsisnet.cli.outputs import refuse_to_replace
+from jsisnet.cli.outputs import refuse_inputs_in, refuse_to_replace
 from jsisnet.cli.report import PAGE, folder_for, report_evaluation
 from jsisnet.formats.open import Format
 
@@ -37,7 +37,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
 
     Annotated classes are mapped to those of the model. --out writes
     predictions.json and truth.json in the classes of the model, each with a folder
-    of PNGs; `jsisnet score` computes the same PQ from them.
+    of PNGs; `jsisnet score` computes the same PQ from them. The files of an earlier
+    evaluation in the same folder are replaced.
 
     The model's settings are options too, such as --merge.canvas original.
 
@@ -70,16 +71,16 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     from jsisnet.inference.branch_files import IMAGES
     from jsisnet.inference.results_folder import PREDICTIONS
 
-    written = [] if json is None else [json]
-    if out is not None:
-        files = [out / evaluator.TRUTH, out / PREDICTIONS]
-        written += [*files, *(file.with_suffix("") for file in files)]
-    if raw is not None:
-        written.append(raw / IMAGES)
-    if report is not None:
-        written.append(report / PAGE)
+    files = [] if out is None else [out / evaluator.TRUTH, out / PREDICTIONS]
+    written = [
+        *files,
+        *(folder / name for folder, name in ((raw, IMAGES), (report, PAGE)) if folder),
+    ]
     maps = [path.with_suffix("") for path in location.paths if path.name]  # "." has none
-    refuse_to_replace([*location.paths, *maps], written)
+    inputs = [*location.paths, *maps]
+    refuse_to_replace(inputs, written if json is None else [json, *written])
+    for file in files:
+        refuse_inputs_in(file.with_suffix(""), inputs)
     predictor = load_model(model, overrides, run, instances_from=instances_from)
     dataset = open_for_model(predictor, kind, location, recount_areas=recount_areas)
     with folder_for(out, report) as folder:

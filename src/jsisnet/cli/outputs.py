@@ -55,6 +55,17 @@ def refuse_file_in(folder: Path, path: Path) -> None:
         )
 
 
+def refuse_inputs_in(folder: Path, inputs: Iterable[Path]) -> None:
+    """Check that no input lies in a folder whose files may be replaced.
+
+    Raises:
+        ValueError: If an input is the folder, or lies in it.
+    """
+    for path in inputs:
+        if path.exists() and path.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{path} is an input and would be replaced; choose another folder")
+
+
 def refuse_folder_in_maps(location: "DatasetLocation", folder: Path) -> None:
     """Check that maps are not written into a folder whose maps are read.
 

@@ -251,6 +251,8 @@ def _counts(summary: "Summary", photos: int, seconds: float) -> str:
         if done == photos
         else (f"{done} of {photos} images")
     )
+    if not summary.segmented and not summary.failed:
+        return f"Already complete: {images}, {summary.segments} segments"
     before = f", {summary.earlier} of them before" if summary.earlier else ""
     return f"Segmented {images}{before}: {summary.segments} segments in {seconds:.1f} s"
 

@@ -1,11 +1,13 @@
 """HTML reports of `score` and `evaluate`; imported modules load only if one is requested."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsisnet.cli.console import display
+from jsisnet.files.atomic import lock_folder
 
 if TYPE_CHECKING:
     from jsisnet.evaluation.compared_files import ComparedFiles
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 """File name of the page in the folder of a report."""
+
+_TEMPORARY = ".jsisnet-evaluation"
+"""Folder of the files that only the report needs, in the folder of the report."""
 
 _FIGURES = {"miou": "mIoU", "mask_ap": "mask AP", "box_ap": "box AP"}
 """Further figures of an evaluation, by key, and their titles in the report."""
@@ -55,14 +60,25 @@ def write_report(
 
 @contextmanager
 def folder_for(out: Path | None, report: Path | None) -> Iterator[Path | None]:
-    """Return the folder for an evaluation's files: a temporary one if only the report needs it."""
+    """Return the folder for an evaluation's files: a temporary one if only the report needs it.
+
+    That lies in the folder of the report, so that the next evaluation deletes it if this is killed.
+    """
     if out is not None or report is None:
         yield out
         return
-    from tempfile import TemporaryDirectory
+    folder = report / _TEMPORARY
+    with lock_folder(report, f"{_TEMPORARY}.lock"):
+        _remove(folder)
+        try:
+            yield folder
+        finally:
+            _remove(folder)
 
-    with TemporaryDirectory(prefix="jsisnet-") as folder:
-        yield Path(folder)
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        shutil.rmtree(folder)
 
 
 def report_evaluation(

@@ -12,6 +12,7 @@ from jsisnet.cli.options import Archive, File, Flag, Folder, InstancesFrom, Over
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.datatools import submission, submission_check
 from jsisnet.datatools.submission_check import ArchiveViolations
+from jsisnet.files.stamps import stamp
 from jsisnet.formats import coco, image_list
 from jsisnet.formats.coco import Annotation
 from jsisnet.formats.image_list import ImageList
@@ -49,7 +50,8 @@ def submit(  # noqa: PLR0913 - one parameter per option
 
     --model segments the images that --image-info lists, in its order. Finished maps
     are kept in a folder beside the archive until it is complete; rerun the same
-    command to resume. --predictions packs existing predictions of any network.
+    command to resume. Photos that have changed are segmented again. --predictions
+    packs existing predictions of any network.
 
     For example
         jsisnet submit --image-info panoptic_val2017.json --images val2017
@@ -108,16 +110,26 @@ def _segment(
     from jsisnet.inference import submitter
 
     folder = archive.with_suffix(".maps")
-    with submission.open_map_folder(folder, submitter.fingerprint(predictor, wanted)) as maps:
+    purpose = submitter.fingerprint(predictor, wanted)
+    paths = submitter.find_photos(photos, wanted)
+    stamps = {number: stamp(path) for number, path in paths.items()}
+    if submission.is_complete(archive, submission.digest(purpose, stamps.values())):
+        if folder.is_dir() and not keep_maps:
+            submission.remove_maps(folder, purpose)
+        display(f"Already complete: {archive}, maps of {len(wanted.images):,} images")
+        return 0
+    with submission.open_map_folder(folder, purpose, stamps) as maps:
         with progress("segmenting") as advance:
-            submitter.segment(predictor, wanted, photos, maps, on_image=advance, on_failure=say)
+            submitter.segment(predictor, wanted, paths, maps, on_image=advance, on_failure=say)
         left = len(wanted.images) - len(maps.done)
         if left:
             say(f"{left:,} of {len(wanted.images):,} images failed; {folder} keeps the other maps")
             return FAILED
-        code = _write(archive, wanted, maps, maps.pngs)
-    if code == 0 and not keep_maps:
-        maps.remove()
+        noted = (maps.stamps[number] for number in wanted.images)
+        identity = submission.digest(purpose, noted)
+        code = _write(archive, wanted, maps, maps.pngs, identity)
+        if code == 0 and not keep_maps:
+            maps.remove()
     return code
 
 
@@ -129,10 +141,18 @@ def _pack(archive: Path, wanted: ImageList, predictions: Path, pngs: Path | None
     return _write(archive, wanted, listed, pngs or predictions.with_suffix(""))
 
 
-def _write(archive: Path, wanted: ImageList, annotations: Iterable[Annotation], pngs: Path) -> int:
+def _write(
+    archive: Path,
+    wanted: ImageList,
+    annotations: Iterable[Annotation],
+    pngs: Path,
+    identity: str = "",
+) -> int:
     try:
         with progress("checking") as advance:
-            submission.write_archive(archive, annotations, pngs, wanted, on_image=advance)
+            submission.write_archive(
+                archive, annotations, pngs, wanted, identity=identity, on_image=advance
+            )
     except submission.InvalidArchiveError as error:
         return _report_violations(archive, error.violations, f"{error}")
     display(f"Wrote {archive}: maps of {len(wanted.images):,} images, all valid")

@@ -3,12 +3,13 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from jsisnet.categories import Categories
 from jsisnet.datatools.submission_check import ArchiveViolations, check_archive
@@ -16,6 +17,7 @@ from jsisnet.files import journal
 from jsisnet.files.archives import stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.journal import Journal
+from jsisnet.files.stamps import Stamp
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
 from jsisnet.formats.image_list import ImageList
 from jsisnet.panoptic import ImageId, PanopticMap
@@ -41,13 +43,22 @@ class InvalidArchiveError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MapFolder:
-    """Folder of finished maps; iterating reads their annotations one by one from the journal."""
+    """Folder of finished maps; iterating reads their annotations one by one from the journal.
+
+    They come in the order of the images, whatever the order in which they were written.
+    """
 
     folder: Path
     """The folder."""
 
-    done: set[ImageId]
-    """Images that have a map."""
+    images: Sequence[ImageId]
+    """Images that shall have a map."""
+
+    stamps: dict[ImageId, Stamp]
+    """Stamps of the photos whose maps are done."""
+
+    positions: dict[ImageId, int]
+    """Positions of these maps in the journal."""
 
     lines: Journal
     """Journal with one entry per map."""
@@ -57,8 +68,19 @@ class MapFolder:
         """Folder of the PNGs."""
         return self.folder / PNGS
 
+    @property
+    def done(self) -> set[ImageId]:
+        """Images that have a map."""
+        return set(self.positions)
+
     def add(
-        self, panoptic: PanopticMap, categories: Categories, *, image_id: ImageId, name: str
+        self,
+        panoptic: PanopticMap,
+        categories: Categories,
+        *,
+        image_id: ImageId,
+        name: str,
+        stamp: Stamp,
     ) -> None:
         """Write the map of one image.
 
@@ -67,18 +89,21 @@ class MapFolder:
             categories: Its classes, with the ids to write.
             image_id: Id of the image.
             name: Path of the PNG relative to the folder of the PNGs.
+            stamp: Stamp of the photo, taken before it was read.
         """
         write_png(panoptic, self.pngs / name)
         segments = [
             [number, categories[segment.label].id]
             for number, segment in enumerate(panoptic.segments, 1)
         ]
-        self.lines.add({"image_id": image_id, "png": name, "segments": segments})
-        self.done.add(image_id)
+        entry = {"image_id": image_id, "png": name, "stamp": stamp, "segments": segments}
+        self.positions[image_id] = self.lines.add(entry)
+        self.stamps[image_id] = stamp
 
     def __iter__(self) -> Iterator[Annotation]:
         values: Any  # as `add` writes them
-        for values in self.lines:
+        positions = self.positions
+        for values in self.lines.read(positions[i] for i in self.images if i in positions):
             infos = (SegmentInfo(id=i, category_id=c) for i, c in values["segments"])
             yield Annotation(
                 image_id=values["image_id"],
@@ -90,30 +115,82 @@ class MapFolder:
             )
 
     def remove(self) -> None:
-        """Delete the folder and everything in it."""
-        shutil.rmtree(self.folder)
+        """Delete the maps.
+
+        The journal goes first, since it must not name maps that are gone.
+        """
+        self.lines.file.close()
+        self.lines.path.unlink()
+        shutil.rmtree(self.pngs)
 
 
 @contextmanager
-def open_map_folder(folder: Path, purpose: str) -> Iterator[MapFolder]:
-    """Create a folder of maps or resume one.
+def open_map_folder(
+    folder: Path, purpose: str, stamps: Mapping[ImageId, Stamp]
+) -> Iterator[MapFolder]:
+    """Create a folder of maps or resume one; delete it afterwards if its maps are removed.
 
     Args:
         folder: The folder; created if it is missing.
         purpose: Identifies the images and the model; maps of different purposes may not be mixed.
+        stamps: Stamps of the photos as they are now, in the order of the images. Maps of photos
+            that have changed are not done.
 
     Raises:
         ValueError: If the folder has another purpose, is damaged, or another process is writing to
             it.
     """
     path = folder / ANNOTATIONS
-    (folder / PNGS).mkdir(parents=True, exist_ok=True)
     with journal.open_journal(path, purpose, refusal=_OTHER_MAPS) as lines:
-        try:
-            done: set[Any] = {values["image_id"] for values in lines}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: damaged; delete the folder to start again") from error
-        yield MapFolder(folder=folder, done=done, lines=lines)
+        (folder / PNGS).mkdir(exist_ok=True)
+        positions = dict(_unchanged(lines, folder / PNGS, stamps))
+        yield MapFolder(
+            folder=folder,
+            images=tuple(stamps),
+            stamps={image_id: stamps[image_id] for image_id in positions},
+            positions=positions,
+            lines=lines,
+        )
+    with suppress(OSError):  # it holds maps
+        folder.rmdir()
+
+
+def remove_maps(folder: Path, purpose: str) -> None:
+    """Delete the maps of a purpose that a killed process has left; those of others are kept."""
+    with suppress(ValueError), open_map_folder(folder, purpose, {}) as maps:
+        maps.remove()
+
+
+def _unchanged(
+    lines: Journal, pngs: Path, stamps: Mapping[ImageId, Stamp]
+) -> Iterator[tuple[ImageId, int]]:
+    """Yield the images whose maps exist and whose photos have not changed, with their positions."""
+    values: Any
+    try:
+        for position, values in lines.positions():
+            image_id, name = values["image_id"], values["png"]
+            unchanged = image_id in stamps and values["stamp"] == stamps[image_id]
+            if unchanged and (pngs / name).is_file():
+                yield image_id, position
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{lines.path}: damaged; delete the folder to start again") from error
+
+
+def digest(purpose: str, stamps: Iterable[Stamp]) -> str:
+    """Return what identifies an archive: a hash of its purpose and of the stamps of the photos."""
+    return sha256(json.dumps([purpose, *stamps]).encode()).hexdigest()
+
+
+def is_complete(archive: Path, identity: str) -> bool:
+    """Return whether an archive was written whole for the same purpose and photos.
+
+    Args:
+        archive: The archive, which may be missing.
+        identity: See `digest`.
+    """
+    with suppress(OSError, BadZipFile), ZipFile(archive) as file:
+        return file.comment == identity.encode()
+    return False
 
 
 def archive_stem(split: str, name: str) -> str:
@@ -140,6 +217,7 @@ def write_archive(
     pngs: Path,
     expected: ImageList,
     *,
+    identity: str = "",
     on_image: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write an archive and check it; it appears complete and valid, or not at all.
@@ -149,6 +227,7 @@ def write_archive(
         annotations: Predictions; iterated twice.
         pngs: Folder of their PNGs, which are stored unchanged.
         expected: The images that the archive must hold, and the categories to use.
+        identity: Comment of the archive, by which `is_complete` knows it.
         on_image: Called with the numbers of maps checked and in total.
 
     Raises:
@@ -156,6 +235,7 @@ def write_archive(
     """
     with replacing(archive) as temporary:
         with ZipFile(temporary, "w") as file:
+            file.comment = identity.encode()
             _write_json(file, f"{archive.stem}.json", annotations, pngs)
             _write_pngs(file, archive.stem, annotations, pngs)
         violations = check_archive(temporary, expected, on_image=on_image)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -114,7 +114,7 @@ def open_journal(
     *,
     restart: bool = False,
     refusal: str | None = None,
-    lock: str = LOCK,
+    lock: str | None = LOCK,
 ) -> Iterator[Journal]:
     """Start a journal, or resume one.
 
@@ -123,13 +123,14 @@ def open_journal(
         purpose: Identifies the work; items of different work must not be mixed.
         restart: Whether to overwrite a journal of other work; by default that is an error.
         refusal: Message for that error, which follows the name of the folder.
-        lock: Name of the lock; by default nobody else may write to the folder meanwhile.
+        lock: Name of the lock; by default nobody else may write to the folder meanwhile. ``None``
+            if the caller has locked the folder.
 
     Raises:
         ValueError: If another process is writing to the journal, or it is of other work and
             `restart` is false.
     """
-    with lock_folder(path.parent, lock):
+    with nullcontext() if lock is None else lock_folder(path.parent, lock):
         journal = _open(path, purpose, restart=restart, refusal=refusal)
         try:
             yield journal

@@ -11,11 +11,12 @@ from pathlib import Path
 from jsisnet import __version__
 from jsisnet.formats import categories_json, image_list
 from jsisnet.formats.image_list import ListedImage
-from jsisnet.inference.branch_files import IMAGES, check_branches
+from jsisnet.inference.branch_files import IMAGES, NOTE, branch_file, check_branches
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.photo_job import COCO, Outcome, OutputConfig, PhotoJob
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.results_folder import PREDICTIONS, ResultsFolder, open_results
+from jsisnet.inference.written_files import WrittenFiles, locked, read_written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,14 +96,14 @@ def predict_photos(
         check_branches(predictor.engine)
     purpose = purpose_of_run(predictor, config.outputs)
     job = PhotoJob(predictor, folder, config.outputs)
-    with open_results(folder, purpose, photos, overwrite=config.overwrite) as results:
-        done = results.done()
+    with (
+        locked(*filter(None, (folder, config.outputs.raw))),
+        open_results(folder, purpose, photos, overwrite=config.overwrite) as results,
+    ):
+        raw = _branches(folder, purpose, config)
+        done = results.done() if raw is None else results.done(lambda n: raw.holds(branch_file(n)))
         todo = [photo for photo in photos if photo.name not in done]
-        outputs = config.outputs
-        claimed = [name for photo in todo if outputs.fits(photo) for name in outputs.names(photo)]
-        if claimed and COCO in outputs.formats:
-            claimed.append(PREDICTIONS)
-        results.claim(claimed)
+        _claim(todo, results, raw, config)
         listener.on_start(len(done), len(photos))
         failed = 0
         try:
@@ -131,6 +132,37 @@ def purpose_of_run(predictor: Predictor, outputs: OutputConfig) -> str:
         "outputs": asdict(outputs),
     }
     return sha256(json.dumps(described, default=os.fspath).encode()).hexdigest()
+
+
+def _branches(folder: Path, purpose: str, config: BatchConfig) -> WrittenFiles | None:
+    """Return what earlier runs have written of the branches, if that is wanted.
+
+    Photos of other runs may have the same names, so it belongs to one folder of results.
+    """
+    if config.outputs.raw is None:
+        return None
+    own = f"{purpose} {folder.resolve()}"
+    return read_written(config.outputs.raw / NOTE, own, anew=config.overwrite)
+
+
+def _claim(
+    photos: Sequence[Photo],
+    results: ResultsFolder,
+    raw: WrittenFiles | None,
+    config: BatchConfig,
+) -> None:
+    """Claim the files of photos that are to be segmented."""
+    outputs = config.outputs
+    photos = [photo for photo in photos if outputs.fits(photo)]
+    names = [name for photo in photos for name in outputs.names(photo)]
+    if names and COCO in outputs.formats:
+        names.append(PREDICTIONS)
+    branches = [IMAGES, *(branch_file(photo.file_name) for photo in photos)]
+    if raw is not None and photos:
+        raw.check(branches, replaces=config.overwrite)
+    results.claim(names)
+    if raw is not None and photos:
+        raw.claim(branches, [raw.path.with_name(IMAGES)], replaces=config.overwrite)
 
 
 def _outcomes(

@@ -15,6 +15,9 @@ from jsisnet.panoptic import PanopticMap
 IMAGES = "images.json"
 """Name of the list of the images and classes, which is what ``--image-info`` takes."""
 
+NOTE = ".branches.json"
+"""Name of the note of the files that were written; see `WrittenFiles`."""
+
 
 def check_branches(engine: Engine) -> None:
     """Check that a network has branches whose predictions can be written.
@@ -27,6 +30,11 @@ def check_branches(engine: Engine) -> None:
             f"the engine {engine.name} predicts panoptic maps at once; expected a network with a "
             "semantic or an instance branch to write raw outputs of"
         )
+
+
+def branch_file(image_name: str) -> str:
+    """Return the path of the file of an image, that of the photo with ``.npz``."""
+    return Path(image_name).with_suffix(".npz").as_posix()
 
 
 def write_branches(
@@ -66,7 +74,7 @@ def write_branches(
         arrays["boxes"] = things.boxes.astype(np.float32) * stretch
         arrays["category_ids"] = np.array([categories[i].id for i in things.labels.tolist()])
         arrays["scores"], arrays["masks"] = things.scores, things.masks
-    name = Path(image_name).with_suffix(".npz").as_posix()
+    name = branch_file(image_name)
     path = json_fields.path_in(folder, {"file_name": name}, "file_name")
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)

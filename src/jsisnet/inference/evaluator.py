@@ -18,18 +18,28 @@ from jsisnet.evaluation.semantic_iou import SemanticIoU
 from jsisnet.formats import coco, image_list
 from jsisnet.formats.dataset import PanopticDataset, Sample
 from jsisnet.formats.image_list import ListedImage
-from jsisnet.inference.branch_files import IMAGES, check_branches, write_branches
+from jsisnet.inference.branch_files import (
+    IMAGES,
+    NOTE,
+    branch_file,
+    check_branches,
+    write_branches,
+)
 from jsisnet.inference.engine import Extras, Outputs
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor, semantic_labels
 from jsisnet.inference.raster import paste, windows
 from jsisnet.inference.results_folder import PREDICTIONS
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
+from jsisnet.inference.written_files import WrittenFiles, locked, read_written
 from jsisnet.panoptic import ImageId, PanopticMap, void_label
 
 TRUTH = "truth.json"
 """Name of the JSON file of the truth beside `PREDICTIONS`; the PNGs of each are in the folder of
 the same name without suffix."""
+
+_NOTE, _PURPOSE = ".evaluate.json", "evaluation"
+"""Name of the note of the maps that were written, and the purpose in it; see `WrittenFiles`."""
 
 RANKED = DetectionConfig(
     min_score=0.05, max_overlap=0.5, one_class_per_region=False, max_detections=100
@@ -111,6 +121,9 @@ def evaluate(  # noqa: PLR0913 - two places to write to
 ) -> Evaluation:
     """Segment the images of a data set and compare them with the ground truth.
 
+    The files of an earlier evaluation in `out` and `raw` are replaced: the JSON files are deleted
+    first and written last, so that they never describe maps of two evaluations.
+
     Args:
         predictor: Trained network.
         dataset: Data set, opened with the predictor's categories.
@@ -129,7 +142,8 @@ def evaluate(  # noqa: PLR0913 - two places to write to
 
     Raises:
         ValueError: If an image or its ground truth is damaged, `out` or `raw` is given with several
-            processes, or `raw` with a network that has no branches.
+            processes, or `raw` with a network that has no branches; if another process is writing
+            to one of them, or a file that no earlier evaluation has written would be overwritten.
     """
     rank, processes = share
     if processes > 1 and not (out is None and raw is None):
@@ -143,6 +157,8 @@ def evaluate(  # noqa: PLR0913 - two places to write to
     extras = Extras(detection=RANKED if ap else None, proposals=PROPOSED)
     numbers = range(rank, len(dataset), processes)
     with ExitStack() as stack:
+        stack.enter_context(locked(*filter(None, (out, raw))))
+        _make_way(dataset, out, raw)
         files = None if out is None else stack.enter_context(_open_files(out, predictor))
         branches = None if raw is None else stack.enter_context(_open_branches(raw, predictor))
         for done, number in enumerate(numbers, 1):
@@ -229,6 +245,25 @@ def _add(first: Sums | None, second: Sums | None) -> Sums | None:
     if first is None or second is None:
         return second if first is None else first
     return first + second
+
+
+def _make_way(dataset: PanopticDataset, out: Path | None, raw: Path | None) -> None:
+    """Claim the files of an evaluation, which deletes those of an earlier one."""
+    images = [dataset.image_name(number) for number in range(len(dataset))]
+    claims: list[tuple[WrittenFiles, list[str], list[str]]] = []
+    if out is not None:
+        indexes = [PREDICTIONS, TRUTH]
+        pngs = [Path(image).with_suffix(".png").as_posix() for image in images]
+        maps = [f"{Path(index).stem}/{png}" for index in indexes for png in pngs]
+        claims.append((read_written(out / _NOTE, _PURPOSE, anew=True), indexes, maps))
+    if raw is not None:
+        files = [branch_file(image) for image in images]
+        claims.append((read_written(raw / NOTE, _PURPOSE, anew=True), [IMAGES], files))
+    for written, indexes, names in claims:
+        written.check([*indexes, *names])
+    for written, indexes, names in claims:
+        folder = written.path.parent
+        written.claim([*indexes, *names], [folder / index for index in indexes])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

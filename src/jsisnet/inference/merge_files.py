@@ -1,6 +1,7 @@
 """Merging of any networks' predictions on disk into COCO panoptic files."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,11 @@ from jsisnet.inference.kirillov import KirillovConfig, Region
 from jsisnet.inference.merge import Instances, ThingMasks, merge_masks, thing_masks
 from jsisnet.inference.raster import Window
 from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.written_files import locked, read_written
 from jsisnet.panoptic import ImageId, PanopticMap, void_label
+
+_NOTE = ".merge.json"
+"""Name of the note of the PNGs that were written, in their folder; see `WrittenFiles`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +50,9 @@ def merge_files(
 ) -> int:
     """Merge the predictions for every image into COCO panoptic files.
 
+    Files of an earlier merge are replaced. The JSON file is deleted first and written last, so that
+    it never describes PNGs of two merges.
+
     Args:
         predictions: Predictions of the two networks.
         config: JSIS-Net's rules, or Kirillov's. Merging is done at the size of the images.
@@ -56,7 +64,9 @@ def merge_files(
         Number of segments written.
 
     Raises:
-        ValueError: If a prediction is missing or invalid; the message names file and position.
+        ValueError: If a prediction is missing or invalid; the message names file and position. If
+            another process is writing to the folder of the PNGs, or a PNG would overwrite a file
+            that no earlier merge has written.
     """
     wanted = predictions.wanted
     if not wanted.categories.stuff_labels:
@@ -67,7 +77,7 @@ def merge_files(
     _refuse_missing(predictions)
     segments = 0
     pngs = out.with_suffix("")
-    with coco.writing(out, wanted.categories, pngs=pngs) as writer:
+    with locked(pngs), _writing(out, wanted) as writer:
         merged = in_order(_MergeEach(predictions, config, pngs), len(wanted.images), processes)
         images = enumerate(zip(wanted.images.items(), merged, strict=True), 1)
         for done, ((image_id, image), segments_info) in images:
@@ -75,6 +85,16 @@ def merge_files(
             segments += len(segments_info)
             on_image(done, len(wanted.images))
     return segments
+
+
+@contextmanager
+def _writing(out: Path, wanted: ImageList) -> Iterator[coco.Writer]:
+    """Open the files of a merge, after those of an earlier one are deleted."""
+    pngs = out.with_suffix("")
+    written = read_written(pngs / _NOTE, "merge", anew=True)
+    written.claim([image.png for image in wanted.images.values()], [out])
+    with coco.writing(out, wanted.categories, pngs=pngs) as writer:
+        yield writer
 
 
 def _refuse_missing(predictions: Predictions) -> None:

@@ -50,7 +50,7 @@ class OutputConfig:
 
     raw: Path | None = None
     """Folder for what the branches predict, in the files of `write_branches`, which replace those
-    of the same names; ``None`` for none."""
+    of other runs; ``None`` for none."""
 
     def __post_init__(self) -> None:
         for name in self.formats:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from jsisnet.files import json_fields
 from jsisnet.files.journal import Journal, open_journal, purpose_of
 from jsisnet.formats import coco
 from jsisnet.inference.photo_files import Photo
+from jsisnet.inference.written_files import delete
 
 PREDICTIONS = "predictions.json"
 """Name of the COCO panoptic file."""
@@ -50,17 +51,22 @@ class ResultsFolder:
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def done(self) -> set[str]:
+    def done(self, haswritten: Callable[[str], bool] = lambda _: True) -> set[str]:
         """Find the photos whose results are complete, and return their names.
+
+        Args:
+            haswritten: Whether all files outside this folder exist of a photo with a file name.
 
         Raises:
             ValueError: If there are results of other photos.
         """
-        self._positions = self._found()
+        self._positions = self._found(haswritten)
         return set(self._positions)
 
     def claim(self, results: Sequence[str]) -> None:
         """Check that results which are to be written replace no file of the user, and note them.
+
+        The COCO file goes first if maps that it describes are to be replaced.
 
         Args:
             results: Paths inside the folder.
@@ -86,6 +92,9 @@ class ResultsFolder:
                 )
         if not ours.issuperset(results):
             self.journal.add({_CLAIMED: list(results)})
+        maps = (name for name in results if name != PREDICTIONS)
+        if PREDICTIONS in results and any((self.folder / name).is_file() for name in maps):
+            (self.folder / PREDICTIONS).unlink(missing_ok=True)
 
     def add(self, entry: json_fields.Entry) -> None:
         """Note that the results of a photo are complete."""
@@ -123,7 +132,7 @@ class ResultsFolder:
         ours = set(_results(self.journal))
         kept = set(_results(entries))
         described = {PREDICTIONS} if kept else set()
-        _delete(self.folder, ours - kept - described, self.photos)
+        delete(self.folder, ours - kept - described, _files(self.photos))
 
     def close(self) -> None:
         """Delete what belongs to no finished photo, and the journal if there is none."""
@@ -132,7 +141,7 @@ class ResultsFolder:
             self.journal.file.close()
             self.journal.path.unlink()
 
-    def _found(self) -> dict[str, int]:
+    def _found(self, haswritten: Callable[[str], bool]) -> dict[str, int]:
         """Return the lines of the photos that are done, by name."""
         stamps = {photo.name: photo.stamp() for photo in self.photos}
         places = {stamp[0] for stamp in stamps.values()}
@@ -147,6 +156,7 @@ class ResultsFolder:
                     "choose another folder, or start anew with --overwrite"
                 )
             exist = all((self.folder / name).is_file() for name in line["files"])
+            exist = exist and haswritten(line["file_name"])
             if exist and line["stamp"] == stamps.get(line["name"]):
                 positions[line["name"]] = position
         return positions
@@ -156,35 +166,29 @@ class ResultsFolder:
 def open_results(
     folder: Path, purpose: str, photos: Sequence[Photo], *, overwrite: bool = False
 ) -> Iterator[ResultsFolder]:
-    """Create a folder of results, or resume one. Without results, nothing is left of it.
+    """Start the journal of a folder of results, or resume it.
 
     Args:
-        folder: The folder.
+        folder: The folder, which must be locked.
         purpose: Identifies the model and the settings; results of others must not be mixed.
         photos: Photos of the run.
         overwrite: Whether to delete the results of earlier runs first.
 
     Raises:
-        ValueError: If the folder has another purpose, is damaged, or another process is writing to
-            it.
+        ValueError: If the folder has another purpose, or is damaged.
     """
     path = folder / JOURNAL
-    isnew, replaces = not folder.exists(), overwrite or path.exists()
+    replaces = overwrite or path.exists()
     if overwrite:
         _discard(path, photos)
-    try:
-        with open_journal(path, purpose, restart=overwrite, refusal=_OTHER_RUN) as journal:
-            _check(journal)
-            results = ResultsFolder(folder, photos, journal, replaces)
-            results.clean(line for line in journal if "name" in line)
-            try:
-                yield results
-            finally:
-                results.close()
-    finally:
-        if isnew:
-            with suppress(OSError):
-                folder.rmdir()
+    with open_journal(path, purpose, restart=overwrite, refusal=_OTHER_RUN, lock=None) as journal:
+        _check(journal)
+        results = ResultsFolder(folder, photos, journal, replaces)
+        results.clean(line for line in journal if "name" in line)
+        try:
+            yield results
+        finally:
+            results.close()
 
 
 def results_in(folder: Path) -> set[Path]:
@@ -267,18 +271,10 @@ def _discard(path: Path, photos: Sequence[Photo]) -> None:
     purpose = purpose_of(path)
     if purpose is None:
         return
-    with open_journal(path, purpose) as journal:
+    with open_journal(path, purpose, lock=None) as journal:
         with suppress(ValueError):  # nothing that a damaged journal names is deleted
             _check(journal)
-            _delete(path.parent, set(_results(journal)), photos)
+            # What describes the others goes first.
+            names = sorted(set(_results(journal)), key=lambda name: name != PREDICTIONS)
+            delete(path.parent, names, _files(photos))
         journal.rewrite([])
-
-
-def _delete(folder: Path, results: Collection[str], photos: Sequence[Photo]) -> None:
-    """Delete results, but no photo, and nothing outside the folder where a link leads out of it."""
-    inputs, root = _files(photos), folder.resolve()
-    for name in results:
-        path = folder / name
-        inside = path.is_file() and path.parent.resolve().is_relative_to(root)
-        if inside and path.resolve() not in inputs:
-            path.unlink(missing_ok=True)

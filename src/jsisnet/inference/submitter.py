@@ -1,25 +1,35 @@
 """Segmentation of all images of a challenge."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
+from jsisnet import __version__
 from jsisnet.arrays import UInt8
 from jsisnet.datatools.submission import MapFolder
 from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.photos import read_image
+from jsisnet.files.stamps import stamp
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats.image_list import ImageList
 from jsisnet.inference.predictor import Predictor
+from jsisnet.panoptic import ImageId
+
+
+def find_photos(folder: Path, wanted: ImageList) -> dict[ImageId, Path]:
+    """Return the path of each photo by image id; a photo may be missing."""
+    found = PhotoFolder(folder)
+    return {number: found.find(image.name).path for number, image in wanted.images.items()}
 
 
 def fingerprint(predictor: Predictor, wanted: ImageList) -> str:
     """Return a hash of the weights, settings, classes and images."""
     described = {
+        "version": __version__,
         "model": asdict(predictor.config),
         "classes": category_entries.entries(wanted.with_listed_ids(predictor.categories)),
         "images": [[number, image.name, image.size] for number, image in wanted.images.items()],
@@ -30,7 +40,7 @@ def fingerprint(predictor: Predictor, wanted: ImageList) -> str:
 def segment(
     predictor: Predictor,
     wanted: ImageList,
-    photos: Path,
+    photos: Mapping[ImageId, Path],
     maps: MapFolder,
     *,
     on_image: Callable[[int, int], None],
@@ -41,7 +51,7 @@ def segment(
     Args:
         predictor: Trained network.
         wanted: Images, and the classes of the maps.
-        photos: Folder of the images.
+        photos: Photos by image id; see `find_photos`.
         maps: Receives each map as soon as it is done.
         on_image: Called with the number of images that have a map and the total, before the first
             image and after each.
@@ -52,17 +62,17 @@ def segment(
     """
     categories = wanted.with_listed_ids(predictor.categories)
     missing = {number: image for number, image in wanted.images.items() if number not in maps.done}
-    folder = PhotoFolder(photos)
-    paths = {number: folder.find(image.name).path for number, image in missing.items()}
-    _refuse_missing(paths.values())
+    _refuse_missing(photos[number] for number in missing)
     on_image(len(maps.done), len(wanted.images))
     for image_id, image in missing.items():
+        before = stamp(photos[image_id])
         try:
-            photo = _read(paths[image_id], image.size)
+            photo = _read(photos[image_id], image.size)
         except ValueError as error:
             on_failure(str(error))
             continue
-        maps.add(predictor.panoptic(photo), categories, image_id=image_id, name=image.png)
+        panoptic = predictor.panoptic(photo)
+        maps.add(panoptic, categories, image_id=image_id, name=image.png, stamp=before)
         on_image(len(maps.done), len(wanted.images))
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jsisnet.datatools.scenes.dataset import write_scenes
+from jsisnet.datatools.scenes.dataset import SETTINGS, write_scenes
 from jsisnet.datatools.scenes.layout import CATEGORIES
 from jsisnet.datatools.scenes.scene import Scene
+from jsisnet.files.atomic import lock_folder
 from jsisnet.formats import coco
 
 SIZE = (32, 48)
@@ -133,3 +134,10 @@ def test_the_settings_are_written_into_the_folder(tmp_path):
 
     held = json.loads((tmp_path / "a" / "scenes.json").read_text())
     assert held == {"version": 1, "seed": 3, "size": [32, 48]}
+
+
+def test_a_folder_that_is_written_to_is_left_alone(tmp_path):
+    with lock_folder(tmp_path / "a"), pytest.raises(ValueError, match="another command is writing"):
+        write_scenes(tmp_path / "a", (1, 0), SIZE)
+
+    assert not (tmp_path / "a" / SETTINGS).exists()

@@ -52,8 +52,8 @@ def write_scenes(
             "expected 0 or more for each, and at least one scene"
         )
     Scene((seed, 0, 0), size)
-    _claim_folder(folder, {"version": _VERSION, "seed": seed, "size": list(size)})
     with lock_folder(folder):
+        _claim_folder(folder, {"version": _VERSION, "seed": seed, "size": list(size)})
         done = count(1)
         for number, (split, scenes) in enumerate(zip(SPLITS, counts, strict=True)):
             _write_split(
@@ -92,7 +92,7 @@ def _claim_folder(folder: Path, settings: dict[str, object]) -> None:
         if held != settings:
             raise ValueError(f"{path}: found {held}; expected {settings}; choose another folder")
         return
-    if folder.exists() and not (folder.is_dir() and not holds_files(folder)):
+    if holds_files(folder):
         raise ValueError(f"{folder}: not empty; expected an empty or new folder")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(settings) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
+import stat
 import tracemalloc
 from unicodedata import normalize
-from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile, ZipInfo
 
 import pytest
 
@@ -63,6 +64,16 @@ def test_a_zip_whose_names_lead_out_of_it_is_refused(name, tmp_path):
         ValueError, match=r"bad\.zip: contains .*expected paths that stay inside the zip"
     ):
         files_below(path, "", ".png")
+
+
+def test_a_link_inside_a_zip_is_not_read(tmp_path):
+    entry = ZipInfo("a.png")
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with ZipFile(tmp_path / "links.zip", "w") as file:
+        file.writestr(entry, "../../secret.png")
+
+    with pytest.raises(OSError, match="a symbolic link, which is not followed inside a zip"):
+        file_in(tmp_path / "links.zip", "a.png").read_bytes()
 
 
 def test_names_in_a_zip_may_have_colons(tmp_path):

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -310,6 +311,19 @@ def test_built_in_models_hold_their_weights_once():
     for name in embedded_names():
         exported, weights = find(name) / EXPORTED, find(name) / WEIGHTS
         assert exported.stat().st_size < 0.1 * weights.stat().st_size, name
+
+
+@pytest.mark.parametrize("damaged", [EXPORTED, WEIGHTS])
+@pytest.mark.parametrize("named", ["the folder", "the file"])
+def test_damage_to_a_built_in_model_is_found(tmp_path, damaged, named):
+    folder = shutil.copytree(find("street"), tmp_path / "street")
+    content = bytearray((folder / damaged).read_bytes())
+    content[len(content) // 2] ^= 4
+    (folder / damaged).write_bytes(content)
+
+    message = rf"{damaged}: damaged, as its checksum does not match; copy or download it again"
+    with pytest.raises(ValueError, match=message):
+        open_onnxruntime(folder if named == "the folder" else folder / EXPORTED, ONE_THREAD)
 
 
 def test_what_the_runtime_raises_becomes_one_sentence(tmp_path):

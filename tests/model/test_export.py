@@ -9,6 +9,7 @@ import torch
 
 import factories
 from jsisnet import __version__
+from jsisnet.files.checksum import check_intact
 from jsisnet.formats import categories_json
 from jsisnet.inference.exported import INSTANCES, SEMANTIC, THRESHOLDS
 from jsisnet.inference.thresholds import DetectionConfig
@@ -202,6 +203,8 @@ def test_shared_weights_are_those_of_the_file(model, file, session, tmp_path):
 
     share_weights(tmp_path)
 
+    check_intact(file, "")
+    check_intact(shared, "")
     images = pictures(1)
     found, expected = run(opened(shared), images), run(session, images)
     for name, values in expected.items():

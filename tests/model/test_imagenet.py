@@ -7,7 +7,7 @@ import safetensors.torch
 import timm
 import torch
 
-from jsisnet.model import imagenet
+from jsisnet.model import imagenet, saved_model
 
 LITE = "tf_efficientnet_lite0"
 ESPRESSO = 967
@@ -143,7 +143,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
 
 def test_a_written_file_is_read(tmp_path):
     state = {"conv1.weight": torch.ones(2)}
-    imagenet.write(state, tmp_path / "weights.safetensors")
+    saved_model.write_weights(state, tmp_path / "weights.safetensors")
 
     made = imagenet.read_file(tmp_path / "weights.safetensors")
 

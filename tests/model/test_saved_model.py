@@ -1,4 +1,5 @@
 import json
+import random
 
 import pytest
 import safetensors.torch
@@ -114,3 +115,29 @@ def test_classes_that_do_not_fit_the_weights_are_refused(folder):
 
     with pytest.raises(ValueError, match=r"model\.safetensors"):
         saved_model.read(folder)
+
+
+def test_damaged_weights_are_found_by_their_checksum(folder):
+    weights, dice = folder / WEIGHTS, random.Random(0)
+    content = weights.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+
+    for place in (start, len(content) - 1, *dice.sample(range(start, len(content)), 6)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << dice.randrange(8)
+        weights.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"model\.safetensors: damaged, .*; copy or download"):
+            saved_model.read(folder)
+
+
+def test_weights_without_a_checksum_are_read(folder):
+    safetensors.torch.save_file(safetensors.torch.load_file(folder / WEIGHTS), folder / WEIGHTS)
+
+    assert saved_model.read(folder).config == CONFIG
+
+
+def test_equal_weights_have_equal_files(folder, tmp_path):
+    state = networks.network().state_dict()
+    saved_model.write(tmp_path / "second", CONFIG, factories.CATEGORIES, state)
+
+    assert (tmp_path / "second" / WEIGHTS).read_bytes() == (folder / WEIGHTS).read_bytes()

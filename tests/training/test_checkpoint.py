@@ -1,4 +1,6 @@
 import pickle
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,34 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
 def test_a_full_disk_is_reported_as_such():
     with pytest.raises(OSError, match="No space left on device"):
         small().save(Path("/dev/full"))
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_found(tmp_path):
+    path, dice = tmp_path / "checkpoint.pt", random.Random(0)
+    small().save(path)
+    content = path.read_bytes()
+    data = len(content) - len(f"sha256: {'0' * 64}")
+
+    for place in (0, data - 1, *dice.sample(range(data), 50)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"checkpoint\.pt: damaged, .*; start a new run from"):
+            Checkpoint.load(path)
+
+
+def test_a_checkpoint_without_a_checksum_is_read(tmp_path):
+    small().save(tmp_path / "new.pt")
+    content = torch.load(tmp_path / "new.pt", weights_only=True)
+    torch.save(content, tmp_path / "old.pt")
+
+    assert Checkpoint.load(tmp_path / "old.pt").step == 3
+
+
+def test_a_checkpoint_has_the_same_bytes_whatever_its_objects_share(tmp_path):
+    name = "".join(["momentum", "_buffer"])  # an equal string that is another object
+    for file, other in (("one.pt", "momentum_buffer"), ("two.pt", name)):
+        state = {0: {"momentum_buffer": 1}, 1: {other: 2}}
+        replace(small(), optimizer={"state": state}).save(tmp_path / file)
+
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()

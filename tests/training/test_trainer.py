@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 import sys
@@ -20,6 +21,7 @@ from jsisnet.inference.engine import EngineOptions
 from jsisnet.inference.exported import open_onnxruntime
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model import saved_model
+from jsisnet.training import curves, trainer
 from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import KeepConfig, RunConfig, TrainConfig, read_config, to_yaml
@@ -27,7 +29,13 @@ from jsisnet.training.devices import DeviceConfig
 from jsisnet.training.loop import StepReport
 from jsisnet.training.metrics_file import METRICS
 from jsisnet.training.optim import OptimConfig
-from jsisnet.training.run_folder import CHECKPOINT, CONFIG, PICTURES, PLOT, MetricsFile
+from jsisnet.training.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    PICTURES,
+    PLOT,
+    MetricsFile,
+)
 from jsisnet.training.trainer import train
 
 STEPS = 5
@@ -116,6 +124,14 @@ def metrics_of(folder: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a run without time and memory, which the metrics and the plot show."""
+    files = {path for path in folder.rglob("*") if path.is_file()} - {folder / PLOT}
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    assert (folder / PLOT).is_file()
+    return found | {METRICS: json.dumps(metrics_of(folder)).encode()}
+
+
 def tensors(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         yield value
@@ -197,38 +213,86 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_not_interrupted(
     assert metrics_of(tmp_path) == metrics_of(finished)
 
 
-def test_a_run_without_a_checkpoint_is_resumed_from_the_start(settings, finished, tmp_path):
-    with pytest.raises(PowerCutError):
-        train(settings, out=tmp_path, callbacks=[Log(stop_after=1)])
-
-    train(settings, out=tmp_path, callbacks=[Log()], resume=True)
-
-    assert_same(tmp_path, finished)
-    assert metrics_of(tmp_path) == metrics_of(finished)
-
-
-def test_resuming_a_finished_run_changes_nothing(settings, finished):
-    files = [path for path in finished.iterdir() if path.is_file() and path.name != CONFIG]
-    before = {path.name: path.read_bytes() for path in files}
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_finished_run_is_left_as_it_is(settings, finished, resume):
+    before = contents(finished)
     log = Log()
 
-    train(settings, out=finished, callbacks=[log], resume=True)
+    train(settings, out=finished, callbacks=[log], resume=resume)
 
-    assert (log.began, log.steps, log.evaluations) == ([(STEPS, STEPS)], [], [])
-    assert {name: (finished / name).read_bytes() for name in before} == before
+    assert (log.began, log.ended) == ([], [])
+    assert contents(finished) == before
 
 
-def test_a_missed_evaluation_is_made_on_resuming(settings, finished):
-    *lines, last = (finished / METRICS).read_text().splitlines(keepends=True)
-    assert "validation" in last
-    (finished / METRICS).write_text("".join(lines))
-    log = Log()
+def fails_at(patch: pytest.MonkeyPatch, place: object, name: str, call: int) -> None:
+    """Cut the power before one call of a function."""
+    function, calls = getattr(place, name), itertools.count(1)
 
-    train(settings, out=finished, callbacks=[log], resume=True)
+    def failing(*arguments, **named):
+        if next(calls) == call:
+            raise PowerCutError
+        return function(*arguments, **named)
 
-    assert log.evaluations == [STEPS]
-    entry = json.loads((finished / METRICS).read_text().splitlines()[-1])
-    assert entry["validation"] == json.loads(last)["validation"]
+    patch.setattr(place, name, failing)
+
+
+@pytest.fixture(scope="module")
+def keeping(settings) -> RunConfig:
+    """Return settings under which everything is written at the last step, the second."""
+    photo = replace(settings.validation, first=1)
+    pace = {"steps": 2, "evaluate_every": 0, "pictures": 1}
+    keep = KeepConfig(best="miou", every=2)
+    pace = replace(settings.train, keep=keep, **pace)
+    return replace(settings, validation=photo, train=pace)
+
+
+@pytest.fixture(scope="module")
+def kept(keeping, tmp_path_factory) -> dict[str, bytes]:
+    """Return the files of such a run without interruptions."""
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    train(keeping, out=folder)
+    return contents(folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "call"),
+    [
+        (saved_model, "write", 2),  # after the snapshot
+        (Checkpoint, "save", 1),
+        (trainer, "_draw_pictures", 1),
+        (MetricsFile, "on_evaluation_end", 1),
+        (curves, "write", 1),
+    ],
+    ids=["before the model", "the checkpoint", "the pictures", "the evaluation", "the plot"],
+)
+def test_a_run_killed_at_any_point_has_the_same_files_after_resuming(
+    keeping, kept, tmp_path, place, name, call
+):
+    with pytest.MonkeyPatch.context() as patch:
+        fails_at(patch, place, name, call)
+        with pytest.raises(PowerCutError):
+            train(keeping, out=tmp_path)
+
+    train(keeping, out=tmp_path, resume=True)
+
+    assert contents(tmp_path) == kept
+
+
+def test_a_training_begins_from_what_it_has_read(settings, tmp_path, monkeypatch):
+    """Another one may end between the start of this one and its lock."""
+    prepare = trainer._prepare
+
+    def overtaken(*arguments):
+        prepared = prepare(*arguments)
+        (tmp_path / CHECKPOINT).write_bytes(b"of the other")
+        return prepared
+
+    monkeypatch.setattr(trainer, "_prepare", overtaken)
+
+    with pytest.raises(ValueError, match="another command has just written to it; run yours again"):
+        train(short(settings), out=tmp_path)
+
+    assert not (tmp_path / METRICS).exists()
 
 
 def test_settings_not_written_by_a_training_are_not_overwritten(settings, tmp_path):
@@ -264,9 +328,29 @@ def test_two_trainings_can_not_write_to_one_folder(settings, tmp_path):
     assert log.steps
 
 
-def test_a_folder_with_a_run_is_refused_without_resume(settings, finished):
+@pytest.mark.parametrize("missing", [saved_model.WEIGHTS, "the evaluation", "other settings"])
+def test_a_folder_with_another_run_is_refused_without_resume(settings, finished, tmp_path, missing):
+    run = shutil.copytree(finished, tmp_path / "run")
+    if missing == "the evaluation":
+        *lines, last = (run / METRICS).read_text().splitlines(keepends=True)
+        assert "validation" in last
+        (run / METRICS).write_text("".join(lines))
+    elif missing == "other settings":
+        settings = replace(settings, optim=replace(settings.optim, lr=0.3))
+    else:
+        (run / missing).unlink()
+
     with pytest.raises(ValueError, match="already holds a run; resume it"):
-        train(settings, out=finished, callbacks=[Log()])
+        train(settings, out=run, callbacks=[Log()])
+
+
+def test_a_model_that_was_deleted_is_written_again_on_resuming(settings, finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / saved_model.WEIGHTS).unlink()
+
+    train(settings, out=run, resume=True)
+
+    assert_same(run, finished)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | No
     """
     from jsisnet.cli import tables
     from jsisnet.files.photos import read_image
-    from jsisnet.model.imagenet import PACKAGED, classify, from_package, write
+    from jsisnet.model.imagenet import PACKAGED, classify, from_package
+    from jsisnet.model.saved_model import write_weights
 
     if name not in PACKAGED:
         raise ValueError(f"no packaged weights for {name!r}; available: {', '.join(PACKAGED)}")
@@ -49,5 +50,5 @@ def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | No
         raise ValueError(
             f"the weights classify {photos[0].name} as {first[0]}; expected {EXPECTED}"
         )
-    write(weights, out)
+    write_weights(weights, out)
     display(f"Wrote {out}: {len(weights)} weights")

@@ -55,6 +55,7 @@ def train(
     from jsisnet.cli.training_view import progress_callback
     from jsisnet.training import trainer
     from jsisnet.training.config import read_config
+    from jsisnet.training.run_folder import is_finished
 
     run = Path("runs", config.stem) if out is None else out
     settings = read_config(config, overrides)
@@ -62,6 +63,7 @@ def train(
     tracked = [token for name in track for token in ("--track", name)]
     again = ["jsisnet", "train", str(config), "--out", str(run), *overrides, *tracked, "--resume"]
     hint = f"to resume from the last checkpoint: {shlex.join(again)}"
+    finished = is_finished(settings, run)
     try:
         progress = progress_callback(settings.train)
         trainer.train(
@@ -70,7 +72,8 @@ def train(
     except (KeyboardInterrupt, SystemExit, RuntimeError, ValueError) as error:
         return _ended(error, hint)
     if not rank_zero_only.rank:  # type: ignore[attr-defined]
-        display(f"Wrote the model to {run}; try: jsisnet predict IMAGE --model {run} --out DIR")
+        done = f"{run} is already complete" if finished else f"Wrote the model to {run}"
+        display(f"{done}; try: jsisnet predict IMAGE --model {run} --out DIR")
     return 0
 
 

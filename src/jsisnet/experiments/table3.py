@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -12,19 +12,24 @@ from typing import Literal
 
 import torch
 
+from jsisnet.categories import Categories
+from jsisnet.data.sources import Sources
 from jsisnet.experiments.measuring import in_own_process
 from jsisnet.files.atomic import lock_folder, replacing
 from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference import evaluator
 from jsisnet.inference.engine import EngineOptions
+from jsisnet.inference.model_folder import weights_digest
 from jsisnet.inference.predictor import Predictor
 from jsisnet.model.engine import open_engine
 from jsisnet.settings import plain
 from jsisnet.training import trainer
 from jsisnet.training.callbacks import Callback
+from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import RunConfig, TrainConfig
 from jsisnet.training.devices import DeviceLayout, exit_with_parent
 from jsisnet.training.metrics_file import METRICS, read_entries
+from jsisnet.training.resuming import check_data, digests
 from jsisnet.training.run_folder import CHECKPOINT, is_finished
 
 
@@ -115,6 +120,7 @@ def reproduce(
             f"train.log_every is {config.train.log_every}, which logs only one of "
             f"{config.train.steps} steps; choose a smaller one, to measure the time per step"
         )
+    data = digests(config, Sources(config.sources()))
     with lock_folder(out):
         for seed in seeds:
             folders = {name: out / f"seed_{seed}_{name}" for name in BRANCHES}
@@ -123,9 +129,9 @@ def reproduce(
                     config,
                     validation=None,
                     network=replace(config.network, branches=name),
-                    train=replace(config.train, seed=seed),
+                    train=replace(config.train, seed=seed, export=False),
                 )
-                _train_separately(variant, folder, progress)
+                _train_separately(variant, folder, progress, data)
             yield seed, {name: _cached_row(name, folders, config) for name in ROWS}
 
 
@@ -138,10 +144,14 @@ def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | 
     return table
 
 
-def _train_separately(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
-    """Train in a new process, resume a training, or do nothing if it is finished."""
+def _train_separately(
+    config: RunConfig, folder: Path, progress: ProgressCallback, data: Mapping[str, str]
+) -> None:
+    """Train in a new process, resume a training, or do nothing if it is finished with this data."""
     try:
-        if not is_finished(config, folder):
+        if is_finished(config, folder):
+            check_data(Checkpoint.load(folder / CHECKPOINT).data, data, folder)
+        else:
             in_own_process(_train, config, folder, progress)
     except ValueError as error:
         raise ValueError(f"training {folder}: {error}") from error
@@ -155,20 +165,23 @@ def _train(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
         out=folder,
         resume=resume,
         callbacks=[progress(config.train)],
-        train={"export": False},
     )
 
 
 def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
-    """Evaluate a row, or read its results if they exist for the same validation data."""
+    """Evaluate a row, or read its results if they exist for the same models and validation data."""
     kept = folders["joint"].parent / f"{folders['joint'].name}.{name.replace(' + ', '_')}.json"
-    open_for_model = plain(config.validation)
+    measured = {
+        "validation": plain(config.validation),
+        "data": _validation(config).digest(),
+        "models": [weights_digest(folder) for folder in folders.values()],
+    }
     with suppress(OSError, ValueError, KeyError, TypeError):
         held = json.loads(kept.read_text(encoding="utf-8"))
-        if held.pop("validation") == open_for_model:
+        if {key: held.pop(key) for key in measured} == measured:
             return Row(**held)
     row = _row(name, folders, config)
-    values = {"validation": open_for_model, **asdict(row)}
+    values = {**measured, **asdict(row)}
     with replacing(kept) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return row
@@ -179,8 +192,7 @@ def _row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     first, *second = [open_engine(folders[part], EngineOptions(device=device)) for part in parts]
     predictor = Predictor(first, instances_from=second[0] if second else None)
-    assert config.validation is not None
-    validation = PanopticDataset(config.validation.under(config.root), predictor.categories)
+    validation = _validation(config, predictor.categories)
     result = evaluator.evaluate(predictor, validation, ap=True).summary(predictor.categories)
     costs = [_cost(folders[part], config.train.steps) for part in parts]
     iswhole = name in ("joint", SEPARATE)
@@ -192,6 +204,11 @@ def _row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
         training_megabytes=max(memory for _, memory in costs),
         prediction_milliseconds=_prediction_time(predictor, validation),
     )
+
+
+def _validation(config: RunConfig, categories: Categories | None = None) -> PanopticDataset:
+    assert config.validation is not None
+    return PanopticDataset(config.validation.under(config.root), categories)
 
 
 def _cost(folder: Path, steps: int) -> tuple[float, float]:

@@ -5,14 +5,14 @@ and say nothing about real photos.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jsisnet.datatools.scenes.dataset import write_scenes
 from jsisnet.experiments.table3 import ProgressCallback
 from jsisnet.training import trainer
 from jsisnet.training.config import BUILT_IN, RunConfig, read_config
-from jsisnet.training.run_folder import CHECKPOINT, is_finished
+from jsisnet.training.run_folder import CHECKPOINT
 
 CONFIG = "tiny.yaml"
 """Built-in settings of the network."""
@@ -83,13 +83,6 @@ class Tiny:
         """
         config = self.config(overrides=[] if steps is None else ["--train.steps", str(steps)])
         run = self.folder / f"tiny_{config.train.steps}"
-        if not is_finished(config, run):
-            resume = (run / CHECKPOINT).exists()
-            trainer.train(
-                config,
-                out=run,
-                resume=resume,
-                callbacks=[progress(config.train)],
-                train={"export": False},
-            )
-        return run
+        config = replace(config, train=replace(config.train, export=False))
+        resume = (run / CHECKPOINT).exists()
+        return trainer.train(config, out=run, resume=resume, callbacks=[progress(config.train)])

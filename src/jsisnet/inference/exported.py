@@ -14,6 +14,7 @@ import numpy as np
 
 from jsisnet.arrays import Shaped, UInt8
 from jsisnet.categories import Categories
+from jsisnet.files.checksum import check_intact
 from jsisnet.inference.engine import (
     AUTO,
     GPU_BATCH,
@@ -25,6 +26,7 @@ from jsisnet.inference.engine import (
 )
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.model_folder import (
+    COPY_AGAIN,
     EXPORTED,
     WEIGHTS,
     ModelDescription,
@@ -124,6 +126,8 @@ class ExportedEngine:
         if path.is_dir():
             _check_folder(path, file, described, weights)
             described = replace(read_description(path), source=str(path))
+        elif WEIGHTS.encode() in file.read_bytes():
+            _check_weights(file, weights)
         own = described.config()
         chosen = bool(options.overrides or options.settings)
         self.config = described.config(options.overrides, options.settings) if chosen else own
@@ -380,6 +384,10 @@ def _shape(port: Any) -> list[Any]:  # noqa: ANN401 - OpenVINO is an extra
 
 def _loaded(file: Path, load: _Load, options: EngineOptions) -> _Runtime:
     try:
+        check_intact(file, f"{COPY_AGAIN}, or write it with `jsisnet export`")
+    except OSError as error:
+        raise ValueError(f"{file}: can't be read ({error.strerror})") from error
+    try:
         return load(file, options)
     except EngineUnavailableError:
         raise
@@ -424,19 +432,34 @@ def _check_folder(
     Raises:
         ValueError: If it is not.
     """
+    _check_weights(file, weights)
     own = read_description(folder)
-    digest = weights_digest(folder)
+    if own.categories != described.categories:
+        raise _differs(file, "classes")
+    if not _agree(own.fixed, described.fixed):
+        raise _differs(file, "settings")
+
+
+def _check_weights(file: Path, weights: str | None) -> None:
+    """Check that the weights beside an exported network are those that it was exported from.
+
+    Args:
+        file: The exported network.
+        weights: SHA-256 of its weights, if it says so.
+
+    Raises:
+        ValueError: If they are not, or they are damaged.
+    """
+    digest = weights_digest(file.parent)
     if weights is not None and digest is not None and weights != digest:
-        what = "other weights"
-    elif own.categories != described.categories:
-        what = "other classes"
-    elif not _agree(own.fixed, described.fixed):
-        what = "other settings"
-    else:
-        return
-    raise ValueError(
-        f"{file}: has {what} than the model in its folder; export it again with "
-        f"`jsisnet export {folder}`"
+        check_intact(file.with_name(WEIGHTS), COPY_AGAIN)
+        raise _differs(file, "weights")
+
+
+def _differs(file: Path, what: str) -> ValueError:
+    return ValueError(
+        f"{file}: has other {what} than the model in its folder; export it again with "
+        f"`jsisnet export {file.parent}`"
     )
 
 

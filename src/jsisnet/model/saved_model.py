@@ -14,8 +14,16 @@ from torch import Tensor
 
 from jsisnet.categories import Categories
 from jsisnet.files.atomic import replacing
+from jsisnet.files.checksum import NAME, UNSET, check_intact, seal
 from jsisnet.formats import categories_json
-from jsisnet.inference.model_folder import DESCRIPTION, EXPORTED, WEIGHTS, find, read_description
+from jsisnet.inference.model_folder import (
+    COPY_AGAIN,
+    DESCRIPTION,
+    EXPORTED,
+    WEIGHTS,
+    find,
+    read_description,
+)
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.settings import from_dict, joined
@@ -82,6 +90,7 @@ def read(
     network = JSISNet(config.network, categories)
     weights = folder / WEIGHTS
     try:
+        check_intact(weights, COPY_AGAIN)
         state = safetensors.torch.load_file(weights)
         network.load_state_dict(state)
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
@@ -116,8 +125,16 @@ def write(
     }
     values = {**asdict(config), "categories": categories_json.entries(categories)}
     (folder / EXPORTED).unlink(missing_ok=True)
-    with replacing(folder / WEIGHTS) as path:
-        # save_file would make the file unreadable for other users.
-        path.write_bytes(safetensors.torch.save(stored))
+    write_weights(stored, folder / WEIGHTS)
     with replacing(folder / DESCRIPTION) as path:
         path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def write_weights(state: dict[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors, with a checksum; the file appears complete or not at all."""
+    contiguous = {name: value.contiguous() for name, value in state.items()}
+    # save_file would make the file unreadable for other users.
+    content = safetensors.torch.save(contiguous, metadata={NAME: UNSET})
+    with replacing(path) as temporary, temporary.open("w+b") as file:
+        file.write(content)
+        seal(file)

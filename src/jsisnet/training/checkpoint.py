@@ -1,14 +1,17 @@
 """Checkpoint file, from which an interrupted training resumes."""
 
 import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from jsisnet.files.atomic import replacing
+from jsisnet.files.checksum import NAME, UNSET, check_intact, seal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,16 +37,19 @@ class Checkpoint:
     """Hash of each training data set by its name; empty in older files."""
 
     def save(self, path: Path) -> None:
-        """Write the file; an existing one is only replaced by a complete one."""
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        """Write the file; an existing one is only replaced by a complete one.
+
+        The same state always has the same bytes.
+        """
+        with replacing(path) as temporary, temporary.open("w+b") as file:
             try:
-                torch.save({name: getattr(self, name) for name in self.__slots__}, file)
+                torch.save({name: _rebuilt(getattr(self, name)) for name in self.__slots__}, file)
             except RuntimeError as error:
                 # torch hides the error of a full disk behind its own.
                 if isinstance(error.__context__, OSError):
                     raise error.__context__ from None
                 raise
-            file.flush()
+            _add_checksum(file)
             os.fsync(file.fileno())
 
     @classmethod
@@ -51,8 +57,14 @@ class Checkpoint:
         """Read the file. Only tensors and plain values are unpickled.
 
         Raises:
-            ValueError: If the file is not a checkpoint.
+            ValueError: If the file is not a checkpoint, or is damaged.
         """
+        with suppress(OSError):  # torch explains it
+            check_intact(
+                path,
+                f"start a new run from its model (--start {path.parent} --out OTHER), or delete "
+                "the checkpoint to begin this run again",
+            )
         try:
             values = torch.load(path, map_location="cpu", weights_only=True)
             return cls(**values)
@@ -60,3 +72,25 @@ class Checkpoint:
             raise ValueError(
                 f"{path}: not a training checkpoint ({type(error).__name__})"
             ) from error
+
+
+def _rebuilt(value: Any) -> Any:  # noqa: ANN401 - what torch's state dictionaries contain
+    """Rebuild the containers of a state, and share its strings.
+
+    The bytes of a pickle depend on which objects are the same one, and a restored state shares
+    fewer of them.
+    """
+    if isinstance(value, dict):
+        return {_rebuilt(name): _rebuilt(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_rebuilt, value))
+    return sys.intern(value) if isinstance(value, str) else value
+
+
+def _add_checksum(file: BinaryIO) -> None:
+    """Add a checksum to a file of torch, as the comment of a zip archive."""
+    comment = f"{NAME}: {UNSET}".encode()
+    # An archive ends with the length of its comment, in two bytes, and the comment.
+    file.seek(-2, os.SEEK_END)
+    file.write(len(comment).to_bytes(2, "little") + comment)
+    seal(file)

@@ -13,7 +13,7 @@ from typing import Any
 
 from jsisnet.files.atomic import replacing
 from jsisnet.files.photos import write_picture
-from jsisnet.inference.model_folder import EXPORTED, weights_digest
+from jsisnet.inference.model_folder import DESCRIPTION, EXPORTED, WEIGHTS, weights_digest
 from jsisnet.model import saved_model
 from jsisnet.training import curves
 from jsisnet.training.callbacks import Callback, Pictures
@@ -71,7 +71,7 @@ def check_folder(
                 "folder"
             )
         return None
-    if not resume:
+    if not (resume or is_finished(config, folder)):
         raise ValueError(
             f"{folder} already holds a run; resume it (--resume) or choose another folder (--out)"
         )
@@ -81,22 +81,57 @@ def check_folder(
 
 
 def is_finished(config: RunConfig, folder: Path) -> bool:
-    """Return whether a run has completed its last step and its last evaluation.
+    """Return whether a folder holds all results of a training; the data isn't compared.
+
+    Args:
+        config: Settings of the training.
+        folder: The run folder.
 
     Raises:
-        ValueError: If the folder holds another run, or a damaged one.
+        ValueError: If the checkpoint or the metrics file is damaged.
     """
+    try:
+        before = read_config(folder / CONFIG)
+        check_settings(before, config, folder, extend=False)
+    except ValueError:
+        return False
     # The settings of a run have the steps that its epochs stand for.
-    steps = (check_folder(config, folder, resume=True) or config).train.steps
-    path = folder / CHECKPOINT
+    steps, path = before.train.steps, folder / CHECKPOINT
     if not path.exists() or Checkpoint.load(path).step < steps:
         return False
-    metrics = MetricsFile(folder / METRICS, every=1)
-    return config.validation is None or metrics.has_evaluation(steps)
+    files = [WEIGHTS, DESCRIPTION] + [EXPORTED] * config.train.export
+    if not all((folder / name).is_file() for name in files):
+        return False
+    if config.validation is None:
+        return True
+    plot, metrics = folder / PLOT, MetricsFile(folder / METRICS, every=1)
+    # A run may have been killed between the line of an evaluation and its plot.
+    isplotted = plot.exists() and plot.stat().st_mtime_ns >= metrics.path.stat().st_mtime_ns
+    return metrics.has_evaluation(steps) and isplotted
 
 
-def prepare(config: RunConfig, folder: Path) -> None:
-    """Write the settings."""
+def checkpoint_state(folder: Path) -> tuple[int, int] | None:
+    """Return time and size of the checkpoint of a run, to see whether it is replaced."""
+    try:
+        found = (folder / CHECKPOINT).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def prepare(config: RunConfig, folder: Path, found: tuple[int, int] | None) -> None:
+    """Write the settings.
+
+    Args:
+        config: Settings of the training.
+        folder: The run folder, locked by this process.
+        found: State of the checkpoint that the training begins with.
+
+    Raises:
+        ValueError: If another training has replaced that checkpoint before the folder was locked.
+    """
+    if checkpoint_state(folder) != found:
+        raise ValueError(f"{folder}: another command has just written to it; run yours again")
     with replacing(folder / CONFIG) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")
 
@@ -189,8 +224,17 @@ class PictureFiles(Callback):
     def __init__(self, folder: Path):
         self.folder = folder
 
+    def on_train_start(self, step: int, steps: int) -> None:  # noqa: ARG002 - read from the file
+        """Plot the metrics of a resumed run, as the plot may be older than they are."""
+        path = self.folder / METRICS
+        if path.exists() and any("validation" in entry for entry in read_entries(path)):
+            self._plot()
+
     def on_evaluation_end(self, step: int, result: dict[str, Any]) -> None:  # noqa: ARG002 - in the file
         """Plot the metrics so far."""
+        self._plot()
+
+    def _plot(self) -> None:
         with _skipping(self.folder / PLOT) as path:
             curves.write(curves.plot([self.folder]), path)
 

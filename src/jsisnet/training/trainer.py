@@ -25,7 +25,7 @@ from jsisnet.data.stream import Stream, StreamSampler
 from jsisnet.files.atomic import lock_folder
 from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference import evaluator
-from jsisnet.inference.model_folder import read_description
+from jsisnet.inference.model_folder import WEIGHTS, read_description
 from jsisnet.inference.predictor import Predictor
 from jsisnet.model import imagenet, saved_model
 from jsisnet.model.blocks import OF_THE_BATCH
@@ -77,12 +77,12 @@ def train(
     """Train a network, or resume an interrupted training.
 
     With several devices, each process calls this: the launcher starts the same command once per
-    device.
+    device. A run that is complete, with the same settings and data, is left as it is.
 
     Args:
         config: YAML file, the name of a built-in one such as ``"tiny.yaml"``, or settings.
-        out: Run folder; must not hold a run unless it is resumed. Default: ``runs/`` and the stem
-            of the YAML file.
+        out: Run folder; must not hold an unfinished run unless it is resumed. Default: ``runs/``
+            and the stem of the YAML file.
         resume: Whether to continue from the last checkpoint, or start if there is none. The
             settings and the data must be those of the run, except for the intervals of
             `TrainConfig`, the devices and the paths of the data.
@@ -108,6 +108,7 @@ def train(
     _check_even_batches(run, layout)
     _check_norm_samples(run, layout)
     before = run_folder.check_folder(run, folder, resume=resume or extend, extend=extend)
+    found = run_folder.checkpoint_state(folder)
     metrics = MetricsFile(folder / METRICS, run.train.log_every)
     loggers = logger_callbacks(track, run, folder)
     exports = [ExportedFile(folder)] if run.train.export else []
@@ -118,8 +119,9 @@ def train(
         _tell_schedule(training, before)
         with lock_folder(folder) if fabric.is_global_zero else nullcontext():
             if fabric.is_global_zero:
-                run_folder.prepare(training.config, folder)
-            training.run(metrics, validation)
+                run_folder.prepare(training.config, folder, found)
+            if not fabric.broadcast(run_folder.is_finished(training.config, folder)):
+                training.run(metrics, validation)
     return folder
 
 
@@ -261,6 +263,8 @@ class _Training:
             validation: Data to evaluate on.
         """
         finished = False
+        if self.step > 0 and not (self.folder / WEIGHTS).exists():
+            self._save_model(self.folder)
         try:
             with explaining_lost_workers():
                 self._train(metrics, validation)
@@ -294,10 +298,11 @@ class _Training:
             if self.average is not None:
                 self.average.update(self.network, report.step)
             self._call("on_step_end", report)
-            if self._is_due(pace.checkpoint_every):
-                self._save()
+            # Before the checkpoint, from which a resumed run makes all that is due later.
             if pace.keep.every and self.step % pace.keep.every == 0:
                 self._save_model(self.folder / SNAPSHOTS / f"step_{self.step:07}")
+            if self._is_due(pace.checkpoint_every):
+                self._save()
             if validation is not None and self._is_due(pace.evaluate_every):
                 self._evaluate(validation, metrics)
 
@@ -374,13 +379,13 @@ class _Training:
         )
         result = reduce(add, gather(share, self.fabric)).summary(self.samples.categories)
         best = self.config.train.keep.best
-        # Before the metrics, so that an interrupted run repeats the evaluation.
         if best and self.fabric.is_global_zero and metrics.is_best(best, self.step, result):
             self._save_model(self.folder / BEST)
-        self._call("on_evaluation_end", self.step, result)
         shown = min(self.config.train.pictures, len(validation))
         if shown and self.fabric.is_global_zero:
             self._call("on_pictures", self.step, _draw_pictures(predictor, validation, shown))
+        # Last, as an evaluation without its line in the metrics is repeated on resuming.
+        self._call("on_evaluation_end", self.step, result)
 
 
 def _draw_pictures(predictor: Predictor, validation: PanopticDataset, count: int) -> Pictures:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -41,8 +41,9 @@ class Journal:
     def add(self, values: Entry) -> int:
         """Append a finished item, and return its position in the file, for `read`."""
         position = self.file.tell()
-        self.file.write(json.dumps(values).encode() + b"\n")
-        self.file.flush()
+        with _naming(self.path):
+            self.file.write(json.dumps(values).encode() + b"\n")
+            self.file.flush()
         self.count += 1
         return position
 
@@ -135,7 +136,8 @@ def open_journal(
         try:
             yield journal
         finally:
-            journal.file.close()
+            with _naming(path):
+                journal.file.close()
 
 
 def purpose_of(path: Path) -> str | None:
@@ -164,12 +166,24 @@ def _open(path: Path, purpose: str, *, restart: bool, refusal: str | None) -> Jo
             lines, finished = 0, None
         file.seek(0, os.SEEK_END)
         if not lines:
-            file.write(first)
-            file.flush()
+            with _naming(path):
+                file.write(first)
+                file.flush()
     except BaseException:
-        file.close()
+        with suppress(OSError):
+            file.close()
         raise
     return Journal(path=path, count=max(0, lines - 1), file=file, finished=finished)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name a file in errors of writing it, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _whole_lines(file: BinaryIO) -> tuple[int, bytes]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 TERMINATION_TIMEOUT = 3
@@ -49,6 +50,9 @@ Result = TypeVar("Result")
 
 Share = Callable[[Iterable[int]], Iterable[Result]]
 """Function that computes the results of some numbers, one by one; must be picklable."""
+
+_TIME_TO_COMPLETE = 0.5
+"""Seconds that processes have to complete their current results, if these are not needed."""
 
 _NUMBERS_AT_A_TIME = 2
 """Numbers that a process has, so that it need not wait for the next one."""
@@ -104,10 +108,18 @@ def in_order(share: Share[Result], count: int, processes: int) -> Iterator[Resul
         gc.unfreeze()
         yield from _collect(crew, count)
     finally:
-        for worker in crew:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
+        _end(crew)
+
+
+def _end(crew: Sequence["_Worker"]) -> None:
+    """End the processes: each may complete what it is at, such as a file, but not for long."""
+    for worker in crew:
+        worker.pipe.close()
+    last = monotonic() + _TIME_TO_COMPLETE
+    for worker in crew:
+        worker.process.join(max(0, last - monotonic()))
+        worker.process.kill()
+        worker.process.join()
 
 
 @dataclass(slots=True, eq=False)

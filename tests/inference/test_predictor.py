@@ -1,6 +1,7 @@
 import io
 import pickle
 import re
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 import factories
 import networks
 from jsisnet.inference.engine import EngineOptions, Extras
+from jsisnet.inference.merge import Instances, merge
 from jsisnet.inference.predictor import Predictor, resize, semantic_labels
 from jsisnet.inference.result import Result
 from jsisnet.inference.rules import MergeConfig
@@ -451,3 +453,21 @@ def test_networks_of_different_classes_are_refused():
 
     with pytest.raises(ValueError, match="different classes"):
         Predictor(TorchEngine(saved(SEMANTIC)), instances_from=TorchEngine(instance))
+
+
+def test_a_merge_takes_few_bytes_for_each_pixel():
+    size = (1500, 2000)
+    stuff = np.random.default_rng(0).random((3, 40, 40), np.float32)
+    things = Instances(
+        boxes=np.array([[0, 0, 384, 300]], np.float32),
+        labels=np.array([0]),
+        scores=np.array([0.9], np.float32),
+        masks=np.full((1, 28, 28), 0.7, np.float32),
+    )
+    rules = MergeConfig(canvas="original", min_stuff_area=600_000.0)
+    tracemalloc.start()
+    try:
+        merge(things, stuff, frame=(384, 384), size=size, stuff_labels=(1, 2), config=rules)
+        assert tracemalloc.get_traced_memory()[1] < 10 * size[0] * size[1]
+    finally:
+        tracemalloc.stop()

@@ -3,6 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from jsisnet.inference import raster
 from jsisnet.inference.raster import NO_CHANNEL, Upsampled, paste, windows
 
 
@@ -125,3 +126,21 @@ def test_pasting_equals_sampling_a_grid_with_zeros_around_it():
 
     pasted = paste(mask.numpy(), box, window)
     np.testing.assert_allclose(pasted, expected[0, 0].numpy(), rtol=1.3e-6, atol=1e-5)
+
+
+def test_a_mask_that_is_pasted_in_strips_is_the_same_to_the_last_bit(monkeypatch):
+    monkeypatch.setattr(raster, "_STRIP_PASTED", 1 << 12)
+    generator = np.random.default_rng(0)
+    for side in (14, 28, 56):
+        mask = generator.random((side, side), np.float32)
+        box = [3.7, 5.2, 400.1, 611.9]
+        window = windows(np.array([box], np.float32), (700, 380))[0]
+
+        pieces = list(raster.paste_in_strips(mask, box, window))
+
+        assert len(pieces) > 2
+        assert [piece[0][0].start for piece in pieces[1:]] == [
+            piece[0][0].stop for piece in pieces[:-1]
+        ]
+        whole = np.concatenate([values for _, values in pieces])
+        assert np.array_equal(whole, paste(mask, box, window))

@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from jsisnet.arrays import Bool, Float, Int32, Integer, Shaped
-from jsisnet.inference.raster import NO_CHANNEL, Window, paste, windows
+from jsisnet.arrays import Bool, Float, Int, Int32, Integer, Shaped
+from jsisnet.inference.raster import NO_CHANNEL, Window, paste, paste_in_strips, windows
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff
-from jsisnet.panoptic import VOID, PanopticMap, Segment
+from jsisnet.panoptic import VOID, PanopticMap, Segment, row_strips
 
 _TINY = np.finfo(np.float32).tiny
 
@@ -20,6 +20,15 @@ _LARGEST = 1e30
 
 _Mask = tuple[Window, Bool[np.ndarray, "_ _"]]
 """A window of the canvas and its pixels."""
+
+Piece = tuple[int, Window, Float[np.ndarray, "h w"]]
+"""Position of a thing, a window of the canvas, and the probability of each of its pixels."""
+
+_STRIP = 1 << 18
+"""Pixels that are assigned at a time."""
+
+_MAX_16 = 2**15
+"""Number of segments from which 16 bits do not suffice."""
 
 _LABEL_AXES = 2
 """Axes of a map of labels; logits have one more."""
@@ -65,6 +74,16 @@ class ThingMasks:
     masks: Callable[[], Iterator[tuple[Window, Float[np.ndarray, "h w"]]]]
     """Yields, in the order of `segments`, a window of the canvas and each of its pixels'
     probability, which is 0 outside the window. Can be called again; holds one mask at a time."""
+
+    strips: Callable[[], Iterator[Piece]] | None = None
+    """Yields the same in strips of rows, so that no large mask is held whole; ``None`` if masks are
+    held whole in any case."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """Return the masks in strips, or whole if there are none."""
+        if self.strips is not None:
+            return self.strips()
+        return ((position, *pasted) for position, pasted in enumerate(self.masks()))
 
 
 def merge(
@@ -161,6 +180,7 @@ def thing_masks(
             for i in order
         ),
         masks=partial(_paste_each, masks, boxes, canvas),
+        strips=partial(_paste_in_strips, masks, boxes, canvas),
     )
 
 
@@ -260,7 +280,9 @@ def _merge_on_canvas(
     unit = canvas_pixels_per_unit(canvas, size, config)
     if config.max_mask_overlap < 1:
         things = without_overlapping(things, config)
-    ids = _owners(things, canvas, config)
+    count = len(things.segments) + len(stuff_labels)
+    ids = np.full(canvas, VOID, np.int16 if count < _MAX_16 else np.int32)
+    _assign_owners(ids, things, config)
     if config.min_instance_area or config.min_visible_fraction:
         _drop_small_things(ids, things, unit, config)
     segments = list(things.segments)
@@ -268,7 +290,11 @@ def _merge_on_canvas(
         labels = sorted(stuff_labels)
         free = ids == VOID
         stuff = large_stuff(free, semantic, labels, unit, config)
-        np.add(stuff, len(segments) + 1, out=ids, where=free & (stuff != NO_CHANNEL))
+        for rows in row_strips(canvas, _STRIP):
+            wins = free[rows] & (stuff[rows] != NO_CHANNEL)
+            number = stuff[rows] + ids.dtype.type(len(segments) + 1)
+            np.copyto(ids[rows], number, where=wins, casting="same_kind")
+        del free, stuff
         segments += [Segment(label=label, isthing=False) for label in labels]
     return PanopticMap.compact(ids, segments).resized(size)
 
@@ -282,15 +308,11 @@ def canvas_pixels_per_unit(
     return Fraction(pixels, units[config.area_unit])
 
 
-def _owners(
-    things: ThingMasks, canvas: tuple[int, int], config: MergeConfig
-) -> Int32[np.ndarray, "h w"]:
-    """Return the number, from 1, of the instance that owns each pixel; `VOID` if none does."""
-    ids = np.full(canvas, VOID, np.int32)
-    best = np.full(canvas, -np.inf, np.float32)
-    numbered = enumerate(zip(things.segments, things.masks(), strict=True), 1)
-    for number, (segment, (window, probability)) in numbered:
-        score = np.float32(segment.score or 0.0)
+def _assign_owners(ids: Int[np.ndarray, "h w"], things: ThingMasks, config: MergeConfig) -> None:
+    """Write the number, from 1, of the instance that owns each pixel, where one does."""
+    best = np.full(ids.shape, -np.inf, np.float32)
+    for position, window, probability in things.pieces():
+        score = np.float32(things.segments[position].score or 0.0)
         match config.owner:
             case "probability":
                 rank = probability
@@ -300,8 +322,7 @@ def _owners(
                 rank = np.full_like(probability, score)
         wins = (probability >= config.min_mask) & (rank > best[window])
         np.copyto(best[window], rank, where=wins)
-        ids[window][wins] = number
-    return ids
+        ids[window][wins] = position + 1
 
 
 def _paste_each(
@@ -312,18 +333,35 @@ def _paste_each(
         yield window, paste(mask, box, window)
 
 
+def _paste_in_strips(
+    masks: Float[np.ndarray, "n m m"], boxes: Float[np.ndarray, "n 4"], canvas: tuple[int, int]
+) -> Iterator[Piece]:
+    """Paste one mask after the other, each in strips of rows."""
+    numbered = enumerate(zip(masks, boxes.tolist(), windows(boxes, canvas), strict=True))
+    for position, (mask, box, window) in numbered:
+        for strip, probability in paste_in_strips(mask, box, window):
+            yield position, strip, probability
+
+
 def _drop_small_things(
-    ids: Int32[np.ndarray, "h w"], things: ThingMasks, unit: Fraction, config: MergeConfig
+    ids: Int[np.ndarray, "h w"], things: ThingMasks, unit: Fraction, config: MergeConfig
 ) -> None:
     """Set the pixels of instances that own too few of them to `VOID`."""
     min_area = Fraction(config.min_instance_area) * unit
-    owned = np.bincount(ids.ravel(), minlength=len(things.segments) + 1)[1:].tolist()
-    claimed = [np.count_nonzero(mask >= config.min_mask) for _, mask in things.masks()]
+    strips = [ids[rows] for rows in row_strips(ids.shape, _STRIP)]
+    owned = np.zeros(len(things.segments) + 1, np.int64)
+    for strip in strips:
+        owned += np.bincount(strip.ravel(), minlength=len(owned))
+    claimed = [0] * len(things.segments)
+    for position, _, mask in things.pieces():
+        claimed[position] += int(np.count_nonzero(mask >= config.min_mask))
     dropped = [
         owns < min_area or owns < config.min_visible_fraction * claims
-        for owns, claims in zip(owned, claimed, strict=True)
+        for owns, claims in zip(owned[1:].tolist(), claimed, strict=True)
     ]
-    ids[np.array([False, *dropped])[ids]] = VOID
+    isdropped = np.array([False, *dropped])
+    for strip in strips:
+        strip[isdropped[strip]] = VOID
 
 
 def _check_instances(instances: Instances, stuff_labels: tuple[int, ...]) -> None:

@@ -297,7 +297,8 @@ def semantic_labels(outputs: Outputs, size: tuple[int, int]) -> Int32[np.ndarray
     """
     if outputs.semantic is None:
         raise ValueError("the network has no semantic branch, so there are no semantic labels")
-    return Upsampled.to(size, outputs.semantic).best(np.ones(size, bool))
+    best = Upsampled.to(size, outputs.semantic).best(np.ones(size, bool))
+    return best.astype(np.int32, copy=False)
 
 
 def _options(options: EngineOptions, settings: dict[str, object]) -> EngineOptions:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jsisnet.arrays import Bool, Float, Float32, Int32, Int64
+from jsisnet.arrays import Bool, Float, Float32, Int, Int32, Int64
 from jsisnet.panoptic import row_strips
 
 Window = tuple[slice, slice]
@@ -17,12 +17,18 @@ NO_CHANNEL = -1
 _STRIP = 1 << 16
 """Pixels of a map that are handled at a time."""
 
+_MAX_16 = 2**15
+"""Number of channels from which 16 bits do not suffice."""
+
 _BLOCK = 1 << 18
 """Logits that are interpolated at a time."""
 
 _SERIAL, _BLOCK_COLUMNS = 1 << 18, 256
 """Product of three sides up to which OpenBLAS multiplies matrices in one thread, and the columns
 of such a block."""
+
+_STRIP_PASTED = 1 << 20
+"""Pixels of a mask that are pasted at a time."""
 
 _MIN_EXTENT = 1e-30
 """Lower limit of a box's side, which keeps the divisions finite."""
@@ -99,12 +105,48 @@ def paste(
     Reference:
         He et al., "Mask R-CNN", section 3.1, with pixel centres as in torchvision and detectron2.
     """
+    return _product(*_factors(mask, box, window))
+
+
+def paste_in_strips(
+    mask: Float32[np.ndarray, "m m"], box: Sequence[float], window: Window
+) -> Iterator[tuple[Window, Float32[np.ndarray, "h w"]]]:
+    """Interpolate a mask as `paste` does, bit for bit, in strips of rows.
+
+    Args:
+        mask: See `paste`.
+        box: See `paste`.
+        window: See `paste`.
+
+    Yields:
+        A strip of the window, and the values in it.
+    """
+    rows, columns = window
+    first, second = _factors(mask, box, window)
+    block = _block_rows(*second.shape)
+    # The products of two blocks are those of the whole only where these are the same blocks.
+    step = block * max(1, _STRIP_PASTED // (block * max(1, second.shape[1])))
+    for top in range(0, len(first), step):
+        part = first[top : top + step]
+        start = rows.start + top
+        yield (slice(start, start + len(part)), columns), _product(part, second)
+
+
+def _factors(
+    mask: Float32[np.ndarray, "m m"], box: Sequence[float], window: Window
+) -> tuple[Float32[np.ndarray, "h m"], Float32[np.ndarray, "m w"]]:
+    """Return the matrices whose product is the mask in a window."""
     rows, columns = window
     x0, y0, x1, y1 = box
     side = len(mask)
     vertical = _weights(cell_positions(rows, side, y0, y1), side)
     horizontal = _weights(cell_positions(columns, side, x0, x1), side)
-    return _product(_product(vertical, mask), horizontal.T)
+    return _product(vertical, mask), horizontal.T
+
+
+def _block_rows(depth: int, width: int) -> int:
+    """Return the rows of the blocks in which matrices with these sides are multiplied."""
+    return max(1, _SERIAL // (depth * max(1, min(width, _BLOCK_COLUMNS))))
 
 
 def _product(
@@ -119,7 +161,7 @@ def _product(
     product = np.empty((len(first), width), np.float32)
     for left in range(0, width, _BLOCK_COLUMNS):
         columns = slice(left, left + _BLOCK_COLUMNS)
-        step = max(1, _SERIAL // (depth * min(width, _BLOCK_COLUMNS)))
+        step = _block_rows(depth, width)
         for top in range(0, len(first), step):
             rows = slice(top, top + step)
             # OpenBLAS may compute with what lies beside the matrices, and drop the result.
@@ -192,8 +234,17 @@ class Upsampled:
             values += corner
         return values
 
-    def best(self, wanted: Bool[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
-        """Return the channel with the highest logit at each wanted pixel; the lowest wins a tie.
+    def best(self, wanted: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+        """Return the channel with the highest logit at each wanted pixel; the lowest wins a tie."""
+        result = np.empty(wanted.shape, np.int16 if self.logits.shape[1] < _MAX_16 else np.int32)
+        for strip, chosen in self.best_in_strips(wanted):
+            result[strip] = chosen
+        return result
+
+    def best_in_strips(
+        self, wanted: Bool[np.ndarray, "h w"]
+    ) -> Iterator[tuple[slice, Int32[np.ndarray, "rows w"]]]:
+        """Yield what `best` returns in strips, each with its rows.
 
         Between four cells with the same best channel, interpolation cannot change it. So only the
         pixels between cells that differ are interpolated.
@@ -201,7 +252,6 @@ class Upsampled:
         best = self.logits.argmax(axis=1).astype(np.int32).reshape(self.grid)
         below = np.concatenate([best[1:], best[-1:]])
         mixed = (best != below) | _differs_from_right(best) | _differs_from_right(below)
-        result = np.empty(wanted.shape, np.int32)
         for strip in self._strips():
             cells = self.rows.low[strip]
             chosen = best[cells].take(self.columns.low, axis=1)
@@ -209,8 +259,7 @@ class Upsampled:
             for block in self._blocks(len(rows)):
                 values = self.at(rows[block] + strip.start, columns[block])
                 chosen[rows[block], columns[block]] = values.argmax(axis=1)
-            result[strip] = np.where(wanted[strip], chosen, NO_CHANNEL)
-        return result
+            yield strip, np.where(wanted[strip], chosen, np.int32(NO_CHANNEL))
 
     def exceeds(
         self, min_probability: float, channels: Sequence[int], wanted: Bool[np.ndarray, "h w"]

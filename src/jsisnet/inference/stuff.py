@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from jsisnet.arrays import Bool, Float, Int32
+from jsisnet.arrays import Bool, Float, Int, Int32
 from jsisnet.inference.raster import NO_CHANNEL, Upsampled
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.panoptic import row_strips
@@ -28,7 +28,7 @@ def large_stuff(
     stuff_labels: Sequence[int],
     unit: Fraction,
     config: MergeConfig,
-) -> Int32[np.ndarray, "h w"]:
+) -> Int[np.ndarray, "h w"]:
     """Assign to each free pixel the best of the stuff classes that are large enough.
 
     One pass is a fixed point: the classes that survive it can only grow, so a second one would
@@ -66,7 +66,7 @@ def _replace_small(
     count: int,
     min_area: Fraction,
     config: MergeConfig,
-) -> Int32[np.ndarray, "h w"]:
+) -> Int[np.ndarray, "h w"]:
     """Choose the best channel of each pixel among those that cover at least `min_area` pixels."""
     stuff = channels.best(counted)
     areas = _areas(stuff, count)
@@ -78,16 +78,18 @@ def _replace_small(
         if not kept:
             argmax = config.fallback == "keep_argmax"
             return channels.best(counted) if argmax else np.full_like(stuff, NO_CHANNEL)
-        removed = np.isin(np.arange(count + 1), small)[stuff]
-        best = channels.channels(kept).best(removed)
-        numbers = np.array([*kept, NO_CHANNEL], np.int32)
+        issmall = np.isin(np.arange(count + 1), small)
+        removed = np.empty(stuff.shape, bool)
         for strip in _strips(stuff):
-            np.copyto(stuff[strip], numbers[best[strip]], where=removed[strip])
+            removed[strip] = issmall[stuff[strip]]
+        numbers = np.array([*kept, NO_CHANNEL], stuff.dtype)
+        for strip, best in channels.channels(kept).best_in_strips(removed):
+            np.copyto(stuff[strip], numbers[best], where=removed[strip])
         areas = _areas(stuff, count)
     return stuff
 
 
-def _areas(stuff: Int32[np.ndarray, "h w"], channels: int) -> list[int]:
+def _areas(stuff: Int[np.ndarray, "h w"], channels: int) -> list[int]:
     """Count the pixels of each channel, in strips because NumPy counts in 64 bits."""
     areas = np.zeros(channels + 1, np.int64)
     for strip in _strips(stuff):
@@ -96,7 +98,7 @@ def _areas(stuff: Int32[np.ndarray, "h w"], channels: int) -> list[int]:
     return counts
 
 
-def _strips(stuff: Int32[np.ndarray, "h w"]) -> Iterator[slice]:
+def _strips(stuff: Int[np.ndarray, "h w"]) -> Iterator[slice]:
     return row_strips((stuff.shape[0], stuff.shape[1]), _STRIP)
 
 
@@ -123,6 +125,13 @@ class LabelMap:
     def best(self, wanted: Bool[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
         """Return the channel of each wanted pixel, or `NO_CHANNEL`."""
         return np.where(wanted, self.map, np.int32(NO_CHANNEL))
+
+    def best_in_strips(
+        self, wanted: Bool[np.ndarray, "h w"]
+    ) -> Iterator[tuple[slice, Int32[np.ndarray, "rows w"]]]:
+        """Yield what `best` returns in strips, each with its rows."""
+        for rows in _strips(self.map):
+            yield rows, np.where(wanted[rows], self.map[rows], np.int32(NO_CHANNEL))
 
 
 @cache

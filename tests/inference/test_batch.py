@@ -342,6 +342,21 @@ def test_a_description_never_stands_beside_maps_that_it_does_not_describe(
     assert listed(out) == list("012345")
 
 
+@pytest.mark.parametrize("place", ["/dev/zero", "mine.txt"])
+def test_a_link_in_place_of_the_journal_is_not_followed(photos, tmp_path, place):
+    out, mine = tmp_path / "out", tmp_path / "mine.txt"
+    mine.write_text("mine")
+    out.mkdir()
+    (out / JOURNAL).symlink_to(tmp_path / place)
+
+    assert results_in(out) == set()
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"jsonl: a .*; delete it, or choose another folder"):
+            segment(photos, out, overwrite=overwrite)
+
+    assert mine.read_text() == "mine"
+
+
 ENTRY = (
     b'{"name": "a", "stamp": ["x"], "file_name": "a.png", "height": 20, "width": 30, '
     b'"files": [], "segments_info": [{"id": 7, "category_id": 1}]}\n'

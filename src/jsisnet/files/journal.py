@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from jsisnet.files.atomic import LOCK, holds_files, lock_folder, replacing
 from jsisnet.files.json_fields import Entry, entry
+from jsisnet.files.regular import check_regular
 
 JOURNAL = ".journal.jsonl"
 """Name of the journal in a folder of files that belong together, such as a data set."""
@@ -143,6 +144,7 @@ def open_journal(
 def purpose_of(path: Path) -> str | None:
     """Return the purpose of a journal; ``None`` if there is none, or only the start of one."""
     try:
+        check_regular(path)
         with path.open("rb") as file:
             return str(json.loads(file.readline())["purpose"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -151,7 +153,7 @@ def purpose_of(path: Path) -> str | None:
 
 def _open(path: Path, purpose: str, *, restart: bool, refusal: str | None) -> Journal:
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
-    file = path.open("a+b")
+    file = _open_file(path)
     try:
         lines, last = _whole_lines(file)
         finished = _parse_mark(last)
@@ -184,6 +186,18 @@ def _naming(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = str(path)
         raise
+
+
+def _open_file(path: Path) -> BinaryIO:
+    """Open the file of a journal for appending; in a folder of others it may be anything else."""
+    try:
+        check_regular(path)
+        if path.is_symlink():
+            raise ValueError("a symbolic link; expected a journal")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; delete it, or choose another folder") from None
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "a+b")
 
 
 def _whole_lines(file: BinaryIO) -> tuple[int, bytes]:

@@ -107,7 +107,7 @@ def read_written(path: Path, purpose: str, *, anew: bool = False) -> WrittenFile
     Raises:
         ValueError: If the note is damaged, or names files outside its folder.
     """
-    if not path.is_file():
+    if not path.exists():
         return WrittenFiles(path=path, purpose=purpose, resumes=False, names=frozenset())
     try:
         values = json_fields.load(path)

@@ -35,6 +35,13 @@ def test_a_name_with_dots_does_not_lead_out(folder):
     assert Links(folder).refusal(folder / "own/../../beside/deep/a.png")
 
 
+def test_no_other_spelling_of_a_name_leads_out(folder):
+    (folder / "far").symlink_to("../beside")
+
+    assert Links(folder).refusal(folder / r"far\deep\a.png")
+    assert not Links(folder).refusal(folder / r"own\a.png")
+
+
 def test_the_folder_itself_may_be_a_link(folder, tmp_path):
     (tmp_path / "linked").symlink_to(folder)
 

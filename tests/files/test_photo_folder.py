@@ -88,7 +88,9 @@ def test_nothing_outside_is_found(photos, name):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("name", ["link.png", "../link.png", r"D:\link.png", r"linked\outside.png"])
+@pytest.mark.parametrize(
+    "name", ["link.png", "linked/gone.png", "../link.png", r"D:\link.png", r"linked\outside.png"]
+)
 def test_a_link_that_leads_out_is_not_taken_for_another_name(photos, name):
     (photos.parent / "outside.png").touch()
     (photos / "link.png").symlink_to(photos.parent / "outside.png")

@@ -1,7 +1,7 @@
 """Files in folders and zip archives alike; zips are read without unpacking them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from io import BytesIO
@@ -12,7 +12,7 @@ from typing import Final
 from unicodedata import normalize
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from jsisnet.files.links import Links
+from jsisnet.files.links import Links, other_spellings
 from jsisnet.files.memory import SETTING, memory_text, picture_memory
 
 _PIECE, _SMALL_PIECE = 2**20, 2**12
@@ -24,9 +24,6 @@ _MAX_BYTES = 2**30
 
 _MODE: Final = 16
 """Bits of a zip entry's attributes below those of its Unix mode."""
-
-_FORMS: Final = ("NFC", "NFD")
-"""Unicode forms of names: what most systems write, and what macOS once wrote."""
 
 _MACOS_METADATA = "__MACOSX"
 """Folder that macOS adds to a zip."""
@@ -162,7 +159,7 @@ def stored_file(path: Path) -> StoredFile:
         return path
     archive = next(filter(Path.is_file, path.parents), None)
     if archive is None:
-        return next(filter(Path.is_file, _spellings(path)), path)
+        return next(filter(Path.is_file, other_spellings(path)), path)
     name = path.relative_to(archive).as_posix()
     opened, inner = _opened(archive), f"{archive.stem}/{name}"
     found = inner if inner in opened.names else opened.find(name)
@@ -180,14 +177,6 @@ def describe_missing(path: Path) -> str:
     found = stored_file(path)
     holds = f"; {_opened(found.archive).described}" if isinstance(found, Member) else ""
     return f"does not exist{holds}"
-
-
-def _spellings(path: Path) -> Iterator[Path]:
-    r"""Yield a path with ``/`` for ``\``, and in both Unicode forms."""
-    posix = path.as_posix().replace("\\", "/")
-    yield Path(posix)
-    for form in _FORMS:
-        yield Path(normalize(form, posix))
 
 
 def file_size(path: Path) -> int:

@@ -6,7 +6,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
+from unicodedata import normalize
 
 FOLLOW = "--follow-links"
 """Option of every command that follows all links, as `follow_links` does."""
@@ -19,6 +20,9 @@ class _Allowed:
     folders: tuple[str, ...] = ()
     anywhere: bool = False
 
+
+_FORMS: Final = ("NFC", "NFD")
+"""Unicode forms of names: what most systems write, and what macOS once wrote."""
 
 _NOWHERE_ELSE = _Allowed()
 
@@ -79,9 +83,16 @@ class Links:
 
     def refusal(self, path: Path | str) -> str | None:
         """Return why a path below the folder is not followed, or ``None`` if it is."""
+        text = os.fspath(path)
         if self._into is None:
             return None
-        text = os.fspath(path)
+        if text.isascii() and "\\" not in text:
+            return self._refusal(text)
+        # The file may be found under another spelling, which may be the link.
+        spellings = (text, *map(str, other_spellings(Path(text))))
+        return next(filter(None, map(self._refusal, spellings)), None)
+
+    def _refusal(self, text: str) -> str | None:
         folder = os.path.dirname(text)  # noqa: PTH120 - pathlib takes four times as long
         isallowed = self._folders.get(folder)
         if isallowed is None:
@@ -167,6 +178,14 @@ class Links:
             f"{where}{links[0]} is a symbolic link to {links[0].readlink()}, which is outside the "
             f"given folders; {FOLLOW} follows it"
         )
+
+
+def other_spellings(path: Path) -> Iterator[Path]:
+    r"""Yield a path with ``/`` for ``\``, and in both Unicode forms."""
+    posix = path.as_posix().replace("\\", "/")
+    yield Path(posix)
+    for form in _FORMS:
+        yield Path(normalize(form, posix))
 
 
 def _refuse(refusal: str) -> NoReturn:

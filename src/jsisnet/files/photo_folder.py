@@ -84,8 +84,7 @@ class PhotoFolder:
             if found is not None:
                 self._odd[found[1]].append((name, found[0]))
                 return LocatedPhoto(*found)
-        if _isfile(self.root / relative):
-            self.links.refuse(self.root / relative)
+        self.links.refuse(self.root / relative)
         return LocatedPhoto(self.root / relative)
 
     def warnings(self, photos: int) -> tuple[str, ...]:

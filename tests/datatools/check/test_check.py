@@ -328,6 +328,13 @@ def test_a_name_with_a_line_break_is_one_line_of_the_changes(streets, tmp_path):
     assert r"a\njson: repaired.png does not exist" in line
 
 
+def test_a_photo_that_differs_in_case_is_no_link_to_elsewhere(streets):
+    original = streets.photo().rename(streets.json.with_name("elsewhere.jpg"))
+    streets.photo().with_name(streets.photo().name.upper()).symlink_to(original)
+
+    assert counts(check(streets.paths)) == {Rule.PHOTO_MISSING: 1}
+
+
 def test_a_copy_keeps_unknown_fields(streets, tmp_path):
     streets.content["licenses"] = [{"id": 1, "name": "CC BY"}]
     streets.content["images"][0]["license"] = 1

@@ -399,10 +399,10 @@ def _read_photo(path: Path) -> Photo:
 
 
 def _find_other_case(path: Path) -> str | None:
-    """Return the name of a file that differs from a missing one only in upper and lower case."""
+    """Return the name of a file, no link, that differs from a missing one only in its case."""
     if not path.parent.is_dir():
         return None
-    names = (found.name for found in path.parent.iterdir())
+    names = (found.name for found in path.parent.iterdir() if not found.is_symlink())
     return next((name for name in names if name.casefold() == path.name.casefold()), None)
 
 

@@ -84,7 +84,7 @@ def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     both = os.open(tmp_path / "pipe", os.O_RDWR)
 
-    with pytest.raises(ValueError, match="pipe: a pipe; expected a regular file"):
+    with pytest.raises(ValueError, match="pipe: can't be read: a pipe; expected a regular file"):
         items_of(tmp_path / "pipe", "a")
 
     os.close(both)

@@ -299,7 +299,7 @@ def test_a_folder_is_refused(tmp_path):
 def test_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "map.png")
 
-    with pytest.raises(ValueError, match="not a file"):
+    with pytest.raises(ValueError, match="a pipe; expected a regular file"):
         read_ids(tmp_path / "map.png")
 
 

@@ -1,6 +1,5 @@
 """`jsisnet models`: list the built-in models and those in folders."""
 
-import json as json_format
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
@@ -120,13 +119,9 @@ def _scores(folder: Path) -> dict[str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = json_format.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not a JSON file of scores ({error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: not a JSON object of scores")
-    return found
+    from jsisnet.files import json_fields
+
+    return dict(json_fields.load(path))
 
 
 def _number(values: object, *names: str) -> int | float | None:

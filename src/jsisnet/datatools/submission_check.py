@@ -21,6 +21,7 @@ from jsisnet.datatools.violations import RuleViolations, ViolationCounter
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.png import MAX_ID, read_ids
+from jsisnet.files.regular import check_regular
 from jsisnet.formats.image_list import ImageList, ListedImage
 from jsisnet.formats.pixel_codes import renumber
 from jsisnet.formats.records import size_text
@@ -89,6 +90,7 @@ def check_archive(
         OSError: If there is no such file.
     """
     counter: ViolationCounter[ArchiveRule] = ViolationCounter(MAX_EXAMPLES)
+    check_regular(archive)
     try:
         with ZipFile(archive) as file, TemporaryDirectory() as scratch:
             contents = _sort_entries(file.infolist(), counter)

@@ -14,6 +14,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from jsisnet.files.links import Links, other_spellings
 from jsisnet.files.memory import SETTING, memory_text, picture_memory
+from jsisnet.files.regular import irregular
 
 _PIECE, _SMALL_PIECE = 2**20, 2**12
 """Bytes of a file in a zip that are expanded at once; the small piece is for compressions of which
@@ -138,7 +139,10 @@ def png_folder(annotations: Path, pngs: Path | None) -> Path:
     if archive.is_file():
         return archive
     if not file_exists(annotations):
-        raise ValueError(f"{annotations}: no such file; expected a JSON file of annotations")
+        reason = irregular(annotations) or "no such file; expected a JSON file of annotations"
+        raise ValueError(f"{annotations}: {reason}")
+    if found := irregular(folder):
+        raise ValueError(f"{folder}: {found}")
     raise ValueError(
         f"{annotations}: the folder of its PNGs, {folder}, does not exist; instances files, "
         "which have none, are read with the format coco-instances"
@@ -174,6 +178,8 @@ def file_exists(path: Path) -> bool:
 
 def describe_missing(path: Path) -> str:
     """Return what follows the path of a missing file in a message; of a zip, what it holds."""
+    if reason := irregular(path):
+        return reason
     found = stored_file(path)
     holds = f"; {_opened(found.archive).described}" if isinstance(found, Member) else ""
     return f"does not exist{holds}"
@@ -189,7 +195,9 @@ def _iszip(root: Path) -> bool:
     if root.is_dir():
         return False
     if not root.is_file():
-        raise ValueError(f"{root}: does not exist; expected a folder or a zip")
+        raise ValueError(
+            f"{root}: {irregular(root) or 'does not exist; expected a folder or a zip'}"
+        )
     return True
 
 

@@ -21,6 +21,7 @@ from jsisnet.arrays import Integer, Shaped, UInt8
 from jsisnet.files.atomic import replacing
 from jsisnet.files.memory import check_memory
 from jsisnet.files.png import check_chunks
+from jsisnet.files.regular import check_regular, irregular
 from jsisnet.lazy import install_hint
 from jsisnet.panoptic import row_strips
 
@@ -164,7 +165,7 @@ def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, 
     except OSError as error:  # a name too long, or a folder that can't be searched
         raise ValueError(f"{name}: {error.strerror}; expected an image") from None
     if not isfile:
-        raise ValueError(f"{name}: not a file; expected an image")
+        raise ValueError(f"{name}: {irregular(path) or 'not a file; expected an image'}")
     with _naming(name):
         if path.stat().st_size == 0:
             raise ValueError("it is empty")
@@ -352,6 +353,8 @@ def _check_chunks(source: Path | io.BytesIO) -> None:
 
 def _open(source: Path | io.BytesIO) -> Image.Image:
     """Open an image without Pillow's own size limit, which is global and lower than ours."""
+    if isinstance(source, Path):
+        check_regular(source)
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

@@ -18,6 +18,7 @@ from jsisnet.files.archives import StoredFile, describe_missing, stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.memory import check_memory
 from jsisnet.files.pixels import FilteredRows
+from jsisnet.files.regular import check_regular, irregular
 from jsisnet.panoptic import row_strips
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _content(path: Path) -> bytes:
             with path.open("rb", buffering=0) as file:
                 return file.read()
         if path.exists():
-            raise ValueError("not a file")  # reading a pipe or a device could block for ever
+            raise ValueError(irregular(path) or "not a file")
         return stored_file(path).read_bytes()
     except FileNotFoundError:
         raise ValueError(describe_missing(path)) from None
@@ -408,6 +409,8 @@ def read_values(file: StoredFile) -> Values:
             message does not name the file.
     """
     try:
+        if isinstance(file, Path):
+            check_regular(file)
         content = file.read_bytes()
     except OSError as error:
         raise ValueError(f"can't be read: {error.strerror or error}") from None

@@ -1,5 +1,6 @@
 """The check that a user's file is a regular one: a pipe may block for ever, a device never end."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,30 +10,29 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
 }
 
-_ADVICE = {"a pipe": "; write its content to a file first, also that of <(...)"}
+_ADVICE = {"a pipe": "; write its content to a file first (also that of <(...) in bash)"}
 
 
 def check_regular(path: Path) -> None:
-    """Check that a path does not lead to a pipe, device, socket or folder; it may be missing.
+    """Check that a path does not lead to a pipe, device or socket; it may be missing.
 
     Raises:
-        ValueError: If it does. The message does not name the path.
+        OSError: If it does.
     """
     found = irregular(path)
     if found is not None:
-        raise ValueError(found)
+        raise OSError(errno.EINVAL, found, str(path))
 
 
 def irregular(path: Path) -> str | None:
-    """Return what follows the path of a pipe, device, socket or folder in a message."""
+    """Return what follows the path of a pipe, device or socket in a message."""
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - pathlib takes longer, for each of the photos
     except (OSError, ValueError):  # which opening it would say better
         return None
-    if stat.S_ISREG(mode):
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return None
     kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
     return f"{kind}; expected a regular file{_ADVICE.get(kind, '')}"

@@ -10,6 +10,7 @@ import numpy as np
 from jsisnet.arrays import Float32, Float64, Int32, Int64, Integer
 from jsisnet.categories import Categories
 from jsisnet.files.png import read_values
+from jsisnet.files.regular import irregular
 from jsisnet.formats.class_maps import USUAL_VOID
 from jsisnet.formats.image_list import ListedImage
 from jsisnet.panoptic import IGNORE, void_label
@@ -229,7 +230,7 @@ def _load_arrays(path: Path) -> Mapping[str, np.ndarray]:
             not name the file.
     """
     if not path.is_file():
-        raise ValueError("does not exist")
+        raise ValueError(irregular(path) or "does not exist")
     try:
         # NumPy would leave a damaged file open.
         with path.open("rb") as file:

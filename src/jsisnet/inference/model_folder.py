@@ -3,7 +3,6 @@
 Only the description is read here; the engines run the network.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -15,6 +14,8 @@ from typing import Any
 
 from jsisnet.categories import Categories
 from jsisnet.checks import nearest
+from jsisnet.files import json_text
+from jsisnet.files.regular import check_regular
 from jsisnet.formats import categories_json
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
@@ -162,8 +163,12 @@ def read_description(folder: Path) -> ModelDescription:
     """
     path = folder / DESCRIPTION
     try:
+        check_regular(path)
         content = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"{path}: not the description of a model ({reason})") from error
+    except ValueError as error:
         raise ValueError(f"{path}: not the description of a model ({error})") from error
     return parse_description(content, str(path))
 
@@ -179,8 +184,8 @@ def parse_description(content: str, source: str) -> ModelDescription:
         ValueError: If it is damaged.
     """
     try:
-        values = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        values = json_text.parse(content.encode())
+    except ValueError as error:
         raise ValueError(f"{source}: not the description of a model ({error})") from error
     if not isinstance(values, dict) or "categories" not in values:
         raise ValueError(f"{source}: not the description of a model (no categories)")
@@ -204,6 +209,7 @@ def weights_digest(folder: Path) -> str | None:
         ValueError: If they can't be read.
     """
     try:
+        check_regular(folder / WEIGHTS)
         with (folder / WEIGHTS).open("rb") as file:
             return file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from torch import Tensor
 from jsisnet.categories import Categories
 from jsisnet.files.atomic import replacing
 from jsisnet.files.checksum import NAME, UNSET, check_intact, seal
+from jsisnet.files.regular import check_regular
 from jsisnet.formats import categories_json
 from jsisnet.inference.model_folder import (
     COPY_AGAIN,
@@ -90,6 +91,7 @@ def read(
     network = JSISNet(config.network, categories)
     weights = folder / WEIGHTS
     try:
+        check_regular(weights)
         check_intact(weights, COPY_AGAIN)
         state = safetensors.torch.load_file(weights)
         network.load_state_dict(state)

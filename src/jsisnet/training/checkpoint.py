@@ -12,6 +12,7 @@ from torch import Tensor
 
 from jsisnet.files.atomic import replacing
 from jsisnet.files.checksum import NAME, UNSET, check_intact, seal
+from jsisnet.files.regular import check_regular
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +60,7 @@ class Checkpoint:
         Raises:
             ValueError: If the file is not a checkpoint, or is damaged.
         """
+        check_regular(path)
         with suppress(OSError):  # torch explains it
             check_intact(
                 path,

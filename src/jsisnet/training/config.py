@@ -12,6 +12,7 @@ import yaml
 
 from jsisnet.checks import nearest
 from jsisnet.data.transforms import TransformConfig
+from jsisnet.files.regular import check_regular
 from jsisnet.formats.dataset import DataConfig
 from jsisnet.formats.open import check_location
 from jsisnet.inference.rules import MergeConfig
@@ -249,6 +250,7 @@ def _find(folder: Path, name: str, *, exclude: Path | None = None) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
+        check_regular(path)
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path}: does not exist{_hint(path)}") from None

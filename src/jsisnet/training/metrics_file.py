@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jsisnet.arrays import Float64
+from jsisnet.files.regular import check_regular
 
 METRICS = "metrics.jsonl"
 """Name of the file in a run folder; each line is a JSON object."""
@@ -24,6 +25,7 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
         ValueError: If the file can't be read or a line is invalid.
     """
     try:
+        check_regular(path)
         *lines, _ = path.read_bytes().split(b"\n")
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from error

@@ -139,7 +139,8 @@ def prepare(config: RunConfig, folder: Path, found: tuple[int, int] | None) -> N
 def _is_generated(path: Path) -> bool:
     """Return whether a settings file is exactly as `prepare` writes it."""
     try:
-        return path.read_text(encoding="utf-8") == to_yaml(read_config(path))
+        config = read_config(path)
+        return path.read_text(encoding="utf-8") == to_yaml(config)
     except (OSError, ValueError):
         return False
 

@@ -111,7 +111,10 @@ def _class_mapping(categories: Categories, mapping: Path | None, *, only: bool) 
 def _read_yaml(path: Path) -> Mapping[object, object]:
     import yaml
 
+    from jsisnet.files.regular import check_regular
+
     try:
+        check_regular(path)
         text = path.read_text(encoding="utf-8")
         _refuse_duplicate_keys(yaml.compose(text, yaml.SafeLoader))
         values = yaml.safe_load(text)

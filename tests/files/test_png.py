@@ -234,6 +234,12 @@ def test_a_changed_byte_is_noticed(tmp_path, place):
         read_ids(path)
 
 
+def with_methods(*methods):
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, *methods)
+    pixels = chunk(b"IDAT", zlib.compress(bytes(4)))
+    return SIGNATURE + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -243,6 +249,9 @@ def test_a_changed_byte_is_noticed(tmp_path, place):
         (png((100_000, 100_000), b""), "it claims to have 100000x100000 pixels"),
         (SIGNATURE + chunk(b"IHDR", b"short"), "the header is damaged"),
         (SIGNATURE + chunk(b"IDAT", b"x"), "the header is damaged"),
+        (with_methods(1, 0, 0), "the header is damaged"),
+        (with_methods(0, 86, 0), "the header is damaged"),
+        (with_methods(0, 0, 2), "the header is damaged"),
         (png((1, 1), b"\0abc")[:-13], "it is truncated"),
         (SIGNATURE + b"\xff\xff\xff\xffIHDR", "it is truncated"),
     ],

@@ -175,7 +175,9 @@ def _header(content: bytes) -> _Header:
     name, values = next(_chunks(content), (b"", memoryview(b"")))
     if name != b"IHDR" or len(values) != _HEADER.size:
         raise ValueError("can't be decoded: the header is damaged")
-    width, height, depth, code, _, _, interlace = _HEADER.unpack(values)
+    width, height, depth, code, *methods, interlace = _HEADER.unpack(values)
+    if any(methods) or interlace > 1:  # there is one compression, and one set of filters
+        raise ValueError("can't be decoded: the header is damaged")
     kind = _COLOR_TYPES.get(code, "unknown")
     haspalette = code == _PALETTE and depth in _PALETTE_DEPTHS
     if not haspalette and (depth != _EIGHT or kind not in _CHANNELS):

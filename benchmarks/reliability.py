@@ -200,34 +200,37 @@ def damage(run: Run, record: Record) -> None:
     fuzzers: list[fuzz.Fuzzer] = []
     shares = {False: 1.0} if run.chosen.quick else {False: 0.75, True: 0.25}
     for trained, share in shares.items():
-        group = [
-            fuzz.Fuzzer(run.workshop, run.chosen.seed, kept, trained=trained)
-            for _ in range(AT_ONCE)
-        ]
+        workers = [fuzz.Worker(trained=trained) for _ in range(AT_ONCE)]
+        group = [fuzz.Fuzzer(run.workshop, run.chosen.seed, kept, each) for each in workers]
         fuzzers += group
-        _damage_by(group, run, run.clock("input", share))
+        _damage_by(group, _cases(run, trained=trained), run.clock("input", share))
+        for worker in workers:
+            worker.close()
     _report_damage(fuzzers, run, record, kept)
 
 
-def _damage_by(fuzzers: list[fuzz.Fuzzer], run: Run, goes_on: Callable[[], bool]) -> None:
+def _cases(run: Run, *, trained: bool) -> Iterator[fuzz.Case]:
+    """Return the cases to try: one by its name, or all in turn."""
+    only = run.chosen.only
+    if not only.rpartition("/")[2].isdigit():
+        return fuzz.cases(run.chosen.seed, trained=trained, only=only)
+    case = fuzz.case(only)
+    return iter([case] if case.target.trained == trained else [])
+
+
+def _damage_by(
+    fuzzers: list[fuzz.Fuzzer], cases: Iterator[fuzz.Case], goes_on: Callable[[], bool]
+) -> None:
     """Let each fuzzer take the next case, until the time is over."""
-    trained, only = fuzzers[0].trained, run.chosen.only
-    single = [fuzz.case(only)] if only.rpartition("/")[2].isdigit() else None
-    source = iter(
-        [each for each in single if each.target.trained == trained]
-        if single
-        else fuzz.cases(run.chosen.seed, trained=trained, only=only)
-    )
     lock = threading.Lock()
 
     def work(fuzzer: fuzz.Fuzzer) -> None:
         while goes_on():
             with lock:
-                case = next(source, None)
+                case = next(cases, None)
             if case is None:
                 break
             fuzzer.run(case)
-        fuzzer.close()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(work, fuzzers))

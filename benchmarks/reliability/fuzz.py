@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from reliability import judges, mutations, trees, worker
 from reliability.corpus import TARGETS, Target
@@ -61,6 +62,14 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
 
 
+class Runner(Protocol):
+    """Runs a command in a room, where it leaves what was printed in ``log.out`` and ``log.err``."""
+
+    def run(self, tokens: tuple[str, ...], room: Path) -> dict[str, float]:
+        """Return the exit code, signal, seconds and memory, and whether it hung."""
+        ...
+
+
 class Worker:
     """Process that runs commands in children of its own."""
 
@@ -97,10 +106,9 @@ class Fuzzer:
         faults: A line for each fault.
     """
 
-    def __init__(self, workshop: Workshop, seed: int, kept: Path, *, trained: bool) -> None:
+    def __init__(self, workshop: Workshop, seed: int, kept: Path, worker: Runner) -> None:
         self.workshop, self.seed, self.kept = workshop, seed, kept
-        self.trained = trained
-        self.worker = Worker(trained=trained)
+        self.worker = worker
         self.tallies: dict[str, Tally] = {}
         self.faults: list[str] = []
         self._references: dict[str, tuple[trees.Tree, str]] = {}
@@ -131,10 +139,6 @@ class Fuzzer:
             tally.faults[kind] += 1
             self._keep(case, room, f"{kind}: {reason}")
         shutil.rmtree(room)
-
-    def close(self) -> None:
-        """End the process that runs the commands."""
-        self.worker.close()
 
     def _tokens(self, target: Target) -> tuple[str, ...]:
         return tuple(

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -166,28 +166,30 @@ class PhotoJob:
             items[i].seconds += seconds
 
     def write(self, item: Item) -> Outcome:
-        """Merge the outputs of a photo, and write its files: all or none."""
-        result, entry = None, {}
+        """Merge the outputs of a photo, and write its files: all or none. Releases its pixels."""
+        outcome = Outcome(photo=item.photo)
         with item.step():
             if item.error is None:
-                result = self._result(item)
-                self._write_branches(item, result)
-                entry = {"stamp": item.stamp, **self._write(item.photo, result)}
-        if item.error is not None or result is None:
+                outcome = self._write_all(item)
+        if item.error is not None:
             return Outcome(photo=item.photo, error=item.error)
-        categories = self.predictor.categories
-        names = [
-            (short_name(categories[segment.label]), segment.isthing)
-            for segment in result
-            if segment.area
-        ]
-        return Outcome(
-            photo=item.photo,
-            entry=entry,
-            things=Counter(name for name, isthing in names if isthing),
-            stuff=tuple(name for name, isthing in names if not isthing),
-            seconds=item.seconds,
-        )
+        return replace(outcome, seconds=item.seconds)
+
+    def _write_all(self, item: Item) -> Outcome:
+        result, style = self._result(item), self.config.overlay
+        self._write_branches(item, result)
+        picture = None if style is None else result.draw(style)
+        with _all_or_none() as written:
+            for path in self._written(item.photo, result):
+                written.append(path)
+            outcome = self._describe(item, result)
+            # The overlay is last, when the memory of the photo and its map is free again.
+            del result
+            item.image = item.outputs = None
+            if picture is not None:
+                written.insert(0, write_overlay(picture, self.folder, item.photo.name))
+        files = [path.relative_to(self.folder).as_posix() for path in written]
+        return replace(outcome, entry={**outcome.entry, "files": files})
 
     def _result(self, item: Item) -> Result:
         image, outputs = item.image, item.outputs
@@ -210,34 +212,33 @@ class PhotoJob:
             categories=self.predictor.categories,
         )
 
-    def _write(self, photo: Photo, result: Result) -> Entry:
-        """Write the files of a photo, and return its entry of the journal."""
-        written: list[Path] = []
-        try:
-            for path in self._written(photo, result):
-                written.append(path)
-        except BaseException:
-            for path in written:
-                with suppress(OSError):
-                    path.unlink()
-            raise
+    def _describe(self, item: Item, result: Result) -> Outcome:
         height, width = result.panoptic.size
         described = coco.segments_info(result.panoptic, result.categories)
-        return {
-            "name": photo.name,
-            "file_name": photo.file_name,
+        categories = self.predictor.categories
+        names = [
+            (short_name(categories[segment.label]), segment.isthing)
+            for segment in result
+            if segment.area
+        ]
+        entry: Entry = {
+            "stamp": item.stamp,
+            "name": item.photo.name,
+            "file_name": item.photo.file_name,
             "height": height,
             "width": width,
-            "files": [path.relative_to(self.folder).as_posix() for path in written],
+            "files": [],
             "segments_info": [segment for segment in described if segment["area"]],
         }
+        return Outcome(
+            photo=item.photo,
+            entry=entry,
+            things=Counter(name for name, isthing in names if isthing),
+            stuff=tuple(name for name, isthing in names if not isthing),
+        )
 
     def _written(self, photo: Photo, result: Result) -> Iterator[Path]:
-        """Write the files of a photo one by one, and yield their paths."""
-        style = self.config.overlay
-        picture = None if style is None else result.draw(style)
-        if picture is not None:
-            yield write_overlay(picture, self.folder, photo.name)
+        """Write the files of a photo but its overlay one by one, and yield their paths."""
         for name in self.config.formats:
             if name == COCO:
                 path = self.folder / _path(photo, name)
@@ -257,6 +258,19 @@ class PhotoJob:
             result.categories,
             image=_place(photo, folder) if name == "labelme" else _original_name(photo),
         )
+
+
+@contextmanager
+def _all_or_none() -> Iterator[list[Path]]:
+    """Yield a list of files that are written, which are removed if the block fails."""
+    written: list[Path] = []
+    try:
+        yield written
+    except BaseException:
+        for path in written:
+            with suppress(OSError):
+                path.unlink()
+        raise
 
 
 def _path(photo: Photo, name: str) -> str:

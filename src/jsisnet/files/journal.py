@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from jsisnet.files.atomic import LOCK, holds_files, lock_folder, replacing
 from jsisnet.files.json_fields import Entry, entry
-from jsisnet.files.regular import check_regular
+from jsisnet.files.regular import check_regular, irregular
 
 JOURNAL = ".journal.jsonl"
 """Name of the journal in a folder of files that belong together, such as a data set."""
@@ -190,12 +190,10 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _open_file(path: Path) -> BinaryIO:
     """Open the file of a journal for appending; in a folder of others it may be anything else."""
-    try:
-        check_regular(path)
-        if path.is_symlink():
-            raise ValueError("a symbolic link; expected a journal")
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; delete it, or choose another folder") from None
+    linked = "a symbolic link; expected a journal" if path.is_symlink() else None
+    found = irregular(path) or linked
+    if found is not None:
+        raise ValueError(f"{path}: {found}; delete it, or choose another folder")
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o666), "a+b")
 

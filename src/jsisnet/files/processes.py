@@ -112,12 +112,13 @@ def in_order(share: Share[Result], count: int, processes: int) -> Iterator[Resul
 
 
 def _end(crew: Sequence["_Worker"]) -> None:
-    """End the processes: each may complete what it is at, such as a file, but not for long."""
+    """End the processes; one that still computes may complete its file, but not for long."""
     for worker in crew:
         worker.pipe.close()
     last = monotonic() + _TIME_TO_COMPLETE
     for worker in crew:
-        worker.process.join(max(0, last - monotonic()))
+        if worker.numbers:
+            worker.process.join(max(0, last - monotonic()))
         worker.process.kill()
         worker.process.join()
 

@@ -30,6 +30,49 @@ def check_fractions(settings: object, *names: str) -> None:
             raise ValueError(f"{name} is {value:g}; expected a number from 0 to 1")
 
 
+MOST_CHANNELS = 8192
+"""Most channels of a layer; those of the largest published networks are a fourth of it."""
+
+_LONGEST, _MOST_PIXELS = 16_384, 2**26
+"""Longest side and largest area of the images that a network takes."""
+
+
+def check_ranges(settings: object, section: str, /, **ranges: tuple[int, int]) -> None:
+    """Check that numbers of a dataclass, or those in its tuples, lie in ranges.
+
+    Args:
+        settings: The dataclass.
+        section: What stands before the names in the settings, for messages.
+        ranges: Least and greatest number by field.
+
+    Raises:
+        ValueError: If one does not.
+    """
+    for name, (least, most) in ranges.items():
+        value = getattr(settings, name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(number is None or least <= number <= most for number in numbers):
+            dotted = f"{section}.{name}" if section else name
+            raise ValueError(f"{dotted} is {value}; expected {least:,} to {most:,}")
+
+
+def check_size(size: tuple[int, int] | None) -> None:
+    """Check the height and width of a network's input.
+
+    Raises:
+        ValueError: If it is not positive, or would take more memory than any computer has.
+    """
+    if size is None:
+        return
+    if min(size) < 1:
+        raise ValueError(f"size is {size}; expected a positive height and width")
+    if max(size) > _LONGEST or size[0] * size[1] > _MOST_PIXELS:
+        raise ValueError(
+            f"size is {size}; expected a height and width up to {_LONGEST:,}, and at most "
+            f"{_MOST_PIXELS:,} pixels"
+        )
+
+
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Check that a value is one of the choices.
 

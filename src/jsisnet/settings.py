@@ -21,6 +21,9 @@ from jsisnet.checks import nearest
 
 Settings = TypeVar("Settings")
 
+_MOST = 1e30
+"""Largest number of a setting, which single precision holds."""
+
 _KINDS: dict[object, str] = {int: "an integer", float: "a number"}
 _LIMIT = re.compile(r"Must be ([<>]=?) (\S+)\.")
 _LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
@@ -79,7 +82,7 @@ def from_dict(
     except ValueError as error:
         raise ValueError(_blame(f"{error}", overrides, source)) from error
     try:
-        _refuse_negative(asdict(result))  # type: ignore[call-overload]
+        _refuse_impossible(asdict(result))  # type: ignore[call-overload]
     except ValueError as error:
         raise ValueError(_blame(f"{error}", overrides, source)) from None
     return result
@@ -226,12 +229,15 @@ def _check_values(kind: type, values: Mapping[str, Any], source: str) -> None:
             raise ValueError(f"{source}: {name} is {value!r}; expected {expected}")
 
 
-def _refuse_negative(values: Mapping[str, Any]) -> None:
-    """Raise for negative numbers and NaN, which are invalid for every setting."""
+def _refuse_impossible(values: Mapping[str, Any]) -> None:
+    """Raise for numbers that are invalid for every setting: negative, NaN, or beyond all use."""
     for name, value in _given(values):
-        numbers = value if isinstance(value, tuple) else (value,)
-        if not all(number >= 0 for number in numbers if isinstance(number, int | float)):
+        items = value if isinstance(value, tuple) else (value,)
+        numbers = [item for item in items if isinstance(item, int | float)]
+        if not all(number >= 0 for number in numbers):
             raise ValueError(f"{name} is {value}; expected 0 or more")
+        if not all(number <= _MOST for number in numbers):
+            raise ValueError(f"{name} is {value}; expected 0 to {_MOST:g}")
 
 
 def _settings(kind: type, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -387,8 +387,8 @@ def test_data_may_have_a_root_of_its_own_below_or_beside_that_of_the_run(things)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weight": -1.0}, "weight is -1.0; expected a number, 0 or more"),
-        ({"weight": float("inf")}, "weight is inf; expected a number"),
+        ({"weight": -1.0}, "weight is -1; expected 0 to 1,000"),
+        ({"weight": float("inf")}, "weight is inf; expected 0 to 1,000"),
         ({"trusted": "semantic"}, "trusted is semantic; expected all or instances"),
         ({"pngs": "maps"}, "pngs is not used by the format coco-instances"),
         ({"kind": "coco", "keep_going": True}, "keep_going is not used by the format coco"),

@@ -213,5 +213,5 @@ def test_the_defaults_are_the_papers_thresholds():
 
 
 def test_a_limit_of_zero_is_refused():
-    with pytest.raises(ValueError, match="max_detections is 0; expected at least 1"):
+    with pytest.raises(ValueError, match="max_detections is 0; expected 1 to 100,000"):
         DetectionConfig(max_detections=0)

@@ -159,7 +159,7 @@ def test_the_mask_branch_of_the_tensorflow_api_resizes_first_and_has_3x3_classif
 
 
 def test_a_mask_branch_without_convolutions_is_refused():
-    with pytest.raises(ValueError, match=r"roi\.mask_convolutions is 0; expected 1 or more"):
+    with pytest.raises(ValueError, match=r"roi\.mask_convolutions is 0; expected 1 to 64"):
         RoIConfig(mask_convolutions=0)
 
 

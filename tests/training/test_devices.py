@@ -34,7 +34,7 @@ def test_devices_of_all_nodes_are_counted():
 
 @pytest.mark.parametrize("name", ["count", "nodes", "accumulate"])
 def test_values_out_of_range_are_named(name):
-    with pytest.raises(ValueError, match=rf"devices\.{name} is -1; expected [01] or more"):
+    with pytest.raises(ValueError, match=rf"devices\.{name} is -1; expected [01] to "):
         DeviceConfig(**{name: -1})
 
 

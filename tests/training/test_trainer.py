@@ -636,6 +636,14 @@ def test_a_batch_must_divide_evenly_into_micro_batches(settings, tmp_path):
         train(uneven, out=tmp_path / "run", callbacks=[Log()])
 
 
+def test_a_batch_that_no_device_holds_is_refused(settings, tmp_path):
+    large = replace(settings, augment=replace(settings.augment, size=(4096, 4096)))
+
+    message = r"a batch of 32 photos of 4096x4096 has 536,870,912 pixels per device; expected at m"
+    with pytest.raises(ValueError, match=message):
+        train(short(large, batch_size=32), out=tmp_path / "run")
+
+
 def test_a_run_can_resume_with_other_micro_batches(settings, tmp_path):
     smooth = replace(networks.TINY.semantic, norm="group")
     config = short(replace(settings, network=replace(networks.TINY, semantic=smooth)), steps=4)

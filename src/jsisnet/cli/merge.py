@@ -30,7 +30,9 @@ def merge(  # noqa: PLR0913 - one parameter per option
     void: Annotated[tuple[int, ...] | None, Parameter(metavar="VALUE", negative=())] = None,
     merge: MergeConfig = MergeConfig(),  # noqa: B008 - frozen
     kirillov: KirillovConfig = KirillovConfig(),  # noqa: B008 - frozen
-    processes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    processes: Annotated[
+        int | None, Parameter(validator=validators.Number(gte=1, lte=1024))
+    ] = None,
 ) -> None:
     """Merge instance and semantic predictions of other networks into panoptic maps.
 

@@ -40,7 +40,9 @@ def score(  # noqa: PLR0913 - one parameter per option
     images_csv: File | None = None,
     report: Folder | None = None,
     images: Folder | None = None,
-    processes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    processes: Annotated[
+        int | None, Parameter(validator=validators.Number(gte=1, lte=1024))
+    ] = None,
 ) -> int:
     """Score COCO panoptic predictions against the ground truth: PQ, SQ and RQ.
 

@@ -9,11 +9,15 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from jsisnet.arrays import UInt8
+from jsisnet.checks import check_size
 from jsisnet.formats.dataset import Sample
 from jsisnet.panoptic import VOID, PanopticMap, resize_ids
 
 PADDING = 128
 """Grey value of the padding; close to the mean of photos."""
+
+_LEAST_SCALE = 0.01
+"""Smallest scale of a photo; its inverse is the largest."""
 
 _HIGHEST = {
     "hflip": 1,
@@ -72,12 +76,16 @@ class TransformConfig:
     """Objects whose box has a shorter side, in pixels of the network input, are not targets."""
 
     def __post_init__(self) -> None:
-        if min(self.size) < 1:
-            raise ValueError(f"size is {self.size}; expected a positive height and width")
+        check_size(self.size)
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(
                 f"scales from {self.min_scale} to {self.max_scale}; "
                 "expected a positive min_scale, not above max_scale"
+            )
+        if not (self.min_scale >= _LEAST_SCALE and self.max_scale <= 1 / _LEAST_SCALE):
+            raise ValueError(
+                f"scales from {self.min_scale} to {self.max_scale}; "
+                f"expected {_LEAST_SCALE} to {1 / _LEAST_SCALE:g}"
             )
         for name, highest in _HIGHEST.items():
             if not 0 <= getattr(self, name) <= highest:

@@ -1,7 +1,6 @@
 """Photos with their ground truth, in chosen classes: what networks are trained and evaluated on."""
 
 import logging
-import math
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
@@ -27,6 +26,9 @@ from jsisnet.formats.vistas import Version
 from jsisnet.panoptic import ImageId, PanopticMap
 
 _log = logging.getLogger(__name__)
+
+_MOST_WEIGHT = 1000
+"""Largest weight of a data set."""
 
 _OLD_KINDS = {"panoptic": "coco", "instances": "coco-instances"}
 """Former names of formats, which older YAML files and run folders have."""
@@ -125,8 +127,8 @@ class DataConfig:
         object.__setattr__(self, "kind", _OLD_KINDS.get(self.kind, self.kind))
         if self.first is not None and self.first < 1:
             raise ValueError(f"first is {self.first}; expected at least 1")
-        if not 0 <= self.weight < math.inf:
-            raise ValueError(f"weight is {self.weight}; expected a number, 0 or more")
+        if not 0 <= self.weight <= _MOST_WEIGHT:
+            raise ValueError(f"weight is {self.weight:g}; expected 0 to {_MOST_WEIGHT:,}")
         if not 0 <= self.repeat_threshold <= 1:
             raise ValueError(f"repeat_threshold is {self.repeat_threshold}; expected 0 to 1")
         things_only = self.kind == "coco-instances" and self.categories is None

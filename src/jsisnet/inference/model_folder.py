@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jsisnet.categories import Categories
-from jsisnet.checks import nearest
+from jsisnet.checks import check_size, nearest
 from jsisnet.files import json_text
 from jsisnet.files.regular import check_regular
 from jsisnet.formats import categories_json
@@ -59,8 +59,7 @@ class PredictionConfig:
     """Rules and thresholds of the merge."""
 
     def __post_init__(self) -> None:
-        if self.size is not None and min(self.size) < 1:
-            raise ValueError(f"size is {self.size}; expected a positive height and width")
+        check_size(self.size)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jsisnet.checks import check_fractions
+from jsisnet.checks import check_fractions, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,11 +19,7 @@ class ProposalConfig:
     """Maximum number of proposals per image."""
 
     def __post_init__(self) -> None:
-        if min(self.max_candidates, self.max_proposals) < 1:
-            raise ValueError(
-                f"max_proposals is {self.max_proposals} and max_candidates {self.max_candidates}; "
-                "expected at least 1 for both"
-            )
+        check_ranges(self, "", max_candidates=(1, 1_000_000), max_proposals=(1, 100_000))
         check_fractions(self, "max_overlap")
 
 
@@ -46,6 +42,5 @@ class DetectionConfig:
     """Detections kept per image."""
 
     def __post_init__(self) -> None:
-        if self.max_detections < 1:
-            raise ValueError(f"max_detections is {self.max_detections}; expected at least 1")
+        check_ranges(self, "", max_detections=(1, 100_000))
         check_fractions(self, "min_score", "max_overlap")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from jsisnet.arrays import Float
 from jsisnet.categories import Categories
+from jsisnet.checks import MOST_CHANNELS, check_ranges
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.blocks import LastStage
 from jsisnet.model.boxes import clip
@@ -56,6 +57,9 @@ class NetworkConfig:
 
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     """Thresholds of the detections."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "network", rpn_channels=(1, MOST_CHANNELS))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

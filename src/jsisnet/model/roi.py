@@ -9,6 +9,7 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from jsisnet.arrays import Float
+from jsisnet.checks import MOST_CHANNELS, check_ranges
 from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, init_kaiming, init_small
 
 SAMPLES_PER_CELL = 2
@@ -61,10 +62,9 @@ class RoIConfig:
     """Side of the kernels of the mask branch's classifier."""
 
     def __post_init__(self) -> None:
-        if self.mask_convolutions < 1:
-            raise ValueError(
-                f"roi.mask_convolutions is {self.mask_convolutions}; expected 1 or more"
-            )
+        layers = dict.fromkeys(("width", "hidden", "mask_channels"), (1, MOST_CHANNELS))
+        sides = dict.fromkeys(("crop", "mask_size"), (1, 512))
+        check_ranges(self, "roi", **layers, **sides, mask_convolutions=(1, 64))
         if self.head == "last_stage" and self.norm == "none":
             raise ValueError(
                 "roi.norm is none, but the convolutions of the last stage have no biases without "

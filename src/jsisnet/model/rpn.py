@@ -17,6 +17,10 @@ UNSCALED = (1.0, 1.0, 1.0, 1.0)
 """Box coding weights of the region proposal network."""
 
 
+MOST_ANCHORS = 64
+"""Most sizes of anchors, and most ratios."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnchorConfig:
     """Sizes and aspect ratios of the anchors."""
@@ -35,6 +39,10 @@ class AnchorConfig:
         for name, values in (("sizes", self.sizes), ("ratios", self.ratios)):
             if not values or min(values) <= 0:
                 raise ValueError(f"anchors.{name} is {values}; expected positive numbers")
+            if len(values) > MOST_ANCHORS:
+                raise ValueError(
+                    f"anchors.{name} has {len(values)} numbers; expected 1 to {MOST_ANCHORS}"
+                )
 
     @property
     def per_cell(self) -> int:

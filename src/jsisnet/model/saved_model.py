@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from jsisnet.categories import Categories
+from jsisnet.checks import check_size
 from jsisnet.files.atomic import replacing
 from jsisnet.files.checksum import NAME, UNSET, check_intact, seal
 from jsisnet.files.regular import check_regular
@@ -47,8 +48,7 @@ class ModelConfig:
     """Rules and thresholds of the merge."""
 
     def __post_init__(self) -> None:
-        if min(self.size) < 1:
-            raise ValueError(f"size is {self.size}; expected a positive height and width")
+        check_size(self.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jsisnet.arrays import Float
+from jsisnet.checks import MOST_CHANNELS, check_ranges
 from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, init_small
 from jsisnet.model.trunk import LAST_STRIDE
 
@@ -45,6 +46,7 @@ class SemanticConfig:
     """Side of the deconvolution's kernels."""
 
     def __post_init__(self) -> None:
+        check_ranges(self, "semantic", channels=(1, MOST_CHANNELS), bins=(1, 256))
         if self.own_last_stage and self.last_stage_norm == "none":
             raise ValueError(
                 "semantic.last_stage_norm is none, but the convolutions of the last stage have no "

@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from jsisnet.arrays import Float
+from jsisnet.checks import MOST_CHANNELS, check_ranges
 from jsisnet.model.blocks import ConvNormAct, NormKind
 
 LAST_STRIDE = 32
@@ -82,6 +83,7 @@ class TrunkConfig:
     """Order of the colours that the stages expect; ``bgr`` for weights that come from Caffe."""
 
     def __post_init__(self) -> None:
+        check_ranges(self, "network.trunk", channels=(1, MOST_CHANNELS), frozen_stages=(0, 16))
         if self.std is not None and min(self.std) <= 0:
             raise ValueError(f"network.trunk.std is {self.std}; expected positive numbers")
 

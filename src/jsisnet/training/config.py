@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
-from jsisnet.checks import nearest
+from jsisnet.checks import check_ranges, nearest
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.files.regular import check_regular
 from jsisnet.formats.dataset import DataConfig
@@ -28,6 +28,9 @@ BASE = "base"
 BUILT_IN = Path(str(files("jsisnet"))) / "configs"
 """Folder of the built-in YAML files."""
 
+MOST_STEPS = 1_000_000_000
+"""Most steps of a training, or between what is done repeatedly."""
+
 _NEVER_MEASURED = {"miou": "instance", "mask_ap": "semantic", "box_ap": "semantic"}
 """The only branch of a network whose evaluations lack a metric, by metric."""
 
@@ -41,6 +44,9 @@ class KeepConfig:
 
     every: int = 0
     """Steps between the snapshots in ``snapshots``; 0 for none."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "train.keep", every=(0, MOST_STEPS))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,11 +100,17 @@ class TrainConfig:
     """Whether to export the model at the end, to predict without PyTorch."""
 
     def __post_init__(self) -> None:
-        lowest = {"workers": 0, "evaluate_every": 0, "seed": 0, "pictures": 0}
-        for name in (*lowest, "steps", "batch_size", "log_every", "checkpoint_every"):
-            least = lowest.get(name, 1)
-            if getattr(self, name) < least:
-                raise ValueError(f"train.{name} is {getattr(self, name)}; expected {least} or more")
+        intervals = dict.fromkeys(("steps", "log_every", "checkpoint_every"), (1, MOST_STEPS))
+        check_ranges(
+            self,
+            "train",
+            **intervals,
+            evaluate_every=(0, MOST_STEPS),
+            batch_size=(1, 65_536),
+            workers=(0, 256),
+            seed=(0, 2**32 - 1),
+            pictures=(0, 1000),
+        )
         if self.epochs is not None and not 0 < self.epochs <= MOST_EPOCHS:
             raise ValueError(
                 f"train.epochs is {self.epochs:g}; expected a positive number up to {MOST_EPOCHS:,}"

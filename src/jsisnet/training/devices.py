@@ -18,6 +18,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import distributed
 
+from jsisnet.checks import check_ranges
 from jsisnet.files.processes import TERMINATION_TIMEOUT, process_peak_memory
 
 Item = TypeVar("Item")
@@ -63,10 +64,7 @@ class DeviceConfig:
     """Whether to compile trunk and semantic branch with torch; the first steps take minutes."""
 
     def __post_init__(self) -> None:
-        for name, least in {"count": 0, "nodes": 1, "accumulate": 1}.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"devices.{name} is {value}; expected {least} or more")
+        check_ranges(self, "devices", count=(0, 1024), nodes=(1, 65_536), accumulate=(1, 65_536))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

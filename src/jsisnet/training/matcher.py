@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from jsisnet.arrays import Bool, Float, Int64
+from jsisnet.checks import check_ranges
 from jsisnet.model import boxes
 
 NEGATIVE = -1
@@ -43,6 +44,7 @@ class MatchConfig:
                 f"max_negative is {self.max_negative}, min_positive {self.min_positive}; expected "
                 "0 <= max_negative <= min_positive <= 1"
             )
+        check_ranges(self, "", samples=(1, 1_000_000))
         if self.samples < 1 or not 0 <= self.positives <= 1:
             raise ValueError(
                 f"samples is {self.samples} and positives {self.positives}; expected at least 1, "

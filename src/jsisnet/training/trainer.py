@@ -63,6 +63,9 @@ from jsisnet.visualize import overlay
 
 _log = logging.getLogger(__name__)
 
+_MOST_PIXELS = 2**28
+"""Most pixels of a device's batch, which take many times the memory of any GPU."""
+
 
 def train(
     config: RunConfig | Path | str,
@@ -438,13 +441,21 @@ def _norms(network: NetworkConfig) -> Iterator[tuple[str, str]]:
 
 
 def _check_even_batches(config: RunConfig, layout: DeviceLayout) -> None:
-    """Check that a batch divides evenly among devices and micro-batches."""
+    """Check that a batch divides evenly among devices and micro-batches, of a possible size."""
     accumulate = config.devices.accumulate
     multiple = layout.devices * accumulate
     if config.train.batch_size % multiple:
         raise ValueError(
             f"train.batch_size is {config.train.batch_size}; expected a multiple of {multiple}, "
             f"for {layout.devices} devices with {accumulate} micro-batches each"
+        )
+    height, width = config.augment.size
+    pixels = config.train.batch_size // multiple * height * width
+    if pixels > _MOST_PIXELS:
+        raise ValueError(
+            f"a batch of {config.train.batch_size} photos of {height}x{width} has {pixels:,} "
+            f"pixels per device; expected at most {_MOST_PIXELS:,}, so choose a smaller "
+            "--train.batch-size or --augment.size, or more --devices.accumulate"
         )
 
 

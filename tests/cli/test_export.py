@@ -79,3 +79,21 @@ def test_an_exported_network_cannot_be_exported_again(capsys):
     assert run(["export", str(file), "--out", "again.onnx"]) == 1
 
     assert "has no weights for PyTorch" in capsys.readouterr().err
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_not_exported(folder, monkeypatch, capsys):
+    read = saved_model.read
+
+    def overtaken(*arguments):
+        model = read(*arguments)
+        other = network(TINY, seed=1).state_dict()
+        saved_model.write(folder, model.config, model.categories, other)
+        return model
+
+    monkeypatch.setattr(saved_model, "read", overtaken)
+
+    assert run(["export", str(folder)]) == 1
+    assert (
+        "a training replaced its model just now; run the command again" in capsys.readouterr().err
+    )
+    assert not (folder / "model.onnx").exists()

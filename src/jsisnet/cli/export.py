@@ -50,8 +50,11 @@ def export(
     from jsisnet.model.export import export
     from jsisnet.model.saved_model import read
 
+    weights = weights_digest(folder)
     saved = read(folder, overrides)
+    if weights_digest(folder) != weights:
+        raise ValueError(f"{folder}: a training replaced its model just now; run the command again")
     path.parent.mkdir(parents=True, exist_ok=True)  # fail before the work rather than after it
     say("exporting, and comparing the file's predictions with the network's")
-    export(saved, path, weights=weights_digest(folder), half=half)
+    export(saved, path, weights=weights, half=half)
     display(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

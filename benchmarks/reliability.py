@@ -267,8 +267,7 @@ def repeat(run: Run, expected: dict[str, kills.Reference], record: Record) -> No
             tables["twice"].append(twice.one_after_the_other(command, alone, run.workshop))
             tables["at once"].append(twice.at_once(command, [alone], run.workshop, seed))
             if command.rival and not command.trained:
-                rival = kills.reference(command.of_rival(), run.workshop)
-                both = [alone, rival]
+                both = [alone, kills.reference(command.of_rival(), run.workshop)]
                 tables["at once"].append(twice.at_once(command, both, run.workshop, seed))
 
         return repeat_it

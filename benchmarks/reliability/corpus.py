@@ -71,7 +71,7 @@ _PACK = (
 )
 _MERGE = ("merge", "--image-info", "in/list.json", "--categories", _VAL, "--out", "out/m.json")
 _RUN = ("train", "in/config.yaml", "--out", "out/run", "--train.evaluate-every", "0")
-_JOURNAL = _predict("{inputs}/scenes/val", *_STREET, "--raw", "out/raw")
+_JOURNAL = _predict("in/scenes/val", *_STREET, "--raw", "out/raw")
 
 TARGETS = (
     Target(

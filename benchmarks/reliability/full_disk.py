@@ -1,7 +1,6 @@
 """Run commands on a disk that is too small, and again with room."""
 
 import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,18 +55,18 @@ def run(
     whole = sum(-(-len(content) // _PAGE) for content in expected.tree.values() if content)
     for fraction in fractions:
         size = max(int(whole * fraction), 1) * _PAGE
-        room = workshop.room(command.name)
         tokens = shlex.join(line(command.tokens))
-        subprocess.run(
-            ["unshare", "-rm", "sh", "-c", _SCRIPT.format(size=size, command=tokens)],
-            cwd=room,
-            env=ENVIRONMENT,
-            timeout=2 * LIMIT,
-            check=False,
-        )
-        found = _faults(command, expected, room, outcome)
+        script = _SCRIPT.format(size=size, command=tokens)
+        with workshop.room(command.place) as room:
+            subprocess.run(
+                ["unshare", "-rm", "sh", "-c", script],
+                cwd=room,
+                env=ENVIRONMENT,
+                timeout=2 * LIMIT,
+                check=False,
+            )
+            found = _faults(command, expected, room, outcome)
         outcome.faults += [f"{size} bytes: {each}" for each in found]
-        shutil.rmtree(room)
     return outcome
 
 

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
@@ -80,33 +79,32 @@ def reference(command: Command, workshop: Workshop) -> Reference:
     Raises:
         ValueError: If it fails, or writes files that an independent reader refuses.
     """
-    room = workshop.room(command.name)
-    began = time.perf_counter()
-    ended = run(command.tokens, room)
-    seconds = time.perf_counter() - began
-    tree = trees.read(room / "out")
+    with workshop.room(command.place) as room:
+        began = time.perf_counter()
+        ended = run(command.tokens, room)
+        seconds = time.perf_counter() - began
+        tree = trees.read(room / "out")
     trees.refuse(ended.code != command.code, f"{command.name}: {ended.error}")
     broken = trees.half_written(tree)
     trees.refuse(bool(broken), f"{command.name}: {broken}")
-    shutil.rmtree(room)
     return Reference(tree, seconds)
 
 
 def kill_and_compare(command: Command, expected: Reference, workshop: Workshop, seed: str) -> Tally:
     """Kill a command once or a few times in a row, run it to its end, and count the faults."""
     draw, tally = random.Random(f"{seed} {command.name}"), Tally()
-    room = workshop.room(command.name)
-    for _ in range(draw.randint(1, MOST)):
-        if not _kill(command, expected, room, draw, tally, seed):
-            break
-    ended = run(command.tokens, room)
+    with workshop.room(command.place) as room:
+        for _ in range(draw.randint(1, MOST)):
+            if not _kill(command, expected, room, draw, tally, seed):
+                break
+        ended = run(command.tokens, room)
+        found = trees.read(room / "out")
     tally.reruns += 1
     if ended.code != command.code:
         tally.add("refused reruns", [f"refused: {ended.error.strip()[-200:]}"], seed)
-    for each in trees.differences(expected.tree, trees.read(room / "out"), command.exempt):
+    for each in trees.differences(expected.tree, found, command.exempt):
         kind = each.partition(":")[0]
         tally.add("differing" if kind == "differs" else kind, [each], seed)
-    shutil.rmtree(room)
     return tally
 
 

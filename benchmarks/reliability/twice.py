@@ -1,7 +1,6 @@
 """Run each command twice, and two at once, into one folder."""
 
 import random
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -24,11 +23,10 @@ class Outcome:
 
 def one_after_the_other(command: Command, expected: Reference, workshop: Workshop) -> Outcome:
     """Run a command twice; the second must succeed, and change nothing."""
-    room = workshop.room(command.name)
-    run(command.tokens, room)
-    again = run(command.tokens, room)
-    different = trees.differences(expected.tree, trees.read(room / "out"), command.exempt)
-    shutil.rmtree(room)
+    with workshop.room(command.place) as room:
+        run(command.tokens, room)
+        again = run(command.tokens, room)
+        different = trees.differences(expected.tree, trees.read(room / "out"), command.exempt)
     if again.code != command.code:
         return Outcome(command.name, "refused", _last(again))
     said = "already complete" if "already" in again.output + again.error else "done again"
@@ -47,11 +45,10 @@ def at_once(
         seed: Seed of the time between the two.
     """
     draw = random.Random(f"{seed} {command.name}")
-    room = workshop.room(command.name)
     lines = [command.tokens, command.rival if len(references) > 1 else command.tokens]
-    ended = _both(lines, room, draw.uniform(0, 0.5 * references[0].seconds))
-    found = trees.read(room / "out")
-    shutil.rmtree(room)
+    with workshop.room(command.place) as room:
+        ended = _both(lines, room, draw.uniform(0, 0.5 * references[0].seconds))
+        found = trees.read(room / "out")
     wrote = [number for number, each in enumerate(ended) if each.code == command.code]
     name = f"{command.name}, and a rival" if len(references) > 1 else command.name
     if not wrote:

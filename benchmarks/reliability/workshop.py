@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -71,17 +73,33 @@ class Workshop:
     """Folder of inputs, of which each run gets a copy by hard links."""
 
     folder: Path
+    _locks: defaultdict[str, threading.Lock] = field(
+        default_factory=lambda: defaultdict(threading.Lock)
+    )
 
     @property
     def inputs(self) -> Path:
         """Folder of the inputs."""
         return self.folder / "in"
 
-    def room(self, name: str) -> Path:
-        """Make a new folder in which a command finds the inputs as ``in`` and writes to ``out``."""
-        room = Path(tempfile.mkdtemp(prefix=f"{name.replace(' ', '-')}-", dir=self.folder))
+    @contextmanager
+    def room(self, name: str) -> Iterator[Path]:
+        """Yield a folder in which a command finds the inputs as ``in`` and writes to ``out``.
+
+        It has the same path each time, as some results depend on it, and is deleted at the end.
+        """
+        room = self.folder / name.replace(" ", "-")
+        with self._locks[name]:
+            self.furnish(room)
+            try:
+                yield room
+            finally:
+                shutil.rmtree(room)
+
+    def furnish(self, room: Path) -> None:
+        """Make a folder with the inputs."""
+        room.mkdir()
         shutil.copytree(self.inputs, room / "in", copy_function=os.link)
-        return room
 
     def make(self, *, photos: int, trained: bool) -> None:
         """Write the inputs.

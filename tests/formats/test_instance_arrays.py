@@ -1,3 +1,5 @@
+from zipfile import ZipFile
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,8 @@ def test_an_image_may_have_no_instance(tmp_path):
         ({"scores": np.array([np.inf, 0])}, "scores contains NaN or infinity"),
         ({"masks": np.zeros((2, 3, 4))}, r"masks has the shape \(2, 3, 4\); expected \(2, m, m\)"),
         ({"category_ids": np.array([3, 5])}, "category_ids contains 5; expected one of the 6"),
+        ({"category_ids": np.array([True, False])}, "category_ids contains True; expected one"),
+        ({"category_ids": np.array([b"3", b"6"])}, "category_ids contains b'3'; expected one"),
         (
             {"category_ids": np.array([3, 92])},
             r"category_ids contains 92 \('sky'\), which is stuff",
@@ -61,3 +65,13 @@ def test_a_missing_array_or_file_is_named(tmp_path):
         predictions.read_box_masks(tmp_path / "street.npz", factories.CATEGORIES)
     with pytest.raises(ValueError, match=r"nowhere.npz: does not exist"):
         predictions.read_box_masks(tmp_path / "nowhere.npz", factories.CATEGORIES)
+
+
+def test_a_member_that_is_no_array_is_named(tmp_path):
+    path = tmp_path / "street.npz"
+    np.savez(path, **{name: TWO[name] for name in TWO if name != "masks"})
+    with ZipFile(path, "a") as archive:
+        archive.writestr("masks", bytes(100))
+
+    with pytest.raises(ValueError, match=f"^{path}: can't be read .* 'masks': no .npy array"):
+        predictions.read_box_masks(path, factories.CATEGORIES)

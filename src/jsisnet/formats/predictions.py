@@ -1,16 +1,15 @@
 """Predictions of other networks: folders of semantic maps, and arrays of instances."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
 from jsisnet.arrays import Float32, Float64, Int32, Int64, Integer
 from jsisnet.categories import Categories
+from jsisnet.files.npz import open_arrays
 from jsisnet.files.png import read_values
-from jsisnet.files.regular import irregular
 from jsisnet.formats.class_maps import USUAL_VOID
 from jsisnet.formats.image_list import ListedImage
 from jsisnet.panoptic import IGNORE, void_label
@@ -33,6 +32,9 @@ LOGITS = "logits"
 _SUFFIXES = (".png", ".npz", ".npy")
 _AXES = 3
 """Axes of an array: labels, rows and columns."""
+
+_SHOWN = 4
+"""Names of arrays in a message."""
 
 _NAMES = ("boxes", "category_ids", "scores", "masks")
 _CORNERS, _GRIDS = 4, 3
@@ -118,13 +120,14 @@ class SemanticFolder:
         return dict.fromkeys(usual, void) | known
 
     def _scores(self, path: Path) -> Scores:
-        found = _load_arrays(path)
-        if len(found) != 1 and LOGITS not in found:
-            names = ", ".join(map(repr, found)) or "none"
-            raise ValueError(
-                f"contains {len(found)} arrays ({names}); expected one, or one named {LOGITS!r}"
-            )
-        values = found[LOGITS] if LOGITS in found else next(iter(found.values()))
+        with open_arrays(path) as arrays:
+            found = list(arrays.members)
+            if len(found) != 1 and LOGITS not in found:
+                names = ", ".join(map(repr, found[:_SHOWN])) or "none"
+                raise ValueError(
+                    f"contains {len(found)} arrays ({names}); expected one, or one named {LOGITS!r}"
+                )
+            [values] = arrays.read([LOGITS if LOGITS in found else found[0]])
         number = len(self.categories)
         if values.ndim != _AXES or 0 in values.shape:
             raise ValueError(
@@ -135,7 +138,7 @@ class SemanticFolder:
                 f"contains {len(values)} channels; expected one for each of {number} categories"
             )
         _check_finite(values, "the array")
-        values = values.astype(np.float32)
+        values = values.astype(np.float32, copy=False)
         if self.array_values == "logits":
             return values
         if values.min() < 0:
@@ -172,20 +175,18 @@ def read_box_masks(path: Path, categories: Categories) -> BoxMasks:
             are not finite, or a category is not a thing. The message names the file.
     """
     try:
-        found = _load_arrays(path)
-        for name in _NAMES:
-            if name not in found:
-                raise ValueError(f"no array {name!r}")
+        with open_arrays(path) as arrays:
+            found = dict(zip(_NAMES, arrays.read(_NAMES), strict=True))
         for name in ("boxes", "scores", "masks"):
             _check_finite(found[name], name)
         _check_shapes(*(found[name].shape for name in _NAMES))
         return BoxMasks(
-            boxes=found["boxes"].astype(np.float32),
+            boxes=found["boxes"].astype(np.float32, copy=False),
             labels=np.array(
                 [_label(number, categories) for number in found["category_ids"].tolist()], np.int64
             ),
-            scores=found["scores"].astype(np.float64),
-            masks=found["masks"].astype(np.float32),
+            scores=found["scores"].astype(np.float64, copy=False),
+            masks=found["masks"].astype(np.float32, copy=False),
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -212,34 +213,15 @@ def _check_shapes(
 
 
 def _label(category_id: object, categories: Categories) -> int:
-    if not isinstance(category_id, int | str) or category_id not in categories:
-        known = f"one of the {len(categories)} categories"
-        raise ValueError(f"category_ids contains {category_id!r}; expected {known}")
-    label = categories.label(category_id)
+    isid = isinstance(category_id, int | str) and not isinstance(category_id, bool)
+    if not isid or category_id not in categories:
+        expected = f"one of the {len(categories)} categories"
+        raise ValueError(f"category_ids contains {category_id!r:.60}; expected {expected}")
+    label = categories.label(cast(int | str, category_id))
     if not categories[label].isthing:
         name = categories[label].name
         raise ValueError(f"category_ids contains {category_id!r} ({name!r}), which is stuff")
     return label
-
-
-def _load_arrays(path: Path) -> Mapping[str, np.ndarray]:
-    """Read the arrays of a ``.npz`` file, or of a ``.npy`` file under the name ``array``.
-
-    Raises:
-        ValueError: If the file is missing or damaged, or contains Python objects. The message does
-            not name the file.
-    """
-    if not path.is_file():
-        raise ValueError(irregular(path) or "does not exist")
-    try:
-        # NumPy would leave a damaged file open.
-        with path.open("rb") as file:
-            content = np.load(file, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                return {"array": content}
-            return {name: content[name] for name in content.files}
-    except Exception as error:  # damaged files raise anything, zlib's and zipfile's own included
-        raise ValueError(f"can't be read as a NumPy file ({error})") from None
 
 
 def _check_finite(values: np.ndarray, name: str) -> None:

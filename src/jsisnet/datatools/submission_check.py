@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NoReturn
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -92,11 +91,10 @@ def check_archive(
     counter: ViolationCounter[ArchiveRule] = ViolationCounter(MAX_EXAMPLES)
     check_regular(archive)
     try:
-        with ZipFile(archive) as file, TemporaryDirectory() as scratch:
+        with ZipFile(archive) as file:
             contents = _sort_entries(file.infolist(), counter)
             if contents is not None:
-                png = Path(scratch, "map.png")
-                _ArchiveChecker(file, contents, expected, counter, png).check(on_image)
+                _ArchiveChecker(file, contents, expected, counter).check(on_image)
     except BadZipFile as error:
         counter.add(ArchiveRule.ZIP, f"it can't be read ({error})")
     return counter.by_rule()
@@ -110,8 +108,6 @@ class _ArchiveChecker:
     contents: ArchiveContents
     expected: ImageList
     counter: ViolationCounter[ArchiveRule]
-    scratch: Path
-    """Temporary file for the PNG that is being read."""
     owners: dict[str, ImageId] = field(default_factory=dict)
     """Image of each PNG that an annotation names."""
     seen: set[ImageId] = field(default_factory=set)
@@ -215,12 +211,11 @@ class _ArchiveChecker:
             text = f"{prefix}: its PNG is {found} pixels, but its photo is {size_text(image.size)}"
             self.counter.add(ArchiveRule.SIZES, text)
         else:
-            self.scratch.write_bytes(content)
-            self._check_ids(prefix, listed)
+            self._check_ids(prefix, content, listed)
 
-    def _check_ids(self, prefix: str, listed: list[int]) -> None:
+    def _check_ids(self, prefix: str, png: bytes, listed: list[int]) -> None:
         try:
-            ids = read_ids(self.scratch)
+            ids = read_ids(png)
         except ValueError as error:
             self.counter.add(ArchiveRule.PNGS, f"{prefix}: its PNG {error}")
             return

@@ -137,13 +137,16 @@ def _open(content: bytes, header: _Header) -> IdStrips:
     return IdStrips(header.size, _decode_strips(content, header), filtered)
 
 
-def read_ids(path: Path) -> UInt32[np.ndarray, "h w"]:
+def read_ids(source: Path | bytes) -> UInt32[np.ndarray, "h w"]:
     """Read all ids of a PNG.
+
+    Args:
+        source: Path of the PNG, or its content.
 
     Raises:
         ValueError: See `open_ids`.
     """
-    content = _content(path)
+    content = source if isinstance(source, bytes) else _content(source)
     header = _header(content)
     height, width = header.size
     _check_memory(header.size, _WHOLE * height * width)

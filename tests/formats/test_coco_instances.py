@@ -11,6 +11,7 @@ from PIL import Image
 import factories
 from factories import BUS, CAR, CATEGORIES, PERSON, segment
 from jsisnet.formats import coco_instances, masks
+from jsisnet.formats.coco import instances_source
 
 SQUARE = [1, 0, 3, 0, 3, 2, 1, 2]
 """Corners of the 2x2 pixels at the right of the first column."""
@@ -106,6 +107,17 @@ def test_polygons_and_both_kinds_of_run_lengths_give_the_same_map(tmp_path):
     maps = [drawn(tmp_path, things(s)) for s in ([SQUARE], uncompressed, compressed)]
 
     assert [m.ids.tolist() for m in maps] == [[[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]] * 3
+
+
+@pytest.mark.parametrize("images", [None, "photos"])
+def test_an_image_of_a_huge_declared_size_is_refused_before_it_is_drawn(tmp_path, images):
+    size = {"height": 12_000, "width": 14_000}
+    path = write(tmp_path, changed("images", 0, **size))
+
+    source = instances_source(path, images=images and tmp_path / images)
+
+    with pytest.raises(ValueError, match=f"{path}: image 7: 12000x14000 pixels .* limit is 1 GB"):
+        source.records[0].read()
 
 
 def test_the_smaller_of_two_things_is_on_top(tmp_path):

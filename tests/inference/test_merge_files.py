@@ -344,6 +344,18 @@ def test_two_merges_do_not_write_to_one_folder(street):
         street.merged(MergeConfig())
 
 
+@BOTH
+def test_an_image_of_a_huge_declared_size_is_refused_before_it_is_merged(street, config):
+    street.pixels("sssrrrbb")
+    street.thing(CAR, 0.9, "##......")
+    text = street.wanted.read_text().replace('"height": 1', '"height": 100000000')
+    street.wanted.write_text(text)
+
+    found = f"{street.wanted}: image 1: 100000000x8 pixels would take .* limit is 1 GB"
+    with pytest.raises(ValueError, match=found):
+        street.merged(config)
+
+
 def test_categories_without_stuff_are_refused(street):
     content = json.loads(street.wanted.read_text())
     for category in content["categories"]:

@@ -1,5 +1,6 @@
 """COCO instances files: one JSON file with the outlines of things, and nothing about stuff."""
 
+import math
 from array import array
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from jsisnet.files import json_fields, json_stream
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import ByteRange, EntryReader
 from jsisnet.files.links import RefusedLinkError
+from jsisnet.files.memory import check_memory
 from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.photos import read_header
 from jsisnet.files.png import MAX_MAP_PIXELS
@@ -26,6 +28,9 @@ from jsisnet.panoptic import VOID, ImageId, PanopticMap, Segment
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+
+_DRAWN = 9
+"""Bytes of memory for each pixel of a photo whose things are drawn and written."""
 
 _BOX_NUMBERS = 4
 """Numbers of a box: left, top, width and height."""
@@ -214,6 +219,20 @@ def own_size(photo: Path, listed: Size) -> Size:
     return header.size
 
 
+def refuse_large(annotation: Annotation) -> None:
+    """Check that the memory of a picture is enough for the size that the file lists.
+
+    Raises:
+        ValueError: If it is not. The message names the file and the image.
+    """
+    stored = annotation.instances
+    file = f"{stored.path}: " if isinstance(stored, StoredInstances) else ""
+    try:
+        check_memory(_DRAWN * math.prod(annotation.size), f"{size_text(annotation.size)} pixels")
+    except ValueError as error:
+        raise ValueError(f"{file}image {annotation.image_id!r}: {error}") from None
+
+
 def draw_as_photo(annotation: Annotation, categories: Categories) -> PanopticMap:
     """Draw the things of one image in the size of its photo; see `sized_as_photo` and `draw`."""
     sized = sized_as_photo(annotation)
@@ -242,7 +261,11 @@ def draw(annotation: Annotation, categories: Categories) -> PanopticMap:
 
     Returns:
         The map, with a segment for each thing, in the order of the file. Hidden ones are empty.
+
+    Raises:
+        ValueError: If an outline is invalid, or the photo is too large for the memory of a picture.
     """
+    refuse_large(annotation)
     instances = tuple(annotation.instances)
     runs = [masks.runs(instance.shape, annotation.size) for instance in instances]
     areas = [masks.area(one) for one in runs]

@@ -174,6 +174,7 @@ def _read(
 ) -> PanopticMap:
     if hasphoto:
         annotation = coco_instances.sized_as_photo(annotation)
+    coco_instances.refuse_large(annotation)
     instances = (replace(i, category_id=ids[i.category_id]) for i in annotation.instances)
     known = replace(annotation, instances=tuple(instances))
     return _stack(annotation.size, _layers(known, categories, semantic, values))

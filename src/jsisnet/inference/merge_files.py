@@ -1,5 +1,6 @@
 """Merging of any networks' predictions on disk into COCO panoptic files."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,11 +10,13 @@ import numpy as np
 
 from jsisnet.arrays import Float32
 from jsisnet.files.links import Links
+from jsisnet.files.memory import check_memory
 from jsisnet.files.processes import in_order
 from jsisnet.formats import coco
 from jsisnet.formats.coco_results import RegionList, ResultsFile
 from jsisnet.formats.image_list import ImageList, ListedImage
 from jsisnet.formats.predictions import BoxMasks, Labels, Scores, SemanticFolder, read_box_masks
+from jsisnet.formats.records import size_text
 from jsisnet.inference import kirillov
 from jsisnet.inference.kirillov import KirillovConfig, Region
 from jsisnet.inference.merge import Instances, ThingMasks, merge_masks, thing_masks
@@ -21,6 +24,9 @@ from jsisnet.inference.raster import Window
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.written_files import locked, read_written
 from jsisnet.panoptic import ImageId, PanopticMap, void_label
+
+_MERGED = 16
+"""Bytes of memory for each pixel of an image that is merged and written."""
 
 _NOTE = ".merge.json"
 """Name of the note of the PNGs that were written, in their folder; see `WrittenFiles`."""
@@ -74,6 +80,7 @@ def merge_files(
             f"none of the {len(wanted.categories)} categories for {wanted.path} is stuff; expected "
             "at least one category with 'isthing' 0"
         )
+    _refuse_large(wanted)
     _refuse_missing(predictions)
     segments = 0
     pngs = out.with_suffix("")
@@ -95,6 +102,15 @@ def _writing(out: Path, wanted: ImageList) -> Iterator[coco.Writer]:
     written.claim([image.png for image in wanted.images.values()], [out])
     with coco.writing(out, wanted.categories, pngs=pngs) as writer:
         yield writer
+
+
+def _refuse_large(wanted: ImageList) -> None:
+    """Check that the memory of a picture is enough for each size that the list declares."""
+    for image_id, image in wanted.images.items():
+        try:
+            check_memory(_MERGED * math.prod(image.size), f"{size_text(image.size)} pixels")
+        except ValueError as error:
+            raise ValueError(f"{wanted.path}: image {image_id!r}: {error}") from None
 
 
 def _refuse_missing(predictions: Predictions) -> None:

@@ -324,7 +324,7 @@ def main() -> None:
         if "full-disk" in parts:
             fill(run, expected, record)
         if "input" in parts:
-            corpus.complete(workshop)
+            corpus.complete(workshop, trained=not chosen.quick)
             damage(run, record)
     finish(record.promises, record.figures, chosen.json)
 

@@ -142,6 +142,13 @@ TARGETS = (
         rule="exact",
     ),
     Target(
+        "predict file",
+        _predict("in/photos/png.png", "--model", "in/whole.onnx"),
+        ("in/whole.onnx",),
+        rule="exact",
+        trained=True,
+    ),
+    Target(
         "predict resumed",
         _JOURNAL,
         ("out/maps/.predict.jsonl",),
@@ -258,8 +265,8 @@ TARGETS = (
 """All commands that read files."""
 
 
-def complete(workshop: Workshop) -> None:
-    """Add to the inputs of a workshop: photos of all formats, zips, a model, results of others."""
+def complete(workshop: Workshop, *, trained: bool) -> None:
+    """Add to the inputs of a workshop: photos of all formats, zips, models, results of others."""
     inputs = workshop.inputs
     _write_photos(inputs / "photos")
     for name in ("val", "other", "photos"):
@@ -272,11 +279,12 @@ def complete(workshop: Workshop) -> None:
 
     model = Path(jsisnet.__file__).with_name("weights") / "street"
     shutil.copytree(model, inputs / "model")
-    packed = run(
-        [token.replace("out", "in/packed") if token == "out" else token for token in _PACK],
-        workshop.folder,
-    )
-    assert packed.code == 0, packed.error
+    packing = ["in/packed" if token == "out" else token for token in _PACK]
+    exporting = ["export", "in/run", "--out", "in/whole.onnx"]
+    for tokens in (packing, exporting)[: 2 if trained else 1]:
+        ended = run(tokens, workshop.folder)
+        if ended.code:
+            raise SystemExit(f"jsisnet {' '.join(tokens)}: {ended.error}")
 
 
 def _write_photos(folder: Path) -> None:

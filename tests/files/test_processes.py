@@ -204,3 +204,25 @@ def _lives(pid):
             return file.read().split()[2] != "Z"
     except OSError:
         return False
+
+
+def test_a_process_exits_at_once_when_its_parent_is_killed():
+    program = (
+        "import multiprocessing, time\n"
+        "from jsisnet.files.processes import exit_with_parent\n"
+        "def prepare():\n"
+        "    exit_with_parent(0)\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        "worker = multiprocessing.get_context('fork').Process(target=prepare)\n"
+        "worker.start()\n"
+        "worker.join()\n"
+    )
+
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout.readline() == b"ready\n"
+        parent.kill()
+        # The worker holds the pipe open as long as it lives.
+        rest, _ = parent.communicate(timeout=30)
+
+    assert rest == b""

@@ -171,26 +171,3 @@ def test_a_lost_process_is_distinguished_from_other_errors():
         raise RuntimeError("[gloo/transport/tcp/pair.cc:561] Connection closed by peer")
     with pytest.raises(RuntimeError, match="shapes"), process_group(alone):
         raise RuntimeError("shapes differ")
-
-
-@pytest.mark.slow
-def test_data_loader_workers_exit_when_their_parent_is_killed():
-    program = (
-        "import multiprocessing, time\n"
-        "from jsisnet.training.devices import exit_with_parent\n"
-        "def prepare():\n"
-        "    exit_with_parent(0)\n"
-        "    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
-        "worker = multiprocessing.get_context('fork').Process(target=prepare)\n"
-        "worker.start()\n"
-        "worker.join()\n"
-    )
-
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
-        assert parent.stdout.readline() == b"ready\n"
-        parent.kill()
-        # The worker holds the pipe open as long as it lives.
-        rest, _ = parent.communicate(timeout=30)
-
-    assert rest == b""

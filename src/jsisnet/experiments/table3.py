@@ -16,6 +16,7 @@ from jsisnet.categories import Categories
 from jsisnet.data.sources import Sources
 from jsisnet.experiments.measuring import in_own_process
 from jsisnet.files.atomic import lock_folder, replacing
+from jsisnet.files.processes import exit_with_parent
 from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference import evaluator
 from jsisnet.inference.engine import EngineOptions
@@ -27,7 +28,7 @@ from jsisnet.training import trainer
 from jsisnet.training.callbacks import Callback
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import RunConfig, TrainConfig
-from jsisnet.training.devices import DeviceLayout, exit_with_parent
+from jsisnet.training.devices import DeviceLayout
 from jsisnet.training.metrics_file import METRICS, read_entries
 from jsisnet.training.resuming import check_data, digests
 from jsisnet.training.run_folder import CHECKPOINT, is_finished

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -44,6 +45,22 @@ def reuse_freed_memory() -> None:
     mallopt(3), M_MMAP_THRESHOLD.
     """
     bytes(2**22)
+
+
+def exit_with_parent(worker: int = 0) -> None:  # noqa: ARG001 - a `worker_init_fn` of torch
+    """Exit this process at once when its parent is killed.
+
+    Otherwise it would write files that another command may have begun to replace. A worker of a
+    torch `DataLoader` by itself checks only every five seconds.
+    """
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 Result = TypeVar("Result")
@@ -209,6 +226,7 @@ def _work(share: Share[Result], pipe: Connection, inherited: tuple[Connection, .
     # With the other end open, this process would not notice that the parent is gone.
     for other in inherited:
         other.close()
+    exit_with_parent()
     try:
         for result in share(iter(pipe.recv, None)):
             pipe.send(result)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from jsisnet.files.processes import TERMINATION_TIMEOUT, signals_blocked
+from jsisnet.files.processes import TERMINATION_TIMEOUT, exit_with_parent, signals_blocked
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.photo_job import Outcome, PhotoJob
 
@@ -166,6 +166,7 @@ class _Crew:
 def _work(connection: Connection, pickled: bytes) -> None:
     """Segment the photos that come through a connection, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    exit_with_parent()
     try:
         job: PhotoJob = pickle.loads(pickled)
         connection.send("ready")

@@ -1,11 +1,9 @@
 """Devices and processes of a training."""
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from subprocess import TimeoutExpired
 from textwrap import shorten
 from typing import Literal, TypeVar
@@ -195,14 +193,6 @@ def deterministic(*, enabled: bool) -> Iterator[None]:
         torch.backends.cudnn.benchmark = benchmark
 
 
-def exit_with_parent(worker: int = 0) -> None:  # noqa: ARG001 - the signature of `worker_init_fn`
-    """Exit this process at once when its parent is killed.
-
-    A worker of a torch `DataLoader` by itself checks only every five seconds.
-    """
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
-
-
 def gather(item: Item, fabric: Fabric) -> list[Item]:
     """Gather one object from each process, ordered by rank."""
     if fabric.world_size == 1:
@@ -220,13 +210,6 @@ def peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return process_peak_memory()
-
-
-def _wait_for_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _terminate_others(fabric: Fabric) -> None:

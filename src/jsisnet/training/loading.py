@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from jsisnet.data.sample import Batch, collate
 from jsisnet.data.stream import Stream, StreamSampler
-from jsisnet.training.devices import exit_with_parent
+from jsisnet.files.processes import exit_with_parent
 
 _ADVICE = (
     "in a container, allow more memory (docker run --shm-size 8g, --memory), or load the photos in "

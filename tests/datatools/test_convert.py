@@ -224,6 +224,25 @@ def test_maps_that_changed_after_an_interruption_are_converted_again(tmp_path):
     assert rest.write_map.written == ["1", "3", "4", "5"]
 
 
+@pytest.mark.parametrize("kind", get_args(WritableFormat))
+def test_maps_that_were_lost_after_an_interruption_are_converted_again(kind, tmp_path):
+    def stop(done, _):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    images = source(*map(record, [panoptic_map([[1]], segment(PERSON))] * 3, range(3)))
+    with pytest.raises(KeyboardInterrupt):
+        convert.convert(images, create_dataset(kind, tmp_path, CATEGORIES), on_image=stop)
+    written = {path for path in tmp_path.rglob("*") if path.suffix == ".png"}
+    for path in written:
+        path.unlink()
+
+    convert.convert(images, create_dataset(kind, tmp_path, CATEGORIES))
+
+    assert written
+    assert all(path.is_file() for path in written)
+
+
 def test_classes_with_other_ids_after_an_interruption_are_refused(tmp_path):
     with pytest.raises(OSError, match="No space"):
         convert.convert(STREETS, stopping(tmp_path, at="3"))
@@ -231,6 +250,28 @@ def test_classes_with_other_ids_after_an_interruption_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match="of another command or of files that have changed"):
         convert.convert(replace(STREETS, categories=other), stopping(tmp_path))
+
+
+def test_a_conversion_may_be_repeated_with_its_paths_spelled_otherwise(tmp_path, monkeypatch):
+    factories.tiny_dataset(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    name = "panoptic_tiny.json"
+    convert.convert(coco.source(Path(name)), stopping(Path("out")))
+
+    again = convert.convert(coco.source(tmp_path / "." / name), stopping(tmp_path / "out"))
+
+    assert again.isrepeated
+
+
+@pytest.mark.parametrize("line", ["{}", '{"number": 0}', '{"number": 0, "stamps": []}', "[]"])
+def test_a_damaged_journal_is_named(line, tmp_path):
+    with pytest.raises(OSError, match="No space"):
+        convert.convert(STREETS, stopping(tmp_path, at="3"))
+    first, *_ = (tmp_path / JOURNAL).read_text().splitlines()
+    (tmp_path / JOURNAL).write_text(f"{first}\n{line}\n")
+
+    with pytest.raises(ValueError, match=r"\.journal\.jsonl: damaged; delete its folder"):
+        convert.convert(STREETS, stopping(tmp_path))
 
 
 def test_a_complete_conversion_is_not_repeated_unless_something_changed(tmp_path):

@@ -2,6 +2,7 @@ import json
 import os
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -203,6 +204,13 @@ def test_an_interrupted_run_resumes(files, tmp_path):
         for folder in (tmp_path / "out", tmp_path / "whole")
     )
     assert first == second
+
+
+def test_a_split_may_be_repeated_with_its_paths_spelled_otherwise(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(files.annotations.parent)
+    split(replace(files, annotations=Path(files.annotations.name)), tmp_path / "out", CONFIG)
+
+    assert split(files, tmp_path / "out", CONFIG).parts
 
 
 def test_a_folder_with_other_files_is_refused(files, tmp_path):

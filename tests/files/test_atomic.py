@@ -147,7 +147,9 @@ with replacing(pathlib.Path(sys.argv[1])) as temporary:
     time.sleep(60)
 """
     command = [sys.executable, "-c", script, str(tmp_path / "other.txt")]
-    (tmp_path / ".hidden.part").touch()
+    others = [tmp_path / ".hidden.part", tmp_path / ".jsisnet-mine.part"]
+    for path in others:
+        path.touch()
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         name = other.stdout.readline().decode().strip()
         atomic.remove_leftovers(tmp_path)
@@ -157,7 +159,7 @@ with replacing(pathlib.Path(sys.argv[1])) as temporary:
         other.wait()
 
     with replacing(tmp_path / "file.txt") as temporary:
-        assert sorted(tmp_path.iterdir()) == sorted([tmp_path / ".hidden.part", temporary])
+        assert sorted(tmp_path.iterdir()) == sorted([*others, temporary])
 
 
 def test_temporary_names_are_random_and_follow_no_link(tmp_path, monkeypatch):

@@ -31,6 +31,27 @@ def test_work_of_another_purpose_is_refused_or_overwritten(tmp_path, isfinished)
         assert (journal.count, journal.finished) == (0, None)
 
 
+@pytest.mark.parametrize("content", [b"mine", b"one\ntwo", b'{"purpose": "add"}\ntwo'])
+def test_a_file_of_others_is_left_as_it_is(tmp_path, content):
+    (tmp_path / JOURNAL).write_bytes(content)
+
+    with pytest.raises(ValueError, match="of another"), open_journal(tmp_path / JOURNAL, "count"):
+        pass
+
+    assert (tmp_path / JOURNAL).read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b'{"pur', b'{"purpose": "ad'])
+def test_an_incomplete_first_line_is_started_again(tmp_path, content):
+    (tmp_path / JOURNAL).write_bytes(content)
+
+    with open_journal(tmp_path / JOURNAL, "count") as journal:
+        journal.add({"number": 1})
+
+    with open_journal(tmp_path / JOURNAL, "count") as journal:
+        assert list(journal) == [{"number": 1}]
+
+
 def test_finished_work_keeps_its_mark_alone(tmp_path):
     with open_journal(tmp_path / JOURNAL, "count") as journal:
         journal.add({"number": 1})
@@ -46,7 +67,7 @@ def test_a_damaged_line_names_the_journal(tmp_path):
     with open_journal(tmp_path / JOURNAL, "count") as journal:
         journal.file.write(b"nonsense\n")
 
-    expected = f"{tmp_path / JOURNAL}: damaged; delete it to start again"
+    expected = f"{tmp_path / JOURNAL}: damaged; delete its folder to start again"
     with (
         open_journal(tmp_path / JOURNAL, "count") as journal,
         pytest.raises(ValueError, match=re.escape(expected)),

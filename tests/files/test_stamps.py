@@ -37,6 +37,19 @@ def test_a_file_that_was_missing_counts_as_changed(tmp_path):
     assert not are_unchanged([before])
 
 
+def test_a_link_to_another_file_counts_as_changed(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "link").symlink_to("one")
+    before = stamps([tmp_path / "link"])
+    assert are_unchanged(before)
+
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("two")
+
+    assert not are_unchanged(before)
+
+
 def test_a_file_in_a_zip_has_a_stamp_of_its_own(tmp_path):
     with ZipFile(tmp_path / "maps.zip", "w") as archive:
         archive.writestr("a.png", "one")

@@ -84,10 +84,12 @@ def test_merging_the_files_of_a_prediction_gives_its_maps(tiny, tmp_path):
         assert np.array_equal(panoptic.ids, read_png(each, written.categories).ids)
 
 
-def test_a_resumed_prediction_lists_the_photos_of_both_runs(tiny, tmp_path):
+def test_a_resumed_prediction_lists_the_photos_of_both_runs(tiny, tmp_path, monkeypatch):
     photos = find_photos([str(tiny.images)]).photos
+    monkeypatch.chdir(tmp_path)
+    relative = BatchConfig(outputs=OutputConfig(overlay=None, raw=Path("raw")))
+    predict_photos(photos[:2], predicting("semantic"), tmp_path / "out", relative)
     config = BatchConfig(outputs=OutputConfig(overlay=None, raw=tmp_path / "raw"))
-    predict_photos(photos[:2], predicting("semantic"), tmp_path / "out", config)
 
     summary = predict_photos(photos, predicting("semantic"), tmp_path / "out", config)
 

@@ -71,12 +71,13 @@ def convert(
     with journal.open_journal(path, _purpose(source, target)) as lines:
         inputs = _digest_inputs(source)
         before: Any = lines.finished  # as `finish` noted, below
-        if before is not None and _is_complete(before, inputs, target.folder):
-            return Conversion(lost=before["lost"], isrepeated=True)
         if before is not None:
+            with lines.reading():
+                if _is_complete(before, inputs, target.folder):
+                    return Conversion(lost=before["lost"], isrepeated=True)
             lines.rewrite([])
         (target.folder / target.index).unlink(missing_ok=True)
-        entries = _Entries(lines, source.records)
+        entries = _Entries(lines, source.records, target.folder)
         for _ in entries.complete(target, processes):
             on_image(len(entries.positions), len(source.records))
         lost = _count_lost(entries)
@@ -95,15 +96,18 @@ class _Entries:
 
     lines: Journal
     records: Sequence[Record]
+    folder: Path
     positions: dict[int, int] = field(default_factory=dict)
     """Positions of the lines in the journal, by the number of the record."""
 
     def __post_init__(self) -> None:
-        """Find the maps whose files are still those that were converted."""
-        for position, line in self.lines.positions():
-            number = json_fields.integer(line, "number", highest=len(self.records) - 1)
-            if line["stamps"] == _stamps(self.records[number]):
-                self.positions[number] = position
+        """Find the maps that still exist, and whose files are those that were converted."""
+        with self.lines.reading():
+            for position, line in self.lines.positions():
+                number = json_fields.integer(line, "number", highest=len(self.records) - 1)
+                unchanged = line["stamps"] == _stamps(self.records[number])
+                if unchanged and _exist(json_fields.strings(line, "files"), self.folder):
+                    self.positions[number] = position
 
     def complete(self, target: Target, processes: int) -> Iterator[None]:
         """Convert the other maps, and yield after each one, and at the start."""
@@ -129,9 +133,13 @@ def _digest_inputs(source: Source) -> str:
     return digest.hexdigest()
 
 
-def _is_complete(before: Mapping[str, Any], inputs: str, folder: Path) -> bool:
+def _is_complete(before: Entry, inputs: str, folder: Path) -> bool:
     """Return whether a conversion was of the same files, and all that it wrote is there."""
-    return before["inputs"] == inputs and all((folder / name).is_file() for name in before["files"])
+    return before["inputs"] == inputs and _exist(json_fields.strings(before, "files"), folder)
+
+
+def _exist(names: Iterable[str], folder: Path) -> bool:
+    return all((folder / name).is_file() for name in names)
 
 
 def _files_in(folder: Path) -> list[str]:
@@ -190,6 +198,7 @@ class _MapConverter:
             "annotation": written.annotation,
             "instances": written.instances,
             "lost": {**written.lost, EMPTY: empty},
+            "files": written.files,
             "odd": _find_oddities(record, panoptic.size),
             "stamps": before,
         }

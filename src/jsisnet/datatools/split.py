@@ -396,7 +396,8 @@ def _fingerprint(files: Files, config: SplitConfig) -> str:
     """Return a string that differs for other files or parts."""
     with files.annotations.open("rb") as file:
         content = file_digest(file, "sha256").hexdigest()
-    return sha256(repr((files, config, content)).encode()).hexdigest()
+    paths = [each and each.absolute() for each in (files.annotations, files.pngs)]
+    return sha256(repr((paths, files.kind, config, content)).encode()).hexdigest()
 
 
 def _link_maps(

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,8 +15,8 @@ from jsisnet.files.json_fields import Entry
 LOCK = ".jsisnet.lock"
 """Name of the lock file of a folder; it is deleted on release."""
 
-_PREFIX, _SUFFIX = ".jsisnet-", ".part"
-"""Begin and end of the names of temporary files."""
+_TEMPORARY = re.compile(r"\.jsisnet-[0-9a-f]{8}\.part", re.ASCII)
+"""Names of temporary files."""
 
 _DEVICES = Path("/dev")
 
@@ -75,7 +76,7 @@ def _temporary_file(folder: Path) -> Iterator[Path]:
 
 def _create(folder: Path) -> tuple[Path, int]:
     while True:
-        path = folder / f"{_PREFIX}{secrets.token_hex(4)}{_SUFFIX}"
+        path = folder / f".jsisnet-{secrets.token_hex(4)}.part"
         try:
             descriptor = _open(path, os.O_EXCL)
         except FileExistsError:
@@ -117,7 +118,7 @@ def _tidy(folder: Path) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes have left in a folder."""
-    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+    for path in filter(_istemporary, folder.glob(".jsisnet-*.part")):
         with suppress(OSError):
             _remove_unlocked(path)
 
@@ -131,14 +132,15 @@ def _remove_unlocked(path: Path) -> None:
         os.close(descriptor)
 
 
-def holds_files(folder: Path) -> bool:
-    """Return whether a folder holds more than a lock and temporary files."""
-    return any(path.name != LOCK and not _istemporary(path) for path in folder.iterdir())
+def holds_files(folder: Path, *, besides: str = LOCK) -> bool:
+    """Return whether a folder holds more than a lock, temporary files, and a file of a name."""
+    return any(
+        path.name not in (LOCK, besides) and not _istemporary(path) for path in folder.iterdir()
+    )
 
 
 def _istemporary(path: str | Path) -> bool:
-    name = Path(path).name
-    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+    return _TEMPORARY.fullmatch(Path(path).name) is not None
 
 
 @contextmanager

@@ -18,6 +18,9 @@ JOURNAL = ".journal.jsonl"
 _FINISHED = "finished"
 """Key of the line that marks complete work."""
 
+_BEGIN = b'{"purpose": "'
+"""How each journal begins."""
+
 _OTHER_WORK = (
     "holds unfinished work of another command or of files that have changed since; repeat that "
     "command, or choose a new folder"
@@ -38,6 +41,8 @@ class Journal:
     """The file, open for appending."""
     finished: Entry | None = None
     """What `finish` noted; ``None`` if the work is unfinished."""
+    offolder: bool = True
+    """Whether it is of all files in its folder, which would then have to be deleted with it."""
 
     def add(self, values: Entry) -> int:
         """Append a finished item, and return its position in the file, for `read`."""
@@ -92,8 +97,20 @@ class Journal:
     def _parse(self, line: bytes) -> Entry:
         try:
             return entry(json.loads(line))
-        except ValueError:
-            raise ValueError(f"{self.path}: damaged; delete it to start again") from None
+        except (ValueError, RecursionError):
+            raise self._damaged() from None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Name the journal in errors of values that are not as they were added."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> ValueError:
+        what = "its folder" if self.offolder else "it"
+        return ValueError(f"{self.path}: damaged; delete {what} to start again")
 
 
 def refuse_other_files(path: Path) -> None:
@@ -105,7 +122,7 @@ def refuse_other_files(path: Path) -> None:
     folder = path.parent
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: not a folder; expected a new folder")
-    if folder.is_dir() and holds_files(folder) and not path.is_file():
+    if folder.is_dir() and purpose_of(path) is None and holds_files(folder, besides=path.name):
         raise ValueError(f"{folder}: not empty; expected a new folder")
 
 
@@ -134,6 +151,7 @@ def open_journal(
     """
     with nullcontext() if lock is None else lock_folder(path.parent, lock):
         journal = _open(path, purpose, restart=restart, refusal=refusal)
+        journal.offolder = lock in (LOCK, None)
         try:
             yield journal
         finally:
@@ -147,7 +165,7 @@ def purpose_of(path: Path) -> str | None:
         check_regular(path)
         with path.open("rb") as file:
             return str(json.loads(file.readline())["purpose"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -155,17 +173,14 @@ def _open(path: Path, purpose: str, *, restart: bool, refusal: str | None) -> Jo
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
     file = _open_file(path)
     try:
-        lines, last = _whole_lines(file)
+        lines, length, last = _whole_lines(file)
         finished = _parse_mark(last)
-        file.seek(0)
-        other = lines > 0 and file.readline() != first
-        if other and not restart:
-            raise ValueError(
-                f"{path.parent}: {refusal or (_OTHER_WORK if finished is None else _OTHER_RESULT)}"
-            )
-        if other:
-            file.truncate(0)
-            lines, finished = 0, None
+        if _is_other(file, first):
+            if not restart:
+                other = _OTHER_WORK if finished is None else _OTHER_RESULT
+                raise ValueError(f"{path.parent}: {refusal or other}")
+            lines, length, finished = 0, 0, None
+        file.truncate(length)
         file.seek(0, os.SEEK_END)
         if not lines:
             with _naming(path):
@@ -198,21 +213,29 @@ def _open_file(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, 0o666), "a+b")
 
 
-def _whole_lines(file: BinaryIO) -> tuple[int, bytes]:
-    """Count the lines, cut an incomplete last one, and return the last whole one."""
+def _is_other(file: BinaryIO, first: bytes) -> bool:
+    """Return whether a file begins otherwise than a journal with this first line."""
+    file.seek(0)
+    found = file.readline(len(first))
+    # The disk may have been full when a journal was started.
+    isincomplete = not found.endswith(b"\n") and found.startswith(_BEGIN[: len(found)])
+    return found != first and not (isincomplete and not file.readline())
+
+
+def _whole_lines(file: BinaryIO) -> tuple[int, int, bytes]:
+    """Return the number and length of the whole lines, and the last one."""
     count, length, last = 0, 0, b""
     file.seek(0)
     for line in file:
         if line.endswith(b"\n"):
             count, length, last = count + 1, length + len(line), line
-    file.truncate(length)
-    return count, last
+    return count, length, last
 
 
 def _parse_mark(line: bytes) -> Entry | None:
     """Return what `Journal.finish` noted, if a line is its mark."""
     try:
         values = json.loads(line).get(_FINISHED)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     return values if isinstance(values, dict) else None

@@ -130,9 +130,11 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
         assert isinstance(category.id, int)  # `fit_ids` has made sure
         codes.append(category.id * _PER_CLASS + number - 1 if number else category.id)
     values = lookup(np.array(codes, np.uint16), panoptic.ids)
-    write_values(values, folder / "gtFine" / SPLIT / f"{stem}{MAP}")
+    name = f"gtFine/{SPLIT}/{stem}{MAP}"
+    write_values(values, folder / name)
     return Written(
-        lost={MERGED_CROWDS: count_merged_crowds(panoptic), SCORES: count_scores(panoptic)}
+        lost={MERGED_CROWDS: count_merged_crowds(panoptic), SCORES: count_scores(panoptic)},
+        files=(name,),
     )
 
 

@@ -466,9 +466,10 @@ def coco_target(folder: Path, categories: Categories) -> Target:
 
 def _write_map(folder: Path, categories: Categories, panoptic: PanopticMap, stem: str) -> Written:
     name = f"{stem}.png"
-    write_png(panoptic, folder / "panoptic" / name)
-    infos = segments_info(panoptic, categories)
-    return Written(lost={}, annotation={"file_name": name, "segments_info": infos})
+    path = f"panoptic/{name}"
+    write_png(panoptic, folder / path)
+    annotation = {"file_name": name, "segments_info": segments_info(panoptic, categories)}
+    return Written(lost={}, files=(path,), annotation=annotation)
 
 
 def source(

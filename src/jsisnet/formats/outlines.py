@@ -105,9 +105,10 @@ def target(folder: Path, categories: Categories) -> Target:
 def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: str) -> Written:
     ids = [VOID, *(categories[segment.label].id for segment in panoptic.segments)]
     classes = lookup(map_values(ids), panoptic.ids)
-    write_values(classes, folder / SEMANTIC / f"{stem}.png")
+    name = f"{SEMANTIC}/{stem}.png"
+    write_values(classes, folder / name)
     things = tuple(_thing_entries(panoptic, categories))
-    return Written(lost={SCORES: count_scores(panoptic)}, instances=things)
+    return Written(lost={SCORES: count_scores(panoptic)}, files=(name,), instances=things)
 
 
 def _thing_entries(panoptic: PanopticMap, categories: Categories) -> Iterator[Entry]:

@@ -1,11 +1,14 @@
 """Sources and targets: what a data set looks like once it is open, whatever its format."""
 
+import io
+import os
 import pickle
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,14 +77,29 @@ class Source:
 
         What the files hold apart from the annotations is not part of it; see `files.stamps`.
         """
-        digest = sha256(pickle.dumps(self.categories))
+        digest = sha256(_pickle(self.categories))
         # A record holds all that its map depends on. Many at a time share their classes.
         for begin in range(0, len(self.records), _HASHED_AT_ONCE):
-            digest.update(pickle.dumps(self.records[begin : begin + _HASHED_AT_ONCE]))
+            digest.update(_pickle(self.records[begin : begin + _HASHED_AT_ONCE]))
         return digest.hexdigest()
 
     def __repr__(self) -> str:
         return f"Source({len(self.records)} images, {self.categories!r})"
+
+
+class _Pickler(pickle.Pickler):
+    """Pickler for which a path is the same however it is spelled."""
+
+    def reducer_override(self, obj: object) -> Any:  # noqa: ANN401 - what pickle takes
+        if isinstance(obj, Path):
+            return str, (os.path.abspath(obj),)  # noqa: PTH100 - links are none of its concern
+        return NotImplemented
+
+
+def _pickle(values: object) -> bytes:
+    stream = io.BytesIO()
+    _Pickler(stream).dump(values)
+    return stream.getvalue()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +108,9 @@ class Written:
 
     lost: Mapping[str, int]
     """Number of items of each kind that the format could not store."""
+
+    files: tuple[str, ...]
+    """Paths of the files that were written, inside the folder of the target."""
 
     annotation: Entry | None = None
     """Entry of the map in the index, without the image id."""

@@ -90,13 +90,15 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
     if max(numbers) > np.iinfo(np.uint16).max:
         raise ValueError("more than 65535 things of a class")
     ids = [VOID, *(categories[segment.label].id for segment in panoptic.segments)]
-    for name, table in (
-        (SEMANTIC, map_values(ids)),
-        (INSTANCES, np.array(numbers, np.uint16)),
-    ):
-        write_values(lookup(table, panoptic.ids), folder / name / f"{stem}.png")
+    tables = {
+        f"{SEMANTIC}/{stem}.png": map_values(ids),
+        f"{INSTANCES}/{stem}.png": np.array(numbers, np.uint16),
+    }
+    for name, table in tables.items():
+        write_values(lookup(table, panoptic.ids), folder / name)
     return Written(
-        lost={MERGED_CROWDS: count_merged_crowds(panoptic), SCORES: count_scores(panoptic)}
+        lost={MERGED_CROWDS: count_merged_crowds(panoptic), SCORES: count_scores(panoptic)},
+        files=tuple(tables),
     )
 
 

@@ -74,9 +74,10 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
         assert isinstance(category.id, int)  # `fit_ids` has made sure
         codes.append(VOID if segment.iscrowd else category.id + (number << _BITS))
     ids = lookup(np.array(codes, np.uint32), panoptic.ids)
-    write_ids(ids, folder / "maps" / f"{stem}.png")
+    name = f"maps/{stem}.png"
+    write_ids(ids, folder / name)
     crowds = sum(segment.iscrowd for segment in panoptic.segments)
-    return Written(lost={CROWDS: crowds, SCORES: count_scores(panoptic)})
+    return Written(lost={CROWDS: crowds, SCORES: count_scores(panoptic)}, files=(name,))
 
 
 def _read(classes: ClassValues, divisor: int | None, file: StoredFile) -> PanopticMap:

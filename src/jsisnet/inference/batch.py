@@ -131,7 +131,7 @@ def purpose_of_run(predictor: Predictor, outputs: OutputConfig) -> str:
         "network": predictor.engine.fingerprint(),
         "outputs": asdict(outputs),
     }
-    return sha256(json.dumps(described, default=os.fspath).encode()).hexdigest()
+    return sha256(json.dumps(described, default=os.path.abspath).encode()).hexdigest()
 
 
 def _branches(folder: Path, purpose: str, config: BatchConfig) -> WrittenFiles | None:

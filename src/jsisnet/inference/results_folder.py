@@ -220,7 +220,7 @@ def is_unfinished(folder: Path, purpose: str, photos: Sequence[Photo]) -> bool:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """Read the lines of a journal that may belong to a running process."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         check_regular(path)
         with path.open("rb") as file:
             next(file, None)

@@ -1,6 +1,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -246,6 +247,47 @@ def test_what_changed_after_an_interruption_is_checked_again(streets, tmp_path):
     assert check(streets.paths, journal_path=tmp_path / "journal").violations == ()
 
 
+@pytest.mark.parametrize("lies", ["photos", "maps"])
+def test_a_link_that_was_replaced_after_an_interruption_is_checked_again(streets, tmp_path, lies):
+    path = streets.photo(0) if lies == "photos" else streets.png(0)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    interrupt_after(2, streets.paths, tmp_path / "journal")
+    (tmp_path / "elsewhere").replace(path)
+
+    assert check(streets.paths, journal_path=tmp_path / "journal").violations == ()
+
+
+def test_another_data_set_that_changed_after_an_interruption_is_checked_again(streets, tmp_path):
+    other = faulty_datasets.Streets(tmp_path / "other")
+    whole = other.photo(2).read_bytes()
+    for position in range(3):
+        other.photo(position).write_bytes(b"unreadable")
+    paths = replace(streets.paths, other_images=other.photos, other_annotations=other.json)
+    interrupt_after(5, paths, tmp_path / "journal")
+    other.photo(2).write_bytes(whole)
+    other.content["images"].reverse()
+    other.write()
+
+    report = check(paths, journal_path=tmp_path / "journal")
+
+    assert counts(report)[Rule.PHOTO_LEAKED] == 1
+
+
+def test_the_same_paths_in_another_folder_are_other_files(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        streets = faulty_datasets.Streets(tmp_path / name)
+        monkeypatch.chdir(streets.json.parent)
+        paths = DatasetPaths(
+            images=streets.photos.relative_to(Path.cwd()), annotations=Path(streets.json.name)
+        )
+        if name == "one":
+            streets.photo(0).write_bytes(b"unreadable")
+            interrupt_after(2, paths, tmp_path / "journal")
+
+    assert check(paths, journal_path=tmp_path / "journal").violations == ()
+
+
 def test_an_incomplete_last_line_of_the_journal_is_dropped(streets, tmp_path):
     journal = tmp_path / "journal"
     interrupt_after(2, streets.paths, journal)
@@ -285,10 +327,12 @@ def test_a_copy_of_a_valid_data_set_is_identical(streets, tmp_path):
 
 def test_an_interrupted_copy_resumes(streets, tmp_path):
     copy = tmp_path / "copy"
-    interrupt_after(1, streets.paths, copy=copy)
+    interrupt_after(2, streets.paths, copy=copy)
+    (copy / streets.pngs.name / streets.png(0).name).unlink()
 
     check(streets.paths, copy=copy)
 
+    assert (copy / streets.pngs.name / streets.png(0).name).is_file()
     assert json.loads((copy / streets.json.name).read_text()) == streets.content
 
 

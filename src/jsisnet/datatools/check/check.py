@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ from jsisnet.datatools.check.listing import ListedCategory, read_listing
 from jsisnet.datatools.check.rules import Report, Rule, Violation, sort_by_severity
 from jsisnet.datatools.check.source import source_checker
 from jsisnet.datatools.violations import ViolationCounter
-from jsisnet.files import atomic, journal
+from jsisnet.files import atomic, journal, json_fields
 from jsisnet.files.archives import png_folder
 from jsisnet.files.atomic import replacing
 from jsisnet.files.journal import JOURNAL
@@ -232,15 +232,25 @@ class _ResultJournal:
     """Journal of image results; iterating reads them from the file in the order of the images."""
 
     lines: journal.Journal
+    copied_pngs: Path | None = None
+    """Folder of the maps of a copy, if there are any."""
     positions: dict[int, int] = field(default_factory=dict)
     """Positions of the lines, by the position of the image."""
 
     def __post_init__(self) -> None:
         """Find the results of files that have not changed since."""
         line: Any  # as `add` wrote it
-        for position, line in self.lines.positions():
-            if are_unchanged(line["stamps"]):
-                self.positions[line["number"]] = position
+        with self.lines.reading():
+            for position, line in self.lines.positions():
+                if are_unchanged(line["stamps"]) and self._exist(line["annotations"]):
+                    self.positions[line["number"]] = position
+
+    def _exist(self, annotations: Iterable[Entry]) -> bool:
+        """Return whether the maps of annotations in a copy exist."""
+        folder = self.copied_pngs
+        return folder is None or all(
+            json_fields.path_in(folder, each, "file_name").is_file() for each in annotations
+        )
 
     def add(self, number: int, result: ImageResult) -> None:
         violations = [[each.rule.name, each.message] for each in result.violations]
@@ -384,7 +394,7 @@ def _refuse_copy_onto(originals: Mapping[Path, Path]) -> None:
 def _refuse_to_overwrite(copy: Path, names: Iterable[str]) -> None:
     """Raise an error if the folder has such files that no earlier copy has written."""
     for path in (copy / name for name in names):
-        if path.exists() and not (copy / JOURNAL).is_file():
+        if path.exists() and journal.purpose_of(copy / JOURNAL) is None:
             raise ValueError(f"{path} already exists; expected a new folder for the copy")
 
 
@@ -455,7 +465,8 @@ def _open_journal(
             index.unlink(missing_ok=True)
             if lines.finished is not None:
                 lines.rewrite([])
-            yield _ResultJournal(lines)
+            maps = copy / data.annotations.stem if isinstance(data, DatasetPaths) else None
+            yield _ResultJournal(lines, maps)
             lines.finish({})
             if not index.exists():
                 lines.path.unlink()
@@ -478,5 +489,9 @@ def _parse_result(line: Entry) -> ImageResult:
 
 def _purpose(data: DatasetPaths | InstancesPaths | Source) -> str:
     """Return a hash that differs for other data; the stamps of the results tell if it changed."""
-    known = data.digest() if isinstance(data, Source) else data
+    known: object = data
+    if isinstance(data, Source):
+        known = data.digest()
+    else:
+        known = [each and each.absolute() for each in astuple(data)]
     return hashlib.sha256(repr((_FIELDS, are_followed_anywhere(), known)).encode()).hexdigest()

@@ -29,7 +29,7 @@ from jsisnet.files.links import Links, RefusedLinkError
 from jsisnet.files.photo_folder import LocatedPhoto, Oddity, PhotoFolder
 from jsisnet.files.photos import read_image, used_bits
 from jsisnet.files.png import read_ids, write_ids
-from jsisnet.files.stamps import Stamp, stamp
+from jsisnet.files.stamps import Stamp, stamp, unsure
 from jsisnet.formats.records import size_text
 from jsisnet.panoptic import ImageId
 
@@ -197,15 +197,17 @@ class CocoChecker:
 
     def _check_other_photo(self, image: Entry) -> ImageResult:
         """Hash a photo of the other data set; one that cannot be decoded is ignored."""
+        assert self.other is not None  # its image is given
         name = json_fields.string(image, "file_name")
+        listed = stamp(self.other.path)
         try:
             path = json_fields.path_in(self.other_photos, image, "file_name")
             self.other_links.refuse(path)
             before = stamp(path)
             photo = _read_photo(path)
         except ValueError:
-            return ImageResult(name=name)
-        return ImageResult(name=name, digest=photo.digest, stamps=(before,))
+            return ImageResult(name=name, stamps=(unsure(name),))
+        return ImageResult(name=name, digest=photo.digest, stamps=(listed, before))
 
 
 @dataclass
@@ -268,11 +270,10 @@ class _ImageChecker:
         name = json_fields.string(self.image, "file_name")
         try:
             located = self.dataset.folder.find(name)
-        except RefusedLinkError as error:
-            self._add(Rule.LINK_OUT, str(error))
-            return None
         except ValueError as error:
-            self._add(Rule.PATH, str(error))
+            isrefused = isinstance(error, RefusedLinkError)
+            self._add(Rule.LINK_OUT if isrefused else Rule.PATH, str(error))
+            self.stamps.append(unsure(name))
             return None
         if located.oddity is not None:
             self._add(_ODD_NAMES[located.oddity], f"{name!r} is {located.path}")
@@ -349,6 +350,7 @@ class _ImageChecker:
         refusal = self.dataset.map_links.refusal(path)
         if refusal is not None:
             self._add(Rule.LINK_OUT, refusal)
+            self.stamps.append(unsure(str(path)))
             return None
         for violation in note_link(self.dataset.map_links, path):
             self._add(violation.rule, violation.message)

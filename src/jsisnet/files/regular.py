@@ -26,6 +26,17 @@ def check_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, found, str(path))
 
 
+def read_regular(path: Path, most: int) -> bytes:
+    """Read a file, or as many of its first bytes.
+
+    Raises:
+        OSError: If it can't be read, or is a pipe, device or socket.
+    """
+    check_regular(path)
+    with path.open("rb") as file:
+        return file.read(most)
+
+
 def irregular(path: Path) -> str | None:
     """Return what follows the path of a pipe, device or socket in a message."""
     try:

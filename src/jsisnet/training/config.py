@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import yaml
 
+from jsisnet import strict_yaml
 from jsisnet.checks import check_ranges, nearest
 from jsisnet.data.transforms import TransformConfig
-from jsisnet.files.regular import check_regular
+from jsisnet.files.regular import read_regular
 from jsisnet.formats.dataset import DataConfig
 from jsisnet.formats.open import check_location
 from jsisnet.inference.rules import MergeConfig
@@ -262,16 +263,13 @@ def _find(folder: Path, name: str, *, exclude: Path | None = None) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        check_regular(path)
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = strict_yaml.parse(read_regular(path, strict_yaml.MOST_BYTES + 1))
     except FileNotFoundError:
         raise ValueError(f"{path}: does not exist{_hint(path)}") from None
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file ({error})") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a mapping of settings, found {type(values).__name__}")
     return values

@@ -1,9 +1,8 @@
 """`jsisnet data merge-classes`: merge classes of a data set."""
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -109,41 +108,18 @@ def _class_mapping(categories: Categories, mapping: Path | None, *, only: bool) 
 
 
 def _read_yaml(path: Path) -> Mapping[object, object]:
-    import yaml
-
-    from jsisnet.files.regular import check_regular
+    from jsisnet import strict_yaml
+    from jsisnet.files.regular import read_regular
 
     try:
-        check_regular(path)
-        text = path.read_text(encoding="utf-8")
-        _refuse_duplicate_keys(yaml.compose(text, yaml.SafeLoader))
-        values = yaml.safe_load(text)
+        values = strict_yaml.parse(read_regular(path, strict_yaml.MOST_BYTES + 1))
     except OSError as error:
         raise ValueError(f"{path}: can't be read: {error.strerror or error}") from None
-    except RecursionError:
-        raise ValueError(f"{path}: invalid YAML: nested too deeply") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: invalid YAML: {' '.join(str(error).split())}") from None
-    except (AttributeError, KeyError):
-        raise ValueError(f"{path}: invalid YAML: a value does not match its tag") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected names of new classes with their members")
     return values
-
-
-def _refuse_duplicate_keys(content: Any) -> None:  # noqa: ANN401 - what YAML consists of
-    """Raise a `ValueError` for duplicate keys, of which YAML would silently keep the last."""
-    import yaml
-
-    if isinstance(content, yaml.MappingNode):
-        for mapping in (content, *(value for _, value in content.value)):
-            if isinstance(mapping, yaml.MappingNode):
-                keys = [key.value for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)]
-                duplicate = next((key for key, times in Counter(keys).items() if times > 1), None)
-                if duplicate is not None:
-                    raise ValueError(f"duplicate key {duplicate!r}")
 
 
 def _print(before: Categories, mapped: "ClassMapping") -> None:

@@ -66,7 +66,7 @@ def workshop(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["data convert to two-channel"])
-def test_a_killed_command_ends_as_if_nobody_had_killed_it(workshop, name):
+def test_a_killed_command_that_is_rerun_writes_the_same_files(workshop, name):
     command = next(each for each in commands.COMMANDS if each.name == name)
     reference = kills.reference(command, workshop)
     tally = kills.kill_and_compare(command, reference, workshop, "0")

@@ -185,7 +185,7 @@ class Fuzzer:
         return after != before
 
     def _judge(self, case: Case, room: Path) -> str:
-        """Return why a success is wrong; nothing if it is right, ``?`` if nobody can tell."""
+        """Return why a success is wrong; nothing if it is right, ``?`` if that is unknown."""
         target, path = case.target, room / case.file
         found = _results(room)
         if target.rule != "content":

@@ -30,7 +30,7 @@ _POLL = 0.002
 
 @dataclass(frozen=True)
 class Reference:
-    """What a command writes when nobody kills it, and the seconds that it takes."""
+    """What a command writes when it is not killed, and the seconds that it takes."""
 
     tree: trees.Tree
     seconds: float

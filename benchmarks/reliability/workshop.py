@@ -24,7 +24,7 @@ ENVIRONMENT = os.environ | {
 """Environment of all commands."""
 
 LIMIT = 300
-"""Seconds after which a command that nobody kills has failed."""
+"""Seconds after which a command that is not killed has failed."""
 
 CONFIG = """\
 base: lite.yaml

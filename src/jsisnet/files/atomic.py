@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Missing parent folders are created. After an error the temporary file is deleted; those of
     killed processes are deleted when another process first writes to the folder. The name is
-    random, and no link of this name is followed, so that nobody who may write to the folder can
+    random, and no link of this name is followed, so that other users of a shared folder can't
     choose what is overwritten. A device or pipe, such as ``/dev/stdout``, can't be replaced, so its
     own path is yielded.
 

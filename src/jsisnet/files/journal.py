@@ -142,8 +142,8 @@ def open_journal(
         purpose: Identifies the work; items of different work must not be mixed.
         restart: Whether to overwrite a journal of other work; by default that is an error.
         refusal: Message for that error, which follows the name of the folder.
-        lock: Name of the lock; by default nobody else may write to the folder meanwhile. ``None``
-            if the caller has locked the folder.
+        lock: Name of the lock; by default that of the whole folder. ``None`` if the caller has
+            locked the folder.
 
     Raises:
         ValueError: If another process is writing to the journal, or it is of other work and

@@ -639,10 +639,11 @@ def test_a_photo_that_would_take_too_much_memory_is_refused(
 ):
     path = tmp_path / name
     Image.new("RGB", (100, 200), "red").save(path, **options)
-    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", f"{each * 100 * 200}")
+    needed = each * 100 * 200 + 8 * 200
+    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", f"{needed}")
     assert read_image(path).shape == (200, 100, 3)
 
-    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", f"{each * 100 * 200 - 1}")
+    monkeypatch.setenv("JSISNET_PICTURE_MEMORY", f"{needed - 1}")
 
     with pytest.raises(ValueError, match=f"{name}.*100 x 200 pixels would take .*PICTURE_MEMORY="):
         read_image(path)
@@ -670,3 +671,38 @@ def test_a_photo_is_converted_in_strips_as_in_one(mode, orientation, tmp_path, m
     assert found.shape[:2] == (expected.height, expected.width)
     assert found.flags.c_contiguous
     assert np.array_equal(found, whole)
+
+
+def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path, monkeypatch):
+    path, turned = tmp_path / "photo.png", Image.Exif()
+    Image.new("RGB", (3, 2)).save(path)
+    turned[ORIENTATION] = QUARTER_TURN_CLOCKWISE
+    exif = b"eXIf" + turned.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(exif) - 4) + exif + struct.pack(">I", zlib.crc32(exif))
+    content = path.read_bytes()
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", None)
+
+    assert photos.read_header(path) == photos.PhotoHeader(size=(2, 3), mode="RGB", isturned=False)
+    path.write_bytes(content[:-12] + chunk + content[-12:])
+    assert photos.read_header(path) == photos.PhotoHeader(size=(2, 3), mode="RGB", isturned=True)
+
+
+def test_a_tile_that_is_larger_than_the_photo_counts(tmp_path):
+    path = tmp_path / "photo.tif"
+    values = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 322: 30_000, 323: 30_000, 324: 8, 325: 8}
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    path.write_bytes(struct.pack("<2sHIH", b"II", 42, 8, len(values)) + tags + bytes(4))
+
+    with pytest.raises(ValueError, match=r"16 x 16 pixels would take about 6\.7 GB of memory"):
+        read_image(path)
+
+
+def test_a_photo_of_endless_refinements_is_refused(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (8, 8)).save(path, progressive=True)
+    content = path.read_bytes()
+
+    assert to_rgb(content + 500 * b"\xff\xda").shape == (8, 8, 3)
+    path.write_bytes(content + 1001 * b"\xff\xda")
+    with pytest.raises(ValueError, match=r"refined 1,\d+ times; expected at most 1,000"):
+        read_image(path)

@@ -483,3 +483,37 @@ def test_strips_of_an_image_that_pillow_decodes_are_the_same(mode, tmp_path, mon
 
     assert [len(strip) for strip in strips] == [7, 7, 7, 7, 7, 5]
     assert np.array_equal(np.concatenate(strips), whole)
+
+
+def chunks_of(content):
+    """Yield the names and the contents of the chunks of a PNG."""
+    at = len(SIGNATURE)
+    while at < len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        yield content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "I;16"])
+def test_values_of_which_pixels_are_missing_are_refused(mode, tmp_path):
+    path = tmp_path / "classes.png"
+    Image.new(mode, (5, 4), 3).save(path)
+    parts = dict(chunks_of(path.read_bytes()))
+    half = zlib.decompress(parts[b"IDAT"])
+    parts[b"IDAT"] = zlib.compress(half[: len(half) // 2])
+    path.write_bytes(SIGNATURE + b"".join(chunk(*part) for part in parts.items()))
+
+    with pytest.raises(ValueError, match=r"^can't be decoded: pixels are missing$"):
+        read_values(path)
+
+
+@pytest.mark.parametrize("read", [read_ids, read_values])
+def test_the_wrong_checksum_of_a_text_does_no_harm(read, tmp_path):
+    path = tmp_path / "map.png"
+    Image.new("RGB", (5, 4), (7, 0, 0)).save(path)
+    content = path.read_bytes()
+    text = bytearray(chunk(b"tEXt", b"Software\0odd"))
+    text[-1] ^= 1
+    path.write_bytes(content[:-12] + text + content[-12:])
+
+    assert np.all(read(path)[..., :1] == 7)

@@ -6,21 +6,22 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeGuard, runtime_checkable
+from typing import Any, BinaryIO, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
+from PIL.PngImagePlugin import PngImageFile
 
 from jsisnet.arrays import Integer, Shaped, UInt8
 from jsisnet.files.atomic import replacing
 from jsisnet.files.memory import check_memory
-from jsisnet.files.png import check_chunks
+from jsisnet.files.png import check_chunks, find_chunk
 from jsisnet.files.regular import check_regular, irregular
 from jsisnet.lazy import install_hint
 from jsisnet.panoptic import row_strips
@@ -77,7 +78,14 @@ _MIN_12_BIT = 2**10
 _LOW_BYTE_12_BIT, _LOW_BYTE_14_BIT = 16, 64
 """High bytes that values of 12 and 14 bits do not reach."""
 
-_ROWS_OF_STRIP, _ROWS_OF_TILE = 278, 323
+_ROW = 8
+"""Bytes that Pillow stores for a row besides its pixels."""
+
+_START_OF_SCAN, _MAX_SCANS = b"\xff\xda", 1000
+"""Marker of JPEGs, and a limit on its number. Progressive ones have 10 or so; it may also occur by
+chance, in what follows the pixels."""
+
+_ROWS_OF_STRIP, _COLUMNS_OF_TILE, _ROWS_OF_TILE = 278, 322, 323
 """TIFF tags."""
 
 _ORIENTATION, _UPRIGHT = 0x112, 1
@@ -193,10 +201,21 @@ def read_header(path: Path) -> PhotoHeader | None:
         try:
             with _open(path) as image:
                 size, mode = (image.height, image.width), image.mode
-                orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+                orientation = _exif(image).get(_ORIENTATION, _UPRIGHT)
         except Exception:  # damaged files raise anything
             return None
     return PhotoHeader(size=size, mode=mode, isturned=orientation != _UPRIGHT)
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    """Return the EXIF data of an image that was opened, without decoding its pixels."""
+    if isinstance(image, PngImageFile) and "exif" not in image.info:  # Pillow would decode it all
+        assert image.fp is not None
+        late = find_chunk(image.fp, b"eXIf")
+        if late is not None:
+            image.info["exif"] = b"Exif\0\0" + late
+        return Image.Image.getexif(image)
+    return image.getexif()
 
 
 def used_bits(path: Path) -> int:
@@ -338,7 +357,13 @@ def _decode(source: Path | io.BytesIO, *, upright: bool) -> UInt8[np.ndarray, "h
         _check_size(image)
         if image.format == "PNG":  # Pillow overlooks a missing end
             _check_chunks(source)
+        if image.info.get("progressive"):
+            _check_scans(source)
         return _convert(image, upright=upright)
+
+
+def _content(source: Path | io.BytesIO) -> bytes:
+    return source.read_bytes() if isinstance(source, Path) else source.getvalue()
 
 
 def _check_chunks(source: Path | io.BytesIO) -> None:
@@ -496,7 +521,8 @@ def _check_size(image: Image.Image) -> None:
     width, height = image.size
     _check_pixels(width, height)
     each = max(_USED, _STORED.get(image.mode, 4) + 3 + _decoder_bytes(image))
-    check_memory(width * height * each, f"{width} x {height} pixels")
+    needed = width * height * each + _ROW * height + _tile_bytes(image)
+    check_memory(needed, f"{width} x {height} pixels")
 
 
 def _decoder_bytes(image: Image.Image) -> int:
@@ -506,16 +532,27 @@ def _decoder_bytes(image: Image.Image) -> int:
     each = _DECODERS.get(image.format or "", 0)
     if image.format != "TIFF":
         return each
-    israw = image.info.get("compression") == "raw"
-    rows = min(_rows_at_once(image), image.height)
-    return 0 if israw else -(-each * rows // image.height)
+    if image.info.get("compression") == "raw" or _tile_bytes(image):
+        return 0
+    rows = getattr(image, "tag_v2", {}).get(_ROWS_OF_STRIP)
+    if isinstance(rows, int) and 0 < rows < image.height:
+        return -(-each * rows // image.height)
+    return each
 
 
-def _rows_at_once(tiff: Image.Image) -> int:
-    """Return the rows that are decoded at once: those of a strip or a tile, or all."""
-    tags = getattr(tiff, "tag_v2", {})
-    found = [tags[tag] for tag in (_ROWS_OF_STRIP, _ROWS_OF_TILE) if tag in tags]
-    return next((rows for rows in found if isinstance(rows, int) and rows > 0), tiff.height)
+def _tile_bytes(image: Image.Image) -> int:
+    """Return the memory of a tile of a TIFF, which may be larger than the image."""
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    if image.info.get("compression") == "raw" or not {_COLUMNS_OF_TILE, _ROWS_OF_TILE} <= set(tags):
+        return 0
+    return int(_DECODERS["TIFF"] * tags[_ROWS_OF_TILE] * tags[_COLUMNS_OF_TILE])
+
+
+def _check_scans(source: Path | io.BytesIO) -> None:
+    """Refuse a progressive JPEG of which a few bytes take as long as all its pixels, many times."""
+    scans = _content(source).count(_START_OF_SCAN)
+    if scans > _MAX_SCANS:
+        raise ValueError(f"its pixels are refined {scans:,} times; expected at most {_MAX_SCANS:,}")
 
 
 def _check_pixels(width: int, height: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from zlib_ng import zlib_ng
@@ -66,12 +66,13 @@ _CHECKSUM = struct.Struct(">I")
 
 _COLOR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
 _GREY, _RGB, _PALETTE = 0, 2, 3
+_STORED_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _CHANNELS = {"RGB": 3, "RGBA": 4}
 _EIGHT, _SIXTEEN = 8, 16
 _PALETTE_DEPTHS = (1, 2, 4, 8)
 
-_DEPTH_AT, _COLOR_TYPE_AT = 24, 25
-"""Offsets of the bit depth and the colour type in a file."""
+_DEPTH_AT, _COLOR_TYPE_AT, _INTERLACE_AT = 24, 25, 28
+"""Offsets of the bit depth, the colour type and whether it is interlaced in a file."""
 
 _PASSES = (
     *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)),
@@ -202,16 +203,23 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
         end = begin + length
         if end + _CHECKSUM.size > len(view):
             raise ValueError("can't be decoded: it is truncated")
-        if (zlib_ng.crc32(view[start + 4 : end]),) != _CHECKSUM.unpack_from(view, end):
+        checksum = zlib_ng.crc32(view[start + 4 : end]) if _iscritical(name) else None
+        if checksum is not None and (checksum,) != _CHECKSUM.unpack_from(view, end):
             raise ValueError(f"can't be decoded: its chunk {name!r} is damaged")
         yield name, view[begin:end]
         start = end + _CHECKSUM.size
 
 
-def check_chunks(file: io.BufferedIOBase) -> None:
-    """Check that a PNG is complete: up to its end, all chunks have the right checksum.
+def _iscritical(name: bytes) -> bool:
+    """Return whether a chunk is needed to decode the pixels."""
+    return name[:1].isupper()
 
-    Pillow overlooks a missing end, and wrong checksums of pixels.
+
+def check_chunks(file: io.BufferedIOBase) -> None:
+    """Check that a PNG is complete: up to its end, its critical chunks have the right checksum.
+
+    Pillow overlooks a missing end, and wrong checksums of pixels. Those of texts and the like are
+    wrong in the files of some tools, and change no pixel.
 
     Raises:
         ValueError: If it is not. The message does not name the file.
@@ -230,8 +238,19 @@ def check_chunks(file: io.BufferedIOBase) -> None:
         found = file.read(_CHECKSUM.size)
         if len(found) < _CHECKSUM.size:
             raise ValueError("it is truncated")
-        if (checksum,) != _CHECKSUM.unpack(found):
+        if _iscritical(name) and (checksum,) != _CHECKSUM.unpack(found):
             raise ValueError(f"its chunk {name!r} is damaged")
+
+
+def find_chunk(file: IO[bytes], wanted: bytes) -> bytes | None:
+    """Return the content of the first chunk of a name in a PNG, of which no other is read."""
+    file.seek(len(_SIGNATURE))
+    while len(head := file.read(_CHUNK.size)) == _CHUNK.size:
+        length, name = _CHUNK.unpack(head)
+        if name == wanted:
+            return file.read(length)
+        file.seek(length + _CHECKSUM.size, os.SEEK_CUR)
+    return None
 
 
 def _decode_strips(content: bytes, header: _Header) -> Iterator[Ids]:
@@ -428,6 +447,7 @@ def read_values(file: StoredFile) -> Values:
             "expected 8 bits, or 16-bit grey"
         )
     values = _pillow_values(content)
+    _refuse_damage(content, _stored(content, size_of(values)))
     return values.astype(np.uint16, copy=False) if depth == _SIXTEEN else values
 
 
@@ -444,6 +464,12 @@ def _pillow_values(content: bytes) -> Values:
         raise ValueError("can't be decoded: its header is damaged") from None
     except Exception as error:  # damaged files raise anything, struct.error and KeyError included
         raise ValueError(f"can't be decoded: {error or type(error).__name__}") from None
+
+
+def _stored(content: bytes, size: tuple[int, int]) -> _Header:
+    """Return how the pixels of a PNG of any kind are stored."""
+    depth, kind, interlace = (content[at] for at in (_DEPTH_AT, _COLOR_TYPE_AT, _INTERLACE_AT))
+    return _Header(size, _STORED_CHANNELS[kind], depth, kind == _PALETTE, interlace != 0)
 
 
 def write_values(values: Shaped[np.ndarray, "h w"], path: Path) -> None:

@@ -1,13 +1,17 @@
 """The classes of a data set, and their correspondence to those of another."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Literal
 
 CategoryId = int | str
 """Id of a category in the files of a data set; sparse."""
+
+_MAX_SHOWN = 10
+"""Ids that a message lists."""
 
 UNKNOWN = -1
 """Label that stands for a missing category."""
@@ -65,7 +69,10 @@ class Categories:
         if len({category.name for category in self.items}) != len(self.items):
             duplicate = _first_duplicate([category.name for category in self.items])
             ids = [repr(category.id) for category in self.items if category.name == duplicate]
-            raise ValueError(f"duplicate category name {duplicate!r} (ids {', '.join(ids)})")
+            more = ", ..." if len(ids) > _MAX_SHOWN else ""
+            raise ValueError(
+                f"duplicate category name {duplicate!r} (ids {', '.join(ids[:_MAX_SHOWN])}{more})"
+            )
         object.__setattr__(self, "_labels", labels)
 
     def __repr__(self) -> str:
@@ -191,13 +198,15 @@ class Categories:
                 merge classes in different ways; the message names the class.
         """
         items = list(self.items)
+        taken, free = {category.id for category in items}, count(1)
         names = {category.name: label for label, category in enumerate(items)}
         owners = self._labels_by_name()
         for category in other:
             label = (names if category.members else owners).get(category.name)
             if label is None:
                 label = len(items)
-                items.append(replace(category, id=_free_id(category.id, items)))
+                items.append(replace(category, id=_free_id(category.id, taken, free)))
+                taken.add(items[-1].id)
             elif items[label].isthing != category.isthing:
                 kind, before = ("a thing", "stuff") if category.isthing else ("stuff", "a thing")
                 raise ValueError(
@@ -236,10 +245,10 @@ def _plain(name: str) -> str:
     return "".join(filter(str.isalpha, name.casefold()))
 
 
-def _free_id(wanted: CategoryId, taken: Sequence[Category]) -> CategoryId:
-    ids = {category.id for category in taken}
-    return wanted if wanted not in ids else next(number for number in count(1) if number not in ids)
+def _free_id(wanted: CategoryId, taken: Container[CategoryId], free: Iterator[int]) -> CategoryId:
+    return wanted if wanted not in taken else next(number for number in free if number not in taken)
 
 
 def _first_duplicate(values: Sequence[CategoryId]) -> CategoryId:
-    return next(value for i, value in enumerate(values) if value in values[:i])
+    counts = Counter(values)
+    return next(value for value in values if counts[value] > 1)

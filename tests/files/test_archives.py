@@ -281,3 +281,14 @@ def test_a_member_with_a_wrong_size_is_expanded_no_further(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_a_path_of_thousands_of_folders_takes_little_memory(tmp_path):
+    with ZipFile(tmp_path / "deep.zip", "w") as archive:
+        archive.writestr("a/" * 10_000 + "a.png", b"x")
+    tracemalloc.start()
+
+    assert file_in(tmp_path / "deep.zip", "b.png") is None
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000

@@ -2,10 +2,11 @@
 
 import json
 import sys
+import tracemalloc
 
 import pytest
 
-from jsisnet.files import json_fields, json_stream
+from jsisnet.files import json_fields, json_stream, json_text
 
 DIGITS = sys.get_int_max_str_digits() + 1
 
@@ -141,3 +142,14 @@ def test_the_place_of_a_fault_is_given(tmp_path, text, whole, items):
 def test_half_a_surrogate_pair_is_no_name(read):
     with pytest.raises(ValueError, match=r"""'name' is "a\\ud800"; expected valid Unicode"""):
         read({"name": "a\ud800"}, "name")
+
+
+def test_a_long_string_before_an_error_takes_little_memory():
+    document = '{"a": "' + "x" * 2_000_000 + r"\n" * 500_000 + '", "b": 1, "b": 2}'
+    tracemalloc.start()
+
+    with pytest.raises(ValueError, match='duplicate name "b"'):
+        json_text.parse(document.encode())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6 * len(document)

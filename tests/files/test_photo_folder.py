@@ -1,3 +1,4 @@
+from time import process_time
 from unicodedata import normalize
 
 import pytest
@@ -150,3 +151,18 @@ def test_what_no_file_can_be_called_gives_a_short_message(photos, name):
             PhotoFolder(root).find(name)
 
         assert len(str(caught.value)) < 200  # a line or two
+
+
+def test_thousands_of_files_of_one_name_are_told_apart_in_time(tmp_path):
+    for number in range(1000):
+        (tmp_path / f"{number}" / "left").mkdir(parents=True)
+        (tmp_path / f"{number}" / "left" / "a.png").touch()
+    folder = PhotoFolder(tmp_path)
+    begin = process_time()
+
+    for number in range(1000):
+        path = folder.find(f"/data/{number}/left/a.png").path
+        assert path == tmp_path / f"{number}" / "left" / "a.png"
+    assert process_time() - begin < 2
+    with pytest.raises(ValueError, match=r"there are .*/0/left/a.png and .*/1/left/a.png"):
+        folder.find("/data/left/a.png")

@@ -128,11 +128,12 @@ class Score:
 
     def _confusions(self) -> list[dict[str, object]]:
         names = [*(category.name for category in self.categories), None]
-        wrong = self.confusion * ~np.eye(len(names), dtype=bool)
-        rows, columns = np.nonzero(wrong)
-        order = np.argsort(-wrong[rows, columns], kind="stable")
+        rows, columns = np.nonzero(self.confusion)  # a copy could take gigabytes
+        wrong = rows != columns
+        rows, columns = rows[wrong], columns[wrong]
+        order = np.argsort(-self.confusion[rows, columns], kind="stable")
         return [
-            {"truth": names[i], "prediction": names[j], "count": int(wrong[i, j])}
+            {"truth": names[i], "prediction": names[j], "count": int(self.confusion[i, j])}
             for i, j in zip(rows[order].tolist(), columns[order].tolist(), strict=True)
         ]
 

@@ -23,6 +23,9 @@ Python expands all that a piece of the zip holds, which can be the 20,000-fold."
 _MAX_BYTES = 2**30
 """Size limit of a file in a zip, because a small zip can expand to any size."""
 
+_MAX_INNER = 50
+"""Folders inside each other that may be omitted from the paths inside a zip."""
+
 _MODE: Final = 16
 """Bits of a zip entry's attributes below those of its Unix mode."""
 
@@ -226,7 +229,7 @@ class _Archive:
     def _inner(self) -> tuple[str, ...]:
         """Folders that hold all files, innermost first, each with ``/`` at the end."""
         folder = commonpath(map(dirname, self._files)) if self._files else ""
-        parts = PurePosixPath(folder).parts
+        parts = PurePosixPath(folder).parts[:_MAX_INNER]
         return tuple("/".join(parts[:n]) + "/" for n in range(len(parts), 0, -1))
 
     @cached_property

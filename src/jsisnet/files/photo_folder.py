@@ -3,11 +3,10 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from posixpath import normpath
 from unicodedata import normalize
@@ -53,6 +52,7 @@ class PhotoFolder:
     """The folder; ``None`` if it is unknown, so that no file is found."""
 
     _odd: dict[Oddity, list[tuple[str, Path]]] = field(default_factory=lambda: defaultdict(list))
+    _by_ending: dict[str, dict[tuple[str, ...], list[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.links = Links(self.root or Path())
@@ -122,9 +122,11 @@ class PhotoFolder:
     def _search_by_name(self, name: str) -> tuple[Path, Oddity] | None:
         assert self.root is not None  # the caller has made sure
         wanted = PurePosixPath(normalize("NFC", name)).parts or ("",)
-        paths = self._by_name.get(wanted[-1], [])
-        equal = [_count_equal_parts(wanted, self.root.absolute() / path) for path in paths]
-        best = [path for path, count in zip(paths, equal, strict=True) if count == max(equal)]
+        best = self._by_name.get(wanted[-1], [])
+        if len(best) > 1:
+            endings = self._endings(wanted[-1])
+            known = (wanted[begin:] for begin in range(len(wanted)) if wanted[begin:] in endings)
+            best = endings[next(known)]
         if len(best) > 1:
             raise ValueError(
                 f"'file_name' is {name!r}; expected one such file below {self.root}, but there are "
@@ -134,6 +136,19 @@ class PhotoFolder:
             return None
         isform = normalize("NFC", best[0]) == normalize("NFC", name)
         return self.root / best[0], Oddity.UNICODE if isform else Oddity.PATH
+
+    def _endings(self, name: str) -> dict[tuple[str, ...], list[str]]:
+        """Return the files of one name by the last parts of their paths: the first two of each."""
+        assert self.root is not None  # the caller has made sure
+        if name not in self._by_ending:
+            found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+            for path in self._by_name[name]:
+                place = normalize("NFC", (self.root.absolute() / path).as_posix())
+                parts = PurePosixPath(place).parts
+                for begin in range(len(parts)):
+                    found[parts[begin:]] = [*found[parts[begin:]], path][:2]
+            self._by_ending[name] = dict(found)
+        return self._by_ending[name]
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -167,7 +182,8 @@ def relative_name(name: str) -> str:
     path = PureWindowsPath(last)
     json_fields.check_file_name("file_name", path.name)
     if not path.name or path.name == ".." or "\0" in last:
-        raise ValueError(f"'file_name' is {name!r}; expected the name of a file")
+        shown = json_fields.shown(name)
+        raise ValueError(f"'file_name' is {shown}; expected the name of a file")
     return path.name
 
 
@@ -182,10 +198,3 @@ def _spellings(name: str) -> Iterator[str]:
     if "?" in name or "%" in name:
         _, _, local = name.partition("?d=")  # a local file of Label Studio
         yield unquote(local or name.partition("?")[0]).replace("\\", "/")
-
-
-def _count_equal_parts(parts: Sequence[str], path: Path) -> int:
-    """Count the last parts that a listed path and a file have in common."""
-    others = PurePosixPath(normalize("NFC", path.as_posix())).parts
-    pairs = zip(reversed(parts), reversed(others), strict=False)
-    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))

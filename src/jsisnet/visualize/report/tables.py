@@ -149,8 +149,8 @@ def confusion_rows(
     Without any confusion between classes the list is empty.
     """
     last = len(categories)
-    between = (confusion * ~np.eye(last + 1, dtype=bool))[:last, :last]
-    involved = between.sum(0) + between.sum(1)
+    between = confusion[:last, :last]
+    involved = between.sum(0) + between.sum(1) - 2 * between.diagonal()
     order = np.argsort(-involved, kind="stable")
     labels = [int(i) for i in order if involved[i]][:_MAX_CONFUSED]
     if not labels:

@@ -16,6 +16,9 @@ from jsisnet.files.one_line import csv_cell, one_line
 
 _MAX_NAMES = 10
 
+_MAX_MESSAGE = 20_000
+"""Characters of a message, in which a name from a file may have any length."""
+
 STANDARD_OUTPUT = Path("-")
 """Path that stands for standard output."""
 
@@ -37,6 +40,8 @@ _err = _EscapingConsole(markup=False, highlight=False, emoji=False, stderr=True)
 
 def say(message: str) -> None:
     """Print a message of one line to standard error; a progress bar stays below it."""
+    if len(message) > _MAX_MESSAGE:
+        message = f"{message[: _MAX_MESSAGE // 2]} ... {message[-_MAX_MESSAGE // 2 :]}"
     sys.stderr.write(f"jsisnet: {one_line(message)}\n")
     sys.stderr.flush()
 

@@ -1,10 +1,14 @@
 """Names from files as they may stand in messages, tables and text files."""
 
+import re
+
 _ESCAPES = {
     code: ascii(chr(code))[1:-1]
     for code in (
         *range(32),
         *range(127, 160),
+        0x061C,
+        *range(0x200E, 0x2010),
         *range(0x2028, 0x202F),
         *range(0x2066, 0x206A),
         *range(0xD800, 0xE000),
@@ -13,8 +17,9 @@ _ESCAPES = {
 """Escape sequences for control characters, line separators, characters that change the direction of
 a text, and surrogates, which no file can hold."""
 
-_FORMULA = ("=", "+", "-", "@")
-"""What spreadsheets take for the beginning of a formula."""
+_FORMULA = re.compile("(^|;)(?=[=+@\t\r\uff1d\uff0b\uff0d\uff20-])")
+"""What spreadsheets take for the beginning of a formula, in a cell or, where decimals have a comma,
+after a semicolon; some also take characters of full width."""
 
 
 def one_line(text: str) -> str:
@@ -34,4 +39,4 @@ def csv_cell(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    return "'" * value.startswith((*_FORMULA, "\t", "\r")) + one_line(value)
+    return one_line(_FORMULA.sub(r"\1'", value))

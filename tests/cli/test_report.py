@@ -91,20 +91,20 @@ def test_evaluate_writes_a_report_and_no_other_files(tmp_path, model, monkeypatc
     passing = tmp_path / "passing"
     passing.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(passing))
+    report = tmp_path / "report"
+    left = report / ".jsisnet-evaluation" / "truth"
+    left.mkdir(parents=True)  # as a killed evaluation leaves it
 
     files = ("--images", str(truth.images), "--annotations", str(truth.annotations))
-    assert run(["evaluate", "--model", model, *files, "--report", str(tmp_path / "report")]) == 0
+    assert run(["evaluate", "--model", model, *files, "--report", str(report)]) == 0
 
-    page = (tmp_path / "report" / "index.html").read_text()
+    page = (report / "index.html").read_text()
     assert "<title>Panoptic report: mine</title>" in page
     assert "against panoptic_tiny.json" in page
     assert "<dt>mIoU, %</dt>" in page
     assert 'alt="Photo of image' in page
     assert list(passing.iterdir()) == []
-    left = tmp_path / "report" / ".jsisnet-evaluation" / "truth"
-    left.mkdir(parents=True)  # as a killed evaluation leaves it
-    assert run(["evaluate", "--model", model, *files, "--report", str(tmp_path / "report")]) == 0
-    assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.html"]
+    assert [path.name for path in report.iterdir()] == ["index.html"]
 
 
 def test_evaluate_reports_on_the_files_that_it_writes(tmp_path, model):

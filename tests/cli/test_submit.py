@@ -176,7 +176,7 @@ def test_an_interrupted_run_says_how_to_resume(tiny, tmp_path, model, capsys, mo
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_and_gives_the_same_archive(tmp_path, model):
-    tiny = factories.tiny_dataset(tmp_path / "streets", count=60)
+    tiny = factories.tiny_dataset(tmp_path / "streets", count=30)
     command = with_model(tiny, tmp_path, model, "--keep-maps")
     lines = tmp_path / "out" / f"{TITLE}.maps" / ANNOTATIONS
 
@@ -192,7 +192,7 @@ def test_a_killed_run_resumes_and_gives_the_same_archive(tmp_path, model):
     assert run(command) == 0
 
     assert process.returncode == -signal.SIGKILL
-    assert 4 <= first.count(b"\n") < 61
+    assert 4 <= first.count(b"\n") < 31
     assert lines.read_bytes().startswith(first[: first.rindex(b"\n")])
     archive = tmp_path / "out" / f"{TITLE}.zip"
     killed = archive.read_bytes()

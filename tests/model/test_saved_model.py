@@ -122,7 +122,7 @@ def test_damaged_weights_are_found_by_their_checksum(folder):
     content = weights.read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
 
-    for place in (start, len(content) - 1, *dice.sample(range(start, len(content)), 6)):
+    for place in (start, dice.randrange(start, len(content)), len(content) - 1):
         damaged = bytearray(content)
         damaged[place] ^= 1 << dice.randrange(8)
         weights.write_bytes(damaged)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jsisnet.files import atomic
-from jsisnet.files.atomic import lock_folder, replacing
+from jsisnet.files.atomic import LOCK, lock_folder, replacing
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -122,6 +122,35 @@ with lock_folder(pathlib.Path(sys.argv[1])):
     with lock_folder(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_process_deletes_before_it_is_locked_is_made_again(
+    tmp_path, monkeypatch
+):
+    folder, opened = tmp_path / "out", atomic._open
+
+    def after_deletion(path, flags=0):
+        monkeypatch.setattr(atomic, "_open", opened)
+        folder.rmdir()
+        return opened(path, flags)
+
+    monkeypatch.setattr(atomic, "_open", after_deletion)
+
+    with lock_folder(folder):
+        assert [path.name for path in folder.iterdir()] == [LOCK]
+
+
+def test_a_lock_of_another_user_is_named(tmp_path, monkeypatch):
+    (tmp_path / LOCK).touch()
+
+    def fails(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", fails)
+
+    with pytest.raises(PermissionError) as caught, lock_folder(tmp_path):
+        pass
+    assert caught.value.filename == str(tmp_path / LOCK)
 
 
 def test_a_file_system_without_locks_is_written_to_unprotected(tmp_path, monkeypatch):

@@ -176,8 +176,12 @@ def _acquire(path: Path) -> int:
     while True:
         try:
             descriptor = _open(path)
+        except FileNotFoundError:  # another process has just deleted the folder, as it was empty
+            path.parent.mkdir(parents=True, exist_ok=True)
+            continue
         except OSError as error:
-            error.filename = str(path.parent)
+            # Another user may have left a lock in a folder that both may write to.
+            error.filename = str(path if path.exists() else path.parent)
             raise
         if not _lock(descriptor):
             os.close(descriptor)

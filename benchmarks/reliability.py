@@ -257,6 +257,14 @@ def _report_damage(fuzzers: list[fuzz.Fuzzer], run: Run, record: Record, kept: P
     print(f"inputs of faults: {kept}")
 
 
+def _with_rival(command: Command, alone: kills.Reference, run: Run) -> twice.Outcome:
+    try:
+        both = [alone, kills.reference(command.of_rival(), run.workshop)]
+    except ValueError as error:
+        return twice.Outcome(command.name, "the rival failed alone", f"{error}")
+    return twice.at_once(command, both, run.workshop, f"{run.chosen.seed}")
+
+
 def repeat(run: Run, expected: dict[str, kills.Reference], record: Record) -> None:
     """Run commands twice, and two at once."""
     tables: dict[str, list[twice.Outcome]] = {"twice": [], "at once": []}
@@ -267,8 +275,7 @@ def repeat(run: Run, expected: dict[str, kills.Reference], record: Record) -> No
             tables["twice"].append(twice.one_after_the_other(command, alone, run.workshop))
             tables["at once"].append(twice.at_once(command, [alone], run.workshop, seed))
             if command.rival and not command.trained:
-                both = [alone, kills.reference(command.of_rival(), run.workshop)]
-                tables["at once"].append(twice.at_once(command, both, run.workshop, seed))
+                tables["at once"].append(_with_rival(command, alone, run))
 
         return repeat_it
 

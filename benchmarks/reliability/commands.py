@@ -82,7 +82,7 @@ COMMANDS = (
         (
             *("evaluate", *_STREET, *_TRUTH, "--pngs", "in/val", "--no-ap", "--out", "out/files"),
             *("--raw", "out/raw", "--report", "out/report", "--json", "out/a.json"),
-            *("--min-score", "0.05"),
+            *("--merge.min-score", "0.05"),
         ),
     ),
     Command(

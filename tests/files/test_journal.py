@@ -1,6 +1,7 @@
 import errno
 import json
 import re
+import tracemalloc
 from io import BytesIO
 
 import pytest
@@ -39,6 +40,18 @@ def test_a_file_of_others_is_left_as_it_is(tmp_path, content):
         pass
 
     assert (tmp_path / JOURNAL).read_bytes() == content
+
+
+def test_a_huge_file_of_others_is_not_read(tmp_path):
+    with (tmp_path / JOURNAL).open("wb") as file:
+        file.truncate(10**8)
+    tracemalloc.start()
+
+    with pytest.raises(ValueError, match="of another"), open_journal(tmp_path / JOURNAL, "count"):
+        pass
+
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("content", [b"", b'{"pur', b'{"purpose": "ad'])

@@ -21,6 +21,9 @@ _FINISHED = "finished"
 _BEGIN = b'{"purpose": "'
 """How each journal begins."""
 
+_LONGEST = 4096
+"""Most bytes of a first line; a file of others may be one line of any length."""
+
 _OTHER_WORK = (
     "holds unfinished work of another command or of files that have changed since; repeat that "
     "command, or choose a new folder"
@@ -164,7 +167,7 @@ def purpose_of(path: Path) -> str | None:
     try:
         check_regular(path)
         with path.open("rb") as file:
-            return str(json.loads(file.readline())["purpose"])
+            return str(json.loads(file.readline(_LONGEST))["purpose"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -173,9 +176,11 @@ def _open(path: Path, purpose: str, *, restart: bool, refusal: str | None) -> Jo
     first = json.dumps({"purpose": purpose}).encode() + b"\n"
     file = _open_file(path)
     try:
-        lines, length, last = _whole_lines(file)
+        isother = _is_other(file, first)
+        isjournal = not isother or purpose_of(path) is not None
+        lines, length, last = _whole_lines(file) if isjournal else (0, 0, b"")
         finished = _parse_mark(last)
-        if _is_other(file, first):
+        if isother:
             if not restart:
                 other = _OTHER_WORK if finished is None else _OTHER_RESULT
                 raise ValueError(f"{path.parent}: {refusal or other}")
@@ -219,7 +224,7 @@ def _is_other(file: BinaryIO, first: bytes) -> bool:
     found = file.readline(len(first))
     # The disk may have been full when a journal was started.
     isincomplete = not found.endswith(b"\n") and found.startswith(_BEGIN[: len(found)])
-    return found != first and not (isincomplete and not file.readline())
+    return found != first and not (isincomplete and not file.read(1))
 
 
 def _whole_lines(file: BinaryIO) -> tuple[int, int, bytes]:

@@ -13,7 +13,6 @@ from typing import Any
 from jsisnet.categories import Categories
 from jsisnet.files import json_fields
 from jsisnet.files.journal import Journal, open_journal, purpose_of
-from jsisnet.files.regular import check_regular
 from jsisnet.formats import coco
 from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.written_files import delete
@@ -221,7 +220,8 @@ def is_unfinished(folder: Path, purpose: str, photos: Sequence[Photo]) -> bool:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """Read the lines of a journal that may belong to a running process."""
     with suppress(OSError, ValueError, RecursionError):
-        check_regular(path)
+        if purpose_of(path) is None:
+            return
         with path.open("rb") as file:
             next(file, None)
             for line in file:

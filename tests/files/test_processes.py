@@ -32,6 +32,13 @@ def failing(numbers):
         yield number
 
 
+def failing_slowly(numbers):
+    for number in numbers:
+        time.sleep(0.2 * number)
+        raise ValueError(f"{number}")
+        yield number
+
+
 def dying(numbers):
     for number in numbers:
         if number == 1:
@@ -119,6 +126,13 @@ def test_an_error_is_raised_in_order(processes):
     assert [next(results) for _ in range(7)] == list(range(7))
     with pytest.raises(ValueError, match="seven"):
         next(results)
+
+
+def test_an_error_after_that_which_ended_the_work_is_not_printed(capfd):
+    with pytest.raises(ValueError, match="0"):
+        list(in_order(failing_slowly, 2, 2))
+
+    assert capfd.readouterr().err == ""
 
 
 def test_a_process_that_is_killed_is_noticed():

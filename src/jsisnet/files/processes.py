@@ -233,4 +233,5 @@ def _work(share: Share[Result], pipe: Connection, inherited: tuple[Connection, .
     except (EOFError, ConnectionError):
         pass
     except Exception as error:
-        pipe.send(error)
+        with suppress(ConnectionError):  # another error may have ended the work already
+            pipe.send(error)

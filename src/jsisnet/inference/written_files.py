@@ -92,7 +92,8 @@ class WrittenFiles:
         if not self.resumes:
             delete(self.path.parent, self.names)
         kept = self.names if self.resumes else frozenset()
-        noted = list(dict.fromkeys([*sorted(kept), *names]))
+        # Sorted, so that a resumed run leaves the same note as one that was never interrupted.
+        noted = sorted({*kept, *names})
         write_json(self.path, {"purpose": self.purpose, "files": noted}, {})
 
 

@@ -1,13 +1,21 @@
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
 from zipfile import ZipFile
 
+import hotcoco
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 import factories
 from factories import BUS, CAR, PERSON, SKY, panoptic_map, segment
 from jsisnet.formats import map_index, outlines
+from jsisnet.panoptic import PanopticMap
 
 PERSON_ID, CAR_ID, SKY_ID, ROAD_ID = 1, 3, 92, 100
 FIRST_PIXEL = [[0, 0, 1, 0, 1, 1, 0, 1]]
@@ -252,3 +260,30 @@ def test_written_files_have_exact_masks_for_things_and_a_class_for_every_pixel(t
     assert found == [(1, 0, 5, [0, 0, 3, 3]), (6, 1, 1, [1, 1, 1, 1]), (3, 0, 1, [2, 2, 1, 1])]
     assert written.instances[1]["segmentation"] == {"size": [3, 3], "counts": "414"}
     assert written.lost == {"scores": 1}
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    arrays(np.int32, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 3))
+)
+def test_the_entries_of_things_are_those_of_whole_masks(ids):
+    panoptic = PanopticMap(ids, (segment(PERSON), segment(CAR), segment(BUS)))
+
+    with TemporaryDirectory() as folder:
+        written = outlines.target(Path(folder), factories.CATEGORIES).write(panoptic, "a")
+
+    for number, found in enumerate(written.instances, 1):
+        whole = hotcoco.mask.encode(np.asfortranarray(ids == number).view(np.uint8))
+        assert found["segmentation"]["counts"] == whole["counts"].decode()
+        assert found["area"] == np.count_nonzero(ids == number)
+        assert found["bbox"] == hotcoco.mask.to_bbox(whole).tolist()
+
+
+def test_thousands_of_tiny_things_are_written_in_time(tmp_path):
+    ids = np.arange(10_000, dtype=np.int32).reshape(100, 100)
+    panoptic = PanopticMap(ids, (segment(PERSON),) * 9_999)
+    begin = process_time()
+
+    written = outlines.target(tmp_path, factories.CATEGORIES).write(panoptic, "a")
+    assert len(written.instances) == 9_999
+    assert process_time() - begin < 1.5

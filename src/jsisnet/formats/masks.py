@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from hotcoco import mask
 
-from jsisnet.arrays import Bool, Float64, Int64
+from jsisnet.arrays import Bool, Float64, Int32, Int64
 from jsisnet.files import json_fields
 from jsisnet.files.json_fields import Entry
 from jsisnet.formats.instance_faults import Fault, OnFault
@@ -158,14 +158,20 @@ def joined(found: Intervals) -> Intervals:
     return np.stack([found[np.append(True, breaks), 0], found[np.append(breaks, True), 1]], axis=1)
 
 
-def entry(pixels: Bool[np.ndarray, "h w"]) -> Entry:
-    """Return the fields of an instances annotation that describe a mask, with compressed runs."""
-    found = mask.encode(pixels)
-    counts = found["counts"].decode()
+def entry_in_box(ids: Int32[np.ndarray, "h w"], number: int, box: Sequence[int]) -> Entry:
+    """Return the fields of an instances annotation that describe a mask, with compressed runs.
+
+    Args:
+        ids: Map that holds the mask.
+        number: Its id there.
+        box: Its left, upper, right and lower end; elsewhere nothing is looked at.
+    """
+    x0, y0, x1, y1 = box
+    pixels = ids[:, x0:x1] == number
     return {
-        "area": mask.area(found),
-        "bbox": mask.to_bbox(found).tolist(),
-        "segmentation": {"size": list(pixels.shape), "counts": counts},
+        "area": int(np.count_nonzero(pixels)),
+        "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
+        "segmentation": compressed_columns(pixels, x0, ids.shape[1]),
     }
 
 
@@ -183,7 +189,7 @@ def compressed_columns(pixels: Bool[np.ndarray, "h w"], left: int, width: int) -
     behind = (width - left - columns) * height
     if len(counts) % 2:  # the last run is unset
         counts[-1] += behind
-    else:
+    elif behind:
         counts.append(behind)
     size = [height, width]
     found = mask.fr_py_objects({"size": size, "counts": counts}, *size)

@@ -112,12 +112,13 @@ def _write(folder: Path, categories: Categories, panoptic: PanopticMap, stem: st
 
 
 def _thing_entries(panoptic: PanopticMap, categories: Categories) -> Iterator[Entry]:
-    for number, segment in enumerate(panoptic.segments, 1):
+    boxes = panoptic.boxes().tolist()
+    for number, (segment, box) in enumerate(zip(panoptic.segments, boxes, strict=True), 1):
         if segment.isthing:
             yield {
                 "category_id": categories[segment.label].id,
                 "iscrowd": int(segment.iscrowd),
-                **masks.entry(panoptic.ids == number),
+                **masks.entry_in_box(panoptic.ids, number, box),
             }
 
 

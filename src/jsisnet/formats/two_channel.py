@@ -19,6 +19,8 @@ from jsisnet.panoptic import VOID, PanopticMap
 DIVISOR = 256
 """Default divisor of 16-bit grey values: class and instance have 8 bits each."""
 
+_MAX_DIVISOR = 2**16
+
 _USUAL_DIVISORS = (1000, 256, 100, 10000, 512, 1024, 128, 2048, 64, 10, 16, 32, 4096)
 _BITS, _CLASS_BITS = 8, 16
 _INSTANCES = 2**16
@@ -45,10 +47,10 @@ def source(
         label_divisor: Divisor of 16-bit grey values, which the maps must have then; default: 256.
 
     Raises:
-        ValueError: If there are no maps, or the divisor is below 1.
+        ValueError: If there are no maps, or the divisor is that of no 16-bit value.
     """
-    if label_divisor is not None and label_divisor < 1:
-        raise ValueError(f"label_divisor is {label_divisor}; expected at least 1")
+    if label_divisor is not None and not 1 <= label_divisor <= _MAX_DIVISOR:
+        raise ValueError(f"label_divisor is {label_divisor}; expected 1 to {_MAX_DIVISOR}")
     classes = ClassValues.of(index.categories, void)
     maps = {path: (file,) for path, file in find_maps(pngs).items()}
     return index.source(maps, partial(_read, classes, label_divisor), images)

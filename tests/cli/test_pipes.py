@@ -80,6 +80,17 @@ def test_an_archive_to_check_is_a_file(tmp_path, pipe, capsys):
     assert capsys.readouterr().err.startswith(found)
 
 
+def test_a_map_to_pack_is_a_file(tmp_path, pipe, capsys):
+    data = factories.tiny_dataset(tmp_path / "tiny", count=1)
+    words = ["--image-info", str(data.annotations), "--predictions", str(data.annotations)]
+    (data.pngs / "map0.png").unlink()
+    png = pipe(data.pngs / "map0.png")
+
+    assert run(["submit", *words, "--split", "a", "--name", "b", "--out", str(tmp_path)]) == 1
+
+    assert capsys.readouterr().err.startswith(f"jsisnet: {png}: a pipe; expected a regular file")
+
+
 def test_two_lists_of_annotations_are_refused(tmp_path, capsys):
     data = factories.tiny_dataset(tmp_path / "tiny", count=1)
     text = json.dumps({**json.loads(data.annotations.read_text())})

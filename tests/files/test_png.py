@@ -345,7 +345,7 @@ def test_palette_images_are_read_as_indices(tmp_path):
 
 
 def with_header(depth, kind):
-    return b"\x89PNG\r\n\x1a\n" + bytes(16) + bytes([depth, kind]) + bytes(30)
+    return SIGNATURE + bytes(4) + b"IHDR" + bytes(8) + bytes([depth, kind]) + bytes(30)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,8 @@ def with_header(depth, kind):
         (b"\x89PNG\r\n\x1a\n", "not a PNG"),
         (with_header(16, 2), "PNG with 16 bits per channel, which can't be read without loss"),
         (with_header(4, 0), "PNG with 4 bits per channel, which can't be read without loss"),
-        (with_header(8, 0), "can't be decoded: its header is damaged$"),
+        (with_header(8, 0), "can't be decoded: Truncated IHDR chunk$"),
+        (SIGNATURE + chunk(b"gAMA", bytes(30)), "can't be decoded: its header is damaged$"),
     ],
 )
 def test_damaged_images_and_those_that_need_conversion_are_refused(content, message, tmp_path):

@@ -87,6 +87,13 @@ def test_a_file_can_reset_a_value_of_its_base(written):
     assert read_config(written("base: base.yaml\nvalidation:")).validation is None
 
 
+def test_a_circular_link_is_refused(tmp_path):
+    (tmp_path / "run.yaml").symlink_to("run.yaml")
+
+    with pytest.raises(ValueError, match=r"run\.yaml: can't be read .Too many levels"):
+        read_config(tmp_path / "run.yaml")
+
+
 def test_circular_bases_are_refused(written):
     written("base: run.yaml", "other.yaml")
 

@@ -17,6 +17,7 @@ from jsisnet.files import journal
 from jsisnet.files.archives import stored_file
 from jsisnet.files.atomic import replacing
 from jsisnet.files.journal import Journal
+from jsisnet.files.regular import check_regular
 from jsisnet.files.stamps import Stamp
 from jsisnet.formats.coco import Annotation, SegmentInfo, write_png
 from jsisnet.formats.image_list import ImageList
@@ -271,7 +272,10 @@ def _write_pngs(file: ZipFile, folder: str, annotations: Iterable[Annotation], p
         name = annotation.png.relative_to(pngs).as_posix()
         if name not in written:
             written.add(name)
-            file.writestr(_zip_entry(f"{folder}/{name}"), stored_file(annotation.png).read_bytes())
+            stored = stored_file(annotation.png)
+            if isinstance(stored, Path):
+                check_regular(stored)
+            file.writestr(_zip_entry(f"{folder}/{name}"), stored.read_bytes())
 
 
 def _zip_entry(name: str) -> ZipInfo:

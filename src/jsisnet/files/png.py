@@ -71,6 +71,7 @@ _CHANNELS = {"RGB": 3, "RGBA": 4}
 _EIGHT, _SIXTEEN = 8, 16
 _PALETTE_DEPTHS = (1, 2, 4, 8)
 
+_NAME_AT, _HEADER_AT = 12, 16
 _DEPTH_AT, _COLOR_TYPE_AT, _INTERLACE_AT = 24, 25, 28
 """Offsets of the bit depth, the colour type and whether it is interlaced in a file."""
 
@@ -440,6 +441,8 @@ def read_values(file: StoredFile) -> Values:
         raise ValueError(f"can't be read: {error.strerror or error}") from None
     if not content.startswith(_SIGNATURE) or len(content) <= _COLOR_TYPE_AT:
         raise ValueError("not a PNG")
+    if content[_NAME_AT:_HEADER_AT] != b"IHDR":  # Pillow overlooks chunks before it
+        raise ValueError("can't be decoded: its header is damaged")
     depth, kind = content[_DEPTH_AT], content[_COLOR_TYPE_AT]
     if (depth == _SIXTEEN and kind != _GREY) or (depth < _EIGHT and kind != _PALETTE):
         raise ValueError(

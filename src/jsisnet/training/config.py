@@ -237,10 +237,10 @@ def read_values(path: Path) -> dict[str, Any]:
     visited: list[Path] = []
     following: Path | None = _find(Path(), str(path))
     while following is not None:
+        values = _read_yaml(following)  # first, as `resolve` raises for a circular link
         if following.resolve() in visited:
             raise ValueError(f"{path}: the chain of bases contains {following} twice")
         visited.append(following.resolve())
-        values = _read_yaml(following)
         base = values.pop(BASE, None)
         if base is not None and not (isinstance(base, str) and base):
             raise ValueError(f"{following}: {BASE} is {base!r}; expected the name of a file")

@@ -68,12 +68,14 @@ JUDGES: dict[str, Callable[[Path], str]] = {"score": panoptic_quality}
 
 
 def _json(data: bytes) -> Content:
-    value = trees.strict_json(data)
+    value = trees.strict_json(data, constants=True)
     return Content(value, json.dumps(value).encode())
 
 
 def _lines(data: bytes) -> Content:
-    values = [trees.strict_json(line) for line in data.splitlines()]
+    # A log grows by its last line, which may be cut.
+    lines = data.split(b"\n")[:-1]
+    values = [trees.strict_json(line, constants=True) for line in lines]
     return Content(values, b"".join(json.dumps(value).encode() + b"\n" for value in values))
 
 

@@ -54,11 +54,17 @@ def matching(tree: Tree, patterns: Iterable[str]) -> list[str]:
 
 
 def decoded(tree: Tree) -> Tree:
-    """Replace PNGs, which some commands copy as they are, by their pixels."""
-    return {
-        name: picture(content).tobytes() if content and name.endswith(".png") else content
-        for name, content in tree.items()
-    }
+    """Replace PNGs, which some commands copy as they are, by their pixels, in zips, too."""
+    found: Tree = {}
+    for name, content in tree.items():
+        if content and name.endswith(".png"):
+            found[name] = picture(content).tobytes()
+        elif content and name.endswith(".zip"):
+            members = decoded(dict(zipped(content)))
+            found |= {f"{name}/{member}": data for member, data in members.items()}
+        else:
+            found[name] = content
+    return found
 
 
 def is_hidden(name: str) -> bool:
@@ -85,10 +91,17 @@ def refuse(condition: bool, reason: str) -> None:
         raise ValueError(reason)
 
 
-def strict_json(content: bytes) -> object:
-    """Read JSON of UTF-8 without repeated keys and without numbers that JSON lacks."""
+def strict_json(content: bytes, *, constants: bool = False) -> object:
+    """Read JSON of UTF-8 without repeated keys.
+
+    Args:
+        content: The file.
+        constants: Whether NaN and Infinity, which Python writes but JSON lacks, are numbers.
+    """
     return json.loads(
-        content.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant
+        content.decode("utf-8-sig"),
+        object_pairs_hook=_unique,
+        parse_constant=None if constants else _no_constant,
     )
 
 

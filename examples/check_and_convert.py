@@ -21,8 +21,8 @@ if not report.valid:
     sys.exit("Repair the errors first; `jsisnet data check --fix` repairs most of them.")
 
 source = jsisnet.open_dataset("coco", annotations=annotations, images=images)
-lost = convert(source, create_dataset("two-channel", Path(out), source.categories))
+result = convert(source, create_dataset("two-channel", Path(out), source.categories))
 
 print(f"Wrote {len(source.records)} maps to {out}")
-for what, count in lost.items():
+for what, count in result.lost.items():
     print(f"The format can't hold {count} {what}")

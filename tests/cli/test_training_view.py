@@ -142,7 +142,7 @@ def test_on_a_terminal_an_evaluation_has_a_bar_as_long_as_it_lasts():
     assert not any("evaluating" in line for line in shown(bar, 80))
 
 
-@pytest.mark.parametrize("steps", [10, 189_264, 10**12])
+@pytest.mark.parametrize("steps", [10, 189_264, 10**9])
 def test_on_a_terminal_of_80_columns_no_figure_is_broken(steps):
     bar = Bar(TrainConfig(steps=steps))
     bar.pace.start(0, steps)

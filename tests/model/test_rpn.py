@@ -189,7 +189,7 @@ def test_the_paper_keeps_1000_of_6000_candidates_at_an_iou_of_one_half():
 
 @pytest.mark.parametrize("name", ["max_candidates", "max_proposals"])
 def test_a_limit_of_zero_is_refused(name):
-    with pytest.raises(ValueError, match="expected at least 1"):
+    with pytest.raises(ValueError, match="expected 1 to"):
         ProposalConfig(**{name: 0})
 
 

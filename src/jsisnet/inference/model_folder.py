@@ -211,7 +211,7 @@ def weights_digest(folder: Path) -> str | None:
         check_regular(folder / WEIGHTS)
         with (folder / WEIGHTS).open("rb") as file:
             return file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ValueError(

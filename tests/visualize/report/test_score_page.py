@@ -148,17 +148,6 @@ def test_names_from_files_can_not_become_markup(tmp_path):
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;100" in page
 
 
-def test_a_lone_surrogate_in_a_name_is_replaced(tmp_path):
-    found = known_errors.compared(tmp_path)
-
-    def change(content):
-        content["categories"][1]["name"] = "car\ud800"
-
-    page = written(edited(found, change), tmp_path / "report")
-
-    assert "car?" in page
-
-
 def test_predictions_without_scores_have_no_calibration(tmp_path):
     found = known_errors.compared(tmp_path)
 

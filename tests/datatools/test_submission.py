@@ -180,6 +180,16 @@ def test_a_file_that_is_not_a_zip_is_reported(tmp_path, expected):
     }
 
 
+def test_an_archive_of_an_unknown_version_is_reported(archive, expected):
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 84
+    archive.write_bytes(content)
+
+    assert violations(archive, expected) == {
+        ArchiveRule.ZIP: ("it can't be read (zip file version 8.4)",)
+    }
+
+
 def test_a_truncated_archive_is_reported(archive, expected):
     archive.write_bytes(archive.read_bytes()[:-30])
 

@@ -126,6 +126,16 @@ def test_a_zip_of_an_unknown_version_is_refused(archive):
         files_below(archive, "", ".png")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_two_files_of_one_name_is_refused(tmp_path):
+    with ZipFile(tmp_path / "maps.zip", "w") as archive:
+        archive.writestr("a.png", "one")
+        archive.writestr("a.png", "two")
+
+    with pytest.raises(ValueError, match=r"maps\.zip: contains 'a\.png' twice"):
+        files_below(tmp_path / "maps.zip", "", ".png")
+
+
 def test_a_member_that_expands_too_far_is_not_read(archive, monkeypatch):
     monkeypatch.setattr(archives, "_MAX_BYTES", 3)
 

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from jsisnet.files.archives import files_below
@@ -66,10 +68,20 @@ def test_links_are_followed_where_they_are_allowed(folder):
 def test_linked_folders_are_listed_once_and_only_where_links_may_lead(folder):
     (folder / "again").symlink_to("own")
     (folder / "endless").symlink_to("..")
-    (folder / "gone.png").symlink_to("nowhere")
     (folder / "far").symlink_to("../beside")
 
     with pytest.raises(RefusedLinkError, match=r"/(far|endless) is a symbolic link to \.\."):
         files_below(folder, "", ".png")
     with follow_links():
         assert list(files_below(folder, "", ".png")) == ["far/deep/a.png", "own/a.png"]
+
+
+def test_what_is_no_regular_file_is_not_left_out_without_a_word(folder):
+    (folder / "gone.png").symlink_to("nowhere")
+    with pytest.raises(ValueError, match=r"gone\.png: a link to a file that does not exist"):
+        files_below(folder, "", ".png")
+
+    (folder / "gone.png").unlink()
+    os.mkfifo(folder / "gone.png")
+    with pytest.raises(ValueError, match=r"gone\.png: a pipe; expected a regular file"):
+        files_below(folder, "", ".png")

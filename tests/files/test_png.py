@@ -265,6 +265,20 @@ def test_impossible_dimensions_are_refused(tmp_path, content, what):
         read_ids(tmp_path / "map.png")
 
 
+def test_pixels_that_another_chunk_interrupts_are_refused(tmp_path):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
+    packed = zlib.compress(bytes(4))
+    first, second = chunk(b"IDAT", packed[:2]), chunk(b"IDAT", packed[2:])
+    path, end = tmp_path / "a.png", chunk(b"IEND", b"")
+    path.write_bytes(SIGNATURE + header + first + second + end)
+    assert read_ids(path).tolist() == [[0]]
+
+    path.write_bytes(SIGNATURE + header + first + chunk(b"tEXt", b"x") + second + end)
+
+    with pytest.raises(ValueError, match="a chunk b'tEXt' interrupts its pixels"):
+        read_ids(path)
+
+
 def test_data_after_the_pixels_is_ignored(tmp_path):
     (tmp_path / "map.png").write_bytes(png((1, 1), b"\0\1\0\0" + bytes(200_000), end=b"more"))
 

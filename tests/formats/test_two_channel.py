@@ -91,12 +91,13 @@ def test_images_have_the_names_and_ids_of_the_list_or_of_the_maps(tmp_path):
     images = [{"id": 7, "file_name": "b/listed.jpeg"}, {"id": 8, "file_name": "elsewhere.jpg"}]
     index.write_text(json.dumps({"images": images, "categories": factories.category_entries()}))
 
-    records = two_channel.source(tmp_path / "maps", map_index.read_index(index)).records
+    source = two_channel.source(tmp_path / "maps", map_index.read_index(index))
 
-    assert [(r.image_id, r.name) for r in records] == [
+    assert [(r.image_id, r.name) for r in source.records] == [
         (7, "b/listed.jpeg"),
         ("other", "other.jpg"),
     ]
+    assert source.warnings == ("1 of 2 listed images have no map, such as elsewhere.jpg",)
 
 
 def test_photos_are_looked_for_by_the_names_of_the_maps(tmp_path, index):

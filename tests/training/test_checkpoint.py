@@ -125,12 +125,16 @@ def test_a_flipped_bit_of_a_checkpoint_is_found(tmp_path):
             Checkpoint.load(path)
 
 
-def test_a_checkpoint_without_a_checksum_is_read(tmp_path):
+def test_only_a_checkpoint_that_never_had_a_checksum_is_read_without_one(tmp_path):
     small().save(tmp_path / "new.pt")
     content = torch.load(tmp_path / "new.pt", weights_only=True)
+    torch.save(content, tmp_path / "cut.pt")
+    del content["has_checksum"]
     torch.save(content, tmp_path / "old.pt")
 
     assert Checkpoint.load(tmp_path / "old.pt").step == 3
+    with pytest.raises(ValueError, match=r"cut\.pt: damaged, as its checksum is missing"):
+        Checkpoint.load(tmp_path / "cut.pt")
 
 
 def test_a_checkpoint_has_the_same_bytes_whatever_its_objects_share(tmp_path):

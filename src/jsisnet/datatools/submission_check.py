@@ -91,12 +91,16 @@ def check_archive(
     counter: ViolationCounter[ArchiveRule] = ViolationCounter(MAX_EXAMPLES)
     check_regular(archive)
     try:
-        with ZipFile(archive) as file:
-            contents = _sort_entries(file.infolist(), counter)
-            if contents is not None:
-                _ArchiveChecker(file, contents, expected, counter).check(on_image)
-    except BadZipFile as error:
+        file = ZipFile(archive)
+    except OSError:
+        raise
+    except Exception as error:  # damaged zips raise anything
         counter.add(ArchiveRule.ZIP, f"it can't be read ({error})")
+        return counter.by_rule()
+    with file:
+        contents = _sort_entries(file.infolist(), counter)
+        if contents is not None:
+            _ArchiveChecker(file, contents, expected, counter).check(on_image)
     return counter.by_rule()
 
 

@@ -306,7 +306,12 @@ def _open_zip(archive: Path, _: tuple[int, ...]) -> _Archive:
         content = ZipFile(archive)
     except Exception as error:  # damaged zips raise anything
         raise ValueError(f"{archive}: neither a folder nor a readable zip ({error})") from None
-    names = {entry.filename.replace("\\", "/"): entry for entry in content.infolist()}
+    names: dict[str, ZipInfo] = {}
+    for entry in content.infolist():
+        name = entry.filename.replace("\\", "/")
+        if name in names and not entry.is_dir():
+            raise ValueError(f"{archive}: contains {name!r} twice; expected each file once")
+        names[name] = entry
     for name, entry in names.items():
         path = PurePosixPath(name)
         isdrive = PureWindowsPath(name).drive != ""

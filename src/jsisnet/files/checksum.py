@@ -34,24 +34,28 @@ def seal(file: BinaryIO) -> None:
         content[slice(*place)] = _checksum(content, place).encode()
 
 
-def check_intact(path: Path, remedy: str) -> None:
+def check_intact(path: Path, remedy: str) -> bool:
     """Check that the content of a file is that of its checksum; without one, nothing is checked.
 
     Args:
         path: The file.
         remedy: What to do about a damaged one, for the message.
 
+    Returns:
+        Whether it has a checksum.
+
     Raises:
         ValueError: If it is not.
         OSError: If the file can't be read.
     """
     if path.stat().st_size == 0:  # an empty file can't be mapped
-        return
+        return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         place = _place(content)
         intact = place is None or content[slice(*place)].decode() == _checksum(content, place)
     if not intact:
         raise ValueError(f"{path}: damaged, as its checksum does not match; {remedy}")
+    return place is not None
 
 
 def _place(content: mmap.mmap) -> tuple[int, int] | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 from unicodedata import normalize
 
+from jsisnet.files.regular import irregular
+
 FOLLOW = "--follow-links"
 """Option of every command that follows all links, as `follow_links` does."""
 
@@ -129,13 +131,14 @@ class Links:
         Args:
             inside: Path of the folder below this one; it need not exist.
             iswanted: Whether files of a name are wanted.
-            on_refused: Called with the reason for each link that is not followed.
+            on_refused: Called with the reason for each link that is not followed, and for what is
+                no regular file.
 
         Yields:
             Paths inside the folder with ``/``, in no particular order.
 
         Raises:
-            RefusedLinkError: If a link is not followed and `on_refused` is not given.
+            RefusedLinkError: If there is such a reason and `on_refused` is not given.
         """
         base = self._root / inside
         if inside:
@@ -146,7 +149,11 @@ class Links:
             prefix, folder = folders.pop()
             for entry in _entries(folder):
                 isfolder = entry.is_dir()
-                if not (isfolder or (iswanted(entry.name) and entry.is_file())):
+                if not (isfolder or iswanted(entry.name)):
+                    continue
+                if not (isfolder or entry.is_file()):
+                    reason = irregular(Path(entry.path)) or "a link to a file that does not exist"
+                    (on_refused or _refuse)(f"{entry.path}: {reason}")
                     continue
                 if entry.is_symlink() and not self._follows(entry, entered, on_refused or _refuse):
                     continue

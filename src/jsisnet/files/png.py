@@ -195,8 +195,9 @@ def _header(content: bytes) -> _Header:
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Yield the names and contents of the chunks of a PNG."""
     view, start = memoryview(content), len(_SIGNATURE)
-    name = b""
+    name, haspixels = b"", False
     while name != b"IEND":
+        before = name
         begin = start + _CHUNK.size
         if begin > len(view):
             raise ValueError("can't be decoded: it is truncated")
@@ -207,6 +208,9 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
         checksum = zlib_ng.crc32(view[start + 4 : end]) if _iscritical(name) else None
         if checksum is not None and (checksum,) != _CHECKSUM.unpack_from(view, end):
             raise ValueError(f"can't be decoded: its chunk {name!r} is damaged")
+        if name == b"IDAT" != before and haspixels:
+            raise ValueError(f"can't be decoded: a chunk {before!r} interrupts its pixels")
+        haspixels = haspixels or name == b"IDAT"
         yield name, view[begin:end]
         start = end + _CHECKSUM.size
 

@@ -11,7 +11,7 @@ from jsisnet.files.archives import StoredFile
 from jsisnet.files.photo_folder import PhotoFolder
 from jsisnet.files.png import read_values, size_of, write_values
 from jsisnet.formats.class_maps import fit_ids
-from jsisnet.formats.map_index import MapIndex, Photo, find_maps, record
+from jsisnet.formats.map_index import MapIndex, Photo, describe_unmapped, find_maps, record
 from jsisnet.formats.pixel_codes import SegmentKey, decode, instance_numbers, lookup
 from jsisnet.formats.records import (
     MERGED_CROWDS,
@@ -103,7 +103,8 @@ def source(
         official = Photo(image_id=Path(stem).name, name=f"{stem}{PHOTO}")
         photo = photos.get(stem, official)
         records.append(record(photo, folder, partial(_read, file, coding), file))
-    warnings = folder.warnings(len(photos))
+    stems = [path.removesuffix(MAP) for path in files]
+    warnings = (*folder.warnings(len(photos)), *describe_unmapped(photos, stems))
     return Source(categories=coding.categories, records=tuple(records), warnings=warnings)
 
 

@@ -1,6 +1,6 @@
 """Index of a folder of maps: a JSON file that lists classes, and optionally images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -68,7 +68,7 @@ class MapIndex:
         return Source(
             categories=self.categories,
             records=tuple(records),
-            warnings=folder.warnings(len(listed)),
+            warnings=(*folder.warnings(len(listed)), *describe_unmapped(listed, maps)),
         )
 
     def located(self, folder: PhotoFolder) -> Mapping[str, Photo]:
@@ -110,6 +110,19 @@ def read_index(path: Path) -> MapIndex:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return MapIndex(path=path, categories=categories, photos=photos)
+
+
+def describe_unmapped(photos: Mapping[str, Photo], maps: Collection[str]) -> Iterator[str]:
+    """Describe the listed photos that have no map and are left out.
+
+    Args:
+        photos: Photos by `map_stem`.
+        maps: Paths of the maps, with or without the suffix.
+    """
+    stems = {path.removesuffix(".png") for path in maps}
+    without = [photo.name for stem, photo in photos.items() if stem not in stems]
+    if without:
+        yield f"{len(without):,} of {len(photos):,} listed images have no map, such as {without[0]}"
 
 
 def find_maps(root: Path, folder: str = "", ending: str = ".png") -> dict[str, StoredFile]:

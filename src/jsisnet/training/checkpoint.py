@@ -14,6 +14,9 @@ from jsisnet.files.atomic import replacing
 from jsisnet.files.checksum import NAME, UNSET, check_intact, seal
 from jsisnet.files.regular import check_regular
 
+_HAS_CHECKSUM = "has_checksum"
+"""Key in the file that says that a checksum stands at its end, which a cut would remove."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
@@ -44,7 +47,8 @@ class Checkpoint:
         """
         with replacing(path) as temporary, temporary.open("w+b") as file:
             try:
-                torch.save({name: _rebuilt(getattr(self, name)) for name in self.__slots__}, file)
+                values = {name: _rebuilt(getattr(self, name)) for name in self.__slots__}
+                torch.save(values | {_HAS_CHECKSUM: True}, file)
             except RuntimeError as error:
                 # torch hides the error of a full disk behind its own.
                 if isinstance(error.__context__, OSError):
@@ -61,19 +65,24 @@ class Checkpoint:
             ValueError: If the file is not a checkpoint, or is damaged.
         """
         check_regular(path)
+        remedy = (
+            f"start a new run from its model (--start {path.parent} --out OTHER), or delete the "
+            "checkpoint to begin this run again"
+        )
+        isintact = False
         with suppress(OSError):  # torch explains it
-            check_intact(
-                path,
-                f"start a new run from its model (--start {path.parent} --out OTHER), or delete "
-                "the checkpoint to begin this run again",
-            )
+            isintact = check_intact(path, remedy)
         try:
             values = torch.load(path, map_location="cpu", weights_only=True)
-            return cls(**values)
+            iscut = values.pop(_HAS_CHECKSUM, False) and not isintact
+            checkpoint = cls(**values)
         except Exception as error:  # damaged files raise errors of any type
             raise ValueError(
                 f"{path}: not a training checkpoint ({type(error).__name__})"
             ) from error
+        if iscut:
+            raise ValueError(f"{path}: damaged, as its checksum is missing; {remedy}")
+        return checkpoint
 
 
 def _rebuilt(value: Any) -> Any:  # noqa: ANN401 - what torch's state dictionaries contain

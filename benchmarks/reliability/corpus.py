@@ -112,6 +112,7 @@ TARGETS = (
         "convert two-channel",
         _convert("two-channel", "--pngs", "in/two/maps", "--categories", "in/two/index.json"),
         ("in/two/maps/000001.png", "in/two/index.json"),
+        reports=True,
     ),
     Target(
         "convert semantic-instance",

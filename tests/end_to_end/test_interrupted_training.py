@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import time
 import pytest
 
 import training_runs
-from jsisnet.cli.app import run
 from jsisnet.model import saved_model
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import read_config
@@ -31,29 +29,6 @@ sys.exit(main())
 @pytest.fixture
 def config(tiny, tmp_path):
     return training_runs.write_config(tmp_path / "street.yaml", tiny, steps=STEPS)
-
-
-@pytest.mark.slow
-def test_a_killed_training_can_be_resumed(config, tmp_path, capsys):
-    folder = tmp_path / "run"
-    command = [sys.executable, "-m", "jsisnet", "train", str(config), "--out", str(folder)]
-    alone = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [*command, "--train.workers=1"], env=alone, stdout=subprocess.DEVNULL
-    ) as process:
-        wait_for(folder / "metrics.jsonl")
-        time.sleep(random.uniform(0, 0.5))
-        process.kill()
-
-    assert process.returncode == -signal.SIGKILL
-    assert_whole(folder)
-
-    assert run(["train", str(config), "--out", str(folder), "--resume"]) == 0
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [*range(2, STEPS + 1, 2), STEPS]
-    assert f"PQ after step {STEPS}" in capsys.readouterr().out
-    assert_whole(folder)
-    assert not list(folder.glob(".*"))
 
 
 @pytest.mark.slow

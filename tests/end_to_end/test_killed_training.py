@@ -16,8 +16,8 @@ from jsisnet.training.metrics_file import METRICS, read_entries
 from jsisnet.training.run_folder import CHECKPOINT
 from jsisnet.training.trainer import train
 
-KILLS = 12
-STEPS = 40
+KILLS = 4
+STEPS = 16
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def steps_of(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_training_killed_a_dozen_times_ends_bit_for_bit_like_an_uninterrupted_one(
+def test_a_training_killed_several_times_ends_bit_for_bit_like_an_uninterrupted_one(
     settings, tmp_path
 ):
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -91,11 +91,6 @@ def test_table_3_compares_one_network_with_two(experiment, runs, tmp_path, capsy
     assert experiment(*command) == 0
     assert figures.read_text() == first
 
-    capsys.readouterr()
-    assert experiment(*command, "--validation.first", "1") == 0
-    assert "step 2/2" not in capsys.readouterr().out
-    assert figures.read_text() != first
-
 
 @pytest.mark.slow
 def test_table_4_gives_the_recall_of_proposals_on_scenes(experiment, capsys):

@@ -228,7 +228,7 @@ def test_a_finished_conversion_is_complete_already_and_no_other_one(tiny, tmp_pa
     assert "holds the result of another command" in capsys.readouterr().err
 
 
-def many_streets(folder, times=200):
+def many_streets(folder, times=60):
     """Write a data set that takes a second: a few streets, listed many times each."""
     tiny = factories.tiny_dataset(folder / "tiny", count=3, size=(200, 300))
     content = json.loads(tiny.annotations.read_text())

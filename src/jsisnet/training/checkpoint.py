@@ -81,7 +81,10 @@ class Checkpoint:
                 f"{path}: not a training checkpoint ({type(error).__name__})"
             ) from error
         if iscut:
-            raise ValueError(f"{path}: damaged, as its checksum is missing; {remedy}")
+            raise ValueError(
+                f"{path}: damaged, as its checksum is missing (a copy saved by another program "
+                f"must leave out the key {_HAS_CHECKSUM!r}); {remedy}"
+            )
         return checkpoint
 
 

@@ -252,7 +252,7 @@ def test_a_zip_whose_paths_lead_out_of_it_is_refused(predict, folder, name):
 
 
 def test_a_zip_bomb_is_refused(predict, folder, monkeypatch):
-    monkeypatch.setattr("jsisnet.inference.photo_files._MAX_MEMBER", 10_000)
+    monkeypatch.setattr("jsisnet.files.archives._MAX_BYTES", 10_000)
     with zipfile.ZipFile("bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(20_000))
         archive.write("sky.png")

@@ -303,7 +303,7 @@ def test_two_conversions_are_not_mixed_in_one_folder(tmp_path):
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "panoptic.json").write_text("precious")
 
-    with pytest.raises(ValueError, match="not empty; expected a new folder"):
+    with pytest.raises(ValueError, match="not empty; choose a new or empty folder"):
         convert.convert(STREETS, create_dataset("coco", tmp_path, CATEGORIES))
 
     assert (tmp_path / "panoptic.json").read_text() == "precious"
@@ -312,7 +312,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 def test_a_file_with_the_name_of_the_folder_is_left_alone(tmp_path):
     (tmp_path / "out").write_text("precious")
 
-    with pytest.raises(ValueError, match="out: not a folder; expected a new folder"):
+    with pytest.raises(ValueError, match="out: not a folder; choose a new or empty one"):
         convert.convert(STREETS, create_dataset("coco", tmp_path / "out", CATEGORIES))
 
     assert (tmp_path / "out").read_text() == "precious"

@@ -217,7 +217,7 @@ def test_a_folder_with_other_files_is_refused(files, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "train.json").write_text("precious")
 
-    with pytest.raises(ValueError, match="not empty; expected a new folder"):
+    with pytest.raises(ValueError, match="not empty; choose a new or empty folder"):
         split(files, tmp_path / "out", CONFIG)
 
 

@@ -49,21 +49,17 @@ class Member:
         entry = self._entry()
         return entry.file_size, entry.CRC
 
-    def read_bytes(self, limit: int | None = None) -> bytes:
+    def read_bytes(self) -> bytes:
         """Read the whole file.
-
-        Args:
-            limit: Size limit in bytes; that of all files in zips by default.
 
         Raises:
             OSError: If it is missing, damaged, too large or a symbolic link.
         """
-        limit = _MAX_BYTES if limit is None else limit
         archive = _opened(self.archive).content
         try:
             entry = self._entry()
-            if entry.file_size > limit:
-                raise OSError(27, f"larger than {limit:,} bytes")
+            if entry.file_size > _MAX_BYTES:
+                raise OSError(27, f"larger than {_MAX_BYTES:,} bytes")
             if S_ISLNK(entry.external_attr >> _MODE):
                 raise OSError(40, "a symbolic link, which is not followed inside a zip")
             _check_expansion(entry, self.archive)

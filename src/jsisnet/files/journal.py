@@ -124,9 +124,9 @@ def refuse_other_files(path: Path) -> None:
     """
     folder = path.parent
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: not a folder; expected a new folder")
+        raise ValueError(f"{folder}: not a folder; choose a new or empty one")
     if folder.is_dir() and purpose_of(path) is None and holds_files(folder, besides=path.name):
-        raise ValueError(f"{folder}: not empty; expected a new folder")
+        raise ValueError(f"{folder}: not empty; choose a new or empty folder")
 
 
 @contextmanager

@@ -23,9 +23,6 @@ _STDIN_NAME = "stdin"
 
 _ZIP = ".zip"
 
-_MAX_MEMBER = 1 << 28
-"""Size limit in bytes of a photo in a zip, because a small zip can expand to any size."""
-
 _MAX_STDIN = 1 << 30
 
 
@@ -89,7 +86,7 @@ class Photo:
         assert not isinstance(self.source, Path)
         if isinstance(self.source, bytes):
             return self.source
-        return self.source.read_bytes(_MAX_MEMBER)
+        return self.source.read_bytes()
 
 
 class _NamedContent(io.BytesIO):

@@ -23,6 +23,7 @@ class _Extra(NamedTuple):
 
 
 _EXTRAS = {
+    "fastapi": _Extra("serve", "FastAPI"),
     "fiftyone": _Extra("fiftyone", "FiftyOne"),
     "lightning": _Extra("torch", "Lightning"),
     "matplotlib": _Extra("torch", "Matplotlib"),
@@ -31,6 +32,8 @@ _EXTRAS = {
     "onnx": _Extra("torch", "onnx"),
     "onnxscript": _Extra("torch", "onnxscript"),
     "openvino": _Extra("openvino", "OpenVINO"),
+    "prometheus_client": _Extra("serve", "prometheus-client"),
+    "python_multipart": _Extra("serve", "python-multipart"),
     "safetensors": _Extra("torch", "safetensors"),
     "skimage": _Extra("demo", "scikit-image"),
     "supervision": _Extra("supervision", "supervision"),
@@ -39,6 +42,7 @@ _EXTRAS = {
     "torch": _Extra("torch", "PyTorch"),
     "torchmetrics": _Extra("torch", "TorchMetrics"),
     "torchvision": _Extra("torch", "torchvision"),
+    "uvicorn": _Extra("serve", "uvicorn"),
     "wandb": _Extra("wandb", "Weights & Biases"),
 }
 """Extras by the module that they provide."""

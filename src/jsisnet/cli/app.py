@@ -67,6 +67,12 @@ COMMANDS = (
         "List the built-in models and those in folders, with their classes and scores.",
     ),
     Command(
+        "serve",
+        "serve",
+        "[--model NAME|DIR]...",
+        "Serve models over HTTP: REST, and a page to drop photos on.",
+    ),
+    Command(
         "benchmark",
         "benchmark",
         "[MODEL]",

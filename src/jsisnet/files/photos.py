@@ -194,12 +194,12 @@ class PhotoHeader:
     """Whether EXIF says to rotate or mirror it."""
 
 
-def read_header(path: Path) -> PhotoHeader | None:
-    """Read the header of a photo; ``None`` if it is missing or damaged."""
+def read_header(source: Path | io.BytesIO) -> PhotoHeader | None:
+    """Read the header of a photo, a file or its content; ``None`` if missing or damaged."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's about damaged EXIF data
         try:
-            with _open(path) as image:
+            with _open(source) as image:
                 size, mode = (image.height, image.width), image.mode
                 orientation = _exif(image).get(_ORIENTATION, _UPRIGHT)
         except Exception:  # damaged files raise anything

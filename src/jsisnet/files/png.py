@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from zlib_ng import zlib_ng
@@ -247,7 +247,7 @@ def check_chunks(file: io.BufferedIOBase) -> None:
             raise ValueError(f"its chunk {name!r} is damaged")
 
 
-def find_chunk(file: IO[bytes], wanted: bytes) -> bytes | None:
+def find_chunk(file: IO[bytes] | io.BytesIO, wanted: bytes) -> bytes | None:
     """Return the content of the first chunk of a name in a PNG, of which no other is read."""
     file.seek(len(_SIGNATURE))
     while len(head := file.read(_CHUNK.size)) == _CHUNK.size:
@@ -372,8 +372,20 @@ def _check_memory(size: tuple[int, int], needed: int) -> None:
 
 def write_ids(ids: UInt32[np.ndarray, "h w"], path: Path) -> None:
     """Write ids of up to `MAX_ID` as a PNG, atomically."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        _encode_ids(file, ids)
+
+
+def encode_ids(ids: UInt32[np.ndarray, "h w"]) -> bytes:
+    """Return the content of the PNG that `write_ids` writes."""
+    buffer = io.BytesIO()
+    _encode_ids(buffer, ids)
+    return buffer.getvalue()
+
+
+def _encode_ids(file: io.BufferedIOBase, ids: UInt32[np.ndarray, "h w"]) -> None:
     strips = _strips_with_row_above(np.ascontiguousarray(ids))
-    _write(path, size_of(ids), (_EIGHT, _RGB), map(pixels.filter_up, strips))
+    _encode(file, size_of(ids), (_EIGHT, _RGB), map(pixels.filter_up, strips))
 
 
 def _strips_with_row_above(values: Values) -> Iterator[Values]:
@@ -392,24 +404,23 @@ def _filtered(values: Values) -> UInt8[np.ndarray, "rows n"]:
     return raw
 
 
-def _write(
-    path: Path,
+def _encode(
+    file: io.BufferedIOBase,
     size: tuple[int, int],
     kind: tuple[int, int],
     strips: Iterable[UInt8[np.ndarray, "rows n"]],
 ) -> None:
-    """Write a PNG of a height and width, a bit depth and a colour type, atomically."""
+    """Write a PNG of a height and width, a bit depth and a colour type to an open file."""
     packer = zlib_ng.compressobj(_LEVEL)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(_SIGNATURE)
-        _write_chunk(file, b"IHDR", _HEADER.pack(size[1], size[0], *kind, 0, 0, 0))
-        for strip in strips:
-            _write_chunk(file, b"IDAT", packer.compress(strip))
-        _write_chunk(file, b"IDAT", packer.flush())
-        _write_chunk(file, b"IEND", b"")
+    file.write(_SIGNATURE)
+    _write_chunk(file, b"IHDR", _HEADER.pack(size[1], size[0], *kind, 0, 0, 0))
+    for strip in strips:
+        _write_chunk(file, b"IDAT", packer.compress(strip))
+    _write_chunk(file, b"IDAT", packer.flush())
+    _write_chunk(file, b"IEND", b"")
 
 
-def _write_chunk(file: BinaryIO, name: bytes, content: bytes) -> None:
+def _write_chunk(file: io.BufferedIOBase, name: bytes, content: bytes) -> None:
     if content or name == b"IEND":
         checksum = zlib_ng.crc32(content, zlib_ng.crc32(name))
         file.write(_CHUNK.pack(len(content), name) + content + _CHECKSUM.pack(checksum))
@@ -482,7 +493,9 @@ def _stored(content: bytes, size: tuple[int, int]) -> _Header:
 def write_values(values: Shaped[np.ndarray, "h w"], path: Path) -> None:
     """Write uint8 or uint16 values as a grey PNG, atomically."""
     kind = 8 * values.itemsize, _GREY
-    _write(path, size_of(values), kind, map(_filtered, _strips_with_row_above(values)))
+    strips = map(_filtered, _strips_with_row_above(values))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        _encode(file, size_of(values), kind, strips)
 
 
 def size_of(values: Values) -> tuple[int, int]:

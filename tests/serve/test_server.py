@@ -1,0 +1,132 @@
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from jsisnet.serve import ServerConfig, run_server
+from toy_work import GREY
+
+pytestmark = pytest.mark.slow
+
+SERVER = """
+import sys
+from jsisnet.serve import AppConfig, Limits, Pool, PoolConfig, ServerConfig, run_server
+from jsisnet.serve.logs import configure
+from toy_work import ToyWork
+
+if __name__ == "__main__":
+    configure()
+    limits = Limits(read_seconds=0.5, connections=8)
+    pool = Pool(ToyWork(model=sys.argv[1], seconds=0.5), PoolConfig(workers=1))
+    config = ServerConfig(port=0, app=AppConfig(limits=limits))
+    run_server({"toy": pool}, config, lambda url: print(url, flush=True))
+"""
+KIND = {"Content-Type": "image/png"}
+
+
+class Server:
+    def __init__(self, command, environment, errors):
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
+        )
+        self.line = self.process.stdout.readline()
+        self.port = int(re.search(r"http://127.0.0.1:(\d+)", self.line)[1])
+
+    def post(self, content=GREY, path="/v1/panoptic"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with closing(connection):
+            connection.request("POST", path, content, KIND)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "model").write_text("first")
+    (tmp_path / "server.py").write_text(SERVER)
+    support = Path(__file__).parents[1] / "support"
+    paths = os.pathsep.join([str(support), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with (tmp_path / "log").open("w") as errors:
+        command = [sys.executable, tmp_path / "server.py", tmp_path / "model"]
+        server = Server(command, os.environ | {"PYTHONPATH": paths}, errors)
+        yield server
+        server.end()
+
+
+def test_after_sigterm_accepted_requests_are_finished(server, tmp_path):
+    found = []
+    threads = [Thread(target=lambda: found.append(server.post())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)  # the first is being segmented, the others wait
+    server.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join(30)
+
+    assert server.process.wait(30) == 0
+    assert [status for status, _ in found] == [200, 200, 200]
+    with pytest.raises(ConnectionRefusedError):
+        server.post()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert sum(line["message"] == "request" for line in lines) == 3
+
+
+def test_clients_that_send_no_request_are_sent_away(server):
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
+    slow[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    for connection in slow:
+        connection.settimeout(10)
+        with connection, suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+
+    assert server.post()[0] == 200
+
+
+def test_a_header_without_end_is_refused(server):
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.settimeout(10)
+        connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 60_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_a_client_hears_of_a_body_that_is_too_large_while_it_sends_it(server):
+    status, problem = server.post(bytes(40_000_000))
+
+    assert status == 413
+    assert "larger than 32 MiB" in problem["detail"]
+
+
+def test_the_command_serves_a_built_in_model(tmp_path):
+    with (tmp_path / "log").open("w") as errors:
+        command = [sys.executable, "-m", "jsisnet", "serve", "-m", "street", "-p", "0"]
+        server = Server([*command, "--workers", "1"], os.environ, errors)
+    try:
+        assert re.fullmatch(r"Serving street on http://\S+ \(1 worker\)\n", server.line)
+        status, found = server.post()
+        server.process.send_signal(signal.SIGTERM)
+        assert (status, found["model"]) == (200, "street")
+        assert server.process.wait(30) == 0
+    finally:
+        server.end()
+
+
+def test_a_port_in_use_is_an_error_before_a_model_is_loaded():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match="choose another --port"):
+            run_server({}, ServerConfig(port=port), print)

@@ -172,7 +172,19 @@ def test_the_page_comes_with_a_policy_that_forbids_foreign_hosts(serving):
     response = serving().get("/")
 
     assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert "default-src 'none'" in response.headers["content-security-policy"]
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<style|style=|<script(?![^>]*src=)|\son\w+=", response.text)
+
+
+def test_all_that_the_page_loads_is_served(serving):
+    client = serving()
+    loaded = [client.get("/").text, *(client.get(f"/{name}").text for name in ["page.js"])]
+    names = set(re.findall(r'(?:href|src|from)[= ]"(?:\./)?(\w+\.\w+)"', "".join(loaded)))
+
+    assert {"page.css", "page.js", "stage.js"} <= names
+    assert {client.get(f"/{name}").status_code for name in names} == {200}
 
 
 def test_health_tells_starting_from_draining_and_failing(serving, pool, photo):

@@ -46,6 +46,7 @@ def test_the_map_is_a_png_of_ids(serving, pool, photo):
     assert prefix == "data:image/png;base64"
     assert (read_ids(base64.b64decode(content)) == pool.predictor(photo).panoptic.ids).all()
     assert all("rle" not in each for each in found["segments"])
+    assert all(len(each["color"]) == 3 for each in found["segments"])
 
 
 def test_no_masks_are_sent_if_none_are_wanted(serving, photo):

@@ -9,7 +9,8 @@ Form = Literal["json", "coco", "overlay", "labelme"]
 map drawn over the photo, or a labelme file."""
 
 Masks = Literal["rle", "png", "none"]
-"""How JSON holds the masks: run lengths of each segment, a PNG of ids, or not at all."""
+"""How JSON holds the masks: run lengths of each segment, a PNG of ids with the colour
+of each segment, or not at all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,8 @@ from PIL import Image
 
 from jsisnet.files.png import encode_ids
 from jsisnet.inference.result import Result
-from jsisnet.serve.jobs import Answer, Task
+from jsisnet.serve.jobs import Answer, Masks, Task
+from jsisnet.visualize.palette import segment_colors
 
 JSON, ZIP, PNG = "application/json", "application/zip", "image/png"
 
@@ -48,7 +49,7 @@ def _segments(result: Result, task: Task, seconds: float) -> dict[str, object]:
     described: dict[str, object] = {
         "model": task.model,
         "image": {"name": task.name, "width": width, "height": height},
-        "segments": _entries(result, runs=task.wishes.masks == "rle"),
+        "segments": _entries(result, task.wishes.masks),
     }
     if task.wishes.masks == "png":
         png = base64.b64encode(encode_ids(result.panoptic.ids.view(np.uint32))).decode()
@@ -57,7 +58,7 @@ def _segments(result: Result, task: Task, seconds: float) -> dict[str, object]:
     return described
 
 
-def _entries(result: Result, *, runs: bool) -> list[dict[str, object]]:
+def _entries(result: Result, masks: Masks) -> list[dict[str, object]]:
     entries: list[dict[str, object]] = [
         {
             "id": segment.id,
@@ -70,9 +71,13 @@ def _entries(result: Result, *, runs: bool) -> list[dict[str, object]]:
         }
         for segment in result
     ]
-    if runs:
+    if masks == "rle":
         for entry, run_lengths in zip(entries, result.to_rle(), strict=True):
             entry["rle"] = run_lengths
+    if masks == "png":
+        colors = segment_colors(result.panoptic, result.categories).tolist()
+        for entry, color in zip(entries, colors, strict=True):
+            entry["color"] = color
     return [entry for entry in entries if entry["area"]]
 
 

@@ -1,24 +1,14 @@
-"""The page on ``/``, and its style and script."""
+"""The page on ``/``, and its style and scripts."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 _FOLDER = Path(__file__).with_name("page")
 
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-}
-"""Name and media type of each file by path."""
-
-_PLACEHOLDER = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>jsisnet</title>"
-    "<p>POST a photo to /v1/panoptic; /openapi.json describes the interface.</html>"
-)
+_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -34,18 +24,19 @@ HEADERS = {
 
 
 def routes() -> APIRouter:
-    """Return a route for each file of the page."""
+    """Return a route for each file of the page; index.html is on ``/``."""
     router = APIRouter(include_in_schema=False)
-    for path, (name, media_type) in _FILES.items():
-        router.add_api_route(path, _route(name, media_type), methods=["GET", "HEAD"])
+    for file in sorted(_FOLDER.iterdir()):
+        if file.suffix in _MEDIA_TYPES:
+            path = "/" if file.name == "index.html" else f"/{file.name}"
+            router.add_api_route(path, _route(file), methods=["GET", "HEAD"])
     return router
 
 
-def _route(name: str, media_type: str) -> Callable[[], Awaitable[Response]]:
-    async def page() -> Response:
-        file = _FOLDER / name
-        if not file.is_file():
-            return Response(_PLACEHOLDER, media_type="text/html; charset=utf-8", headers=HEADERS)
+def _route(file: Path) -> Callable[[], Awaitable[FileResponse]]:
+    media_type = f"{_MEDIA_TYPES[file.suffix]}; charset=utf-8"
+
+    async def page() -> FileResponse:
         return FileResponse(file, media_type=media_type, headers=HEADERS)
 
     return page

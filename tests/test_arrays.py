@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,20 @@ from jsisnet.panoptic import resize_ids
 def test_the_tests_check_the_shapes_of_arguments():
     with pytest.raises(TypeCheckError, match=r"Int32\[ndarray, 'h w'\]"):
         resize_ids(np.zeros(3, np.int32), (2, 2))
+
+
+def test_every_module_with_shapes_is_checked(request):
+    *checked, _ = request.config.getoption("--jaxtyping-packages").split(",")
+    source = Path(arrays.__file__).parents[1]
+    modules = {
+        ".".join(path.relative_to(source).with_suffix("").parts)
+        for path in Path(arrays.__file__).parent.rglob("*.py")
+        if re.search(r'\[(np\.ndarray|Tensor), "', path.read_text(encoding="utf-8"))
+    }
+
+    assert "jsisnet.inference.merge" in modules
+    left = [name for name in modules if not any(f"{name}.".startswith(f"{c}.") for c in checked)]
+    assert set(left) == {"jsisnet.arrays"}
 
 
 def test_the_tests_check_the_shapes_of_fields():

@@ -25,6 +25,7 @@ class _Extra(NamedTuple):
 _EXTRAS = {
     "fastapi": _Extra("serve", "FastAPI"),
     "fiftyone": _Extra("fiftyone", "FiftyOne"),
+    "imagecodecs": _Extra("tiff", "imagecodecs"),
     "lightning": _Extra("torch", "Lightning"),
     "matplotlib": _Extra("torch", "Matplotlib"),
     "mlflow": _Extra("mlflow", "MLflow"),
@@ -38,6 +39,7 @@ _EXTRAS = {
     "skimage": _Extra("demo", "scikit-image"),
     "supervision": _Extra("supervision", "supervision"),
     "tensorboard": _Extra("tensorboard", "TensorBoard"),
+    "tifffile": _Extra("tiff", "tifffile"),
     "timm": _Extra("torch", "timm"),
     "torch": _Extra("torch", "PyTorch"),
     "torchmetrics": _Extra("torch", "TorchMetrics"),

@@ -431,3 +431,22 @@ def pack(archive, *names):
     with zipfile.ZipFile(archive, "w") as file:
         for name in names:
             file.write(name)
+
+
+def test_large_photos_are_segmented_in_tiles(predict, folder):
+    code, out, error = predict(
+        "car.jpg", "--tile-size", "16", "--overlap", "4", "-o", "maps", "--workers", "1"
+    )
+
+    assert (code, error) == (0, "")
+    first, last = out.splitlines()
+    assert first.startswith("car.jpg: 20 x 40, 1 person (")
+    assert last.endswith(f"overlay in {Path('maps/car_overlay.jpg')} (at most 8 megapixels)")
+    assert names(folder / "maps") == ["car.png", "car_overlay.jpg", "predictions.json"]
+
+
+def test_tiles_go_with_the_format_coco_alone(predict):
+    code, _, error = predict("car.jpg", "--tiles", "--format", "labelme")
+
+    assert code == 1
+    assert "labelme can't be written of pictures in tiles" in error

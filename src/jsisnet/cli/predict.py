@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jsisnet.inference.photo_files import FoundPhotos, Photo
     from jsisnet.inference.photo_job import Outcome
     from jsisnet.inference.predictor import Predictor
+    from jsisnet.inference.tiles import TileConfig
 
 DEMO = ("astronaut.png", "chelsea.png", "coffee.png")
 """Photos that `demo` segments, all of them free to use."""
@@ -32,6 +33,9 @@ _PHOTOS_PER_WORKER = 20
 """Photos for which it pays to start a process: loading a network takes the time of a few."""
 
 _MAX_WORKERS = 16
+
+_MANY = _PHOTOS_PER_WORKER * _MAX_WORKERS
+"""Photos for which it pays to use every core; the tiles of large ones are as many."""
 
 _ENGINES = ("auto", "onnxruntime", "openvino", "torch")
 """Engines that are known to work in several processes."""
@@ -81,6 +85,35 @@ class WritingOptions:
     """Print errors only."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TileOptions:
+    """Options for pictures that are too large to be segmented at once."""
+
+    tiles: Flag = False
+    """Read each image in overlapping tiles, which allows any size and keeps memory small. TIFFs are
+    read in place. Overlays are reduced to 8 megapixels."""
+
+    tile_size: Annotated[
+        int | None, Parameter(metavar="PIXELS", validator=validators.Number(gte=8))
+    ] = None
+    """Side of the tiles. Default: those of the model's input."""
+
+    overlap: Annotated[
+        int | None, Parameter(metavar="PIXELS", validator=validators.Number(gte=0))
+    ] = None
+    """What neighbouring tiles share, at least. Default: an eighth of a tile."""
+
+    def config(self) -> "TileConfig | None":
+        """Return the settings of the tiles; ``None`` if none are wanted."""
+        from jsisnet.inference.tiles import TileConfig
+
+        if not self.tiles and self.tile_size is None and self.overlap is None:
+            return None
+        size = None if self.tile_size is None else (self.tile_size, self.tile_size)
+        return TileConfig(size=size, overlap=self.overlap)
+
+
 def predict(  # noqa: PLR0913 - options of the command line
     *images: Annotated[str, Parameter(name="IMAGE")],
     out: Annotated[Path | None, Parameter(alias="-o", metavar="DIR")] = None,
@@ -89,6 +122,7 @@ def predict(  # noqa: PLR0913 - options of the command line
     selection: SelectionOptions = SelectionOptions(),
     writing: WritingOptions = WritingOptions(),
     drawing: DrawingOptions = DrawingOptions(),  # noqa: B008 - frozen
+    tiling: TileOptions = TileOptions(),
     run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> int:
@@ -111,6 +145,7 @@ def predict(  # noqa: PLR0913 - options of the command line
         jsisnet predict photos "more/**/*.jpg" archive.zip -o maps --model runs/mine
         jsisnet predict street.jpg --classes person,car --min-score 0.7
         jsisnet predict photos -o tasks --format coco,labelme --no-overlay
+        jsisnet predict aerial.tif --tiles --tile-size 1024 --overlap 128
         curl -s https://example.org/photo.jpg | jsisnet predict - -o maps
 
     Args:
@@ -124,6 +159,7 @@ def predict(  # noqa: PLR0913 - options of the command line
         selection: What is segmented.
         writing: What is written, and how.
         drawing: How overlays are drawn.
+        tiling: How images of any size are segmented.
         run: How the network runs.
         overrides: Settings that override those of the model.
     """
@@ -141,7 +177,8 @@ def predict(  # noqa: PLR0913 - options of the command line
     found = find_photos(images, _read_standard_input, without=earlier)
     for problem in found.problems:
         say(problem)
-    workers = _workers(writing.workers, len(found.photos), run)
+    tiles = tiling.config()
+    workers = _workers(writing.workers, len(found.photos) if tiles is None else _MANY, run)
     predictor = load_model(
         model,
         overrides,
@@ -152,7 +189,7 @@ def predict(  # noqa: PLR0913 - options of the command line
     )
     if writing.workers is None and predictor.engine.device != "cpu":
         workers = 1
-    config = BatchConfig(outputs=outputs, workers=workers, overwrite=writing.overwrite)
+    config = BatchConfig(outputs=outputs, workers=workers, overwrite=writing.overwrite, tiles=tiles)
     return _segment(found, predictor, out, config, quiet=writing.quiet)
 
 
@@ -193,10 +230,13 @@ def _segment(
     photos = found.photos
     folder = _next_folder(photos, predictor, config) if out is None else out
     began = time.perf_counter()
-    bar = nullcontext(lambda *_: None) if quiet or len(photos) == 1 else progress("segmenting")
+    isfew = len(photos) == 1 and config.tiles is None
+    bar = nullcontext(lambda *_: None) if quiet or isfew else progress("segmenting")
     with bar as advance:
         view = _View(advance, quiet=quiet)
-        listener = Listener(on_start=view.start, on_photo=view.photo, on_warning=say)
+        listener = Listener(
+            on_start=view.start, on_photo=view.photo, on_warning=say, on_tile=view.tile
+        )
         try:
             summary = predict_photos(photos, predictor, folder, config, listener)
         except (KeyboardInterrupt, SystemExit) as error:
@@ -220,6 +260,9 @@ class _View:
 
     def start(self, done: int, total: int) -> None:
         self.done, self.total = done, total
+        self.advance(done, total)
+
+    def tile(self, done: int, total: int) -> None:
         self.advance(done, total)
 
     def photo(self, outcome: "Outcome") -> None:
@@ -263,11 +306,13 @@ def _where(photos: "Sequence[Photo]", folder: Path, config: "BatchConfig") -> st
     what = "overlay" if config.outputs.overlay is not None else "map"
     if not names:
         return f"nothing written to {folder}"
+    isreduced = config.tiles is not None and config.outputs.overlay is not None
+    size = " (at most 8 megapixels)" if isreduced else ""
     if len(photos) == 1:
         written = (folder / name for name in names if (folder / name).is_file())
-        return f"{what} in {next(written, folder / names[0])}"
+        return f"{what} in {next(written, folder / names[0])}{size}"
     first = folder / names[0]
-    return f"{what}s in {first.with_name(f'*{first.name.removeprefix(photos[0].name)}')}"
+    return f"{what}s in {first.with_name(f'*{first.name.removeprefix(photos[0].name)}')}{size}"
 
 
 def _workers(wanted: int | None, photos: int, run: RunOptions) -> int:
@@ -297,7 +342,7 @@ def _next_folder(photos: "Sequence[Photo]", predictor: "Predictor", config: "Bat
     ]
     latest = max(numbers, default=0)
     folder = _numbered(latest)
-    purpose = purpose_of_run(predictor, config.outputs)
+    purpose = purpose_of_run(predictor, config.outputs, config.tiles)
     if latest and not config.overwrite and is_unfinished(folder, purpose, photos):
         return folder
     return _numbered(latest + 1)

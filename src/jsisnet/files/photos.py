@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import re
+import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +21,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from jsisnet.arrays import Integer, Shaped, UInt8
 from jsisnet.files.atomic import replacing
-from jsisnet.files.memory import check_memory
-from jsisnet.files.png import check_chunks, find_chunk
+from jsisnet.files.memory import check_memory, memory_text
+from jsisnet.files.png import check_chunks, find_chunk, stream_rgb
 from jsisnet.files.regular import check_regular, irregular
 from jsisnet.lazy import install_hint
 from jsisnet.panoptic import row_strips
@@ -174,7 +175,7 @@ def read_image(path: Path | str, *, upright: bool = False) -> UInt8[np.ndarray, 
         raise ValueError(f"{name}: {error.strerror}; expected an image") from None
     if not isfile:
         raise ValueError(f"{name}: {irregular(path) or 'not a file; expected an image'}")
-    with _naming(name):
+    with naming(name):
         if path.stat().st_size == 0:
             raise ValueError("it is empty")
         return _decode(path, upright=upright)
@@ -218,15 +219,57 @@ def _exif(image: Image.Image) -> Image.Exif:
     return image.getexif()
 
 
+def unpack(path: Path, file: BinaryIO) -> tuple[tuple[int, int], int]:
+    """Write the pixels of a photo as stored to a file, as 8-bit RGB rows without any header.
+
+    A plain PNG is decoded in strips; of others Pillow holds all pixels. They are converted as by
+    `read_image`, and may have more than `MAX_PIXELS`.
+
+    Returns:
+        Height and width, and the EXIF orientation.
+
+    Raises:
+        ValueError: If the photo can't be read, takes more memory than the limit, or the disk is too
+            small for its pixels. The message does not name it.
+    """
+    with _open(path) as image:
+        found = _exif(image).get(_ORIENTATION, _UPRIGHT)
+        orientation = found if found in _TURNS else _UPRIGHT
+        size = (image.height, image.width)
+        _check_disk(size, Path(file.name).parent)
+        with path.open("rb") as content:
+            streamed = stream_rgb(content) if image.format == "PNG" else None
+            if streamed is not None:
+                for strip in streamed[1]:
+                    colors = strip.astype("<u4", copy=False).view(np.uint8)
+                    file.write(np.ascontiguousarray(colors.reshape(*strip.shape, 4)[..., :3]).data)
+                return size, orientation
+        each = _STORED.get(image.mode, 4) + _decoder_bytes(image)
+        check_memory(size[0] * size[1] * each + _tile_bytes(image), f"{size[1]} x {size[0]} pixels")
+        _check_content(path, image)
+        for part in _converted(image):
+            file.write(np.ascontiguousarray(np.broadcast_to(part, (*part.shape[:2], 3))).data)
+    return size, orientation
+
+
+def _check_disk(size: tuple[int, int], folder: Path) -> None:
+    needed, free = 3 * size[0] * size[1], shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"its {size[1]} x {size[0]} pixels would take {memory_text(needed)} of the disk of "
+            f"{folder}, which has {memory_text(free)} left"
+        )
+
+
 def used_bits(path: Path) -> int:
     """Return the bits that the values of a grey photo of 16 or 32 bits use: 8, 12, 14 or 16.
 
     Raises:
         ValueError: If it can't be read, or its values are negative or ambiguous.
     """
-    with _naming(printable_path(str(path))), _open(path) as image:
+    with naming(printable_path(str(path))), _open(path) as image:
         _check_size(image)
-        return _used_bits(_highest_16_bit(image))
+        return bits_of(_highest_16_bit(image))
 
 
 def to_rgb(source: object, *, upright: bool = True) -> UInt8[np.ndarray, "h w 3"]:
@@ -252,10 +295,10 @@ def to_rgb(source: object, *, upright: bool = True) -> UInt8[np.ndarray, "h w 3"
     if isinstance(source, str | os.PathLike):
         return _read_path(os.fsdecode(source), upright=upright)
     if isinstance(source, bytes | bytearray | memoryview):
-        with _naming("the bytes"):
+        with naming("the bytes"):
             return _decode(io.BytesIO(source), upright=upright)
     if isinstance(source, Image.Image):
-        with _naming("the PIL image"):
+        with naming("the PIL image"):
             return _convert(source, upright=upright)
     if isinstance(source, _Readable | _Pathlike):
         return _read_stream(source, upright=upright)
@@ -330,7 +373,7 @@ def _read_path(path: str, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
 
 def _read_stream(source: _Readable | _Pathlike, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
     name = getattr(source, "name", None) if isinstance(source, _Readable) else str(source)
-    with _naming(printable_path(name) if isinstance(name, str) else "the file object"):
+    with naming(printable_path(name) if isinstance(name, str) else "the file object"):
         if isinstance(source, _Readable):
             content = _read_all(source.read)
             if not content:
@@ -355,11 +398,16 @@ def _read_all(read: Callable[[int], bytes | str | None]) -> bytes:
 def _decode(source: Path | io.BytesIO, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
     with _open(source) as image:
         _check_size(image)
-        if image.format == "PNG":  # Pillow overlooks a missing end
-            _check_chunks(source)
-        if image.info.get("progressive"):
-            _check_scans(source)
+        _check_content(source, image)
         return _convert(image, upright=upright)
+
+
+def _check_content(source: Path | io.BytesIO, image: Image.Image) -> None:
+    """Check what Pillow overlooks in an image that was opened."""
+    if image.format == "PNG":  # a missing end
+        _check_chunks(source)
+    if image.info.get("progressive"):
+        _check_scans(source)
 
 
 def _content(source: Path | io.BytesIO) -> bytes:
@@ -425,8 +473,7 @@ def _brands(source: Path | io.BytesIO) -> set[bytes]:
 def _convert(image: Image.Image, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]:
     """Convert an image strip by strip, so that no other copy of it is needed."""
     _check_size(image)
-    tiles = str(getattr(image, "tile", ""))  # it names the layout in the file, until it is loaded
-    iswide = ";16" in tiles and len(image.getbands()) > 1
+    iswide = _iswide(image)
     image.load()
     turn = _Turn(image.getexif().get(_ORIENTATION, _UPRIGHT) if upright else _UPRIGHT)
     convert = _converter(image, iswide=iswide)
@@ -434,6 +481,20 @@ def _convert(image: Image.Image, *, upright: bool) -> UInt8[np.ndarray, "h w 3"]
     for rows, part in _parts(image):
         rgb[turn.target(rows, image.height)] = convert(turn.apply(part))
     return rgb
+
+
+def _converted(image: Image.Image) -> Iterator[UInt8[np.ndarray, "rows w _"]]:
+    """Decode an image, and yield strips of it as stored, with one channel or three."""
+    iswide = _iswide(image)
+    image.load()
+    convert = _converter(image, iswide=iswide)
+    return (convert(part) for _, part in _parts(image))
+
+
+def _iswide(image: Image.Image) -> bool:
+    """Return whether an image that is not loaded yet has 16-bit colours."""
+    tiles = str(getattr(image, "tile", ""))  # it names the layout in the file, until it is loaded
+    return ";16" in tiles and len(image.getbands()) > 1
 
 
 def _parts(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
@@ -488,12 +549,12 @@ def _converter(
         ValueError: If it can't be converted.
     """
     if image.mode.startswith("I"):
-        bits = _used_bits(_highest_16_bit(image))
-        return lambda part: _scaled(np.asarray(part), bits)[..., None]
+        bits = bits_of(_highest_16_bit(image))
+        return lambda part: scaled(np.asarray(part), bits)[..., None]
     if iswide and _must_stretch(image):
         _tell_bits(_FOURTEEN)
-        return lambda part: _stretched(np.asarray(_rgb(part)))
-    return lambda part: np.asarray(_rgb(part))
+        return lambda part: _stretched(np.asarray(flattened(part)))
+    return lambda part: np.asarray(flattened(part))
 
 
 def _must_stretch(image: Image.Image) -> bool:
@@ -560,7 +621,12 @@ def _check_pixels(width: int, height: int) -> None:
         raise ValueError(f"{width} x {height} pixels; expected 1 to {MAX_PIXELS:,}")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def flattened(image: Image.Image) -> Image.Image:
+    """Return an image as RGB, blended with white where it is transparent.
+
+    Raises:
+        ValueError: If its pixels are floating-point numbers.
+    """
     if image.mode == "F":
         raise ValueError("pixels are floating-point numbers; expected 8 or 16 bits")
     if image.mode == "La":  # its alpha is premultiplied, and Pillow converts it to LA alone
@@ -584,7 +650,7 @@ def _highest_16_bit(image: Image.Image) -> int:
     return int(extremes.max())
 
 
-def _scaled(values: Integer[np.ndarray, "..."], bits: int) -> UInt8[np.ndarray, "..."]:
+def scaled(values: Integer[np.ndarray, "..."], bits: int) -> UInt8[np.ndarray, "..."]:
     """Scale 16-bit values to 8 bits, by the bits that they use."""
     if bits == _SIXTEEN:
         return (values // 257).astype(np.uint8)
@@ -592,7 +658,15 @@ def _scaled(values: Integer[np.ndarray, "..."], bits: int) -> UInt8[np.ndarray, 
     return (values.astype(np.uint32) * 255 // (2**bits - 1)).astype(np.uint8)
 
 
-def _used_bits(highest: int) -> int:
+def bits_of(highest: int) -> int:
+    """Return the bits that values of up to 16 bits use: 8, 12, 14 or 16.
+
+    Args:
+        highest: The highest of the values.
+
+    Raises:
+        ValueError: If that leaves open how bright they are meant to be.
+    """
     if not highest:
         return _SIXTEEN
     bits = next(bits for bits in _DEPTHS if highest < 2**bits)
@@ -652,7 +726,7 @@ def _from_array(array: Shaped[np.ndarray, "..."], kind: str) -> UInt8[np.ndarray
         return np.repeat(pixels, 3, axis=2)
     if pixels.shape[2] == 3:  # noqa: PLR2004 - red, green and blue
         return np.array(pixels, order="C")
-    return np.array(_rgb(Image.fromarray(np.ascontiguousarray(pixels))))
+    return np.array(flattened(Image.fromarray(np.ascontiguousarray(pixels))))
 
 
 def _hint(array: Shaped[np.ndarray, "..."]) -> str:
@@ -667,7 +741,7 @@ def _to_8_bit(array: Shaped[np.ndarray, "h w c"], found: str) -> UInt8[np.ndarra
     if array.dtype == np.uint8:
         return array
     if array.dtype.newbyteorder("=") == np.uint16:
-        return _scaled(array, _used_bits(int(array.max())))
+        return scaled(array, bits_of(int(array.max())))
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     fix = ": (255 * array).round().astype(np.uint8), if 1 is white"
@@ -675,8 +749,15 @@ def _to_8_bit(array: Shaped[np.ndarray, "h w c"], found: str) -> UInt8[np.ndarra
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Turn all that a damaged image raises, struct.error and KeyError included, into one error."""
+def naming(name: str) -> Iterator[None]:
+    """Turn all that a damaged image raises, struct.error and KeyError included, into one error.
+
+    Args:
+        name: Name of the image, with which the message begins.
+
+    Raises:
+        ValueError: In place of any other error of the block.
+    """
     try:
         yield
     except Exception as error:

@@ -135,8 +135,8 @@ def _open(content: bytes, header: _Header) -> IdStrips:
     if not pixels.compiled() or header.interlaced or header.haspalette:
         return _decoded_by_pillow(content, header)
     _check_memory(header.size, _STREAMED * max(_FILTERED_PIXELS, header.size[1]))
-    filtered = _inflate_strips(content, header, _FILTERED_PIXELS)
-    return IdStrips(header.size, _decode_strips(content, header), filtered)
+    filtered = _inflate_strips(_pieces(content), header, _FILTERED_PIXELS)
+    return IdStrips(header.size, _decode_strips(_pieces(content), header), filtered)
 
 
 def read_ids(source: Path | bytes) -> UInt32[np.ndarray, "h w"]:
@@ -229,6 +229,12 @@ def check_chunks(file: io.BufferedIOBase) -> None:
     Raises:
         ValueError: If it is not. The message does not name the file.
     """
+    for _ in _checked_pieces(file):
+        pass
+
+
+def _checked_pieces(file: io.BufferedIOBase) -> Iterator[bytes]:
+    """Read a PNG to its end, check it, and yield its compressed pixels piece by piece."""
     file.seek(len(_SIGNATURE))
     name = b""
     while name != b"IEND":
@@ -240,6 +246,8 @@ def check_chunks(file: io.BufferedIOBase) -> None:
         while left and (piece := file.read(min(left, _INFLATE_BYTES))):
             checksum = zlib_ng.crc32(piece, checksum)
             left -= len(piece)
+            if name == b"IDAT":
+                yield piece
         found = file.read(_CHECKSUM.size)
         if len(found) < _CHECKSUM.size:
             raise ValueError("it is truncated")
@@ -258,11 +266,32 @@ def find_chunk(file: IO[bytes] | io.BytesIO, wanted: bytes) -> bytes | None:
     return None
 
 
-def _decode_strips(content: bytes, header: _Header) -> Iterator[Ids]:
+def stream_rgb(file: io.BufferedReader) -> tuple[tuple[int, int], Iterator[Ids]] | None:
+    """Decode a PNG of any size in strips of rows, whose ids are its colours.
+
+    Returns:
+        Height and width, and the strips, each of which is overwritten by the next; ``None`` if the
+        PNG is interlaced or not plain RGB with 8 bits, or without the compiled loops. Damage is a
+        `ValueError` of the iteration, which does not name the file.
+    """
+    head = file.read(_INTERLACE_AT + 1)
+    begins = head.startswith(_SIGNATURE) and head[_NAME_AT:_HEADER_AT] == b"IHDR"
+    if not begins or len(head) <= _INTERLACE_AT or not pixels.compiled():
+        return None
+    width, height, depth, kind, *_, interlaced = _HEADER.unpack(head[_HEADER_AT:])
+    isplain = (depth, kind, interlaced) == (_EIGHT, _RGB, 0) and width * height > 0
+    if not isplain or find_chunk(file, b"tRNS") is not None:
+        return None
+    header = _Header((height, width), _CHANNELS["RGB"], depth, False, False)
+    _check_memory(header.size, _STREAMED * max(_STRIP_PIXELS, width))
+    return header.size, _decode_strips(_checked_pieces(file), header)
+
+
+def _decode_strips(pieces: Iterator[bytes | memoryview], header: _Header) -> Iterator[Ids]:
     strips = list(row_strips(header.size, _STRIP_PIXELS))
     # Row 0 is the last row of the previous strip, which the filters refer to.
     ids = np.zeros((strips[0].stop + 1, header.size[1]), np.uint32)
-    inflated = _inflate_strips(content, header, _STRIP_PIXELS)
+    inflated = _inflate_strips(pieces, header, _STRIP_PIXELS)
     for rows, filtered in zip(strips, inflated, strict=True):
         count = rows.stop - rows.start
         pixels.unfilter(filtered.raw, ids[: count + 1], header.channels)
@@ -270,8 +299,10 @@ def _decode_strips(content: bytes, header: _Header) -> Iterator[Ids]:
         ids[0] = ids[count]
 
 
-def _inflate_strips(content: bytes, header: _Header, most: int) -> Iterator[FilteredRows]:
-    inflated = _Inflated(content)
+def _inflate_strips(
+    pieces: Iterator[bytes | memoryview], header: _Header, most: int
+) -> Iterator[FilteredRows]:
+    inflated = _Inflated(pieces)
     for rows in row_strips(header.size, most):
         raw = inflated.take((rows.stop - rows.start) * header.raw_width)
         yield FilteredRows(raw, header.channels)
@@ -284,21 +315,26 @@ def _refuse_damage(content: bytes, header: _Header) -> None:
     passes = _PASSES if header.interlaced else ((0, 0, 1, 1),)
     sizes = ((len(range(y, height, dy)), len(range(x, width, dx))) for y, x, dy, dx in passes)
     left = sum(rows * header.raw_bytes(columns) for rows, columns in sizes if columns)
-    inflated = _Inflated(content)
+    inflated = _Inflated(_pieces(content))
     while left:
         left -= len(inflated.take(min(left, _INFLATE_BYTES)))
     inflated.finish()
 
 
+def _pieces(content: bytes) -> Iterator[memoryview]:
+    """Yield the compressed pixels of a PNG piece by piece."""
+    parts = (values for name, values in _chunks(content) if name == b"IDAT")
+    return chain.from_iterable(
+        (part[start : start + _INFLATE_BYTES] for start in range(0, len(part), _INFLATE_BYTES))
+        for part in parts
+    )
+
+
 class _Inflated:
     """Stream of a PNG's inflated, still filtered pixels."""
 
-    def __init__(self, content: bytes):
-        parts = (values for name, values in _chunks(content) if name == b"IDAT")
-        self._pieces = chain.from_iterable(
-            (part[start : start + _INFLATE_BYTES] for start in range(0, len(part), _INFLATE_BYTES))
-            for part in parts
-        )
+    def __init__(self, pieces: Iterator[bytes | memoryview]):
+        self._pieces = pieces
         self._stream = zlib_ng.decompressobj()
 
     def take(self, count: int) -> bytes:
@@ -386,6 +422,26 @@ def encode_ids(ids: UInt32[np.ndarray, "h w"]) -> bytes:
 def _encode_ids(file: io.BufferedIOBase, ids: UInt32[np.ndarray, "h w"]) -> None:
     strips = _strips_with_row_above(np.ascontiguousarray(ids))
     _encode(file, size_of(ids), (_EIGHT, _RGB), map(pixels.filter_up, strips))
+
+
+def write_id_strips(strips: Iterable[Ids], size: tuple[int, int], path: Path) -> None:
+    """Write ids that come in strips of rows as a PNG, atomically, in the memory of one strip.
+
+    Args:
+        strips: Rows of ids of up to `MAX_ID`, from top to bottom; each may overwrite the last.
+        size: Height and width.
+        path: File to write.
+    """
+    rows = map(pixels.filter_up, _with_row_above(strips, size[1]))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        _encode(file, size, (_EIGHT, _RGB), rows)
+
+
+def _with_row_above(strips: Iterable[Ids], width: int) -> Iterator[Ids]:
+    above = np.zeros((1, width), np.uint32)
+    for strip in strips:
+        yield np.concatenate([above, strip])
+        above = strip[-1:].copy()
 
 
 def _strips_with_row_above(values: Values) -> Iterator[Values]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -227,8 +227,18 @@ def write_png(panoptic: PanopticMap, path: Path) -> None:
 
 def segments_info(panoptic: PanopticMap, categories: Categories) -> list[dict[str, object]]:
     """Return the JSON entries of a map's segments, with the ids that `write_png` writes."""
-    corners = panoptic.boxes().tolist()
-    described = zip(panoptic.segments, panoptic.areas().tolist(), corners, strict=True)
+    return segment_entries(
+        panoptic.segments, panoptic.areas().tolist(), panoptic.boxes().tolist(), categories
+    )
+
+
+def segment_entries(
+    segments: Iterable[Segment],
+    areas: Iterable[int],
+    boxes: Iterable[Sequence[int]],
+    categories: Categories,
+) -> list[dict[str, object]]:
+    """Return the JSON entries of segments whose ids count from 1, with their areas and boxes."""
     return [
         {
             "id": number,
@@ -239,7 +249,9 @@ def segments_info(panoptic: PanopticMap, categories: Categories) -> list[dict[st
             "isthing": int(segment.isthing),
         }
         | ({} if segment.score is None else {"score": float(segment.score)})
-        for number, (segment, area, (x0, y0, x1, y1)) in enumerate(described, 1)
+        for number, (segment, area, (x0, y0, x1, y1)) in enumerate(
+            zip(segments, areas, boxes, strict=True), 1
+        )
     ]
 
 

@@ -14,6 +14,7 @@ from jsisnet.inference.photo_job import OutputConfig
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.result import PredictedSegment, Result
 from jsisnet.inference.rules import MergeConfig
+from jsisnet.inference.tiles import TileConfig
 
 __all__ = [
     "BatchConfig",
@@ -30,6 +31,7 @@ __all__ = [
     "PredictionConfig",
     "Predictor",
     "Result",
+    "TileConfig",
     "find_photos",
     "open_engine",
     "predict_photos",

@@ -16,6 +16,7 @@ from jsisnet.inference.photo_files import Photo
 from jsisnet.inference.photo_job import COCO, Outcome, OutputConfig, PhotoJob
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.results_folder import PREDICTIONS, ResultsFolder, open_results
+from jsisnet.inference.tiles import TileConfig
 from jsisnet.inference.written_files import WrittenFiles, locked, read_written
 
 
@@ -32,6 +33,19 @@ class BatchConfig:
     overwrite: bool = False
     """Whether to delete the results of an earlier run in the folder instead of resuming it."""
 
+    tiles: TileConfig | None = None
+    """How pictures are divided into tiles, which allows any size; ``None`` if they are not."""
+
+    def __post_init__(self) -> None:
+        if self.tiles is None:
+            return
+        others = [name for name in self.outputs.formats if name != COCO]
+        if others or self.outputs.raw is not None:
+            raise ValueError(
+                f"{others[0] if others else 'what the branches predict'} can't be written of "
+                "pictures in tiles; expected the format coco alone"
+            )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listener:
@@ -45,6 +59,9 @@ class Listener:
 
     on_warning: Callable[[str], object] = lambda _: None
     """Called with a message for each worker process that ended unexpectedly."""
+
+    on_tile: Callable[[int, int], object] = lambda *_: None
+    """Called with the number of tiles of a photo that are segmented, and of all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +111,7 @@ def predict_photos(
         config.outputs.overlay.labels(predictor.categories)  # refuses unknown classes at once
     if config.outputs.raw is not None:
         check_branches(predictor.engine)
-    purpose = purpose_of_run(predictor, config.outputs)
+    purpose = purpose_of_run(predictor, config.outputs, config.tiles)
     job = PhotoJob(predictor, folder, config.outputs)
     with (
         locked(*filter(None, (folder, config.outputs.raw))),
@@ -107,7 +124,7 @@ def predict_photos(
         listener.on_start(len(done), len(photos))
         failed = 0
         try:
-            for outcome in _outcomes(todo, job, results, config.workers, listener):
+            for outcome in _outcomes(todo, job, results, config, listener):
                 failed += outcome.error is not None
                 listener.on_photo(outcome)
         except BaseException:
@@ -121,7 +138,9 @@ def predict_photos(
     )
 
 
-def purpose_of_run(predictor: Predictor, outputs: OutputConfig) -> str:
+def purpose_of_run(
+    predictor: Predictor, outputs: OutputConfig, tiles: TileConfig | None = None
+) -> str:
     """Return a hash of all that determines the results, apart from the photos."""
     described = {
         "version": __version__,
@@ -131,6 +150,8 @@ def purpose_of_run(predictor: Predictor, outputs: OutputConfig) -> str:
         "network": predictor.engine.fingerprint(),
         "outputs": asdict(outputs),
     }
+    if tiles is not None:
+        described["tiles"] = asdict(tiles)
     return sha256(json.dumps(described, default=os.path.abspath).encode()).hexdigest()
 
 
@@ -169,7 +190,7 @@ def _outcomes(
     photos: Sequence[Photo],
     job: PhotoJob,
     results: ResultsFolder,
-    workers: int,
+    config: BatchConfig,
     listener: Listener,
 ) -> Iterator[Outcome]:
     """Segment photos in the way that suits their number."""
@@ -178,10 +199,16 @@ def _outcomes(
         if outcome.error is None:
             results.add(outcome.entry)
 
-    if len(photos) > 1 and workers > 1:
+    if config.tiles is not None:
+        from jsisnet.inference.large_photos import in_tiles
+
+        for outcome in in_tiles(photos, job, config, listener):
+            note(outcome)
+            yield outcome
+    elif len(photos) > 1 and config.workers > 1:
         from jsisnet.inference.workers import in_workers
 
-        yield from in_workers(photos, job, workers, note, listener.on_warning)
+        yield from in_workers(photos, job, config.workers, note, listener.on_warning)
     elif len(photos) > 1:
         from jsisnet.inference.pipeline import overlapped
 

@@ -15,6 +15,7 @@ from jsisnet.files.archives import Member, files_below
 from jsisnet.files.links import Links
 from jsisnet.files.photos import has_photo_suffix, printable_path, read_image, refuse_url, to_rgb
 from jsisnet.files.stamps import Stamp, stamp
+from jsisnet.files.windows import Window
 
 STANDARD_INPUT = "-"
 """Argument that stands for a photo on standard input."""
@@ -30,8 +31,8 @@ _MAX_STDIN = 1 << 30
 class Photo:
     """A photo to segment."""
 
-    source: Path | Member | bytes
-    """Its file, its file inside a zip, or its content."""
+    source: Path | Member | bytes | Window
+    """Its file, its file inside a zip, its content, or the part of a picture that it is."""
 
     name: str
     """Stem of the files that are written for it; unique."""
@@ -58,6 +59,8 @@ class Photo:
                 return archive
             case Path() as path:
                 return path
+            case Window(picture=picture):
+                return picture.path
         return None
 
     def read(self) -> UInt8[np.ndarray, "h w 3"]:
@@ -69,6 +72,8 @@ class Photo:
         if isinstance(self.source, Path):
             return read_image(self.source, upright=True)
         try:
+            if isinstance(self.source, Window):
+                return self.source.read()
             content = self._content()
         except OSError as error:
             raise ValueError(f"{self.title}: {error.strerror or error}") from error
@@ -80,12 +85,14 @@ class Photo:
         """Return what tells whether the photo is still the same: its place, size and time."""
         if isinstance(self.source, bytes):
             return [self.title, sha256(self.source).hexdigest()]
+        if isinstance(self.source, Window):
+            return self.source.stamp()
         return stamp(self.source)
 
     def _content(self) -> bytes:
-        assert not isinstance(self.source, Path)
         if isinstance(self.source, bytes):
             return self.source
+        assert isinstance(self.source, Member)
         return self.source.read_bytes()
 
 

@@ -179,7 +179,7 @@ class PhotoJob:
         result, style = self._result(item), self.config.overlay
         self._write_branches(item, result)
         picture = None if style is None else result.draw(style)
-        with _all_or_none() as written:
+        with all_or_none() as written:
             for path in self._written(item.photo, result):
                 written.append(path)
             outcome = self._describe(item, result)
@@ -261,7 +261,7 @@ class PhotoJob:
 
 
 @contextmanager
-def _all_or_none() -> Iterator[list[Path]]:
+def all_or_none() -> Iterator[list[Path]]:
     """Yield a list of files that are written, which are removed if the block fails."""
     written: list[Path] = []
     try:

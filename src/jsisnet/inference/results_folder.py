@@ -191,6 +191,11 @@ def open_results(
             results.close()
 
 
+def read_entries(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Read what a finished run noted of each photo, in the order of the photos."""
+    return (line for line in _lines(folder / JOURNAL) if "name" in line)
+
+
 def results_in(folder: Path) -> set[Path]:
     """Return the files that earlier runs have written to a folder, or were about to write."""
     found = set()

@@ -23,6 +23,7 @@ COMMANDS = (
     "show",
     "describe",
     "imagenet",
+    "serve",
 )
 
 

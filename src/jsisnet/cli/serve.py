@@ -22,6 +22,13 @@ _Seconds = Annotated[float, Parameter(metavar="SECONDS", validator=validators.Nu
 _Amount = Annotated[float, Parameter(metavar="NUMBER", validator=validators.Number(gt=0))]
 
 
+Models = Annotated[
+    tuple[str, ...],
+    Parameter(alias="-m", metavar="NAME|DIR", negative=(), show_default=False),
+]
+"""Models, some of them with a name of their own."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class AddressOptions:
@@ -45,7 +52,9 @@ class AccessOptions:
     """File with API keys, one a line. Requests then need one, as "Authorization: Bearer KEY" or
     "X-API-Key: KEY". Default: no key is needed."""
 
-    cors_origin: Annotated[tuple[str, ...], Parameter(metavar="ORIGIN", negative=())] = ()
+    cors_origin: Annotated[
+        tuple[str, ...], Parameter(metavar="ORIGIN", negative=(), show_default=False)
+    ] = ()
     """Site whose pages may use the server, such as https://example.org; may be repeated. Default:
     none but the server's own page."""
 
@@ -76,9 +85,7 @@ class LimitOptions:
 
 def serve(  # noqa: PLR0913 - options of the command line
     *,
-    model: Annotated[tuple[str, ...], Parameter(alias="-m", metavar="NAME|DIR", negative=())] = (
-        "coco",
-    ),
+    model: Models = ("coco",),
     workers: Annotated[
         int | None, Parameter(metavar="NUMBER", validator=validators.Number(gte=1))
     ] = None,
@@ -95,20 +102,20 @@ def serve(  # noqa: PLR0913 - options of the command line
     file. GET / is a page for people, and /openapi.json describes the rest. Logs
     are JSON on standard error. SIGTERM or Ctrl-C lets accepted requests finish.
 
-    On CPUs each worker is a process with one thread; on a GPU one worker runs
-    photos of several requests in batches.
+    On CPUs each worker is a process with one thread (--threads); on a GPU one
+    worker runs photos of several requests in batches.
 
     For example
         jsisnet serve
         jsisnet serve --model coco --model city=runs/mine --workers 4
         jsisnet serve --host 0.0.0.0 --api-key-file keys.txt
-        curl -H "Content-Type: image/jpeg" --data-binary @photo.jpg localhost:8000/v1/panoptic
-        curl -F image=@photo.jpg "localhost:8000/v1/panoptic?as=overlay" -o overlay.png
+        curl -F image=@photo.jpg localhost:8000/v1/panoptic
+        curl -F image=@photo.jpg "localhost:8000/v1/panoptic?as=overlay" -o o.png
 
     Args:
         model: Built-in model (coco, street), or the folder of a model or training run; may be
             repeated. The first is the default of requests. NAME=DIR gives it a name for URLs,
-            which is that of the folder otherwise.
+            which is that of the folder otherwise. Default: coco.
         workers: Processes for each model. Default: one per core, or one on a GPU.
         address: Where the server listens.
         access: Who may use the server.

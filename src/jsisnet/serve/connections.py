@@ -24,12 +24,11 @@ class BoundedProtocol(H11Protocol):
         return type(cls.__name__, (cls,), {"limits": limits})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection, or close it if there are too many."""
+        """Accept a connection; if there are too many, close one that has sent no request."""
         super().connection_made(transport)
+        self._await_header()
         if len(self.connections) > self.limits.connections:
-            self._close()
-        else:
-            self._await_header()
+            self._longest_waiting()._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
@@ -59,10 +58,20 @@ class BoundedProtocol(H11Protocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _longest_waiting(self) -> "BoundedProtocol":
+        """Return the connection that has waited longest for a header, maybe this one."""
+        waiting = (
+            (each._deadline.when(), id(each), each)
+            for each in self.connections
+            if isinstance(each, BoundedProtocol) and each._deadline is not None
+        )
+        return min(waiting)[2]
+
     def _check_read(self, responses: int) -> None:
         """Close the connection if the client has not read a response since."""
         if responses == self._responses and self.transport.get_write_buffer_size():
             self._close()
 
     def _close(self) -> None:
+        self._stop_waiting()
         self.transport.abort()

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 FIELD = "image"
 """Field that holds the photo."""
 
-_MAX_PARTS, _MAX_HEADER = 32, 8192
-"""Parts of a form, and bytes of the header of a part."""
+_MAX_PARTS = 32
+"""Parts of a form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,11 @@ class _Collector:
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
         """Extend the name of a header."""
-        self._header += self._limited(self._header, data[start:end])
+        self._header += data[start:end]
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
         """Extend the value of a header."""
-        self._value += self._limited(self._value, data[start:end])
+        self._value += data[start:end]
 
     def header_end(self) -> None:
         """Note a header, if it names the field."""
@@ -123,9 +123,3 @@ class _Collector:
     @property
     def _isphoto(self) -> bool:
         return self._options.get(b"name") == FIELD.encode()
-
-    @staticmethod
-    def _limited(before: bytes, more: bytes) -> bytes:
-        if len(before) + len(more) > _MAX_HEADER:
-            raise ValueError(f"the header of a part has more than {_MAX_HEADER:,} bytes")
-        return more

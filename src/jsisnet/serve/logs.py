@@ -9,6 +9,10 @@ FIELDS = "fields"
 """Attribute of a record with further fields of its line."""
 
 _MAX_MESSAGE = 4_000
+"""Characters of a message, and of a traceback."""
+
+_NOISY = ("python_multipart", "uvicorn.error")
+"""Loggers that warn of each damaged request, which has its answer."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -37,3 +41,5 @@ def configure(level: str = "INFO") -> None:
     root.setLevel("WARNING")
     logging.disable(logging.NOTSET)
     logging.getLogger("jsisnet").setLevel(level)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel("ERROR")

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class Options(BaseModel):
     """Query parameters of a segmentation."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
 
     model: Annotated[str | None, Field(description="Model; default: the first one.")] = None
     form: Annotated[

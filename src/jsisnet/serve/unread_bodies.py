@@ -9,8 +9,8 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SECONDS = 5.0
-"""Time for the rest of a body; a client that is slower may miss the answer."""
+_SECONDS, _PAUSE = 10.0, 1.0
+"""Time for the rest of a body, and longest pause in it; a slower client may miss the answer."""
 
 
 class UnreadBodies:
@@ -56,5 +56,5 @@ async def _drop(receive: Receive, most: int) -> None:
     message: Message = {"more_body": True}
     count = 0
     while message.get("more_body", False) and count <= most:
-        message = await receive()
+        message = await asyncio.wait_for(receive(), _PAUSE)
         count += len(message.get("body", b""))

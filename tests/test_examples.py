@@ -109,3 +109,18 @@ def test_merge_another_network(run, tmp_path):
 
     assert output.startswith("PanopticMap(120x160, 4 segments)")
     assert jsisnet.read_image(tmp_path / "merged.png").shape == (120, 160, 3)
+
+
+def test_the_notebook(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cells = json.loads((EXAMPLES / "panoptic.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    names = {}
+    for cell in code:
+        exec("".join(cell["source"]), names)
+
+    assert all(cell["outputs"] == [] for cell in code)  # so that changes of it can be reviewed
+    assert "sky" in capsys.readouterr().out
+    assert names["overlay"].size == (320, 240)
+    assert names["saved"].parent.parent == names["folder"]
+    assert names["score"].pq == pytest.approx(1)

@@ -407,7 +407,21 @@ def test_a_busy_server_is_asked_again_after_a_while(visit, server, photo):
     page.locator("#panel").wait_for()
 
 
-def test_a_key_is_asked_for_once(visit, server, photo):
+def test_waiting_is_cancelled(visit, server, photo):
+    page = visit(refused=True)
+    page.goto(server)
+    busy = {"status": 429, "headers": {"Retry-After": "60"}, "body": "{}"}
+    page.route("**/v1/panoptic*", lambda route: route.fulfill(**busy), times=1)
+    page.locator("#file").set_input_files(photo)
+
+    page.get_by_text("Trying again in 60 s").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("alert").filter(has_text="Cancelled.").wait_for()
+    page.get_by_role("button", name="Try again").click()
+    page.locator("#panel").wait_for()
+
+
+def test_a_key_is_asked_for_until_it_is_right(visit, server, photo):
     page = visit(refused=True)
     used = []
 
@@ -421,13 +435,16 @@ def test_a_key_is_asked_for_once(visit, server, photo):
 
     page.route("**/v1/**", guard)
     page.goto(server)
+    page.get_by_label("API key").fill("wrong")
+    page.keyboard.press("Enter")
+    page.get_by_text("did not accept the key").wait_for()
     page.get_by_label("API key").fill("secret")
     page.keyboard.press("Enter")
     page.locator("#models").wait_for()
 
     upload(page, photo)
-    assert used[0] is None
-    assert set(used[1:]) == {"Bearer secret"}
+    assert used[:2] == [None, "Bearer wrong"]
+    assert set(used[2:]) == {"Bearer secret"}
 
 
 def test_names_of_classes_are_text_and_no_markup(visit, server, photo, answers):

@@ -146,6 +146,8 @@ const run = async () => {
     present(results);
   } catch (error) {
     if (!signal.aborted) complain(error);
+    // The answer of the other model is not waited for.
+    if (signal === state.abort.signal) state.abort.abort();
   } finally {
     if (signal === state.abort.signal) busy(false);
   }
@@ -225,13 +227,19 @@ const summary = (result) => {
 };
 
 const complain = (error) => {
-  const known = error instanceof Refusal;
-  if (!known) console.error(error);
+  if (error instanceof Refusal) return tell(error.message, error.detail);
+  console.error(error);
+  return tell("This page could not show the answer of the server.", String(error.message ?? error));
+};
+
+/** Say in place of a result what went wrong. */
+const tell = (sentence, detail = "") => {
   const box = find("problem");
-  box.querySelector(".sentence").textContent = known ? error.message : "This page could not show the answer of the server.";
-  box.querySelector(".detail").textContent = known ? error.detail : String(error.message ?? error);
+  box.querySelector(".sentence").textContent = sentence;
+  box.querySelector(".detail").textContent = detail;
   box.hidden = false;
   stage.hidden = !state.photo?.bitmap;
+  if (!state.photo) find("photo-name").textContent = "No photo yet";
   find("empty").hidden = true;
   find("work").hidden = false;
 };
@@ -334,7 +342,7 @@ const actions = {
   cancel: () => {
     state.abort.abort();
     busy(false);
-    find("status").textContent = "Cancelled.";
+    tell("Cancelled.");
   },
   close: (button) => button.closest("dialog").close(),
   all: () => switchAll(true),

@@ -19,7 +19,8 @@ export class Refusal extends Error {
   constructor(status, problem = {}) {
     super(SENTENCES[status] ?? "The server failed on this photo.");
     const id = problem.request_id ? ` (request ${problem.request_id})` : "";
-    this.detail = `${problem.detail ?? problem.title ?? ""}${id}`.trim();
+    const detail = problem.detail ?? problem.title ?? "";
+    this.detail = `${detail.charAt(0).toUpperCase()}${detail.slice(1)}${id}`.trim();
   }
 }
 
@@ -93,6 +94,8 @@ export const ask = (dialog) => {
 
 let asking = null;
 const askForKey = () => {
+  const refused = storedKey.get() ? "The server did not accept the key. " : "";
+  document.getElementById("key-refused").textContent = refused;
   asking ??= ask(document.getElementById("key"))
     .then((answer) => {
       const value = document.getElementById("key-value").value.trim();

@@ -255,6 +255,29 @@ def test_requests_beyond_the_limit_are_told_to_come_back(pool, photo):
     assert [each.status for each in others] == [200, 200, 200]
 
 
+def test_slow_clients_take_no_place_and_bodies_only_so_much_memory(pool, photo):
+    pool.start()
+
+    async def scenario():
+        limits = Limits(pending=1, held=2 * len(photo))
+        app = create_app({"toy": pool}, AppConfig(limits=limits))
+        slow, large, good = (Exchange(app, photo) for _ in range(3))
+        slow.inbox, large.inbox = asyncio.Queue(), asyncio.Queue()
+        slow.inbox.put_nowait({"type": "http.request", "body": photo[:9], "more_body": True})
+        large.inbox.put_nowait({"type": "http.request", "body": photo * 2})
+        waiting = slow.start()
+        await until(lambda: app.service.held == 9)
+        await asyncio.gather(good.start(), large.start())
+        slow.inbox.put_nowait({"type": "http.disconnect"})
+        await waiting
+        return good, large, app.service
+
+    good, large, service = asyncio.run(asyncio.wait_for(scenario(), 10))
+
+    assert (good.status, large.status) == (200, 429)
+    assert (service.held, service.pending) == (0, 0)
+
+
 def test_the_photo_of_a_client_that_leaves_is_dropped(pool, photo, caplog):
     pool.start()
     pool.open.clear()

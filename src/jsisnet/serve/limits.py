@@ -19,8 +19,11 @@ class Limits:
     pixels: int = 50_000_000
     """Pixels of a photo, which its header states; each takes 10 bytes of memory."""
 
+    held: int = 2**30
+    """Bytes of all bodies that are held at a time, while they are read, wait and run."""
+
     pending: int = 64
-    """Requests that may be read, wait or run at a time; memory is bounded by this and `body`."""
+    """Requests that may wait or run at a time."""
 
     connections: int = 512
     """Open connections; further ones are closed at once."""
@@ -36,6 +39,7 @@ class Limits:
             self,
             "",
             body=(1, 2**31),
+            held=(1, 2**50),
             pixels=(1, 200_000_000),
             pending=(1, 100_000),
             connections=(1, 1_000_000),

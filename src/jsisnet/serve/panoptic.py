@@ -77,15 +77,17 @@ def routes(service: Service) -> APIRouter:
         pool = service.pool(name)
         request.state.model = name
         check_head(request, service.limits)
-        with service.admitted(pool):
-            upload = await read_upload(request, service.limits)
+        service.check_room(pool)
+        with service.holding(pool) as hold:
+            upload = await read_upload(request, service.limits, hold)
             task = Task(
                 content=upload.content,
                 name=upload.name,
                 model=name,
                 wishes=_wishes(options, request.headers.get("accept", "")),
             )
-            answer = await _result(request, pool.submit(task))
+            with service.admitted(pool):
+                answer = await _result(request, pool.submit(task))
         if isinstance(answer, Refusal):
             raise _problem(answer, pool.retry_after)
         service.metrics.observe(name, answer.seconds)

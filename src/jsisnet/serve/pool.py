@@ -204,7 +204,8 @@ class Pool:
                 failures += 1
                 self._note_failure(worker, failure)
             if not self._closing.is_set():
-                self._state.restarts += 1
+                with self._lock:
+                    self._state.restarts += 1
                 pause = _FIRST_PAUSE * 2 ** (failures - 1) if failures else 0.0
                 self._closing.wait(min(pause, _LONGEST_PAUSE))
 

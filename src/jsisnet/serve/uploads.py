@@ -1,6 +1,7 @@
 """Bodies of requests: photos, raw or as a field of a form, within the limits."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -8,6 +9,9 @@ from fastapi import Request
 from jsisnet.serve.form import photo_in_form
 from jsisnet.serve.limits import Limits
 from jsisnet.serve.problems import ProblemError
+
+Hold = Callable[[int], None]
+"""Function that is told of further bytes of a body."""
 
 FORM = "multipart/form-data"
 _RAW = ("application/octet-stream", "binary/octet-stream", "")
@@ -46,21 +50,26 @@ def check_head(request: Request, limits: Limits) -> None:
         raise _too_large(limits)
 
 
-async def read_upload(request: Request, limits: Limits) -> Upload:
+async def read_upload(request: Request, limits: Limits, hold: Hold) -> Upload:
     """Read the photo of a request.
+
+    Args:
+        request: The request.
+        limits: Limits of its body.
+        hold: Told of bytes before they are kept; it may refuse them.
 
     Raises:
         ProblemError: If the body is too large, too slow, empty, or a form without a photo.
         ClientDisconnect: If the client leaves.
     """
-    body = await _read(request, limits)
+    body = await _read(request, limits, hold)
     upload = _from_form(request, body) if _media_type(request) == FORM else Upload(body, None)
     if not upload.content:
         raise ProblemError(422, "the photo is empty; expected the content of an image file")
     return upload
 
 
-async def _read(request: Request, limits: Limits) -> bytes:
+async def _read(request: Request, limits: Limits, hold: Hold) -> bytes:
     """Read a body; no more than the limit is ever held."""
     body = bytearray()
     now = asyncio.get_running_loop().time
@@ -70,6 +79,7 @@ async def _read(request: Request, limits: Limits) -> bytes:
             async for chunk in request.stream():
                 if len(body) + len(chunk) > limits.body:
                     raise _too_large(limits)
+                hold(len(chunk))
                 body += chunk
                 idle.reschedule(min(now() + limits.read_seconds, latest))
     except TimeoutError:

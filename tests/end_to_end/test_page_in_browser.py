@@ -1,5 +1,6 @@
 """The page of `jsisnet serve` in a real browser, with a real server."""
 
+import base64
 import io
 import json
 import re
@@ -445,6 +446,32 @@ def test_a_key_is_asked_for_until_it_is_right(visit, server, photo):
     upload(page, photo)
     assert used[:2] == [None, "Bearer wrong"]
     assert set(used[2:]) == {"Bearer secret"}
+
+
+def test_a_photo_that_the_browser_cannot_show_has_its_map_shown(page, photo, answers, tmp_path):
+    path = tmp_path / "scene.tif"
+    Image.fromarray(read_image(photo)).save(path)
+    upload(page, path)
+    found, ids = answers["street"]
+
+    assert "cannot show photos of this kind" in page.locator("#facts").inner_text()
+    assert drawn(page, FILL, inner_pixel(ids, big(found)[0]["id"]))[3] > 100
+
+
+def test_a_photo_in_which_nothing_is_found_says_so(visit, server, photo, answers):
+    page = visit()
+    image = io.BytesIO()
+    Image.new("RGB", (320, 240)).save(image, "PNG")
+    void = "data:image/png;base64," + base64.b64encode(image.getvalue()).decode()
+    empty = answers["street"][0] | {"segments": [], "map": void}
+    page.route("**/v1/panoptic*", lambda route: route.fulfill(json=empty))
+    page.goto(server)
+    upload(page, photo)
+
+    assert page.get_by_role("status").inner_text() == "street found nothing."
+    assert page.locator("#classes").inner_text() == "nothing was found"
+    page.locator("#stage").press("ArrowRight")
+    assert not page.locator("#tip").is_visible()
 
 
 def test_names_of_classes_are_text_and_no_markup(visit, server, photo, answers):

@@ -76,15 +76,16 @@ export const read = async (answer, model) => {
   const categories = new Map(model.categories.map((each) => [each.id, each]));
   const segments = answer.segments.map((each) => {
     const name = shortName(each.name);
-    const color = each.color ?? categories.get(each.category_id)?.color ?? [128, 128, 128];
+    const classColor = categories.get(each.category_id)?.color ?? [128, 128, 128];
+    const color = each.color ?? classColor;
     const share = each.area / Math.max(1, width * height);
-    return { ...each, name, color, share, key: `${each.isthing ? "thing" : "stuff"} ${name}` };
+    return { ...each, name, color, classColor, share, key: `${each.isthing ? "thing" : "stuff"} ${name}` };
   });
   const map = positions(await decodeMap(answer.map, drawnWidth, drawnHeight), segments);
   const line = Math.max(1, Math.min(drawnWidth, drawnHeight) / 320);
   const edges = borders(map, drawnWidth, drawnHeight, Math.max(0, Math.round(line / 2) - 1));
   return {
-    model: model.name, width, height, drawnWidth, drawnHeight, segments, map, edges,
+    model: model.name, unnamed: 1 - segments.reduce((sum, each) => sum + each.share, 0), width, height, drawnWidth, drawnHeight, segments, map, edges,
     seconds: answer.seconds,
   };
 };

@@ -34,7 +34,7 @@ const classesFound = () => {
 
 const listClasses = () => {
   const found = classesFound();
-  find("classes").replaceChildren(...found.map(classRow));
+  find("classes").replaceChildren(...found.map(classRow), ...shownViews().map(unnamed).filter(Boolean));
   find("classes").classList.toggle("comparing", shownViews().length > 1);
   const total = (isthing) =>
     shownViews().map((view) => view.result.segments.filter((each) => each.isthing === isthing).length).join(" | ");
@@ -42,10 +42,19 @@ const listClasses = () => {
   find("count-stuff").textContent = total(false);
 };
 
+/** Return a line that explains the hatched part of a map, if there is one. */
+const unnamed = ({ result }) => {
+  if (result.unnamed < 0.0005) return null;
+  const model = shownViews().length > 1 ? `${result.model}: ` : "";
+  const sentence = result.segments.length ? `${percent(result.unnamed)} has no class` : "nothing was found";
+  const dot = element("span", { className: "dot hatched" });
+  return element("li", { className: "unnamed" }, dot, `${model}${sentence}`);
+};
+
 const classRow = (entry) => {
   const box = element("input", { type: "checkbox", checked: !hidden.has(entry.key) });
   const dot = element("span", { className: `dot ${entry.isthing ? "thing" : ""}` });
-  dot.style.setProperty("--color", rgb(entry.color));
+  dot.style.setProperty("--color", rgb(entry.classColor));
   const counts = shownViews().map((view) => entry.pieces.filter(([its]) => its === view).length);
   const label = element(
     "label", {}, box, dot,
@@ -222,8 +231,8 @@ const summary = (result) => {
   const named = [...counts].map(([name, [isthing, count]]) => (isthing ? `${count} ${name}` : name));
   const things = result.segments.filter((each) => each.isthing).length;
   const stuff = plural(result.segments.length - things, "kind of stuff", "kinds of stuff");
-  const list = named.length ? `: ${named.join(", ")}` : "";
-  return `${result.model} found ${plural(things, "thing", "things")} and ${stuff}${list}.`;
+  if (!named.length) return `${result.model} found nothing.`;
+  return `${result.model} found ${plural(things, "thing", "things")} and ${stuff}: ${named.join(", ")}.`;
 };
 
 const complain = (error) => {

@@ -7,6 +7,7 @@ from hypothesis import settings
 import factories
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # tests use no network
+os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)  # tiny tensors gain nothing from more
 # Every run sees the same examples, and a busy machine fails no test.
 settings.register_profile("jsisnet", deadline=None, derandomize=True, database=None)

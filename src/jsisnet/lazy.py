@@ -25,6 +25,7 @@ class _Extra(NamedTuple):
 _EXTRAS = {
     "fastapi": _Extra("serve", "FastAPI"),
     "fiftyone": _Extra("fiftyone", "FiftyOne"),
+    "huggingface_hub": _Extra("hub", "huggingface_hub"),
     "imagecodecs": _Extra("tiff", "imagecodecs"),
     "lightning": _Extra("torch", "Lightning"),
     "matplotlib": _Extra("torch", "Matplotlib"),

@@ -67,6 +67,18 @@ COMMANDS = (
         "List the built-in models and those in folders, with their classes and scores.",
     ),
     Command(
+        "push",
+        "hub",
+        "FOLDER USER/MODEL",
+        "Upload a model to a hub, with a card of its classes and scores.",
+    ),
+    Command(
+        "pull",
+        "hub",
+        "USER/MODEL --out DIR",
+        "Download a model from a hub into a folder.",
+    ),
+    Command(
         "serve",
         "serve",
         "[--model NAME|DIR]...",

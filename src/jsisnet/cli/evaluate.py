@@ -52,7 +52,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     Args:
         kind: Format of the data set. Default: vistas if --annotations is a folder, otherwise coco.
         location: Where the data set is.
-        model: Built-in model (coco, street), or the folder of a model or training run.
+        model: Built-in model (coco, street), the folder of a model or training run, or user/model
+            on a hub.
         instances_from: Model that detects the instances; the semantic segmentation and the
             settings of the merge remain those of --model.
         out: Folder for predictions and ground truth; created if it does not exist.

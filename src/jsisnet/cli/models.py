@@ -10,9 +10,6 @@ from cyclopts import Parameter
 from jsisnet.cli.console import display, say, write_json
 from jsisnet.cli.options import JsonFile
 
-RESULTS = "results.json"
-"""Scores of a built-in model, beside its description."""
-
 
 def models(
     *folders: Annotated[Path, Parameter(name="FOLDER")],
@@ -85,16 +82,17 @@ def _described(name: str, folder: Path) -> dict[str, Any]:
         "things": [names[label] for label in description.categories.thing_labels],
         "stuff": [names[label] for label in description.categories.stuff_labels],
         "exported": (folder / EXPORTED).is_file(),
-        **_scores(folder),
+        **scores(folder),
     }
 
 
-def _scores(folder: Path) -> dict[str, Any]:
+def scores(folder: Path) -> dict[str, Any]:
     """Return the scores that stand in a model folder, in percent; ``None`` for unknown ones.
 
     Raises:
         ValueError: If the file of the scores is damaged.
     """
+    from jsisnet.inference.hub import RESULTS
     from jsisnet.training.metrics_file import METRICS, read_entries
 
     if (folder / RESULTS).is_file():

@@ -153,7 +153,8 @@ def predict(  # noqa: PLR0913 - options of the command line
             standard input.
         out: Folder for the results; created if it does not exist. Default: runs/predict, or
             the next free number, such as runs/predict_2.
-        model: Built-in model (coco, street), or the folder of a model or training run.
+        model: Built-in model (coco, street), the folder of a model or training run, or user/model
+            on a hub.
         instances_from: Model that detects the instances; the semantic segmentation and the
             settings of the merge remain those of --model.
         selection: What is segmented.

@@ -6,6 +6,7 @@ from jsisnet.inference.engine import (
     Outputs,
     open_engine,
 )
+from jsisnet.inference.hub import push_to_hub
 from jsisnet.inference.kirillov import KirillovConfig
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.model_folder import PredictionConfig
@@ -35,4 +36,5 @@ __all__ = [
     "find_photos",
     "open_engine",
     "predict_photos",
+    "push_to_hub",
 ]

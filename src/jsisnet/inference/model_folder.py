@@ -118,9 +118,11 @@ def find(model: str | Path) -> Path:
     """Return the folder of a model, or its file if it is an exported network.
 
     Args:
-        model: Name of a built-in model, a model or run folder, or an exported network.
+        model: Name of a built-in model, a model or run folder, an exported network, or, if there
+            is none of these, ``user/model`` on a hub, which is downloaded.
 
     Raises:
+        ImportError: If it may be on a hub, and the extra ``hub`` is missing.
         ValueError: If there is no such model; the message suggests one.
     """
     if isinstance(model, str) and model in embedded_names():
@@ -142,6 +144,10 @@ def find(model: str | Path) -> Path:
         )
     if not isinstance(model, str):
         raise ValueError(f"{path} does not exist; expected a model or run folder, or a {ONNX} file")
+    from jsisnet.inference import hub
+
+    if hub.is_name(model):
+        return hub.download(model)
     names = embedded_names()
     raise ValueError(
         f"No model named {model!r}.{nearest(model, [*names, *_beside(path)])} Built-in models: "

@@ -1,0 +1,1 @@
+"""Parts of `serving.py`: requests, and the clients that send them."""

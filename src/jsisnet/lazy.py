@@ -23,6 +23,7 @@ class _Extra(NamedTuple):
 
 
 _EXTRAS = {
+    "av": _Extra("video", "PyAV"),
     "fastapi": _Extra("serve", "FastAPI"),
     "fiftyone": _Extra("fiftyone", "FiftyOne"),
     "huggingface_hub": _Extra("hub", "huggingface_hub"),

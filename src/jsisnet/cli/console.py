@@ -72,14 +72,14 @@ def live_console() -> Console:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show a progress bar with the time left, if there is a terminal.
 
     Args:
         what: Title of the bar.
 
     Yields:
-        Function that sets the number of finished items and their total.
+        Function that sets the number of finished items and their total, if it is known.
     """
     console = live_console()
     if not console.is_terminal:

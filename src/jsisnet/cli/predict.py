@@ -5,14 +5,22 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
+from jsisnet.cli.clips import (
+    ClipOptions,
+    find_clips,
+    is_unfinished_clip,
+    predict_clips,
+    video_config,
+)
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.drawing import DrawingOptions
-from jsisnet.cli.errors import STOPPED, TERMINATED, describe_error
+from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED, describe_error
 from jsisnet.cli.inputs import load_model, sample_photo
 from jsisnet.cli.options import Flag, Folder, InstancesFrom, Model, Overrides, RunOptions, listed
 
@@ -62,7 +70,7 @@ class WritingOptions:
 
     format: Annotated[tuple[str, ...], Parameter(metavar="NAMES", negative=())] = ("coco",)
     """Formats, separated by commas: coco (maps and predictions.json), and labelme, label-studio
-    and cvat, whose files go to a folder of that name."""
+    and cvat, whose files go to a folder of that name; for clips coco or jsonl."""
 
     overlay: bool = True
     """Whether to write overlays."""
@@ -121,12 +129,13 @@ def predict(  # noqa: PLR0913 - options of the command line
     instances_from: InstancesFrom = None,
     selection: SelectionOptions = SelectionOptions(),
     writing: WritingOptions = WritingOptions(),
+    video: ClipOptions = ClipOptions(),  # noqa: B008 - frozen
     drawing: DrawingOptions = DrawingOptions(),  # noqa: B008 - frozen
     tiling: TileOptions = TileOptions(),
     run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> int:
-    """Segment images: a class and an instance for every pixel.
+    """Segment images and clips: a class and an instance for every pixel.
 
     For each image, writes DIR/STEM.png, the map at the image's own size with COCO
     panoptic ids as colours, and DIR/STEM_overlay.jpg, the map drawn on the image.
@@ -134,6 +143,9 @@ def predict(  # noqa: PLR0913 - options of the command line
     share a name, the second is saved as STEM_2. Images are rotated by their EXIF
     orientation. An image that can't be read is reported, the others are still
     segmented, and the exit code is 1.
+
+    For each clip, writes DIR/STEM/overlay.mp4 and the maps of its frames, in which
+    an object has one id.
 
     An interrupted run loses nothing: the same command resumes it.
 
@@ -146,10 +158,11 @@ def predict(  # noqa: PLR0913 - options of the command line
         jsisnet predict street.jpg --classes person,car --min-score 0.7
         jsisnet predict photos -o tasks --format coco,labelme --no-overlay
         jsisnet predict aerial.tif --tiles --tile-size 1024 --overlap 128
+        jsisnet predict drive.mp4 -o maps --stride 2 --end 60
         curl -s https://example.org/photo.jpg | jsisnet predict - -o maps
 
     Args:
-        images: Images, folders of images, zips with images, patterns, or - for an image on
+        images: Images, folders of images, zips with images, patterns, clips, or - for an image on
             standard input.
         out: Folder for the results; created if it does not exist. Default: runs/predict, or
             the next free number, such as runs/predict_2.
@@ -159,6 +172,7 @@ def predict(  # noqa: PLR0913 - options of the command line
             settings of the merge remain those of --model.
         selection: What is segmented.
         writing: What is written, and how.
+        video: What is read of clips, and how their objects are followed.
         drawing: How overlays are drawn.
         tiling: How images of any size are segmented.
         run: How the network runs.
@@ -169,29 +183,43 @@ def predict(  # noqa: PLR0913 - options of the command line
     from jsisnet.inference.photo_job import OutputConfig
     from jsisnet.inference.results_folder import results_in
 
-    outputs = OutputConfig(
-        formats=tuple(dict.fromkeys(listed(writing.format))),
-        overlay=drawing.style() if writing.overlay else None,
-        raw=writing.raw,
-    )
-    earlier = set() if out is None else results_in(out)
-    found = find_photos(images, _read_standard_input, without=earlier)
-    for problem in found.problems:
-        say(problem)
-    tiles = tiling.config()
-    workers = _workers(writing.workers, len(found.photos) if tiles is None else _MANY, run)
-    predictor = load_model(
+    clips, photos = find_clips(images, video)
+    formats = tuple(dict.fromkeys(listed(writing.format)))
+    overlay = drawing.style() if writing.overlay else None
+    load = partial(
+        load_model,
         model,
         overrides,
-        replace(run, threads=run.threads or 1) if workers > 1 else run,
         instances_from=instances_from,
         classes=None if selection.classes is None else listed(selection.classes),
         min_score=selection.min_score,
     )
+    code = 0
+    if clips:
+        clip_config = video_config(video, formats, overlay, withphotos=bool(photos))
+        predictor = load(run)
+        folder = out or _next_folder(partial(is_unfinished_clip, clips, predictor, clip_config))
+        code = predict_clips(
+            clips, predictor, folder, clip_config, overwrite=writing.overwrite, quiet=writing.quiet
+        )
+        if not photos or code > FAILED:
+            return code
+    outputs = OutputConfig(
+        formats=formats,
+        overlay=overlay,
+        raw=writing.raw,
+    )
+    earlier = set() if out is None else results_in(out)
+    found = find_photos(photos, _read_standard_input, without=earlier)
+    for problem in found.problems:
+        say(problem)
+    tiles = tiling.config()
+    workers = _workers(writing.workers, len(found.photos) if tiles is None else _MANY, run)
+    predictor = load(replace(run, threads=run.threads or 1) if workers > 1 else run)
     if writing.workers is None and predictor.engine.device != "cpu":
         workers = 1
     config = BatchConfig(outputs=outputs, workers=workers, overwrite=writing.overwrite, tiles=tiles)
-    return _segment(found, predictor, out, config, quiet=writing.quiet)
+    return max(code, _segment(found, predictor, out, config, quiet=writing.quiet))
 
 
 def demo(
@@ -229,7 +257,7 @@ def _segment(
     from jsisnet.inference.batch import Listener, predict_photos
 
     photos = found.photos
-    folder = _next_folder(photos, predictor, config) if out is None else out
+    folder = out or _next_folder(partial(_is_unfinished, photos, predictor, config))
     began = time.perf_counter()
     isfew = len(photos) == 1 and config.tiles is None
     bar = nullcontext(lambda *_: None) if quiet or isfew else progress("segmenting")
@@ -329,11 +357,18 @@ def _workers(wanted: int | None, photos: int, run: RunOptions) -> int:
     return min(available_cores(), most)
 
 
-def _next_folder(photos: "Sequence[Photo]", predictor: "Predictor", config: "BatchConfig") -> Path:
-    """Return the default folder: of the latest run if this command resumes it, or a new one."""
+def _is_unfinished(
+    photos: "Sequence[Photo]", predictor: "Predictor", config: "BatchConfig", folder: Path
+) -> bool:
     from jsisnet.inference.batch import purpose_of_run
     from jsisnet.inference.results_folder import is_unfinished
 
+    purpose = purpose_of_run(predictor, config.outputs, config.tiles)
+    return not config.overwrite and is_unfinished(folder, purpose, photos)
+
+
+def _next_folder(is_unfinished: Callable[[Path], bool]) -> Path:
+    """Return the default folder: of the latest run if this command resumes it, or a new one."""
     parent, stem = DEFAULT_OUT.parent, DEFAULT_OUT.name
     suffixes = (path.name.removeprefix(stem) for path in parent.glob(f"{stem}*"))
     numbers = [
@@ -342,10 +377,8 @@ def _next_folder(photos: "Sequence[Photo]", predictor: "Predictor", config: "Bat
         if not each or (each[0] == "_" and each[1:].isdecimal())
     ]
     latest = max(numbers, default=0)
-    folder = _numbered(latest)
-    purpose = purpose_of_run(predictor, config.outputs, config.tiles)
-    if latest and not config.overwrite and is_unfinished(folder, purpose, photos):
-        return folder
+    if latest and is_unfinished(_numbered(latest)):
+        return _numbered(latest)
     return _numbered(latest + 1)
 
 

@@ -65,6 +65,9 @@ class Style:
     names: bool = True
     """Whether to label segments with their class names."""
 
+    scores: bool = True
+    """Whether the labels of things have their scores."""
+
     text: float = 1 / 30
     """Height of the largest labels relative to the shorter side of the photo."""
 
@@ -114,6 +117,8 @@ def draw(
     panoptic: PanopticMap,
     categories: Categories,
     style: Style | None = None,
+    *,
+    colors: UInt8[np.ndarray, "segments 3"] | None = None,
 ) -> UInt8[np.ndarray, "H w 3"]:
     """Draw a panoptic map over its photo.
 
@@ -130,10 +135,10 @@ def draw(
     shown = [segment.label in labels for segment in panoptic.segments]
     if image.size == 0:
         return image.copy()
-    colors = segment_colors(panoptic, categories)
+    colors = segment_colors(panoptic, categories) if colors is None else colors
     shades = _shades(image, panoptic, colors, style)
     picture = _paint(image, panoptic, _Paint(panoptic, colors, shades, shown, style), style)
-    names = _names(panoptic, categories, colors, shown)
+    names = _names(panoptic, categories, colors, shown, scores=style.scores)
     sizes = _text_sizes(panoptic.size, style)
     written = write_names(picture, panoptic.ids, names, sizes) if style.names else set()
     if not style.legend:
@@ -219,12 +224,14 @@ def _names(
     categories: Categories,
     colors: UInt8[np.ndarray, "segments 3"],
     shown: Sequence[bool],
+    *,
+    scores: bool,
 ) -> dict[int, Name]:
     """Return class and score of each segment that is drawn, by its number."""
     names = {}
     for number, (segment, color) in enumerate(zip(panoptic.segments, colors, strict=True), 1):
         text = _class_name(categories, segment.label)
-        if segment.score is not None:
+        if scores and segment.score is not None:
             text += f" {segment.score:.0%}"
         red, green, blue = color.tolist()
         if shown[number - 1]:

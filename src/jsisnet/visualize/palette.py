@@ -87,6 +87,9 @@ _FAR = 0.2
 _APART = 0.12
 """Distance from which other things of a class, not neighbours, are far enough apart."""
 
+_WEIGHTS = (0.35, 1, 1)
+"""Weights of lightness, green to red and blue to yellow in the distance of things' colours."""
+
 _STRANGE = 0.1
 """Weight of the distance from the colour of the class, relative to that from neighbours."""
 
@@ -101,21 +104,31 @@ _NEAR = 1 / 25
 
 
 def segment_colors(
-    panoptic: PanopticMap, categories: Categories
+    panoptic: PanopticMap, categories: Categories, known: Mapping[int, Color] | None = None
 ) -> UInt8[np.ndarray, "segments 3"]:
     """Return the colour of each segment.
 
     Stuff has the colour of its class. Things have variants of it: large ones come first and get the
     class's own colour where no neighbour has one like it; hues of neighbours are far apart.
+
+    Args:
+        panoptic: The map.
+        categories: Its classes.
+        known: Colours that things have already, such as those of earlier frames of a clip, by
+            their index among the segments; the others get colours unlike them.
     """
     labels = np.array([segment.label for segment in panoptic.segments], np.int64)
     colors = np.concatenate([class_colors(categories), np.array([_UNKNOWN_COLOR], np.uint8)])[
         labels
     ]
     things = np.flatnonzero([segment.isthing for segment in panoptic.segments])
-    if len(things) > 1:
+    known = known or {}
+    if len(things) > 1 or known:
         boxes = _boxes_by_area(panoptic, things)
-        _separate(colors, labels, boxes, _NEAR * max(panoptic.size))
+        ordered = {
+            index: boxes[index] for index in sorted(boxes, key=lambda each: each not in known)
+        }
+        _separate(colors, labels, ordered, _NEAR * max(panoptic.size), known)
     return colors
 
 
@@ -231,7 +244,12 @@ def _variants(color: Color) -> UInt8[np.ndarray, "n 3"]:
 @lru_cache(256)
 def _looks(color: Color) -> Float[np.ndarray, "n 3 3"]:
     """Return the variants of a colour as they are seen; differences of lightness count less."""
-    return seen(_variants(color)) * [0.35, 1, 1]
+    return seen(_variants(color)) * _WEIGHTS
+
+
+def _look(color: Color) -> Float[np.ndarray, "3 3"]:
+    """Return a colour as it is seen, weighted as by `_looks`."""
+    return (seen(np.array([color], np.uint8)) * _WEIGHTS)[0]
 
 
 def _boxes_by_area(
@@ -251,6 +269,7 @@ def _separate(
     labels: Int64[np.ndarray, " segments"],
     boxes: Mapping[int, Float[np.ndarray, " 4"]],
     margin: float,
+    known: Mapping[int, Color],
 ) -> None:
     """Give each thing in turn a variant of its colour far from those of its neighbours, in place.
 
@@ -259,8 +278,9 @@ def _separate(
     Args:
         colors: Colours of the segments, at first those of their classes.
         labels: Labels of the segments.
-        boxes: Boxes of the things by index, in order.
+        boxes: Boxes of the things by index, in order; those whose colours are known come first.
         margin: Largest gap between the boxes of neighbours.
+        known: Colours that things have already, by index.
     """
     corners, looks = np.array([*boxes.values()]), np.zeros((len(boxes), 3, 3))
     of_class: dict[int, Float[np.ndarray, " n"]] = {}
@@ -268,6 +288,11 @@ def _separate(
         color, label = _color(colors[index]), int(labels[index])
         options = _looks(color)
         alike = of_class.get(label, np.full(len(options), _FAR))
+        if index in known:
+            colors[index] = known[index]
+            looks[turn] = _look(known[index])
+            of_class[label] = np.minimum(alike, _gap(options, looks[turn]))
+            continue
         beside = looks[:turn][_near(corners[:turn], corners[turn], margin)][:_MAX_NEIGHBOURS]
         gaps = _gap(options[:, None], beside).min(axis=1, initial=_FAR)
         best = int((gaps + np.minimum(alike, _APART) - _strangeness(color)).argmax())

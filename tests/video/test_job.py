@@ -217,7 +217,7 @@ def test_an_interrupted_run_resumes_to_the_same_files(tmp_path, predictor, forma
     assert (summary.frames, summary.earlier) == (10, 4)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     pictures = [decoded(tmp_path / each / "overlay.mp4")[0] for each in ("out", "whole")]
-    assert np.abs(np.array(pictures[0], int) - pictures[1]).max() < 16
+    assert np.abs(np.array(pictures[0], int) - pictures[1]).mean() < 1
     assert predict_clip(clip, predictor, tmp_path / "out", config).earlier == 10
 
 
@@ -240,7 +240,7 @@ def test_other_settings_and_other_files_are_refused(tmp_path, predictor):
 
     with pytest.raises(ValueError, match="holds results of another clip, model or settings"):
         predict_clip(clip, predictor, tmp_path / "out", VideoConfig(every=2))
-    with pytest.raises(ValueError, match="not empty; expected a new folder"):
+    with pytest.raises(ValueError, match="not empty; choose a new or empty folder"):
         predict_clip(clip, predictor, tmp_path)
     predict_clip(clip, predictor, tmp_path / "out", VideoConfig(format="jsonl"), overwrite=True)
     assert sorted(contents(tmp_path / "out")) == ["overlay.mp4", "predictions.jsonl"]

@@ -248,6 +248,12 @@ def test_two_models_are_compared(shown, answers):
     shown.locator("#tip", has_text=f"coco: {segment['name']}").wait_for()
     assert "street" not in shown.locator("#tip").inner_text()
     divider = shown.get_by_role("slider", name="Share of the first model")
+    y = divider.bounding_box()["y"] + 40
+    shown.mouse.move(place(shown, (160, 0), ids.shape)[0], y)
+    shown.mouse.down()
+    shown.mouse.move(place(shown, (240, 0), ids.shape)[0], y)
+    shown.mouse.up()
+    assert divider.get_attribute("aria-valuenow") == "75"
     divider.press("End")
     shown.mouse.move(*place(shown, (3, 3), ids.shape))
     shown.mouse.move(*place(shown, pixel, ids.shape))
@@ -512,6 +518,9 @@ def test_no_width_makes_the_page_scroll_sideways(page, photo):
     page.get_by_label("Compare with").select_option("coco")
     upload(page, photo)
     assert list(too_wide()) == []
+    page.set_viewport_size(PHONE)
+    heights = page.locator(".bar button").evaluate_all("all => all.map(each => each.offsetHeight)")
+    assert max(heights) < 50  # no name is broken into lines
     page.get_by_label("Side by side").check()
     assert list(too_wide()) == []
 

@@ -8,6 +8,7 @@ import { element, find, percent, plural, rgb, shortName, whole } from "./words.j
 const state = {
   models: [],
   photo: null, // {file, name, bitmap}
+  opened: 0, // photos so far, so that one that is decoded late does not replace a later one
   abort: new AbortController(),
 };
 
@@ -120,8 +121,10 @@ const switchAll = (on) => {
 const open = async (file) => {
   if (!file) return;
   state.abort.abort();
+  const turn = (state.opened += 1);
   const name = file.name || "pasted.png";
   const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
+  if (turn !== state.opened) return;
   state.photo = { file, name, bitmap };
   find("empty").hidden = true;
   find("work").hidden = false;

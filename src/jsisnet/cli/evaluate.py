@@ -1,13 +1,24 @@
 """`jsisnet evaluate`: evaluate a model on an annotated data set."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from jsisnet.cli.cluster import cluster_config, refuse_folders
 from jsisnet.cli.console import display, progress, say, write_json
 from jsisnet.cli.location import LocationOptions
-from jsisnet.cli.options import Flag, Folder, InstancesFrom, JsonFile, Model, Overrides, RunOptions
+from jsisnet.cli.options import (
+    ClusterAddress,
+    Flag,
+    Folder,
+    InstancesFrom,
+    JsonFile,
+    Model,
+    Overrides,
+    RunOptions,
+)
 from jsisnet.cli.outputs import refuse_inputs_in, refuse_to_replace
 from jsisnet.cli.report import PAGE, folder_for, report_evaluation
 from jsisnet.formats.open import Format
@@ -25,6 +36,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     report: Folder | None = None,
     ap: bool = True,
     recount_areas: Flag = False,
+    cluster: ClusterAddress = None,
     run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> None:
@@ -64,6 +76,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         report: Folder for an HTML report (index.html) of the errors.
         ap: Whether to compute average precision, which takes about half as long again.
         recount_areas: Accept annotations whose areas differ from their PNGs.
+        cluster: Ray cluster that does the work: local for one on this machine, auto for the one it
+            belongs to, HOST:PORT or ray://HOST:PORT.
         run: How the network runs.
         overrides: Settings that override those of the model.
     """
@@ -82,13 +96,22 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     refuse_to_replace(inputs, written if json is None else [json, *written])
     for file in files:
         refuse_inputs_in(file.with_suffix(""), inputs)
+    if cluster is not None:
+        refuse_folders(out=out, raw=raw, report=report)
+        run = replace(run, threads=run.threads or 1)
     predictor = load_model(model, overrides, run, instances_from=instances_from)
     dataset = open_for_model(predictor, kind, location, recount_areas=recount_areas)
     with folder_for(out, report) as folder:
         with progress("evaluating") as advance:
-            result = evaluator.evaluate(
-                predictor, dataset, out=folder, raw=raw, on_image=advance, ap=ap
-            )
+            if cluster is not None:
+                from jsisnet.scale.metrics import evaluate_on_cluster
+
+                place = cluster_config(cluster, run=run, device=predictor.engine.device)
+                result = evaluate_on_cluster(predictor, dataset, place, on_image=advance, ap=ap)
+            else:
+                result = evaluator.evaluate(
+                    predictor, dataset, out=folder, raw=raw, on_image=advance, ap=ap
+                )
         categories = predictor.categories
         summary = result.summary(categories) | result.summary_of_images(categories)
         _print(summary)

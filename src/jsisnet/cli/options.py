@@ -34,6 +34,9 @@ InstancesFrom = Annotated[str | None, Parameter(metavar="NAME|DIR")]
 Device = Annotated[str, Parameter(metavar="NAME")]
 """Name of a device; ``auto`` for a GPU if there is one."""
 
+ClusterAddress = Annotated[str | None, Parameter(metavar="ADDRESS")]
+"""Ray cluster to run on; see `cli.cluster`."""
+
 Overrides = Annotated[tuple[str, ...], Parameter(parse=False)]
 """Settings among the options, which `split_settings` takes out of the command line."""
 

@@ -18,11 +18,22 @@ from jsisnet.cli.clips import (
     predict_clips,
     video_config,
 )
+from jsisnet.cli.cluster import cluster_config, local_folder, local_path
 from jsisnet.cli.console import display, progress, say
 from jsisnet.cli.drawing import DrawingOptions
 from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED, describe_error
 from jsisnet.cli.inputs import load_model, sample_photo
-from jsisnet.cli.options import Flag, Folder, InstancesFrom, Model, Overrides, RunOptions, listed
+from jsisnet.cli.options import (
+    ClusterAddress,
+    Flag,
+    Folder,
+    InstancesFrom,
+    Model,
+    Overrides,
+    RunOptions,
+    listed,
+)
+from jsisnet.files.remote import is_url
 
 if TYPE_CHECKING:
     from jsisnet.inference.batch import BatchConfig, Summary
@@ -30,6 +41,7 @@ if TYPE_CHECKING:
     from jsisnet.inference.photo_job import Outcome
     from jsisnet.inference.predictor import Predictor
     from jsisnet.inference.tiles import TileConfig
+    from jsisnet.scale.cluster import ClusterConfig
 
 DEMO = ("astronaut.png", "chelsea.png", "coffee.png")
 """Photos that `demo` segments, all of them free to use."""
@@ -124,7 +136,7 @@ class TileOptions:
 
 def predict(  # noqa: PLR0913 - options of the command line
     *images: Annotated[str, Parameter(name="IMAGE")],
-    out: Annotated[Path | None, Parameter(alias="-o", metavar="DIR")] = None,
+    out: Annotated[str | None, Parameter(alias="-o", metavar="DIR")] = None,
     model: Model = "coco",
     instances_from: InstancesFrom = None,
     selection: SelectionOptions = SelectionOptions(),
@@ -132,6 +144,7 @@ def predict(  # noqa: PLR0913 - options of the command line
     video: ClipOptions = ClipOptions(),  # noqa: B008 - frozen
     drawing: DrawingOptions = DrawingOptions(),  # noqa: B008 - frozen
     tiling: TileOptions = TileOptions(),
+    cluster: ClusterAddress = None,
     run: RunOptions = RunOptions(),  # noqa: B008 - frozen
     overrides: Overrides = (),
 ) -> int:
@@ -175,6 +188,9 @@ def predict(  # noqa: PLR0913 - options of the command line
         video: What is read of clips, and how their objects are followed.
         drawing: How overlays are drawn.
         tiling: How images of any size are segmented.
+        cluster: Ray cluster that segments the images: local for one on this machine, auto for the
+            one it belongs to, HOST:PORT or ray://HOST:PORT. Images and results may then be URLs of
+            object stores, such as s3://bucket/photos; --workers is the number of actors.
         run: How the network runs.
         overrides: Settings that override those of the model.
     """
@@ -183,7 +199,6 @@ def predict(  # noqa: PLR0913 - options of the command line
     from jsisnet.inference.photo_job import OutputConfig
     from jsisnet.inference.results_folder import results_in
 
-    clips, photos = find_clips(images, video)
     formats = tuple(dict.fromkeys(listed(writing.format)))
     overlay = drawing.style() if writing.overlay else None
     load = partial(
@@ -194,32 +209,35 @@ def predict(  # noqa: PLR0913 - options of the command line
         classes=None if selection.classes is None else listed(selection.classes),
         min_score=selection.min_score,
     )
+    outputs = OutputConfig(formats=formats, overlay=overlay, raw=writing.raw)
+    tiles = tiling.config()
+    if cluster is not None:
+        config = BatchConfig(outputs=outputs, overwrite=writing.overwrite, tiles=tiles)
+        place = cluster_config(cluster, writing.workers, run)
+        one = partial(load, replace(run, threads=run.threads or 1))
+        return _on_cluster(images, one, out, config, place, quiet=writing.quiet)
+    clips, photos = find_clips(images, video)
+    target = local_folder(out)
     code = 0
     if clips:
         clip_config = video_config(video, formats, overlay, withphotos=bool(photos))
         predictor = load(run)
-        folder = out or _next_folder(partial(is_unfinished_clip, clips, predictor, clip_config))
+        folder = target or _next_folder(partial(is_unfinished_clip, clips, predictor, clip_config))
         code = predict_clips(
             clips, predictor, folder, clip_config, overwrite=writing.overwrite, quiet=writing.quiet
         )
         if not photos or code > FAILED:
             return code
-    outputs = OutputConfig(
-        formats=formats,
-        overlay=overlay,
-        raw=writing.raw,
-    )
-    earlier = set() if out is None else results_in(out)
+    earlier = set() if target is None else results_in(target)
     found = find_photos(photos, _read_standard_input, without=earlier)
     for problem in found.problems:
         say(problem)
-    tiles = tiling.config()
     workers = _workers(writing.workers, len(found.photos) if tiles is None else _MANY, run)
     predictor = load(replace(run, threads=run.threads or 1) if workers > 1 else run)
     if writing.workers is None and predictor.engine.device != "cpu":
         workers = 1
     config = BatchConfig(outputs=outputs, workers=workers, overwrite=writing.overwrite, tiles=tiles)
-    return max(code, _segment(found, predictor, out, config, quiet=writing.quiet))
+    return max(code, _segment(found, predictor, target, config, quiet=writing.quiet))
 
 
 def demo(
@@ -243,13 +261,41 @@ def demo(
     """
     chosen = photos or tuple(str(sample_photo(name)) for name in DEMO)
     again = WritingOptions(overwrite=True)
-    return predict(*chosen, out=out, model=model, writing=again, overrides=overrides)
+    return predict(*chosen, out=str(out), model=model, writing=again, overrides=overrides)
+
+
+def _on_cluster(
+    images: "Sequence[str]",
+    load: "Callable[[], Predictor]",
+    out: str | None,
+    config: "BatchConfig",
+    place: "ClusterConfig",
+    *,
+    quiet: bool,
+) -> int:
+    from jsisnet.inference.photo_files import find_photos
+    from jsisnet.inference.results_folder import results_in
+    from jsisnet.scale.photos import segment_on_cluster
+    from jsisnet.scale.store import find_stored
+
+    if config.tiles is not None:
+        raise ValueError("tiles are segmented on one machine; leave out --tiles or --cluster")
+    folder = out if out is None or is_url(out) else local_folder(out)
+    earlier = results_in(folder) if isinstance(folder, Path) else set()
+    paths = [local_path(image) for image in images]
+    found = find_photos(paths, _read_standard_input, without=earlier, find_stored=find_stored)
+    for problem in found.problems:
+        say(problem)
+    predictor = load()
+    place = replace(place, gpu=predictor.engine.device != "cpu")
+    config = replace(config, segment=segment_on_cluster(place))
+    return _segment(found, predictor, folder, config, quiet=quiet)
 
 
 def _segment(
     found: "FoundPhotos",
     predictor: "Predictor",
-    out: Path | None,
+    out: Path | str | None,
     config: "BatchConfig",
     *,
     quiet: bool,
@@ -267,7 +313,12 @@ def _segment(
             on_start=view.start, on_photo=view.photo, on_warning=say, on_tile=view.tile
         )
         try:
-            summary = predict_photos(photos, predictor, folder, config, listener)
+            if isinstance(folder, str):
+                from jsisnet.scale.store import predict_to_store
+
+                summary = predict_to_store(photos, predictor, folder, config, listener)
+            else:
+                summary = predict_photos(photos, predictor, folder, config, listener)
         except (KeyboardInterrupt, SystemExit) as error:
             say(
                 f"interrupted after {view.done} of {len(photos)} images; rerun the same command to "
@@ -329,8 +380,10 @@ def _counts(summary: "Summary", photos: int, seconds: float) -> str:
     return f"Segmented {images}{before}: {summary.segments} segments in {seconds:.1f} s"
 
 
-def _where(photos: "Sequence[Photo]", folder: Path, config: "BatchConfig") -> str:
+def _where(photos: "Sequence[Photo]", folder: Path | str, config: "BatchConfig") -> str:
     """Say where the most telling results are."""
+    if isinstance(folder, str):
+        return f"results in {folder}"
     names = config.outputs.names(photos[0])
     what = "overlay" if config.outputs.overlay is not None else "map"
     if not names:

@@ -8,12 +8,12 @@ from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, join_names, progress, say, write_csv, write_json
 from jsisnet.cli.errors import FAILED
-from jsisnet.cli.options import Archive, File, Flag, Folder, JsonFile
+from jsisnet.cli.options import Archive, ClusterAddress, File, Flag, Folder, JsonFile
 from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.report import PAGE, findings_for, write_report
 
 if TYPE_CHECKING:
-    from jsisnet.evaluation.score import Score
+    from jsisnet.evaluation.score import InOrder, Score
 
 _MAX_MESSAGES = 10
 """Messages of one kind that are printed; the JSON file has all of them."""
@@ -43,6 +43,7 @@ def score(  # noqa: PLR0913 - one parameter per option
     processes: Annotated[
         int | None, Parameter(validator=validators.Number(gte=1, lte=1024))
     ] = None,
+    cluster: ClusterAddress = None,
 ) -> int:
     """Score COCO panoptic predictions against the ground truth: PQ, SQ and RQ.
 
@@ -77,6 +78,8 @@ def score(  # noqa: PLR0913 - one parameter per option
         report: Folder for an HTML report (index.html) of the errors.
         images: Folder of the images, to show them in the report.
         processes: Number of worker processes. Default: one per core.
+        cluster: Ray cluster that does the work: local for one on this machine, auto for the one it
+            belongs to, HOST:PORT or ray://HOST:PORT.
     """
     from jsisnet.evaluation import score as scoring
     from jsisnet.evaluation.compared_files import ComparedFiles, CompareRules
@@ -106,6 +109,7 @@ def score(  # noqa: PLR0913 - one parameter per option
             processes=processes or available_cores(),
             on_image=None if findings is None else findings.add,
             on_progress=advance,
+            **({} if cluster is None else {"share_out": _on_cluster(cluster, processes)}),
         )
     result = total.summary(with_images=json is not None or images_csv is not None)
     _print(result, len(total.images))
@@ -121,6 +125,14 @@ def score(  # noqa: PLR0913 - one parameter per option
     _print_first(result["oddities"])
     _print_first(result["faults"])
     return FAILED if result["faults"] else 0
+
+
+def _on_cluster(address: str, workers: int | None) -> "InOrder":
+    from jsisnet.cli.cluster import cluster_config
+    from jsisnet.scale.metrics import share_out
+
+    config = cluster_config(address, workers)
+    return lambda share, count, _: share_out(share, count, config, say)
 
 
 def _tell_unscored(truth: Path, total: "Score") -> None:

@@ -14,10 +14,13 @@ from jsisnet.evaluation import panoptic_quality
 from jsisnet.evaluation.compared_files import ComparedFiles, ComparedImage, CompareRules, Mode
 from jsisnet.evaluation.errors import confusions
 from jsisnet.evaluation.panoptic_quality import ImageQuality, PanopticQuality, quality_of
-from jsisnet.files.processes import in_order, reuse_freed_memory
+from jsisnet.files.processes import Share, in_order, reuse_freed_memory
 
 _MOST, _CHUNKS = 16, 16
 """Most images in a chunk, and fewest chunks for each process, so that all end at the same time."""
+
+InOrder = Callable[[Share[list["MeasuredImage"]], int, int], Iterable[list["MeasuredImage"]]]
+"""Function like `in_order`, which computes the results elsewhere."""
 
 OnImage = Callable[[ComparedImage], None]
 """Called with each image, in the order of the ground truth."""
@@ -236,6 +239,7 @@ def score(
     processes: int = 1,
     on_image: OnImage | None = None,
     on_progress: Callable[[int, int], object] = lambda *_: None,
+    share_out: InOrder = in_order,
 ) -> Score:
     """Compute the panoptic quality of predictions.
 
@@ -244,6 +248,7 @@ def score(
         processes: Number of worker processes; see `ComparedFiles.images`.
         on_image: Called with each image as soon as it has been added.
         on_progress: Called with the number of images done and the total.
+        share_out: Shares the chunks among the processes.
 
     Raises:
         ValueError: If an image is invalid; see `ComparedFiles.images`.
@@ -252,7 +257,7 @@ def score(
     total = Score.zero(files)
     chunk = min(_MOST, max(1, len(files) // (_CHUNKS * processes)))
     work = _Share(files, chunk, on_image is not None)
-    chunks = in_order(work, -(-len(files) // chunk), processes)
+    chunks = share_out(work, -(-len(files) // chunk), processes)
     for done, image in enumerate(chain.from_iterable(chunks), 1):
         total.add(image)
         if on_image is not None and image.compared is not None:

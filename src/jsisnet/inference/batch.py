@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -19,6 +19,10 @@ from jsisnet.inference.results_folder import PREDICTIONS, ResultsFolder, open_re
 from jsisnet.inference.tiles import TileConfig
 from jsisnet.inference.written_files import WrittenFiles, locked, read_written
 
+Segmentation = Callable[[Sequence[Photo], PhotoJob, Callable[[str], object]], Iterator[Outcome]]
+"""Takes the steps of a job with each photo, wherever it likes, and tells what became of it as soon
+as its files are written. It is given a function for warnings."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchConfig:
@@ -29,6 +33,9 @@ class BatchConfig:
 
     workers: int = 1
     """Number of processes. Each loads the network; on a CPU it should have one thread then."""
+
+    segment: Segmentation | None = None
+    """Segments the photos in place of processes of this machine, such as on a cluster."""
 
     overwrite: bool = False
     """Whether to delete the results of an earlier run in the folder instead of resuming it."""
@@ -193,7 +200,7 @@ def _outcomes(
     config: BatchConfig,
     listener: Listener,
 ) -> Iterator[Outcome]:
-    """Segment photos in the way that suits their number."""
+    """Segment photos in the way that was chosen, or suits their number."""
 
     def note(outcome: Outcome) -> None:
         if outcome.error is None:
@@ -202,21 +209,35 @@ def _outcomes(
     if config.tiles is not None:
         from jsisnet.inference.large_photos import in_tiles
 
-        for outcome in in_tiles(photos, job, config, listener):
-            note(outcome)
-            yield outcome
-    elif len(photos) > 1 and config.workers > 1:
+        outcomes: Iterable[Outcome] = in_tiles(photos, job, config, listener)
+    elif config.segment is not None:
+        outcomes = config.segment(photos, job, listener.on_warning)
+    elif len(photos) > 1:
+        yield from _several(photos, job, config.workers, note, listener)
+        return
+    else:
+        outcomes = map(job.segment, photos)
+    for outcome in outcomes:
+        note(outcome)
+        yield outcome
+
+
+def _several(
+    photos: Sequence[Photo],
+    job: PhotoJob,
+    workers: int,
+    note: Callable[[Outcome], None],
+    listener: Listener,
+) -> Iterator[Outcome]:
+    """Segment photos in processes or threads, which call `note` even if this one is interrupted."""
+    if workers > 1:
         from jsisnet.inference.workers import in_workers
 
-        yield from in_workers(photos, job, config.workers, note, listener.on_warning)
-    elif len(photos) > 1:
+        yield from in_workers(photos, job, workers, note, listener.on_warning)
+    else:
         from jsisnet.inference.pipeline import overlapped
 
         yield from overlapped(photos, job, note)
-    else:
-        for outcome in map(job.segment, photos):
-            note(outcome)
-            yield outcome
 
 
 def _describe(results: ResultsFolder, job: PhotoJob) -> int:

@@ -14,6 +14,7 @@ from jsisnet.arrays import UInt8
 from jsisnet.files.archives import Member, files_below
 from jsisnet.files.links import Links
 from jsisnet.files.photos import has_photo_suffix, printable_path, read_image, refuse_url, to_rgb
+from jsisnet.files.remote import RemoteFile, is_url
 from jsisnet.files.stamps import Stamp, stamp
 from jsisnet.files.windows import Window
 
@@ -27,12 +28,16 @@ _ZIP = ".zip"
 _MAX_STDIN = 1 << 30
 
 
+Source = Path | Member | RemoteFile | bytes
+"""Where a photo is: in a file, in a zip, in an object store, or in memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A photo to segment."""
 
-    source: Path | Member | bytes | Window
-    """Its file, its file inside a zip, its content, or the part of a picture that it is."""
+    source: Source | Window
+    """Where it is, or the part of a picture that it is."""
 
     name: str
     """Stem of the files that are written for it; unique."""
@@ -53,7 +58,7 @@ class Photo:
 
     @property
     def file(self) -> Path | None:
-        """The file on disk that is read, which may be a zip; ``None`` for standard input."""
+        """The file on disk that is read, which may be a zip; ``None`` if there is none."""
         match self.source:
             case Member(archive=archive):
                 return archive
@@ -85,14 +90,14 @@ class Photo:
         """Return what tells whether the photo is still the same: its place, size and time."""
         if isinstance(self.source, bytes):
             return [self.title, sha256(self.source).hexdigest()]
-        if isinstance(self.source, Window):
+        if isinstance(self.source, RemoteFile | Window):
             return self.source.stamp()
         return stamp(self.source)
 
     def _content(self) -> bytes:
         if isinstance(self.source, bytes):
             return self.source
-        assert isinstance(self.source, Member)
+        assert isinstance(self.source, Member | RemoteFile)
         return self.source.read_bytes()
 
 
@@ -120,6 +125,7 @@ def find_photos(
     standard_input: Callable[[int], bytes] | None = None,
     *,
     without: Collection[Path] = (),
+    find_stored: Callable[[str], Iterable[RemoteFile]] | None = None,
 ) -> FoundPhotos:
     """Find the photos that arguments stand for.
 
@@ -129,18 +135,19 @@ def find_photos(
             ``-`` for `standard_input`.
         standard_input: Reads up to a number of bytes of a stream with one photo.
         without: Resolved paths of files that are no photos where a folder or pattern has them.
+        find_stored: Finds the photos at a URL of an object store; without it no URL is accepted.
 
     Raises:
         ValueError: If no argument stands for a photo.
     """
     if not arguments:
         raise ValueError("give at least one image, folder, zip or pattern")
-    sources: list[Path | Member | bytes] = []
+    sources: list[Source] = []
     unmatched: list[str] = []
     problems: list[str] = []
     for argument in arguments:
         try:
-            found = list(_matches(argument, standard_input, without, problems.append))
+            found = list(_matches(argument, standard_input, without, problems.append, find_stored))
         except OSError as error:  # a name too long, or a folder that can't be read
             problems.append(f"{printable_path(argument)}: {error.strerror or error}")
             continue
@@ -154,13 +161,13 @@ def find_photos(
     if not sources:
         none = f"no image found: {', '.join(unmatched)}"
         raise ValueError(none if len(problems) == len(unmatched) else problems[0])
-    unique: dict[object, Path | Member | bytes] = {}
+    unique: dict[object, Source] = {}
     for source in sources:
         unique.setdefault(_identity(source), source)
     return FoundPhotos(tuple(name_photos(unique.values())), tuple(problems))
 
 
-def name_photos(sources: Iterable[Path | Member | bytes]) -> list[Photo]:
+def name_photos(sources: Iterable[Source]) -> list[Photo]:
     """Name photos by their stems; repeated stems get the suffixes ``_2``, ``_3`` and so on."""
     sources = list(sources)
     stems = [_stem(source) for source in sources]
@@ -183,7 +190,11 @@ def _matches(
     standard_input: Callable[[int], bytes] | None,
     without: Collection[Path],
     on_problem: Callable[[str], object],
-) -> Iterator[Path | Member | bytes]:
+    find_stored: Callable[[str], Iterable[RemoteFile]] | None,
+) -> Iterator[Source]:
+    if find_stored is not None and is_url(argument):
+        yield from find_stored(argument)
+        return
     if argument == STANDARD_INPUT and standard_input is not None:
         yield _read_all(standard_input)
         return
@@ -238,7 +249,7 @@ def _read_all(read: Callable[[int], bytes]) -> bytes:
     return content
 
 
-def _identity(source: Path | Member | bytes) -> object:
+def _identity(source: Source) -> object:
     match source:
         case Path():
             return source.resolve()
@@ -247,5 +258,5 @@ def _identity(source: Path | Member | bytes) -> object:
     return source
 
 
-def _stem(source: Path | Member | bytes) -> str:
+def _stem(source: Source) -> str:
     return _STDIN_NAME if isinstance(source, bytes) else PurePosixPath(source.name).stem

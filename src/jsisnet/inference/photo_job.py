@@ -14,6 +14,7 @@ from jsisnet.arrays import UInt8
 from jsisnet.checks import check_choice
 from jsisnet.files.archives import Member
 from jsisnet.files.json_fields import Entry
+from jsisnet.files.remote import RemoteFile
 from jsisnet.formats import coco
 from jsisnet.inference.branch_files import write_branches
 from jsisnet.inference.engine import Outputs
@@ -288,6 +289,6 @@ def _place(photo: Photo, folder: Path) -> str:
 
 def _original_name(photo: Photo) -> str:
     match photo.source:
-        case Path() | Member():
+        case Path() | Member() | RemoteFile():
             return photo.source.name
     return photo.file_name

@@ -171,22 +171,22 @@ def _work(connection: Connection, pickled: bytes) -> None:
         job: PhotoJob = pickle.loads(pickled)
         connection.send("ready")
         while (photo := connection.recv()) is not _STOP:
-            connection.send(_portable(job.segment(photo)))
+            connection.send(portable(job.segment(photo)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the process that wanted the outcomes is gone
     except Exception as error:
         with suppress(OSError):
-            connection.send(_portable_error(error))
+            connection.send(portable_error(error))
 
 
-def _portable(outcome: Outcome) -> Outcome:
+def portable(outcome: Outcome) -> Outcome:
     """Return an outcome that can be sent to another process."""
     if outcome.error is None:
         return outcome
-    return Outcome(photo=outcome.photo, error=_portable_error(outcome.error))
+    return Outcome(photo=outcome.photo, error=portable_error(outcome.error))
 
 
-def _portable_error(error: Exception) -> Exception:
+def portable_error(error: Exception) -> Exception:
     """Return an error of a built-in type as it is, and the message of any other one."""
     if type(error).__module__ == "builtins":
         return error

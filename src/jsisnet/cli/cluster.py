@@ -1,0 +1,53 @@
+"""What commands do with ``--cluster``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsisnet.cli.options import RunOptions
+from jsisnet.files.remote import is_url
+
+if TYPE_CHECKING:
+    from jsisnet.scale.cluster import ClusterConfig
+
+
+def cluster_config(
+    address: str, workers: int | None = None, run: RunOptions | None = None, *, device: str = "cpu"
+) -> "ClusterConfig":
+    """Return the settings of a cluster.
+
+    Args:
+        address: What ``--cluster`` is given.
+        workers: Number of actors.
+        run: How the network of each runs.
+        device: Device that the network has here; each actor has one GPU if it is none of a CPU.
+    """
+    from jsisnet.scale.cluster import ClusterConfig
+
+    threads = 1 if run is None else run.threads or 1
+    return ClusterConfig(address=address, workers=workers, threads=threads, gpu=device != "cpu")
+
+
+def local_path(path: str) -> str:
+    """Return a path of a ``file://`` URL as that of a file, and any other one as it is."""
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(path) if path.lower().startswith("file://") else None
+    return path if parts is None else unquote(parts.path)
+
+
+def local_folder(out: str | None) -> Path | None:
+    """Return the folder on a disk that ``--out`` names.
+
+    Raises:
+        ValueError: If it is the URL of an object store, to which a cluster alone writes.
+    """
+    if out is not None and is_url(out):
+        raise ValueError(f"{out}: a URL; give a folder, or add --cluster local")
+    return None if out is None else Path(local_path(out))
+
+
+def refuse_folders(**folders: Path | None) -> None:
+    """Raise a `ValueError` if an option is given that a cluster has no use for."""
+    for name, folder in folders.items():
+        if folder is not None:
+            raise ValueError(f"--{name} needs all results in one process; leave out --cluster")

@@ -54,6 +54,10 @@ class ClipOptions:
     keep: Annotated[int, Parameter(metavar="FRAMES", validator=validators.Number(gte=0))] = 15
     """Frames for which the id of a thing is kept while it is not seen."""
 
+    preset: Annotated[str, Parameter(metavar="NAME")] = "ultrafast"
+    """Setting of the encoder: ultrafast, superfast, veryfast, faster, fast, medium or slow; slower
+    ones make smaller files."""
+
     stream: Annotated[tuple[str, ...], Parameter(metavar="URL|CAMERA", negative=())] = ()
     """Live stream to record, such as rtsp://host/live, or a camera, such as 0. Ctrl-C ends it."""
 
@@ -128,6 +132,7 @@ def video_config(
     from jsisnet.video.identity import IdentityConfig
     from jsisnet.video.job import VideoConfig
     from jsisnet.video.reading import Selection
+    from jsisnet.video.writing import EncoderConfig
 
     known = FORMATS[:1] if withphotos else FORMATS
     if len(formats) != 1 or formats[0] not in known:
@@ -141,6 +146,7 @@ def video_config(
         selection=Selection(stride=options.stride, start=options.start, end=options.end),
         every=options.every,
         identity=IdentityConfig(min_iou=options.min_iou, keep=options.keep),
+        encoder=EncoderConfig(preset=options.preset),
     )
 
 

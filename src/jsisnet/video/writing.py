@@ -37,8 +37,9 @@ _SOUND = frozenset(("aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"))
 class EncoderConfig:
     """Settings of the encoder."""
 
-    preset: str = "veryfast"
-    """One of the `PRESETS`."""
+    preset: str = "ultrafast"
+    """One of the `PRESETS`. ``veryfast`` makes files of a third of the size, and takes 4 ms more of
+    a core for a frame of 640 x 480 pixels."""
 
     crf: int = 21
     """Quality, 0 to 51: 0 is lossless, 18 looks so, and 6 more halve the size of the file."""

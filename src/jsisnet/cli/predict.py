@@ -209,10 +209,10 @@ def predict(  # noqa: PLR0913 - options of the command line
         classes=None if selection.classes is None else listed(selection.classes),
         min_score=selection.min_score,
     )
-    outputs = OutputConfig(formats=formats, overlay=overlay, raw=writing.raw)
+    outputs = partial(OutputConfig, formats=formats, overlay=overlay, raw=writing.raw)
     tiles = tiling.config()
     if cluster is not None:
-        config = BatchConfig(outputs=outputs, overwrite=writing.overwrite, tiles=tiles)
+        config = BatchConfig(outputs=outputs(), overwrite=writing.overwrite, tiles=tiles)
         place = cluster_config(cluster, writing.workers, run)
         one = partial(load, replace(run, threads=run.threads or 1))
         return _on_cluster(images, one, out, config, place, quiet=writing.quiet)
@@ -236,7 +236,9 @@ def predict(  # noqa: PLR0913 - options of the command line
     predictor = load(replace(run, threads=run.threads or 1) if workers > 1 else run)
     if writing.workers is None and predictor.engine.device != "cpu":
         workers = 1
-    config = BatchConfig(outputs=outputs, workers=workers, overwrite=writing.overwrite, tiles=tiles)
+    config = BatchConfig(
+        outputs=outputs(), workers=workers, overwrite=writing.overwrite, tiles=tiles
+    )
     return max(code, _segment(found, predictor, target, config, quiet=writing.quiet))
 
 

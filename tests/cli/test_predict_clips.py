@@ -79,6 +79,7 @@ def test_a_bad_clip_is_told_and_the_others_follow(predict, folder):
         (["a.mp4", "--format", "cvat"], "--format is cvat; expected coco or jsonl for clips"),
         (["a.mp4", "car.png", "--format", "jsonl"], "expected coco for clips and photos together"),
         (["a.mp4", "--start", "3", "--end", "2"], "end is 2; expected more than start, 3 s"),
+        (["a.mp4", "--cluster", "local"], "a.mp4: a clip; segment clips without --cluster"),
         (["missing.mp4"], "missing.mp4: No such file or directory"),
         (["--stream", "ftp://host/a"], "ftp://host/a: not a stream; expected a URL such as rtsp"),
         (["https://host/a.mp4"], "https://host/a.mp4: a URL; give it with --stream"),

@@ -209,6 +209,9 @@ def predict(  # noqa: PLR0913 - options of the command line
         classes=None if selection.classes is None else listed(selection.classes),
         min_score=selection.min_score,
     )
+    clips, photos = find_clips(images, video)
+    if clips and cluster is not None:
+        raise ValueError(f"{clips[0].title}: a clip; segment clips without --cluster")
     outputs = partial(OutputConfig, formats=formats, overlay=overlay, raw=writing.raw)
     tiles = tiling.config()
     if cluster is not None:
@@ -216,7 +219,6 @@ def predict(  # noqa: PLR0913 - options of the command line
         place = cluster_config(cluster, writing.workers, run)
         one = partial(load, replace(run, threads=run.threads or 1))
         return _on_cluster(images, one, out, config, place, quiet=writing.quiet)
-    clips, photos = find_clips(images, video)
     target = local_folder(out)
     code = 0
     if clips:

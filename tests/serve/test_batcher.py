@@ -2,7 +2,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
 
 from jsisnet.panoptic import PanopticMap
 from jsisnet.serve.batcher import Batcher
@@ -20,7 +19,7 @@ def test_photos_of_several_threads_share_batches_and_get_their_own_results():
         sizes.append(len(photos))
         return [PanopticMap(np.zeros((1, int(each[0, 0, 0]) + 1), np.int32), ()) for each in photos]
 
-    batcher = Batcher(run, 4, patience=0.2)
+    batcher = Batcher(run, 4, patience=2.0)
     with ThreadPoolExecutor(8) as executor:
         futures = [executor.submit(batcher, photo(value)) for value in range(8)]
         running.set()
@@ -36,11 +35,9 @@ def test_only_the_photo_that_fails_fails():
             raise RuntimeError("out of memory")
         return [PanopticMap(np.zeros((1, 1), np.int32), ()) for _ in photos]
 
-    batcher = Batcher(run, 4, patience=0.2)
+    batcher = Batcher(run, 4, patience=2.0)
     with ThreadPoolExecutor(4) as executor:
         futures = [executor.submit(batcher, photo(value)) for value in range(4)]
         errors = [future.exception(10) for future in futures]
 
-    assert [error is None for error in errors] == [True, False, True, True]
-    with pytest.raises(RuntimeError, match="out of memory"):
-        batcher(photo(1))
+    assert [error and str(error) for error in errors] == [None, "out of memory", None, None]

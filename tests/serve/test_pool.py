@@ -89,7 +89,7 @@ def test_a_photo_that_takes_too_long_is_refused_and_its_worker_replaced(start):
 
 
 def test_a_stopped_worker_is_replaced_too(start):
-    pool = start(PoolConfig(workers=1, seconds=0.5))
+    pool = start(PoolConfig(workers=1, seconds=2.0))
     os.kill(process(pool).pid, signal.SIGSTOP)
 
     assert pool.submit(task(bytes(5_000_000))).result(30).status == 504
@@ -129,7 +129,7 @@ def test_a_model_that_can_not_be_loaded_is_an_error_of_the_start(start, tmp_path
 
 
 def test_a_dropped_task_is_not_run(start):
-    pool = start(seconds=0.2)
+    pool = start(seconds=0.6)
     first, dropped, last = (pool.submit(task()) for _ in range(3))
     until(lambda: pool.busy)
 

@@ -10,6 +10,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
+from urllib.request import urlopen
 
 import pytest
 
@@ -26,7 +27,7 @@ from toy_work import ToyWork
 
 if __name__ == "__main__":
     configure()
-    limits = Limits(read_seconds=0.5, connections=8)
+    limits = Limits(read_seconds=1.5, connections=8)
     pool = Pool(ToyWork(model=sys.argv[1], seconds=0.5), PoolConfig(workers=1))
     config = ServerConfig(port=0, app=AppConfig(limits=limits))
     run_server({"toy": pool}, config, lambda url: print(url, flush=True))
@@ -48,6 +49,10 @@ class Server:
             connection.request("POST", path, content, KIND)
             response = connection.getresponse()
             return response.status, json.loads(response.read())
+
+    def metrics(self):
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as response:
+            return response.read().decode()
 
     def end(self):
         self.process.kill()
@@ -102,7 +107,10 @@ def test_after_sigterm_accepted_requests_are_finished(server):
     threads = [Thread(target=lambda: found.append(server.post())) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.3)  # the first is being segmented, the others wait
+    for _ in range(1000):
+        if re.search(r"^jsisnet_queue_photos\S* 2.0$", server.metrics(), re.MULTILINE):
+            break
+        time.sleep(0.01)
     server.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join(30)

@@ -139,8 +139,11 @@ def below(pid: int) -> list[int]:
     return found
 
 
-def left_after(processes: list[int], seconds: float = 60) -> int:
-    """Return how many processes of a killed command are still there after some time."""
+def left_after(processes: list[int], seconds: float = 180) -> int:
+    """Return how many processes of a killed command are still there after some time.
+
+    Workers end at once; Ray's two agents, which do no work, notice only after a minute or two.
+    """
     last = time.monotonic() + seconds
     while time.monotonic() < last and any("ray" in title(pid) for pid in processes):
         time.sleep(PATIENCE)

@@ -154,6 +154,12 @@ def test_pages_of_other_sites_may_use_the_server_only_if_told(serving):
     assert "access-control-allow-origin" not in other.headers
 
 
+@pytest.mark.parametrize("origin", ["a.example", "https://a.example/", "https://u@a.example"])
+def test_an_origin_that_would_never_match_is_refused(origin):
+    with pytest.raises(ValueError, match="expected a scheme and a host"):
+        AppConfig(origins=(origin,))
+
+
 def test_the_interface_is_described_without_a_foreign_page(serving):
     client = serving()
 
@@ -193,6 +199,7 @@ def test_health_tells_starting_from_draining_and_failing(serving, pool, photo):
     client.app.service.draining = True
     draining = client.get("/readyz")
     client.app.service.draining = False
+    assert client.head("/readyz").status_code == client.head("/healthz").status_code == 200
     pool._state.ready, pool._state.failure = 0, "changed"
     failing = client.get("/healthz")
 

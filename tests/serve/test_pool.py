@@ -6,6 +6,7 @@ import pytest
 
 from jsisnet.serve import Pool, PoolConfig
 from jsisnet.serve.jobs import Answer, Refusal, Task
+from jsisnet.serve.pool import _pause
 from toy_work import BOMB, GREY, ToyWork
 
 pytestmark = pytest.mark.slow
@@ -119,6 +120,12 @@ def test_another_model_in_the_folder_is_not_taken_over(start, caplog):
     pool.work.model.write_text("first")
     until(lambda: pool.ready)
     assert isinstance(pool.submit(task()).result(30), Answer)
+
+
+def test_the_pause_between_attempts_grows_up_to_a_limit():
+    pauses = [_pause(failures) for failures in (0, 1, 2, 3, 10_000)]
+
+    assert pauses == [0, 0.5, 1, 2, 30]
 
 
 def test_a_model_that_can_not_be_loaded_is_an_error_of_the_start(start, tmp_path):

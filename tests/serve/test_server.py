@@ -88,6 +88,17 @@ def test_connections_without_a_request_give_way_and_are_closed(server):
             assert connection.recv(1) == b""
 
 
+def test_connections_that_are_kept_alive_give_way(server):
+    idle = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=10) for _ in range(8)]
+    for connection in idle:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+
+    assert server.post()[0] == 200
+    for connection in idle:
+        connection.close()
+
+
 def test_a_header_without_end_is_refused(server):
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.settimeout(10)
@@ -135,6 +146,12 @@ def test_the_command_serves_a_built_in_model(tmp_path):
         assert server.process.wait(30) == 0
     finally:
         server.end()
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70])
+def test_a_host_that_can_not_be_is_an_error(host):
+    with pytest.raises(ValueError, match=f"{host}:8000: can't listen there"):
+        run_server({}, ServerConfig(host=host), print)
 
 
 def test_a_port_in_use_is_an_error_before_a_model_is_loaded():

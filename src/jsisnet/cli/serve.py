@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +19,9 @@ _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 """Names of models in URLs."""
 
 _Number = Annotated[int, Parameter(metavar="NUMBER", validator=validators.Number(gte=1))]
-_Seconds = Annotated[float, Parameter(metavar="SECONDS", validator=validators.Number(gt=0))]
-_Amount = Annotated[float, Parameter(metavar="NUMBER", validator=validators.Number(gt=0))]
+_Seconds = Annotated[
+    float, Parameter(metavar="SECONDS", validator=validators.Number(gt=0, lte=86_400))
+]
 
 
 Models = Annotated[
@@ -64,10 +66,14 @@ class AccessOptions:
 class LimitOptions:
     """What the server accepts."""
 
-    max_upload: _Amount = 32.0
+    max_upload: Annotated[
+        float, Parameter(metavar="NUMBER", validator=validators.Number(gt=0, lte=2_048))
+    ] = 32.0
     """Size limit of a request in MiB (413)."""
 
-    max_megapixels: _Amount = 50.0
+    max_megapixels: Annotated[
+        float, Parameter(metavar="NUMBER", validator=validators.Number(gt=0, lte=200))
+    ] = 50.0
     """Size limit of a photo, before it is decoded (413)."""
 
     max_pending: _Number = 64
@@ -150,8 +156,8 @@ def _limits(options: LimitOptions) -> "Limits":
     from jsisnet.serve import Limits
 
     return Limits(
-        body=int(options.max_upload * 2**20),
-        pixels=int(options.max_megapixels * 1_000_000),
+        body=ceil(options.max_upload * 2**20),
+        pixels=ceil(options.max_megapixels * 1_000_000),
         pending=options.max_pending,
         read_seconds=options.read_timeout,
     )

@@ -1,5 +1,6 @@
 """The server as an ASGI app: routes, errors, keys and logs put together."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ _DROPPED = 4
 """Bodies that are too large are read up to so many times the limit, so that the client hears of it.
 """
 
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+")
+
 _DESCRIPTION = """Panoptic segmentation: a class and an instance for every pixel of a photo.
 
 Errors are `application/problem+json` (RFC 9457); every response has the header `X-Request-ID`."""
@@ -30,7 +33,11 @@ Errors are `application/problem+json` (RFC 9457); every response has the header 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppConfig:
-    """What an app accepts, and from whom."""
+    """What an app accepts, and from whom.
+
+    Raises:
+        ValueError: If an origin is none.
+    """
 
     limits: Limits = field(default_factory=Limits)
 
@@ -38,7 +45,15 @@ class AppConfig:
     """API keys; without any, everyone who reaches the server may use it."""
 
     origins: tuple[str, ...] = ()
-    """Origins of other sites whose pages may use the server, such as ``https://example.org``."""
+    """Origins of other sites whose pages may use the server, such as ``https://example.org``; or
+    ``*`` for all."""
+
+    def __post_init__(self) -> None:
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"origin {origin!r}: expected a scheme and a host, as in https://example.org"
+                )
 
 
 class Application:
@@ -83,6 +98,7 @@ def create_app(pools: Mapping[str, Pool], config: AppConfig | None = None) -> Ap
         lifespan=lifespan,
         docs_url=None,  # Swagger's page would load scripts from another host
         redoc_url=None,
+        redirect_slashes=False,  # it would send clients to whatever host they name
     )
     needs_key = [Depends(key_check(config.keys))]
     app.include_router(panoptic.routes(service), dependencies=needs_key)

@@ -24,7 +24,7 @@ class BoundedProtocol(H11Protocol):
         return type(cls.__name__, (cls,), {"limits": limits})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection; if there are too many, close one that has sent no request."""
+        """Accept a connection; if there are too many, close one without a request."""
         super().connection_made(transport)
         self._await_header()
         if len(self.connections) > self.limits.connections:
@@ -46,7 +46,10 @@ class BoundedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Note that a response was written, as far as the client reads it."""
         super().on_response_complete()
+        if self.cycle.response_complete and self._deadline is None:  # no request was pipelined
+            self._await_header()
         self._responses += 1
+        self._bound_unread()
         self.loop.call_later(self.limits.transfer_seconds, self._check_read, self._responses)
 
     def _await_header(self) -> None:
@@ -71,6 +74,16 @@ class BoundedProtocol(H11Protocol):
         """Close the connection if the client has not read a response since."""
         if responses == self._responses and self.transport.get_write_buffer_size():
             self._close()
+
+    def _bound_unread(self) -> None:
+        """If the responses that clients have not read fill the memory, drop the largest."""
+        unread = {
+            each: each.transport.get_write_buffer_size()
+            for each in self.connections
+            if isinstance(each, BoundedProtocol)
+        }
+        if sum(unread.values()) > self.limits.held:
+            max(unread, key=unread.__getitem__)._close()
 
     def _close(self) -> None:
         self._stop_waiting()

@@ -35,7 +35,7 @@ def photo_in_form(body: bytes, content_type: str) -> FormPhoto:
         content_type: The header Content-Type of the request, with the boundary.
 
     Raises:
-        ValueError: If the form is damaged, ends too soon, or has no photo.
+        ValueError: If the form is damaged, ends too soon, or has not exactly one photo.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
@@ -110,8 +110,10 @@ class _Collector:
             self._content += data[start:end]
 
     def part_end(self) -> None:
-        """Note the photo; of several, the last one."""
+        """Note the photo; a form may have only one."""
         if self._isphoto:
+            if self.photo is not None:
+                raise ValueError(f"the form has several fields {FIELD!r}; send one photo a request")
             name = self._options.get(b"filename")
             text = None if name is None else name.decode("utf-8", "replace")
             self.photo = FormPhoto(bytes(self._content), text)

@@ -20,7 +20,8 @@ class Limits:
     """Pixels of a photo, which its header states; each takes 10 bytes of memory."""
 
     held: int = 2**30
-    """Bytes of all bodies that are held at a time, while they are read, wait and run."""
+    """Bytes of all bodies that are held at a time, while they are read, wait and run; and of all
+    responses that clients have not read."""
 
     pending: int = 64
     """Requests that may wait or run at a time."""

@@ -73,6 +73,7 @@ def routes(service: Service) -> APIRouter:
 
         The body is an image file, or a form with a file in the field `image`.
         """
+        _check_parameters(request)
         name = options.model or service.default
         pool = service.pool(name)
         request.state.model = name
@@ -94,6 +95,16 @@ def routes(service: Service) -> APIRouter:
         return Response(answer.body, media_type=answer.media_type)
 
     return router
+
+
+def _check_parameters(request: Request) -> None:
+    """Refuse parameters that are given twice or name no class, rather than guess what is meant."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if given.count(name) > 1:
+            raise ProblemError(422, f"{name}: given {given.count(name)} times; expected it once")
+    if not request.query_params.get("classes", "all").strip(" ,"):
+        raise ProblemError(422, "classes: no name in it; leave it out for all classes")
 
 
 def _wishes(options: Options, accept: str) -> Wishes:

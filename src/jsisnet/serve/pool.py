@@ -82,6 +82,13 @@ class _State:
     workers: set[_Worker] = field(default_factory=set)
 
 
+def _pause(failures: int) -> float:
+    """Return the seconds to wait after so many attempts to start a worker have failed."""
+    if not failures:
+        return 0.0
+    return min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
+
+
 class Pool:
     """Processes that have loaded one model, and the photos that wait for them."""
 
@@ -206,8 +213,7 @@ class Pool:
             if not self._closing.is_set():
                 with self._lock:
                     self._state.restarts += 1
-                pause = _FIRST_PAUSE * 2 ** (failures - 1) if failures else 0.0
-                self._closing.wait(min(pause, _LONGEST_PAUSE))
+                self._closing.wait(_pause(failures))
 
     def _started(self) -> _Worker:
         """Start a process."""

@@ -15,6 +15,10 @@ CLIENT_LEFT = 499
 """Status in the log of requests whose clients left before the answer, as nginx has it."""
 
 
+_MAX_DETAIL = 1_000
+"""Characters of a detail, which may repeat what the client sent."""
+
+
 class ProblemError(Exception):
     """A request that is refused."""
 
@@ -38,7 +42,7 @@ def response(
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": detail if len(detail) <= _MAX_DETAIL else f"{detail[:_MAX_DETAIL]}...",
         "request_id": request_id,
     }
     return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)

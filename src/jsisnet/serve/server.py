@@ -111,7 +111,6 @@ def _uvicorn_config(app: Application, config: ServerConfig) -> uvicorn.Config:
 
 def _bound(config: ServerConfig) -> socket.socket:
     """Return a socket that is bound, but does not listen yet."""
-    where = f"{config.host}:{config.port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -121,7 +120,14 @@ def _bound(config: ServerConfig) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             stack.pop_all()
-    except OSError as error:
-        hint = "; choose another --port" if error.errno == errno.EADDRINUSE else ""
-        raise ValueError(f"{where}: can't listen there ({error.strerror}){hint}") from error
+    except (OSError, UnicodeError) as error:
+        raise _unusable(config, error) from error
     return listener
+
+
+def _unusable(config: ServerConfig, error: OSError | UnicodeError) -> ValueError:
+    reason, hint = "not the name of a host", ""
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        hint = "; choose another --port" if error.errno == errno.EADDRINUSE else ""
+    return ValueError(f"{config.host}:{config.port}: can't listen there ({reason}){hint}")

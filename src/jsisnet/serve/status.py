@@ -36,6 +36,7 @@ def health_routes(service: Service) -> APIRouter:
     """Return the routes that supervisors poll, which need no key."""
     router = APIRouter()
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", summary="Whether the server works, or should be restarted")
     async def healthz() -> JSONResponse:
         """Answer 503 if a model has no worker left and none can be started."""
@@ -45,6 +46,7 @@ def health_routes(service: Service) -> APIRouter:
         status = "failing" if failures else "ok"
         return JSONResponse({"status": status}, 503 if failures else 200)
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", summary="Whether the server takes requests")
     async def readyz() -> JSONResponse:
         """Answer 503 while a model has no worker, and while the server shuts down."""

@@ -14,8 +14,11 @@ Hold = Callable[[int], None]
 """Function that is told of further bytes of a body."""
 
 FORM = "multipart/form-data"
-_RAW = ("application/octet-stream", "binary/octet-stream", "")
-"""Content types of photos besides ``image/...``; curl and browsers may send none."""
+_RAW = (
+    *("application/octet-stream", "binary/octet-stream", ""),
+    "application/x-www-form-urlencoded",  # what curl --data-binary says if it is not told
+)
+"""Content types of photos besides ``image/...``; clients may send none."""
 
 _MAX_NAME = 120
 """Characters of a file's name that are kept."""
@@ -41,8 +44,7 @@ def check_head(request: Request, limits: Limits) -> None:
     if kind not in _RAW and kind != FORM and not kind.startswith("image/"):
         raise ProblemError(
             415,
-            f"the body is {kind[:80]!r}; expected image/..., application/octet-stream or {FORM} "
-            "(with curl: -H 'Content-Type: image/jpeg' --data-binary @photo.jpg)",
+            f"the body is {kind[:80]!r}; expected image/..., application/octet-stream or {FORM}",
             {"Accept": f"image/*, application/octet-stream, {FORM}"},
         )
     declared = request.headers.get("content-length", "")

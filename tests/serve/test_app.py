@@ -321,6 +321,15 @@ def test_a_client_that_pauses_too_long_is_sent_away(pool, photo):
     assert (b"connection", b"close") in exchange.sent[0]["headers"]
 
 
+def test_refused_requests_need_no_threads(serving, monkeypatch):
+    client = serving()
+    monkeypatch.setattr("starlette._exception_handler.run_in_threadpool", None)
+
+    assert client.get("/nothing").status_code == 404
+    assert client.post(f"{URL}?as=bad").status_code == 422
+    assert client.post(URL, headers={"Content-Type": "text/plain"}).status_code == 415
+
+
 def test_a_bug_is_a_problem_with_an_id_and_its_cause_in_the_log(serving, pool, photo, caplog):
     def broken(_):
         raise KeyError("secret")

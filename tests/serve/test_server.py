@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from urllib.request import urlopen
@@ -29,7 +29,7 @@ if __name__ == "__main__":
     configure()
     limits = Limits(read_seconds=1.5, connections=8)
     pool = Pool(ToyWork(model=sys.argv[1], seconds=0.5), PoolConfig(workers=1))
-    config = ServerConfig(port=0, app=AppConfig(limits=limits))
+    config = ServerConfig(port=0, grace=int(sys.argv[2]), app=AppConfig(limits=limits))
     run_server({"toy": pool}, config, lambda url: print(url, flush=True))
 """
 KIND = {"Content-Type": "image/png"}
@@ -60,20 +60,25 @@ class Server:
         self.process.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """Start a server; the last test that uses it stops it."""
-    tmp_path = tmp_path_factory.mktemp("server")
+@contextmanager
+def started(tmp_path, grace):
     (tmp_path / "model").write_text("first")
     (tmp_path / "server.py").write_text(SERVER)
     support = Path(__file__).parents[1] / "support"
     paths = os.pathsep.join([str(support), *filter(None, [os.environ.get("PYTHONPATH")])])
     with (tmp_path / "log").open("w") as errors:
-        command = [sys.executable, tmp_path / "server.py", tmp_path / "model"]
+        command = [sys.executable, tmp_path / "server.py", tmp_path / "model", str(grace)]
         server = Server(command, os.environ | {"PYTHONPATH": paths}, errors)
         server.log = tmp_path / "log"
         yield server
         server.end()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Start a server; the last test that uses it stops it."""
+    with started(tmp_path_factory.mktemp("server"), 30) as server:
+        yield server
 
 
 def test_connections_without_a_request_give_way_and_are_closed(server):
@@ -134,6 +139,27 @@ def test_after_sigterm_accepted_requests_are_finished(server):
     assert [line["status"] for line in lines[-3:]] == [200, 200, 200]
 
 
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
+def test_requests_that_are_not_finished_in_time_hear_of_it(tmp_path, signals):
+    found = []
+    with started(tmp_path, 1) as server:
+        threads = [Thread(target=lambda: found.append(server.post())) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)  # each takes half a second
+        for number in signals:
+            server.process.send_signal(number)
+            time.sleep(0.05)  # signals that arrive together are one
+        for thread in threads:
+            thread.join(30)
+
+        assert server.process.wait(30) == 0
+        assert "Traceback" not in server.log.read_text()
+    status, problem = max(found, key=lambda each: each[0])
+    assert (status, problem["detail"]) == (503, "the server is shutting down")
+    assert {each[0] for each in found} <= {200, 503}
+
+
 def test_the_command_serves_a_built_in_model(tmp_path):
     with (tmp_path / "log").open("w") as errors:
         command = [sys.executable, "-m", "jsisnet", "serve", "-m", "street", "-p", "0"]
@@ -152,6 +178,23 @@ def test_the_command_serves_a_built_in_model(tmp_path):
 def test_a_host_that_can_not_be_is_an_error(host):
     with pytest.raises(ValueError, match=f"{host}:8000: can't listen there"):
         run_server({}, ServerConfig(host=host), print)
+
+
+def test_a_port_that_is_taken_while_the_models_are_loaded_is_an_error(pool, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    others = []
+
+    def start():
+        if not others:
+            others.append(socket.create_server(("127.0.0.1", port)))
+        return type(pool).start(pool)
+
+    pool.start = start
+    with pytest.raises(ValueError, match=f"{port}: can't listen there .*choose another --port"):
+        run_server({"toy": pool}, ServerConfig(port=port), print)
+    others[0].close()
+    assert "Traceback" not in caplog.text
 
 
 def test_a_port_in_use_is_an_error_before_a_model_is_loaded():

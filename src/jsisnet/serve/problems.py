@@ -61,12 +61,12 @@ def _id(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
-def _refused(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
     return response(_id(request), error.status, error.detail, error.headers)
 
 
-def _http_error(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     """Answer what the router raises: no such path, or another method."""
     assert isinstance(error, HTTPException)
     details = {
@@ -77,15 +77,15 @@ def _http_error(request: Request, error: Exception) -> Response:
     return response(_id(request), error.status_code, detail, error.headers)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = (f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
     return response(_id(request), 422, "; ".join(found))
 
 
-def _client_left(_request: Request, _error: Exception) -> Response:
+async def _client_left(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_LEFT)
 
 
-def _bug(request: Request, _error: Exception) -> Response:
+async def _bug(request: Request, _error: Exception) -> Response:
     return response(_id(request), 500, "internal error; the server's log has more")

@@ -1,5 +1,6 @@
 """Request ids, the log of the requests, and their metrics: the outermost layer of the app."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jsisnet.serve import problems
 from jsisnet.serve.logs import FIELDS
 from jsisnet.serve.metrics import Metrics
 from jsisnet.serve.problems import CLIENT_LEFT
@@ -65,6 +67,11 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, noting)
+        except asyncio.CancelledError:  # the time that a server has to finish is over
+            if exchange.status != CLIENT_LEFT:
+                raise
+            refusal = problems.response(exchange.id, 503, "the server is shutting down")
+            await refusal(scope, receive, noting)
         except Exception:  # the client has its answer; the log has the cause
             extra = {FIELDS: {"request_id": exchange.id}}
             _log.exception("unexpected error", extra=extra)

@@ -69,14 +69,25 @@ class _Server(uvicorn.Server):
         self, app: Application, config: ServerConfig, on_start: Callable[[str], object]
     ) -> None:
         super().__init__(_uvicorn_config(app, config))
-        self.service, self.host, self.on_start = app.service, config.host, on_start
+        self.service, self.settings, self.on_start = app.service, config, on_start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another server began to listen while the models were loaded
+            await self.lifespan.shutdown()
+            raise _unusable(self.settings, error) from error
         assert sockets is not None
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = self.settings.host
+        host = f"[{host}]" if ":" in host else host
         self.on_start(f"http://{host}:{sockets[0].getsockname()[1]}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what was accepted; if that is cut short, the closed pools refuse the rest."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; a second Ctrl-C stops at once."""

@@ -14,7 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from jsisnet.serve import ServerConfig, run_server
+from jsisnet.serve import Limits, ServerConfig, run_server
+from jsisnet.serve.connections import BoundedProtocol
 from toy_work import GREY
 
 pytestmark = pytest.mark.slow
@@ -202,3 +203,26 @@ def test_a_port_in_use_is_an_error_before_a_model_is_loaded():
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match="choose another --port"):
             run_server({}, ServerConfig(port=port), print)
+
+
+def test_of_responses_that_nobody_reads_the_largest_is_dropped():
+    class Transport:
+        def __init__(self, unread):
+            self.unread, self.closed = unread, False
+
+        def get_write_buffer_size(self):
+            return self.unread
+
+        def abort(self):
+            self.closed = True
+
+    protocol = BoundedProtocol.within(Limits(held=10))
+    connections = set()
+    for unread in (0, 4, 7):
+        connection = protocol.__new__(protocol)
+        connection.transport, connection._deadline = Transport(unread), None
+        connection.connections = connections
+        connections.add(connection)
+    connection._bound_unread()
+
+    assert [each.transport.unread for each in connections if each.transport.closed] == [7]

@@ -17,7 +17,7 @@ class Limits:
     """Bytes of a request's body."""
 
     pixels: int = 50_000_000
-    """Pixels of a photo, which its header states; each takes 10 bytes of memory."""
+    """Pixels of a photo, which its header states; each takes up to 15 bytes of memory."""
 
     held: int = 2**30
     """Bytes of all bodies that are held at a time, while they are read, wait and run; and of all

@@ -92,14 +92,14 @@ def _pause(failures: int) -> float:
 class Pool:
     """Processes that have loaded one model, and the photos that wait for them."""
 
-    def __init__(self, job: Work, config: PoolConfig | None = None) -> None:
+    def __init__(self, model: Work, config: PoolConfig | None = None) -> None:
         """Prepare a pool; `start` starts it.
 
         Args:
-            job: The model, and how a worker runs it.
+            model: The model, and how a worker runs it.
             config: Number and time limits of the workers.
         """
-        self.work, self.config = job, config or PoolConfig()
+        self.work, self.config = model, config or PoolConfig()
         self._queue, self._state, self._lock = JobQueue(), _State(), Lock()
         self._closing, self._first = Event(), Event()
         self._keepers: list[Thread] = []

@@ -91,3 +91,13 @@ def test_what_can_not_be_done_is_refused_in_a_sentence(predict, arguments, messa
     assert (code, out) == (1, "")
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["..mp4", "...mp4"])
+def test_no_name_of_a_clip_leads_out_of_the_folder(predict, folder, name):
+    Path("a.mp4").rename(name)
+
+    assert predict(name, "-o", "out", "-q") == (0, "", "")
+
+    assert [path.name for path in (folder / "out").iterdir()] == [name]
+    assert {path.name for path in folder.iterdir()} == {"car.png", "more", "out", name}

@@ -368,3 +368,38 @@ def test_clips_are_known_by_name_or_content(tmp_path):
 def test_settings_out_of_their_ranges_are_refused(kind, settings):
     with pytest.raises(ValueError, match=r"expected|Choices"):
         kind(**settings)
+
+
+def test_sound_whose_times_jump_back_costs_no_frame(tmp_path, predictor):
+    clip = write(tmp_path / "a.ts", frames(10), rate=10, sound="aac")
+    clip.write_bytes(2 * clip.read_bytes())
+
+    summary = predict_clip(Clip(clip, "a"), predictor, tmp_path / "out")
+
+    assert summary.frames == len(decoded(tmp_path / "out/overlay.mp4")[0]) == 20
+    assert summary.problems[-1].endswith("damaged packets of sound")
+
+
+def test_tags_in_an_unknown_encoding_do_not_matter(tmp_path, predictor):
+    clip = write(tmp_path / "a.mkv", frames(3))
+    clip.write_bytes(clip.read_bytes().replace(b"ENCODER", b"ENC\xff\xfeER"))
+
+    assert predict_clip(Clip(clip, "a"), predictor, tmp_path / "out").frames == 3
+
+
+def test_a_codec_that_nobody_knows_is_told(tmp_path, predictor):
+    clip = write(tmp_path / "a.mp4", frames(3))
+    clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
+
+    with pytest.raises(ValueError, match=r"a\.mp4: its video has an unknown codec; convert it"):
+        predict_clip(Clip(clip, "a"), predictor, tmp_path / "out")
+
+
+def test_frames_too_wide_for_the_encoder_get_maps_alone(tmp_path, predictor):
+    wide = write(tmp_path / "a.mkv", frames(1, (48, 16_400)), codec="ffv1", pixels="bgr0")
+
+    with pytest.raises(ValueError, match="16400x48 pixels; a video takes"):
+        predict_clip(Clip(wide, "a"), predictor, tmp_path / "out")
+    maps = predict_clip(Clip(wide, "a"), predictor, tmp_path / "maps", VideoConfig(overlay=None))
+
+    assert maps.frames == 1

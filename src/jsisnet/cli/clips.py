@@ -81,7 +81,7 @@ def find_clips(images: Sequence[str], options: ClipOptions) -> tuple[list["Clip"
             others.append(argument)
     paths = list({path.resolve(): path for path in paths}.values())
     streams = [stream(address) for address in options.stream]
-    clips = [Clip(path, path.stem or path.name) for path in paths] + streams
+    clips = [Clip(path, _name(path)) for path in paths] + streams
     return _with_unique_names(clips), others
 
 
@@ -189,6 +189,11 @@ def _told(clip: "Clip", summary: "ClipSummary", folder: Path, seconds: float) ->
     ended = " until it was interrupted" if summary.interrupted else ""
     rate = f"{summary.frames / seconds:.1f} frames a second"
     return f"{clip.title}: segmented {frames}{before}{ended} ({rate}); results in {folder}"
+
+
+def _name(path: Path) -> str:
+    """Return a name for the results of a clip, which leads to no other folder."""
+    return path.name if path.stem in (".", "..") else path.stem
 
 
 def _with_unique_names(clips: Sequence["Clip"]) -> list["Clip"]:

@@ -183,6 +183,7 @@ class _Run:
         self.reader, self.predictor, self.store = reader, predictor, store
         self.config, self.listener = config, listener
         self.colors = _Colors(predictor.categories)
+        self.sound: Sound | None = None
 
     def all_frames(self, path: Path) -> bool:
         """Take all steps with all frames; return whether a live stream was interrupted."""
@@ -204,6 +205,8 @@ class _Run:
                 interrupted = True
             if writer is not None:
                 writer.finish(self.config.selection.end)
+            if self.sound is not None and self.sound.lost:
+                self.reader.problems.append(f"{self.sound.lost} damaged packets of sound")
         names = [] if self.config.overlay is None else [OVERLAY]
         self.store.finish(names, self.reader.problems)
         return interrupted
@@ -213,9 +216,10 @@ class _Run:
         clip, sound = self.reader.clip, None
         if not clip.live:
             source = stack.enter_context(open_sound(clip))
-            codec = source and source.streams.audio[0].codec_context.name
-            if source is not None and can_copy(f"{codec}"):
-                sound = Sound(source, self.reader.origin)
+            context = source and source.streams.audio[0].codec_context
+            codec = context.name if context else "of an unknown codec"
+            if source is not None and can_copy(codec):
+                sound = self.sound = Sound(source, self.reader.origin)
             elif source is not None:
                 self.listener.on_warning(
                     f"{clip.title}: its sound, {codec}, can't be copied to an MP4, so the video is "

@@ -243,9 +243,10 @@ def naming(clip: Clip) -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        kind = "stream" if clip.live else "video, or damaged from its start or end"
+        hint = "" if clip.live else ", with its beginning and end"
+        kind = f"a {'stream' if clip.live else 'video'}{hint}"
         reason = _reason(error)
-        raise ValueError(f"{clip.title}: can't be opened ({reason}); expected a {kind}") from error
+        raise ValueError(f"{clip.title}: can't be opened ({reason}); expected {kind}") from error
     except OSError as error:
         raise ValueError(f"{clip.title}: {error.strerror or error}") from error
     except ValueError as error:
@@ -257,10 +258,12 @@ def _opened(clip: Clip) -> "InputContainer":
     if clip.camera is not None:
         if "video4linux2,v4l2" not in av.formats_available:
             raise ValueError("cameras can be read on Linux only; give the URL of a stream")
-        return av.open(clip.camera, format="video4linux2")
+        return av.open(clip.camera, format="video4linux2", metadata_errors="replace")
     if isinstance(clip.source, str):
         options = {"protocol_whitelist": _PROTOCOLS, "rtsp_transport": "tcp"}
-        return av.open(clip.source, container_options=options, timeout=_TIMEOUT)
+        return av.open(
+            clip.source, container_options=options, timeout=_TIMEOUT, metadata_errors="replace"
+        )
     found = irregular(clip.source)
     if found is not None:
         raise ValueError(found)
@@ -268,7 +271,9 @@ def _opened(clip: Clip) -> "InputContainer":
         raise ValueError("empty; expected a video")
     # With its protocol, no name is taken for a URL.
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-    return av.open(f"file:{clip.source.absolute()}", container_options=options)
+    return av.open(
+        f"file:{clip.source.absolute()}", container_options=options, metadata_errors="replace"
+    )
 
 
 def _video_stream(container: "InputContainer") -> "VideoStream":
@@ -278,8 +283,10 @@ def _video_stream(container: "InputContainer") -> "VideoStream":
     streams = [each for each in container.streams.video if not each.disposition & cover]
     if not streams:
         others = ", ".join(sorted({each.type for each in container.streams}))
-        raise ValueError(f"no video stream, only {others or 'nothing'}; expected a video")
+        raise ValueError(f"no video in it{others and f', only {others}'}; expected a video")
     context = streams[0].codec_context
+    if context is None:
+        raise ValueError("its video has an unknown codec; convert it, for example to H.264")
     height, width = context.height, context.width
     check_memory(_BYTES_PER_PIXEL * height * width, f"frames of {width}x{height} pixels")
     # The size may grow later in the stream.

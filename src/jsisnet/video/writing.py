@@ -26,6 +26,9 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 _MOST_CRF = 51
 """Worst quality of the encoder."""
 
+_MOST_SIDE = 16_384
+"""Longest side in pixels that the encoder takes."""
+
 _TICKS = 90_000
 """Time stamps per second: all usual frame rates are whole numbers of these."""
 
@@ -103,9 +106,15 @@ class ClipWriter:
                 self._sound.copy_to(self._container, None if end is None else Fraction(end))
 
     def _add_stream(self, picture: UInt8[np.ndarray, "h w 3"]) -> "VideoStream":
+        height, width = picture.shape[:2]
+        if max(height, width) > _MOST_SIDE:
+            raise ValueError(
+                f"frames of {width}x{height} pixels; a video takes sides of at most "
+                f"{_MOST_SIDE:,}; write the maps alone (--no-overlay)"
+            )
         rate = self.rate.limit_denominator(10_000)
         stream = self._container.add_stream("libx264", rate=rate)
-        stream.height, stream.width = picture.shape[:2]
+        stream.height, stream.width = height, width
         stream.pix_fmt = "yuv420p"
         stream.options = {"preset": self.config.preset, "crf": str(self.config.crf)}
         context = stream.codec_context
@@ -125,6 +134,8 @@ class Sound:
         self._waiting: av.Packet[AudioStream] | None = None
         self._target: AudioStream | None = None
         self._shift = 0
+        self.lost = 0
+        """Packets so damaged that they were left out."""
 
     def add_stream(self, container: "OutputContainer", begin: Fraction) -> None:
         """Add the stream to a file that begins at a time of the clip."""
@@ -145,8 +156,17 @@ class Sound:
                 packet.dts = packet.dts - self._shift if packet.dts is not None else packet.pts
                 if packet.pts >= 0 and self._target is not None:
                     packet.stream = self._target
-                    container.mux(packet)
+                    self._mux(packet, container)
             self._waiting = self._next()
+
+    def _mux(self, packet: "av.Packet[AudioStream]", container: "OutputContainer") -> None:
+        av = import_extra("video", "av")
+        try:
+            container.mux(packet)
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):  # of the disk
+                raise
+            self.lost += 1
 
     def _next(self) -> "av.Packet[AudioStream] | None":
         av = import_extra("video", "av")
@@ -167,13 +187,29 @@ def writing_clip(
         config: Settings of the encoder.
         rate: About how many frames there are per second.
         sound: Sound to copy; ``None`` for silence.
+
+    Raises:
+        ValueError: If the encoder refuses the pictures.
+        OSError: If the disk is full.
     """
     av = import_extra("video", "av")
-    with replacing(path) as temporary, ExitStack() as stack:
+    with replacing(path) as temporary, _naming(path), ExitStack() as stack:
         options = {"movflags": "faststart"}
         container = av.open(str(temporary), "w", format="mp4", container_options=options)
         stack.enter_context(container)
         yield ClipWriter(container, config, rate, sound)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the video in errors of writing it, instead of its temporary file."""
+    av = import_extra("video", "av")
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise ValueError(f"{path}: can't be written ({error.strerror or error})") from error
 
 
 def can_copy(sound: str) -> bool:

@@ -17,9 +17,12 @@ def trained(tmp_path_factory):
     return training_runs.Trained(data=data, config=config, run=folder / "run")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Return a browser without network access."""
+    """Return a browser without network access.
+
+    While Playwright is open, its event loop runs in this thread, and other tests could start none.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:

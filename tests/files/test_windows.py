@@ -279,9 +279,9 @@ def test_sizes_that_no_file_can_have_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "settings", "message"),
     [
-        (np.zeros((8, 8), np.float32), {}, "values of 32 bits"),
-        (np.zeros((8, 8), np.uint32), {}, "values of 32 bits"),
-        (np.zeros((8, 8), np.int16), {}, "values of 16 bits of kind 2"),
+        (np.zeros((8, 8), np.float32), {}, "floating-point numbers of 32 bits"),
+        (np.zeros((8, 8), np.uint32), {}, "unsigned integers of 32 bits"),
+        (np.zeros((8, 8), np.int16), {}, "signed integers of 16 bits"),
         (
             np.zeros((16, 16, 16), np.uint8),
             {"volumetric": True, "tile": (16, 16, 16), "photometric": "minisblack"},
@@ -297,6 +297,17 @@ def test_pixels_of_other_kinds_are_refused(pixels, settings, message, tmp_path):
     tifffile.imwrite(path, pixels, **settings)
 
     assert message in refusal(path)
+
+
+def test_odd_tags_are_left_aside_or_named(colors, tmp_path):
+    path = tmp_path / "odd.tif"
+    tifffile.imwrite(path, colors, photometric="rgb", extratags=[(274, 2, 6, "north", True)])
+    assert open_picture(path, tmp_path / "unpacked").size == colors.shape[:2]
+
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["RowsPerStrip"].overwrite(0)
+
+    assert "strips of no rows" in refusal(path)
 
 
 def test_an_empty_file_a_folder_and_a_missing_one_are_refused(tmp_path):

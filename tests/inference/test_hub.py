@@ -167,6 +167,7 @@ def test_folders_win_over_names_on_a_hub(tmp_path, monkeypatch):
         ("a/b/c", False),
         ("/model", False),
         ("../model", False),
+        ("user/model@v1/../..", False),
         ("user/mo del", False),
         ("user/model@", False),
         ("user/model\n", False),

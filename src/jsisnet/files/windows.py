@@ -50,6 +50,7 @@ _COLORS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4,
 _PREMULTIPLIED, _ALPHA = 1, 2
 _ORIENTATION = 274
 _REDUCED, _UNSIGNED, _SEPARATE = 1, 1, 2
+_KINDS = {_UNSIGNED: "unsigned integers", 2: "signed integers", 3: "floating-point numbers"}
 _BITS = (1, 8, 16)
 _EIGHT, _SIXTEEN = 8, 16
 
@@ -229,13 +230,14 @@ class _Tiff:
             self._tables, self._decode = page.jpegtables, page.decode
             self._palette = page.colormap if page.photometric == _PALETTE else None
             offsets, counts = page.dataoffsets, page.databytecounts
+            found = page.tags.valueof(_ORIENTATION, 1)
+            self.orientation = found if isinstance(found, int) else 1
         self._page = page
         self._parts = tuple(zip(offsets, counts, strict=True))
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         finalize(self, os.close, self._descriptor)
         self._lock, self._kept = Lock(), OrderedDict[int, Shaped[np.ndarray, "h w _"]]()
         self.size: tuple[int, int] = page.imagelength, page.imagewidth
-        self.orientation: int = page.tags.valueof(_ORIENTATION, 1)
         self._bits, self._channels = bits, int(page.samplesperpixel)
         self._dtype = np.dtype(np.uint16 if page.bitspersample == _SIXTEEN else np.uint8)
         self._planes = self._channels if page.planarconfig == _SEPARATE else 1
@@ -398,6 +400,8 @@ def _check_kind(page: Any) -> None:  # noqa: ANN401 - tifffile is optional
     if not 0 < height * width <= MAX_PIXELS or depth != 1:
         of = f" x {depth}" if depth != 1 else ""
         raise ValueError(f"{width} x {height}{of} pixels; expected 1 to {MAX_PIXELS:,} of a plane")
+    if not page.is_tiled and not page.rowsperstrip:
+        raise ValueError("strips of no rows; expected some")
     if page.compression not in _COMPRESSIONS:
         raise ValueError(
             f"compressed by {getattr(page.compression, 'name', page.compression)}; expected no "
@@ -409,8 +413,8 @@ def _check_kind(page: Any) -> None:  # noqa: ANN401 - tifffile is optional
         raise ValueError(f"{page.samplesperpixel} channels of {kind}; expected grey, RGB or CMYK")
     if page.bitspersample not in _BITS or page.sampleformat != _UNSIGNED:
         raise ValueError(
-            f"values of {page.bitspersample} bits of kind {page.sampleformat}; expected integers "
-            "of 8 or 16 bits"
+            f"{_KINDS.get(page.sampleformat, 'other values')} of {page.bitspersample} bits; "
+            "expected unsigned integers of 1, 8 or 16 bits"
         )
 
 

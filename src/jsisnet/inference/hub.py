@@ -31,7 +31,7 @@ FILES = (DESCRIPTION, EXPORTED, WEIGHTS)
 CARD, RESULTS = "README.md", "results.json"
 """Names of the card of a model, and of the scores in its folder."""
 
-_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}(@\w[\w./-]{0,199})?", re.ASCII)
+_NAME = re.compile(r"(?!.*\.\.)\w[\w.-]{0,95}/\w[\w.-]{0,95}(@\w[\w./-]{0,199})?", re.ASCII)
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:@$])")
 """Characters that may have a meaning in Markdown."""

@@ -126,7 +126,7 @@ def _standard_error_closed() -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    """Check that somebody listens at HOST:PORT, for which Ray itself waits for minutes."""
+    """Check that HOST:PORT accepts connections, for which Ray itself waits for minutes."""
     if address in (LOCAL, _AUTO):
         return
     host, colon, port = address.removeprefix("ray://").rpartition(":")

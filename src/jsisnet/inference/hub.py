@@ -199,7 +199,7 @@ def model_card(
 
 # {_text(name)}
 
-A panoptic segmentation model of [jsisnet](https://pypi.org/project/jsisnet): a class, and for
+A panoptic segmentation model of `jsisnet`: a class, and for
 things an instance, for every pixel. It has {things} thing and {stuff} stuff classes. Its input:
 images of {seen}.
 

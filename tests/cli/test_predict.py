@@ -10,34 +10,14 @@ import pytest
 from PIL import Image
 
 import toy_engine
-from jsisnet.cli.app import run
-from jsisnet.inference import engine
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Install the toy engine, and work in an empty folder with two photos."""
-    toy_engine.write_package(tmp_path / "site")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    engine._entry_points.cache_clear()
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
+def folder(toy_folder):
+    """Work in a folder with two photos."""
     Image.new("RGB", (30, 20), "white").save("sky.png")
     Image.new("RGB", (20, 40), "red").save("car.jpg")
-    yield work
-    engine._entry_points.cache_clear()
-
-
-@pytest.fixture
-def predict(capsys):
-    """Return a function that runs the command and returns exit code, output and errors."""
-
-    def called(*arguments):
-        code = run(["predict", *arguments, "--model", "toy", "--engine", "toy"])
-        return code, *capsys.readouterr()
-
-    return called
+    return toy_folder
 
 
 @pytest.fixture
@@ -45,7 +25,7 @@ def interrupted(monkeypatch, predict):
     """Return a function that interrupts the command after its first photo."""
 
     def called(*arguments):
-        from jsisnet.cli.predict import _View
+        from jsisnet.cli.photos import _View
 
         def stop(*_):
             raise KeyboardInterrupt
@@ -72,7 +52,7 @@ def test_one_photo_needs_no_options(predict, folder):
     assert (code, error) == (0, "")
     first, last = out.splitlines()
     assert first.startswith("car.jpg: 20 x 40, 1 person (0.")
-    assert last.startswith("Segmented 1 image: 1 segments in 0.")
+    assert last.startswith("Segmented 1 image: 1 segment in 0.")
     assert last.endswith(f"overlay in {Path('runs/predict/car_overlay.jpg')}")
     assert names(folder / "runs/predict") == ["car.png", "car_overlay.jpg", "predictions.json"]
 

@@ -7,37 +7,16 @@ import pytest
 from moving_shapes import write
 from PIL import Image
 
-import toy_engine
-from jsisnet.cli.app import run
-from jsisnet.inference import engine
-
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Install the toy engine, and work in an empty folder with a photo and two clips."""
-    toy_engine.write_package(tmp_path / "site")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    engine._entry_points.cache_clear()
-    work = tmp_path / "work"
-    (work / "more").mkdir(parents=True)
-    monkeypatch.chdir(work)
+def folder(toy_folder):
+    """Work in a folder with a photo and two clips."""
+    (toy_folder / "more").mkdir()
     Image.new("RGB", (30, 20), "red").save("car.png")
     frames = [np.full((16, 32, 3), 255, np.uint8)] * 3
     write(Path("a.mp4"), frames)
     write(Path("more/a.mkv"), frames)
-    yield work
-    engine._entry_points.cache_clear()
-
-
-@pytest.fixture
-def predict(capsys):
-    """Return a function that runs the command and returns exit code, output and errors."""
-
-    def called(*arguments):
-        code = run(["predict", *arguments, "--model", "toy", "--engine", "toy"])
-        return code, *capsys.readouterr()
-
-    return called
+    return toy_folder
 
 
 def test_clips_and_photos_are_mixed(predict, folder):
@@ -80,6 +59,9 @@ def test_a_bad_clip_is_told_and_the_others_follow(predict, folder):
         (["a.mp4", "car.png", "--format", "jsonl"], "expected coco for clips and photos together"),
         (["a.mp4", "--start", "3", "--end", "2"], "end is 2; expected more than start, 3 s"),
         (["a.mp4", "--cluster", "local"], "a.mp4: a clip; segment clips without --cluster"),
+        (["a.mp4", "--tiles"], "--tiles is for photos, and only clips are given; leave it out"),
+        (["a.mp4", "--overlap", "8"], "--tiles is for photos, and only clips are given"),
+        (["a.mp4", "--raw", "raw"], "--raw is for photos, and only clips are given; leave it out"),
         (["missing.mp4"], "missing.mp4: No such file or directory"),
         (["--stream", "ftp://host/a"], "ftp://host/a: not a stream; expected a URL such as rtsp"),
         (["https://host/a.mp4"], "https://host/a.mp4: a URL; give it with --stream"),
@@ -91,6 +73,18 @@ def test_what_can_not_be_done_is_refused_in_a_sentence(predict, arguments, messa
     assert (code, out) == (1, "")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_name_too_long_for_those_of_the_results_is_refused(predict, folder):
+    long = f"{'é' * 122}.mp4"
+    Path("a.mp4").rename(long)
+
+    code, _, error = predict(long, "-o", "out")
+
+    assert code == 1
+    assert error.endswith("file systems limit to 255 bytes; rename the clip\n")
+    assert not (folder / "out").exists()
+    assert predict(long, "-o", "out", "--format", "jsonl", "-q") == (0, "", "")
 
 
 @pytest.mark.parametrize("name", ["..mp4", "...mp4"])

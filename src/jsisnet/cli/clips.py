@@ -5,12 +5,14 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
 from jsisnet.cli.console import display, progress, say
+from jsisnet.cli.default_folder import next_folder
 from jsisnet.cli.errors import STOPPED, TERMINATED, describe_error
 from jsisnet.files.one_line import one_line
 
@@ -85,16 +87,32 @@ def find_clips(images: Sequence[str], options: ClipOptions) -> tuple[list["Clip"
     return _with_unique_names(clips), others
 
 
+def refuse_clips(clips: Sequence["Clip"]) -> None:
+    """Raise a `ValueError` if there is a clip where photos alone are segmented."""
+    if clips:
+        raise ValueError(f"{clips[0].title}: a clip; segment clips without --cluster")
+
+
 def predict_clips(
     clips: Sequence["Clip"],
+    out: Path | None,
     predictor: "Predictor",
-    out: Path,
     config: "VideoConfig",
     *,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Segment clips, each into a folder of its own, and return the exit code."""
+    """Segment clips, each into a folder of its own, and return the exit code.
+
+    Args:
+        clips: The clips.
+        out: Folder of these folders; ``None`` for the next default folder.
+        predictor: The model.
+        config: Settings.
+        overwrite: Whether to delete the results of an earlier run first.
+        quiet: Whether to print errors only.
+    """
+    out = out or next_folder(partial(_is_unfinished, clips, predictor, config))
     code = 0
     for clip in clips:
         try:
@@ -109,15 +127,6 @@ def predict_clips(
             say(f"{clip.title}: interrupted; rerun the same command to resume")
             return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
     return code
-
-
-def is_unfinished_clip(
-    clips: Sequence["Clip"], predictor: "Predictor", config: "VideoConfig", folder: Path
-) -> bool:
-    """Return whether a folder holds an interrupted run of this command."""
-    from jsisnet.video.job import is_unfinished
-
-    return any(is_unfinished(clip, predictor, folder / clip.name, config) for clip in clips)
 
 
 def video_config(
@@ -174,6 +183,15 @@ def _predict_clip(
     if not quiet:
         display(_told(clip, summary, folder, time.perf_counter() - began))
     return int(bool(summary.problems))
+
+
+def _is_unfinished(
+    clips: Sequence["Clip"], predictor: "Predictor", config: "VideoConfig", folder: Path
+) -> bool:
+    """Return whether a folder holds an interrupted run of this command."""
+    from jsisnet.video.job import is_unfinished
+
+    return any(is_unfinished(clip, predictor, folder / clip.name, config) for clip in clips)
 
 
 def _nothing(_done: int, _total: int | None) -> None:

@@ -1,5 +1,7 @@
 """What commands do with ``--cluster``."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +9,8 @@ from jsisnet.cli.options import RunOptions
 from jsisnet.files.remote import is_url
 
 if TYPE_CHECKING:
+    from jsisnet.inference.batch import BatchConfig
+    from jsisnet.inference.predictor import Predictor
     from jsisnet.scale.cluster import ClusterConfig
 
 
@@ -51,3 +55,39 @@ def refuse_folders(**folders: Path | None) -> None:
     for name, folder in folders.items():
         if folder is not None:
             raise ValueError(f"--{name} needs all results in one process; leave out --cluster")
+
+
+def predict_on_cluster(
+    images: Sequence[str],
+    out: str | None,
+    load: "Callable[[], Predictor]",
+    config: "BatchConfig",
+    place: "ClusterConfig",
+    *,
+    quiet: bool,
+) -> int:
+    """Segment photos on a cluster, and return the exit code.
+
+    Args:
+        images: What `jsisnet predict` is given; URLs of object stores too.
+        out: What ``--out`` is given; may be a URL.
+        load: Loads the model with the threads of one actor.
+        config: How the photos are segmented.
+        place: Settings of the cluster.
+        quiet: Whether to print errors only.
+
+    Raises:
+        ValueError: If tiles are wanted, or there is no photo.
+    """
+    from jsisnet.cli.photos import found_photos, segment_photos
+    from jsisnet.scale.photos import segment_on_cluster
+    from jsisnet.scale.store import find_stored
+
+    if config.tiles is not None:
+        raise ValueError("tiles are segmented on one machine; leave out --tiles or --cluster")
+    folder = out if out is None or is_url(out) else local_folder(out)
+    found = found_photos([local_path(image) for image in images], folder, find_stored)
+    predictor = load()
+    place = replace(place, gpu=predictor.engine.device != "cpu")
+    config = replace(config, segment=segment_on_cluster(place))
+    return segment_photos(found, predictor, folder, config, quiet=quiet)

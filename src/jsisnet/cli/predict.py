@@ -1,9 +1,6 @@
 """`jsisnet predict` and `jsisnet demo`: segment images."""
 
-import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,14 +11,13 @@ from cyclopts import Parameter, validators
 from jsisnet.cli.clips import (
     ClipOptions,
     find_clips,
-    is_unfinished_clip,
     predict_clips,
+    refuse_clips,
     video_config,
 )
-from jsisnet.cli.cluster import cluster_config, local_folder, local_path
-from jsisnet.cli.console import display, progress, say
+from jsisnet.cli.cluster import cluster_config, local_folder, predict_on_cluster
 from jsisnet.cli.drawing import DrawingOptions
-from jsisnet.cli.errors import FAILED, STOPPED, TERMINATED, describe_error
+from jsisnet.cli.errors import FAILED
 from jsisnet.cli.inputs import load_model, sample_photo
 from jsisnet.cli.options import (
     ClusterAddress,
@@ -33,21 +29,16 @@ from jsisnet.cli.options import (
     RunOptions,
     listed,
 )
-from jsisnet.files.remote import is_url
+from jsisnet.cli.photos import found_photos, segment_photos
 
 if TYPE_CHECKING:
-    from jsisnet.inference.batch import BatchConfig, Summary
-    from jsisnet.inference.photo_files import FoundPhotos, Photo
-    from jsisnet.inference.photo_job import Outcome
+    from jsisnet.inference.batch import BatchConfig
     from jsisnet.inference.predictor import Predictor
     from jsisnet.inference.tiles import TileConfig
-    from jsisnet.scale.cluster import ClusterConfig
+    from jsisnet.visualize.overlay import Style
 
 DEMO = ("astronaut.png", "chelsea.png", "coffee.png")
 """Photos that `demo` segments, all of them free to use."""
-
-DEFAULT_OUT = Path("runs/predict")
-"""Folder of the results of the first run; those of the others get a number."""
 
 _PHOTOS_PER_WORKER = 20
 """Photos for which it pays to start a process: loading a network takes the time of a few."""
@@ -103,6 +94,23 @@ class WritingOptions:
 
     quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False
     """Print errors only."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats, each once."""
+        return tuple(dict.fromkeys(listed(self.format)))
+
+    def batch(self, overlay: "Style | None", tiling: "TileOptions") -> "BatchConfig":
+        """Return how photos are segmented.
+
+        Raises:
+            ValueError: If photos can't be written in the formats, or not in tiles.
+        """
+        from jsisnet.inference.batch import BatchConfig
+        from jsisnet.inference.photo_job import OutputConfig
+
+        outputs = OutputConfig(formats=self.formats, overlay=overlay, raw=self.raw)
+        return BatchConfig(outputs=outputs, overwrite=self.overwrite, tiles=tiling.config())
 
 
 @Parameter(name="*")
@@ -194,13 +202,6 @@ def predict(  # noqa: PLR0913 - options of the command line
         run: How the network runs.
         overrides: Settings that override those of the model.
     """
-    from jsisnet.inference.batch import BatchConfig
-    from jsisnet.inference.photo_files import find_photos
-    from jsisnet.inference.photo_job import OutputConfig
-    from jsisnet.inference.results_folder import results_in
-
-    formats = tuple(dict.fromkeys(listed(writing.format)))
-    overlay = drawing.style() if writing.overlay else None
     load = partial(
         load_model,
         model,
@@ -209,39 +210,26 @@ def predict(  # noqa: PLR0913 - options of the command line
         classes=None if selection.classes is None else listed(selection.classes),
         min_score=selection.min_score,
     )
+    overlay = drawing.style() if writing.overlay else None
     clips, photos = find_clips(images, video)
-    if clips and cluster is not None:
-        raise ValueError(f"{clips[0].title}: a clip; segment clips without --cluster")
-    outputs = partial(OutputConfig, formats=formats, overlay=overlay, raw=writing.raw)
-    tiles = tiling.config()
     if cluster is not None:
-        config = BatchConfig(outputs=outputs(), overwrite=writing.overwrite, tiles=tiles)
+        refuse_clips(clips)
         place = cluster_config(cluster, writing.workers, run)
-        one = partial(load, replace(run, threads=run.threads or 1))
-        return _on_cluster(images, one, out, config, place, quiet=writing.quiet)
-    target = local_folder(out)
+        one = partial(load, _one_thread(run))
+        batch = writing.batch(overlay, tiling)
+        return predict_on_cluster(images, out, one, batch, place, quiet=writing.quiet)
+    folder = local_folder(out)
     code = 0
     if clips:
-        clip_config = video_config(video, formats, overlay, withphotos=bool(photos))
-        predictor = load(run)
-        folder = target or _next_folder(partial(is_unfinished_clip, clips, predictor, clip_config))
-        code = predict_clips(
-            clips, predictor, folder, clip_config, overwrite=writing.overwrite, quiet=writing.quiet
-        )
+        if not photos:
+            _refuse_options_of_photos(writing, tiling)
+        config = video_config(video, writing.formats, overlay, withphotos=bool(photos))
+        again, quiet = writing.overwrite, writing.quiet
+        code = predict_clips(clips, folder, load(run), config, overwrite=again, quiet=quiet)
         if not photos or code > FAILED:
             return code
-    earlier = set() if target is None else results_in(target)
-    found = find_photos(photos, _read_standard_input, without=earlier)
-    for problem in found.problems:
-        say(problem)
-    workers = _workers(writing.workers, len(found.photos) if tiles is None else _MANY, run)
-    predictor = load(replace(run, threads=run.threads or 1) if workers > 1 else run)
-    if writing.workers is None and predictor.engine.device != "cpu":
-        workers = 1
-    config = BatchConfig(
-        outputs=outputs(), workers=workers, overwrite=writing.overwrite, tiles=tiles
-    )
-    return max(code, _segment(found, predictor, target, config, quiet=writing.quiet))
+    batch = writing.batch(overlay, tiling)
+    return max(code, _predict_photos(photos, folder, load, run, writing, batch))
 
 
 def demo(
@@ -268,143 +256,32 @@ def demo(
     return predict(*chosen, out=str(out), model=model, writing=again, overrides=overrides)
 
 
-def _on_cluster(
-    images: "Sequence[str]",
-    load: "Callable[[], Predictor]",
-    out: str | None,
-    config: "BatchConfig",
-    place: "ClusterConfig",
-    *,
-    quiet: bool,
+def _predict_photos(
+    images: Sequence[str],
+    out: Path | None,
+    load: "Callable[[RunOptions], Predictor]",
+    run: RunOptions,
+    writing: WritingOptions,
+    batch: "BatchConfig",
 ) -> int:
-    from jsisnet.inference.photo_files import find_photos
-    from jsisnet.inference.results_folder import results_in
-    from jsisnet.scale.photos import segment_on_cluster
-    from jsisnet.scale.store import find_stored
-
-    if config.tiles is not None:
-        raise ValueError("tiles are segmented on one machine; leave out --tiles or --cluster")
-    folder = out if out is None or is_url(out) else local_folder(out)
-    earlier = results_in(folder) if isinstance(folder, Path) else set()
-    paths = [local_path(image) for image in images]
-    found = find_photos(paths, _read_standard_input, without=earlier, find_stored=find_stored)
-    for problem in found.problems:
-        say(problem)
-    predictor = load()
-    place = replace(place, gpu=predictor.engine.device != "cpu")
-    config = replace(config, segment=segment_on_cluster(place))
-    return _segment(found, predictor, folder, config, quiet=quiet)
+    """Segment photos on this machine, and return the exit code."""
+    found = found_photos(images, out)
+    photos = len(found.photos) if batch.tiles is None else _MANY
+    workers = writing.workers or _usual_workers(photos, run)
+    predictor = load(_one_thread(run) if workers > 1 else run)
+    if writing.workers is None and predictor.engine.device != "cpu":
+        workers = 1
+    batch = replace(batch, workers=workers)
+    return segment_photos(found, predictor, out, batch, quiet=writing.quiet)
 
 
-def _segment(
-    found: "FoundPhotos",
-    predictor: "Predictor",
-    out: Path | str | None,
-    config: "BatchConfig",
-    *,
-    quiet: bool,
-) -> int:
-    from jsisnet.inference.batch import Listener, predict_photos
-
-    photos = found.photos
-    folder = out or _next_folder(partial(_is_unfinished, photos, predictor, config))
-    began = time.perf_counter()
-    isfew = len(photos) == 1 and config.tiles is None
-    bar = nullcontext(lambda *_: None) if quiet or isfew else progress("segmenting")
-    with bar as advance:
-        view = _View(advance, quiet=quiet)
-        listener = Listener(
-            on_start=view.start, on_photo=view.photo, on_warning=say, on_tile=view.tile
-        )
-        try:
-            if isinstance(folder, str):
-                from jsisnet.scale.store import predict_to_store
-
-                summary = predict_to_store(photos, predictor, folder, config, listener)
-            else:
-                summary = predict_photos(photos, predictor, folder, config, listener)
-        except (KeyboardInterrupt, SystemExit) as error:
-            say(
-                f"interrupted after {view.done} of {len(photos)} images; rerun the same command to "
-                "resume"
-            )
-            return STOPPED if isinstance(error, KeyboardInterrupt) else TERMINATED
-    if not quiet and summary.segmented + summary.earlier:
-        seconds = time.perf_counter() - began
-        display(f"{_counts(summary, len(photos), seconds)}; {_where(photos, folder, config)}")
-    return int(summary.failed > 0 or bool(found.problems))
+def _one_thread(run: RunOptions) -> RunOptions:
+    """Return the options of one of several processes."""
+    return replace(run, threads=run.threads or 1)
 
 
-class _View:
-    """What is shown of a run: a line per photo, and the progress."""
-
-    def __init__(self, advance: Callable[[int, int], None], *, quiet: bool) -> None:
-        self.advance, self.quiet = advance, quiet
-        self.done = self.total = 0
-
-    def start(self, done: int, total: int) -> None:
-        self.done, self.total = done, total
-        self.advance(done, total)
-
-    def tile(self, done: int, total: int) -> None:
-        self.advance(done, total)
-
-    def photo(self, outcome: "Outcome") -> None:
-        title = outcome.photo.title
-        if outcome.error is not None:
-            say(f"{title}: {describe_error(outcome.error).removeprefix(f'{title}: ')}")
-        elif not self.quiet:
-            height, width = outcome.size
-            display(f"{title}: {width} x {height}, {_found(outcome)} ({outcome.seconds:.2f} s)")
-        self.done += 1
-        self.advance(self.done, self.total)
-
-
-def _found(outcome: "Outcome") -> str:
-    """Return the classes of an image in short, such as ``3 person, 1 dog, sky``."""
-    things = [f"{count} {name}" for name, count in outcome.things.items()]
-    return ", ".join([*things, *outcome.stuff]) or "nothing"
-
-
-def _read_standard_input(size: int) -> bytes:
-    # Python has no stream if standard input is closed.
-    return b"" if sys.stdin is None else sys.stdin.buffer.read(size)
-
-
-def _counts(summary: "Summary", photos: int, seconds: float) -> str:
-    done = summary.segmented + summary.earlier
-    images = (
-        f"{done} image{'s' if done != 1 else ''}"
-        if done == photos
-        else (f"{done} of {photos} images")
-    )
-    if not summary.segmented and not summary.failed:
-        return f"Already complete: {images}, {summary.segments} segments"
-    before = f", {summary.earlier} of them before" if summary.earlier else ""
-    return f"Segmented {images}{before}: {summary.segments} segments in {seconds:.1f} s"
-
-
-def _where(photos: "Sequence[Photo]", folder: Path | str, config: "BatchConfig") -> str:
-    """Say where the most telling results are."""
-    if isinstance(folder, str):
-        return f"results in {folder}"
-    names = config.outputs.names(photos[0])
-    what = "overlay" if config.outputs.overlay is not None else "map"
-    if not names:
-        return f"nothing written to {folder}"
-    isreduced = config.tiles is not None and config.outputs.overlay is not None
-    size = " (at most 8 megapixels)" if isreduced else ""
-    if len(photos) == 1:
-        written = (folder / name for name in names if (folder / name).is_file())
-        return f"{what} in {next(written, folder / names[0])}{size}"
-    first = folder / names[0]
-    return f"{what}s in {first.with_name(f'*{first.name.removeprefix(photos[0].name)}')}{size}"
-
-
-def _workers(wanted: int | None, photos: int, run: RunOptions) -> int:
-    """Return the number of processes."""
-    if wanted is not None:
-        return wanted
+def _usual_workers(photos: int, run: RunOptions) -> int:
+    """Return the number of processes if none is given."""
     suits = run.engine in _ENGINES and run.device in ("auto", "cpu") and run.threads is None
     most = min(photos // _PHOTOS_PER_WORKER, _MAX_WORKERS)
     if not suits or most <= 1:
@@ -414,30 +291,8 @@ def _workers(wanted: int | None, photos: int, run: RunOptions) -> int:
     return min(available_cores(), most)
 
 
-def _is_unfinished(
-    photos: "Sequence[Photo]", predictor: "Predictor", config: "BatchConfig", folder: Path
-) -> bool:
-    from jsisnet.inference.batch import purpose_of_run
-    from jsisnet.inference.results_folder import is_unfinished
-
-    purpose = purpose_of_run(predictor, config.outputs, config.tiles)
-    return not config.overwrite and is_unfinished(folder, purpose, photos)
-
-
-def _next_folder(is_unfinished: Callable[[Path], bool]) -> Path:
-    """Return the default folder: of the latest run if this command resumes it, or a new one."""
-    parent, stem = DEFAULT_OUT.parent, DEFAULT_OUT.name
-    suffixes = (path.name.removeprefix(stem) for path in parent.glob(f"{stem}*"))
-    numbers = [
-        1 if not each else int(each[1:])
-        for each in suffixes
-        if not each or (each[0] == "_" and each[1:].isdecimal())
-    ]
-    latest = max(numbers, default=0)
-    if latest and is_unfinished(_numbered(latest)):
-        return _numbered(latest)
-    return _numbered(latest + 1)
-
-
-def _numbered(number: int) -> Path:
-    return DEFAULT_OUT if number <= 1 else DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}_{number}")
+def _refuse_options_of_photos(writing: WritingOptions, tiling: TileOptions) -> None:
+    given = {"--raw": writing.raw is not None, "--tiles": tiling.config() is not None}
+    for name, isgiven in given.items():
+        if isgiven:
+            raise ValueError(f"{name} is for photos, and only clips are given; leave it out")

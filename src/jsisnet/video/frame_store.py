@@ -1,6 +1,7 @@
 """Maps of the finished frames of a clip, journaled so that an interrupted run can resume."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,12 @@ MAPS = "predictions"
 
 JOURNAL = ".video.jsonl"
 """Name of the journal, which has a line per frame."""
+
+_MAX_NAME = 255
+"""Longest name of a file in bytes that file systems hold."""
+
+_MOST_FRAMES = 10**9
+"""More frames than a clip may have."""
 
 _FINISHED = "finished"
 
@@ -183,6 +190,12 @@ class FrameStore:
                 window, mask = masks.draw(each["segmentation"])
                 pixels[window][mask] = number
         return FrameMap(PanopticMap(pixels, tuple(segments)), tuple(ids), bool(line["carried"]))
+
+
+def fits(name: str, format: str) -> bool:
+    """Return whether file systems can hold the names of the results of a clip."""
+    longest = f"{name}_{_MOST_FRAMES - 1}.png" if format == COCO else name
+    return len(os.fsencode(longest)) <= _MAX_NAME
 
 
 @contextmanager

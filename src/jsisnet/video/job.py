@@ -24,6 +24,7 @@ from jsisnet.video.frame_store import (
     OVERLAY,
     FrameMap,
     FrameStore,
+    fits,
     is_interrupted,
     open_store,
 )
@@ -117,13 +118,19 @@ def predict_clip(
         overwrite: Whether to delete the results of an earlier run in the folder first.
 
     Raises:
-        ValueError: If the clip can't be read or has no frames, or the folder holds other files, or
-            results of another clip, model or settings.
+        ValueError: If the clip can't be read or has no frames, or its name is too long for those of
+            its results; or if the folder holds other files, or results of another clip, model or
+            settings.
         ImportError: If PyAV is not installed; the extra `video` provides it.
     """
     config, listener = config or VideoConfig(), listener or ClipListener()
     if config.overlay is not None:
         config.overlay.labels(predictor.categories)  # refuses unknown classes at once
+    if not fits(clip.name, config.format):
+        raise ValueError(
+            f"{clip.title}: its name is too long for those of its results, which file systems "
+            "limit to 255 bytes; rename the clip"
+        )
     with ExitStack() as stack:
         reader = stack.enter_context(open_clip(clip, config.selection))
         store = stack.enter_context(

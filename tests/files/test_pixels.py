@@ -49,6 +49,14 @@ def pngs(first, second, *, channels=3, last=None, table=None):
         "a table for other PNGs": ("count_png_pairs", pngs(bytes(4), bytes(4), table=bytearray(8))),
         "fewer numbers": ("renumber", (bytes(4), bytes(8), bytes(4), bytearray(4), bytearray(16))),
         "fewer areas": ("renumber", (bytes(4), bytes(4), bytes(4), bytearray(4), bytearray(0))),
+        "fewer levels": ("blend", (bytes(3), bytes(4), b"", bytes(6), bytes(6), 1, bytearray(3))),
+        "a small photo": ("blend", (b"", bytes(4), b"0", bytes(6), bytes(6), 1, bytearray(3))),
+        "no level": ("blend", (bytes(3), bytes(4), b"0", bytes(6), bytes(6), 0, bytearray(3))),
+        "two tables": ("blend", (bytes(3), bytes(4), b"0", bytes(6), b"", 1, bytearray(3))),
+        "odd factors": (
+            "blend",
+            (bytes(3), bytes(4), b"0", misaligned(6), bytes(6), 1, bytearray(3)),
+        ),
         "odd areas": ("renumber", (bytes(4), bytes(4), bytes(4), bytearray(4), misaligned(8))),
     }.values(),
 )
@@ -60,6 +68,30 @@ def test_buffers_that_do_not_fit_are_refused(name, arguments):
 def test_read_only_outputs_are_refused():
     with pytest.raises(TypeError):
         _pixels.unfilter(b"\0abc", bytes(8), 1, 3)
+
+
+@pytest.mark.parametrize(("number", "level"), [(1, 0), (0, 2), (-1, 0)])
+def test_segments_and_levels_that_no_table_has_are_refused(number, level):
+    ids = np.array([number], np.int32)
+
+    with pytest.raises(ValueError, match="that no table has"):
+        _pixels.blend(bytes(3), ids, bytes([level]), bytes(12), bytes(12), 2, bytearray(3))
+
+
+def test_numpy_blends_like_the_compiled_loop(monkeypatch):
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (5, 7, 3), np.uint8)[:, ::-1]
+    ids = generator.integers(0, 4, (5, 7), np.int32)
+    level = generator.integers(0, 2, (5, 7), np.uint8)
+    factors = generator.integers(0, 129, (4, 2, 3), np.uint16)
+    pictures = np.zeros((2, 5, 7, 3), np.uint8)
+
+    pixels.blend(image, ids, level, factors, 256 * factors, pictures[0])
+    monkeypatch.setattr(pixels, "_pixels", None)
+    pixels.blend(image, ids, level, factors, 256 * factors, pictures[1])
+
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    assert pictures.any()
 
 
 def test_unsorted_ids_are_not_found_but_do_no_harm():

@@ -1,6 +1,6 @@
-/* Loops over the pixels of maps whose colours are segment ids. They release the GIL.
+/* Loops over the pixels of maps of segments. They release the GIL.
  *
- * A pixel is a 32-bit integer, R + 256 G + 65536 B. Only the stable ABI of Python 3.11 is used, so
+ * A pixel of a map is a 32-bit integer, R + 256 G + 65536 B. Only the stable ABI of Python 3.11 is used, so
  * one build works with every later version.
  */
 #define Py_LIMITED_API 0x030B0000
@@ -486,12 +486,58 @@ end:
     return result;
 }
 
+/* Mix the pixels of a photo with colours, by rows of two tables of 16-bit factors and summands:
+ * the row of a pixel is its segment's number times `levels`, plus its level.
+ */
+static PyObject *blend(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer image, ids, level, factors, summands, picture;
+    Py_ssize_t levels;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*nw*", &image, &ids, &level, &factors, &summands, &levels,
+                          &picture))
+        return NULL;
+    PyObject *result = NULL;
+    Py_ssize_t total = level.len, rows = factors.len / 6;
+    if (image.len != 3 * total || picture.len != 3 * total || ids.len != 4 * total || levels < 1 ||
+        summands.len != factors.len || !aligned(&ids, sizeof(uint32_t)) ||
+        !aligned(&factors, sizeof(uint16_t)) || !aligned(&summands, sizeof(uint16_t))) {
+        PyErr_SetString(PyExc_ValueError, "the buffers do not fit each other");
+        goto end;
+    }
+    Py_ssize_t i = 0;
+    Py_BEGIN_ALLOW_THREADS
+    const uint32_t *id = ids.buf;
+    const uint8_t *from = image.buf, *step = level.buf;
+    const uint16_t *factor = factors.buf, *summand = summands.buf;
+    uint8_t *to = picture.buf;
+    for (; i < total; i++, from += 3, to += 3) {
+        uint64_t row = (uint64_t)id[i] * (uint64_t)levels + step[i];
+        if (row >= (uint64_t)rows) break;
+        for (int c = 0; c < 3; c++)
+            to[c] = (uint16_t)(factor[3 * row + c] * from[c] + summand[3 * row + c]) >> 8;
+    }
+    Py_END_ALLOW_THREADS
+    if (i < total)
+        PyErr_SetString(PyExc_ValueError, "a pixel has a segment or level that no table has");
+    else
+        result = Py_NewRef(Py_None);
+end:
+    PyBuffer_Release(&image);
+    PyBuffer_Release(&ids);
+    PyBuffer_Release(&level);
+    PyBuffer_Release(&factors);
+    PyBuffer_Release(&summands);
+    PyBuffer_Release(&picture);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"filter", filter, METH_VARARGS, NULL},
     {"unfilter", unfilter, METH_VARARGS, NULL},
     {"count_pairs", count_pairs, METH_VARARGS, NULL},
     {"count_png_pairs", count_png_pairs, METH_VARARGS, NULL},
     {"renumber", renumber, METH_VARARGS, NULL},
+    {"blend", blend, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

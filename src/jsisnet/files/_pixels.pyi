@@ -23,3 +23,13 @@ def count_png_pairs(
 def renumber(
     ids: Array, known: Array, numbers: Array, renumbered: Array, areas: Array, /
 ) -> int: ...
+def blend(
+    image: Array,
+    ids: Array,
+    level: Array,
+    factors: Array,
+    summands: Array,
+    levels: int,
+    picture: Array,
+    /,
+) -> None: ...

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jsisnet.arrays import Int32, Int64, UInt8, UInt32
+from jsisnet.arrays import Int32, Int64, Integer, UInt8, UInt32
 
 try:
     from jsisnet.files import _pixels
@@ -155,6 +155,37 @@ def renumber(
     renumbered[:] = np.repeat(numbers[positions], lengths)
     areas[:] = np.bincount(positions, lengths, len(known))
     return len(ids)
+
+
+def blend(
+    image: UInt8[np.ndarray, "h w 3"],
+    ids: Int32[np.ndarray, "h w"],
+    level: UInt8[np.ndarray, "h w"],
+    factors: Integer[np.ndarray, "segments levels 3"],
+    summands: Integer[np.ndarray, "segments levels 3"],
+    picture: UInt8[np.ndarray, "h w 3"],
+) -> None:
+    """Mix a photo with colours: (factor * photo + summand) / 256, rounded down.
+
+    Args:
+        image: The photo.
+        ids: Segment of each pixel.
+        level: Level of each pixel.
+        factors: Factors of each segment, level and channel.
+        summands: Summands likewise; no result may exceed 16 bits.
+        picture: Output; contiguous.
+    """
+    if hasattr(_pixels, "blend"):  # which builds of older sources lack
+        image, ids, level = map(np.ascontiguousarray, (image, ids, level))
+        _pixels.blend(image, ids, level, factors, summands, factors.shape[1], picture)
+        return
+    rows = ids.astype(np.intp) * factors.shape[1]
+    rows += level
+    mixed = factors.reshape(-1, 3).take(rows, axis=0)
+    mixed *= image
+    mixed += summands.reshape(-1, 3).take(rows, axis=0)
+    mixed >>= 8
+    picture[:] = mixed
 
 
 def _positions(

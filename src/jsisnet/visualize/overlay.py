@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from jsisnet.arrays import Float, Int32, Integer, UInt8
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.files.photos import check_image
+from jsisnet.files.pixels import blend
 from jsisnet.panoptic import VOID, PanopticMap, resize_ids, row_strips
 from jsisnet.visualize import borders
 from jsisnet.visualize.fonts import font_for, writable
@@ -276,7 +277,7 @@ def _with_legend(
 class _Paint:
     """What remains of the photo and what is added to it, for each segment and level of outline.
 
-    Row i * `_LEVELS` + j of both tables is for segment i, where the outline covers j of the steps.
+    Entry i, j of both tables is for segment i, where the outline covers j of the steps.
     """
 
     def __init__(
@@ -300,9 +301,9 @@ class _Paint:
 
 def _of_256(
     table: Float[np.ndarray, "segments levels 3"], void: int
-) -> Integer[np.ndarray, "rows 3"]:
+) -> Integer[np.ndarray, "rows levels 3"]:
     rows = np.concatenate([np.full((1, _LEVELS, 3), void), table])
-    return np.rint(256 * rows).astype(np.uint16).reshape(-1, 3)
+    return np.rint(256 * rows).astype(np.uint16)
 
 
 def _opacities(panoptic: PanopticMap, style: Style) -> Float[np.ndarray, " segments"]:
@@ -320,8 +321,10 @@ def _shades(
 ) -> UInt8[np.ndarray, "segments 3"]:
     """Return a shade of each segment's colour that stands out: a light one where it is dark."""
     step = -(-max(panoptic.size) // _GRID)
-    ids = panoptic.ids[step // 2 :: step, step // 2 :: step].ravel()
-    photo = image[step // 2 :: step, step // 2 :: step].reshape(-1, 3).mean(axis=1)
+    grid = np.s_[step // 2 :: step, step // 2 :: step]
+    ids = panoptic.ids[grid].ravel()
+    red, green, blue = image[grid].reshape(-1, 3).T.astype(np.uint16)
+    photo = (red + green + blue) / 3
     count = len(colors) + 1
     pixels = np.bincount(ids, minlength=count)[1:]
     below = np.bincount(ids, photo, count)[1:] / np.maximum(1, pixels)
@@ -338,18 +341,12 @@ def _paint(
     image: UInt8[np.ndarray, "h w 3"], panoptic: PanopticMap, paint: _Paint, style: Style
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Paint the segments over the photo, a few rows at a time."""
-    picture = np.empty_like(image)
+    picture = np.empty(image.shape, np.uint8)
     outlines = _Outlines(panoptic.ids, style.outline) if style.outline > 0 else None
     for rows in row_strips(panoptic.size, max(_STRIP, 8 * image.shape[1])):
         ids = panoptic.ids[rows]
-        entries = ids.astype(np.intp) * _LEVELS
-        if outlines is not None:
-            entries += outlines.levels(rows)
-        mixed = paint.photo.take(entries, axis=0)
-        mixed *= image[rows]
-        mixed += paint.paint.take(entries, axis=0)
-        mixed >>= 8
-        picture[rows] = mixed
+        level = np.zeros(ids.shape, np.uint8) if outlines is None else outlines.levels(rows)
+        blend(image[rows], ids, level, paint.photo, paint.paint, picture[rows])
         if style.only is None:
             _hatch(picture[rows], image[rows], ids, start=rows.start, height=len(image))
     return picture

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -152,6 +153,30 @@ def test_the_times_of_a_variable_frame_rate_are_kept(tmp_path, predictor):
     assert decoded(tmp_path / "out/overlay.mp4")[1] == times
     lines = (tmp_path / "out/predictions.jsonl").read_text().splitlines()
     assert [round(1000 * json.loads(line)["time"]) for line in lines] == times
+
+
+def test_frames_of_an_avi_that_are_not_stored_in_their_order_have_their_times(tmp_path):
+    clip = Clip(write(tmp_path / "a.avi", frames(12)), "a")
+
+    with open_clip(clip) as reader:
+        found = list(reader)
+
+    assert [each.time for each in found] == [Fraction(number, 25) for number in range(12)]
+    lefts = [int(np.flatnonzero(each.image[24, :, 1] < 128)[0]) for each in found]
+    assert lefts == [4 * number for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "problems"), [(0, ()), (100, ("ends in the middle of a packet",))]
+)
+def test_a_file_for_broadcasting_that_was_cut_is_noticed(tmp_path, predictor, missing, problems):
+    path = write(tmp_path / "a.ts", frames(12))
+    os.truncate(path, path.stat().st_size - missing)
+
+    summary = predict_clip(Clip(path, "a"), predictor, tmp_path / "out")
+
+    assert summary.problems == problems
+    assert summary.frames > 10
 
 
 @pytest.mark.parametrize("turned", [90, 180, -90])

@@ -1,9 +1,11 @@
 """Frames of a clip in display order: upright, RGB, and with their times."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +41,10 @@ _QUARTER = 90
 
 _MISSING = 1.5
 """Frames by which a clip may be shorter than it says."""
+
+
+_TRANSPORT_PACKETS = (188, 192, 204)
+"""Bytes of the packets that files for broadcasting (MPEG-TS) consist of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +103,9 @@ class ClipReader:
     _damaged: int = 0
     _packets: int = 0
     _last: Fraction = Fraction(-1)
+    _stamps: deque[int] = field(default_factory=deque)
+    """Time stamps of an AVI's packets. It has those of packets alone, in the order in which they
+    are decoded, so the first frame that is shown has the first stamp, and so on."""
 
     @property
     def rate(self) -> Fraction:
@@ -151,14 +160,18 @@ class ClipReader:
                 return
             self._packets += packet.size > 0
             self._damaged += packet.is_corrupt
+            if self.container.format.name == "avi" and packet.size and packet.dts is not None:
+                self._stamps.append(packet.dts)
             try:
                 yield from packet.decode()
             except errors.FFmpegError:
                 self._damaged += 1
+                if self._stamps:
+                    self._stamps.pop()
 
     def _time(self, frame: "av.VideoFrame", index: int) -> Fraction:
         """Return the time of a frame, which is later than that of the one before."""
-        base, pts = frame.time_base, frame.pts
+        base, pts = frame.time_base, self._stamps.popleft() if self._stamps else frame.pts
         stamp = index / self.rate if pts is None or base is None else pts * Fraction(base)
         if not index:
             self.origin = stamp
@@ -185,8 +198,12 @@ class ClipReader:
         if self._damaged:
             plural = "s" if self._damaged > 1 else ""
             self.problems.append(f"{self._damaged} damaged packet{plural}")
+        if isstopped or not count or self.clip.live:
+            return
+        if self._ends_within_a_packet():
+            self.problems.append("ends in the middle of a packet")
         duration = self._duration()
-        if isstopped or not count or duration is None or self.clip.live:
+        if duration is None:
             return
         missing = duration - self._last - 1 / self.rate
         isshort = self._packets < self.stream.frames if self.stream.frames else missing > 1
@@ -194,6 +211,13 @@ class ClipReader:
             self.problems.append(
                 f"ends after {float(self._last):.2f} of {float(duration):.2f} seconds"
             )
+
+    def _ends_within_a_packet(self) -> bool:
+        """Return whether a file for broadcasting, which does not say how long it is, was cut."""
+        if self.container.format.name != "mpegts" or not isinstance(self.clip.source, Path):
+            return False
+        size = self.clip.source.stat().st_size
+        return all(size % packet for packet in _TRANSPORT_PACKETS)
 
     def _why_none(self, count: int) -> str:
         problems = f" ({'; '.join(self.problems)})" if self.problems else ""

@@ -484,3 +484,16 @@ def test_maps_with_a_palette_score_as_those_without(tmp_path):
         image.quantize(4).save(tmp_path / "mine" / "1.png")
 
     assert measured(files["truth"], files["mine"]).quality.mean().pq == 1
+
+
+def test_many_segments_or_pixels_are_refused_before_they_take_too_much_memory(
+    truth, predictions, monkeypatch
+):
+    monkeypatch.setattr("jsisnet.evaluation.compared_files._BOUNDARY", 2**40)
+    measured(truth, predictions)
+    with pytest.raises(ValueError, match=r"boundaries of \d+x\d+ pixels would take .* limit is"):
+        measured(truth, predictions, boundary=True)
+
+    monkeypatch.setattr("jsisnet.evaluation.compared_files._TABLE", 2**40)
+    with pytest.raises(ValueError, match=r"comparing \d segments with \d would take .* limit is"):
+        measured(truth, predictions)

@@ -246,7 +246,7 @@ def with_methods(*methods):
         (png((2, 2), b"\0" + bytes(6)), "pixels are missing"),
         (png((1, 1), b"\x05abc"), "a row has an unknown filter"),
         (png((0, 5), b""), "it claims to have 0x5 pixels"),
-        (png((100_000, 100_000), b""), "it claims to have 100000x100000 pixels"),
+        (png((200_000, 200_000), b""), "it claims to have 200000x200000 pixels"),
         (SIGNATURE + chunk(b"IHDR", b"short"), "the header is damaged"),
         (SIGNATURE + chunk(b"IDAT", b"x"), "the header is damaged"),
         (with_methods(1, 0, 0), "the header is damaged"),
@@ -532,3 +532,31 @@ def test_the_wrong_checksum_of_a_text_does_no_harm(read, tmp_path):
     path.write_bytes(content[:-12] + text + content[-12:])
 
     assert np.all(read(path)[..., :1] == 7)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_maps_of_more_pixels_than_pillow_opens_are_read_in_strips(mode, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    ids = np.arange(30, dtype=np.uint32).reshape(5, 6)
+    path = tmp_path / "map.png"
+    if mode == "RGB":
+        write_ids(ids, path)
+    else:
+        image = Image.fromarray(ids.astype(np.uint8))
+        image.putpalette([value for red in range(256) for value in (red, 0, 0)])
+        image.save(path)
+
+    found = np.concatenate([strip.copy() for strip in open_ids(path).strips])
+
+    assert np.array_equal(found, ids)
+
+
+def test_a_map_of_a_gigapixel_is_opened_in_the_memory_of_some_rows(tmp_path):
+    if pixels._pixels is None:
+        pytest.skip("installed without a C compiler")
+    path = tmp_path / "map.png"
+    path.write_bytes(png((40_000, 40_000), b""))
+
+    assert open_ids(path).size == (40_000, 40_000)
+    with pytest.raises(ValueError, match=r"would take about 14\.9 GB of memory, but the limit is"):
+        read_ids(path)

@@ -3,6 +3,7 @@
 import logging
 import pickle
 import struct
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -323,7 +324,18 @@ def test_a_disk_that_is_too_small_is_told(colors, tmp_path, monkeypatch):
     Image.fromarray(colors).save(path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
 
-    assert "would take 0 MB of the disk" in refusal(path)
+    message = refusal(path)
+
+    assert message.startswith(f"{path}: the disk is full (its ")
+    assert "would take 0 MB of the disk" in message
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told(colors, tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(colors).save(path)
+
+    with pytest.raises(ValueError, match=r"photo.png: the disk is full \(No space left on device"):
+        open_picture(path, Path("/dev/full"))
 
 
 def test_cut_pngs_are_refused_in_one_sentence(colors, tmp_path):

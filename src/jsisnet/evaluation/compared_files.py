@@ -23,6 +23,7 @@ from jsisnet.files.archives import png_folder
 from jsisnet.files.json_fields import Entry
 from jsisnet.files.json_stream import EntryReader
 from jsisnet.files.links import Links
+from jsisnet.files.memory import check_memory
 from jsisnet.files.png import Ids, IdStrips, open_ids
 from jsisnet.files.processes import in_order
 from jsisnet.formats import categories_json as category_entries
@@ -37,6 +38,10 @@ from jsisnet.formats.coco_index import (
 )
 from jsisnet.formats.pixel_codes import bgr_hint
 from jsisnet.panoptic import VOID, ImageId
+
+_TABLE, _BOUNDARY = 24, 16
+"""Bytes of memory that take each pair of segments of both maps, whose common pixels are counted,
+and each pixel where boundaries are compared, for which the maps are held whole."""
 
 Mode = Literal["official", "strict", "all-crowds"]
 """How predictions are judged; see `CompareRules`."""
@@ -227,6 +232,7 @@ class ComparedFiles:
         prefix = true_prefix if other is None else f"{other.png}: image {image_id!r}"
         listed = _empty_map() if other is None else other
         maps = _open_maps(truth, other, true_prefix, prefix)
+        self._check_memory(maps[0].size, len(truth.ids), len(listed.ids), prefix)
         boundary = None
         if self.rules.boundary:
             whole = [np.concatenate([strip.copy() for strip in each.strips]) for each in maps]
@@ -240,6 +246,15 @@ class ComparedFiles:
         self._check_truth(shared, truth, true_prefix, self._warner(true_prefix, warnings))
         _check_prediction(shared, listed, prefix)
         return _matching(shared, truth, listed, self.rules), boundary
+
+    def _check_memory(self, size: tuple[int, int], true: int, found: int, prefix: str) -> None:
+        try:
+            check_memory(_TABLE * true * found, f"comparing {true:,} segments with {found:,}")
+            if self.rules.boundary:
+                pixels = f"boundaries of {size[0]}x{size[1]} pixels"
+                check_memory(_BOUNDARY * size[0] * size[1], pixels)
+        except ValueError as error:
+            raise ValueError(f"{prefix}: {error}") from None
 
     def _check_truth(
         self, shared: Overlap, truth: ListedMap, prefix: str, on_warning: OnWarning

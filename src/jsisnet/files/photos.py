@@ -1,5 +1,6 @@
 """Reading photos of any kind as RGB, and writing pictures."""
 
+import errno
 import io
 import logging
 import os
@@ -102,6 +103,8 @@ _TURNS: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a photo upright, by its orientation."""
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _MAX_SHOWN = 300
 """Characters of a path that a message shows."""
@@ -229,8 +232,9 @@ def unpack(path: Path, file: BinaryIO) -> tuple[tuple[int, int], int]:
         Height and width, and the EXIF orientation.
 
     Raises:
-        ValueError: If the photo can't be read, takes more memory than the limit, or the disk is too
-            small for its pixels. The message does not name it.
+        OSError: If the disk is too small for its pixels.
+        ValueError: If the photo can't be read, or takes more memory than the limit. The message
+            does not name it.
     """
     with _open(path) as image:
         found = _exif(image).get(_ORIENTATION, _UPRIGHT)
@@ -255,9 +259,10 @@ def unpack(path: Path, file: BinaryIO) -> tuple[tuple[int, int], int]:
 def _check_disk(size: tuple[int, int], folder: Path) -> None:
     needed, free = 3 * size[0] * size[1], shutil.disk_usage(folder).free
     if needed > free:
-        raise ValueError(
+        raise OSError(
+            errno.ENOSPC,
             f"its {size[1]} x {size[0]} pixels would take {memory_text(needed)} of the disk of "
-            f"{folder}, which has {memory_text(free)} left"
+            f"{folder}, which has {memory_text(free)} left",
         )
 
 
@@ -761,10 +766,14 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise ValueError(f"{name}: can't be read as an image ({_reason(error)})") from error
+        isfull = isinstance(error, OSError) and error.errno in _DISK_FULL
+        problem = "the disk is full" if isfull else "can't be read as an image"
+        raise ValueError(f"{name}: {problem} ({_reason(error)})") from error
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "none of " + ", ".join(FORMATS)
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return f"{error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MAX_ID = 2**24 - 1
 """Highest id that fits the three bytes of a colour."""
 
-MAX_MAP_PIXELS = 178_956_970
-"""Size limit of a map; Pillow's against decompression bombs."""
+MAX_MAP_PIXELS = 20_000_000_000
+"""Size limit of a map, and of the pictures that are segmented in tiles."""
 
 Ids = UInt32[np.ndarray, "_ w"]
 """Rows of a map of ids."""
@@ -378,10 +378,10 @@ def _decoded_by_pillow(content: bytes, header: _Header) -> IdStrips:
     stored = 1 if header.haspalette else _PILLOW_RGB
     _check_memory(header.size, stored * height * width + _STREAMED * max(_STRIP_PIXELS, width))
     _refuse_damage(content, header)
-    from PIL import Image
+    from PIL.PngImagePlugin import PngImageFile
 
     try:
-        image = Image.open(io.BytesIO(content))
+        image = PngImageFile(io.BytesIO(content))  # Image.open has a size limit of its own
         image.load()
     except (OSError, SyntaxError) as error:
         raise ValueError(f"can't be decoded: {error}") from None

@@ -18,12 +18,10 @@ from PIL import Image
 from jsisnet.arrays import Shaped, UInt8
 from jsisnet.files.memory import check_memory
 from jsisnet.files.photos import bits_of, flattened, naming, printable_path, scaled, unpack
+from jsisnet.files.png import MAX_MAP_PIXELS
 from jsisnet.files.regular import irregular
 from jsisnet.files.stamps import Stamp, stamp
 from jsisnet.lazy import import_extra
-
-MAX_PIXELS = 20_000_000_000
-"""Size limit of pictures that are read in windows."""
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFFs begin, those with addresses of 64 bits included."""
@@ -397,9 +395,11 @@ def _to_8_bit(
 def _check_kind(page: Any) -> None:  # noqa: ANN401 - tifffile is optional
     """Refuse pixels that can't be read."""
     height, width, depth = page.imagelength, page.imagewidth, page.imagedepth
-    if not 0 < height * width <= MAX_PIXELS or depth != 1:
+    if not 0 < height * width <= MAX_MAP_PIXELS or depth != 1:
         of = f" x {depth}" if depth != 1 else ""
-        raise ValueError(f"{width} x {height}{of} pixels; expected 1 to {MAX_PIXELS:,} of a plane")
+        raise ValueError(
+            f"{width} x {height}{of} pixels; expected 1 to {MAX_MAP_PIXELS:,} of a plane"
+        )
     if not page.is_tiled and not page.rowsperstrip:
         raise ValueError("strips of no rows; expected some")
     if page.compression not in _COMPRESSIONS:

@@ -3,6 +3,9 @@
 The memory is the sum of what all processes of the command hold, pages that they share counted for
 each. Networks resize a photo to their input, so that its map at once is coarser than in tiles; the
 maps are compared of an engine that segments by colour, on a generated scene in flat colours.
+
+The seams are measured of the network on generated scenes: pairs of neighbouring pixels whose
+classes differ although no tile sees a border between them. Straight cuts are measured as well.
 """
 
 import os
@@ -10,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +28,14 @@ from jsisnet.datatools.scenes.scene import Scene
 from jsisnet.evaluation.panoptic_quality import PanopticQuality, count_matches
 from jsisnet.formats import coco
 from jsisnet.inference import BatchConfig, PredictionConfig, Predictor, TileConfig, predict_photos
+from jsisnet.inference.cuts import Cuts
 from jsisnet.inference.photo_files import name_photos
+from jsisnet.inference.seams import TileMap, join
 from jsisnet.panoptic import PanopticMap, Segment
 
-MEMORY, QUALITY = 1.5, 95.0
-"""Most gigabytes (2**30 bytes) of a picture of 400 megapixels, and least PQ of both maps."""
+MEMORY, QUALITY, SEAMS = 1.5, 95.0, 0.5
+"""Most gigabytes (2**30 bytes) of a picture of 400 megapixels, least PQ of both maps, and most
+borders at seams relative to those of straight cuts."""
 
 SIDE, QUICK_SIDE = 20_000, 5_000
 """Sides of the picture in pixels."""
@@ -77,14 +84,18 @@ def main() -> None:
         folder = Path(name)
         seconds, most = memory(folder, side)
         quality, segments = compared(folder, (1500, 2000) if chosen.quick else (3000, 4000))
+    straight, cut = np.sum([seams(number) for number in range(3 if chosen.quick else 12)], axis=0)
     megapixels = side**2 / 1e6
     print(f"{megapixels:,.0f} megapixels: {seconds:,.0f} s, at most {most:.2f} GB")
     print(f"scenes in flat colours: {segments} segments, PQ {quality:.2f}")
+    print(f"borders at seams: {cut:,} pixels, {straight:,} of straight cuts")
     promises = [
         Promise(f"GB of memory for {megapixels:,.0f} megapixels in tiles", most, MEMORY, True),
         Promise("PQ of the map in tiles against that of the whole", quality, QUALITY, False),
+        Promise("borders at seams relative to straight cuts", cut / straight, SEAMS, True),
     ]
     figures = {"seconds": seconds, "gigabytes": most, "pq": quality, "segments": segments}
+    figures |= {"seams": int(cut), "straight_seams": int(straight)}
     finish(promises, figures, chosen.json)
 
 
@@ -157,6 +168,37 @@ def compared(folder: Path, size: tuple[int, int]) -> tuple[float, int]:
     for whole, annotation in zip(wholes, file.annotations, strict=True):
         total += count_matches(whole, coco.read_png(annotation, CATEGORIES), len(CATEGORIES))
     return 100 * total.mean().pq, sum(len(whole.segments) for whole in wholes)
+
+
+def seams(number: int) -> tuple[int, int]:
+    """Segment a scene in tiles by the network; return the borders at straight cuts, and at ours."""
+    predictor = Predictor("street")
+    photo = Scene((number,), (1350, 1800)).photo()
+    grid = TileConfig(size=(704, 960)).grid((1350, 1800), None)
+    segments: list[Segment] = []
+    tiles = {}
+    for (i, row), (j, column) in product(enumerate(grid.rows), enumerate(grid.columns)):
+        found = predictor.panoptic(photo[np.ix_(row.whole, column.whole)])
+        numbers = np.where(found.ids, found.ids + len(segments), 0).astype(np.uint32)
+        tiles[i, j] = TileMap(row, column, numbers)
+        segments += found.segments
+    labels = np.array([-1, *(each.label for each in segments)])
+    ours = join(grid, lambda i, j: tiles[i, j], segments, 0.5).cuts
+    return unseen(Cuts.straight(grid), tiles, labels), unseen(ours, tiles, labels)
+
+
+def unseen(cuts: Cuts, tiles: Mapping[tuple[int, int], TileMap], labels: np.ndarray) -> int:
+    """Count the borders between classes that no tile sees."""
+    whole = np.zeros(cuts.grid.size, int)
+    seen = [np.zeros_like(whole, bool) for _ in range(2)]
+    for place, tile in tiles.items():
+        window = np.ix_(tile.rows.whole, tile.columns.whole)
+        found = labels[tile.numbers]
+        whole[window] = np.where(cuts.owned(*place), found, whole[window])
+        for axis, each in enumerate(seen):
+            each[window] |= np.diff(found, axis=axis, prepend=found.take([0], axis)) != 0
+    found = (np.diff(whole, axis=axis, prepend=whole.take([0], axis)) != 0 for axis in range(2))
+    return sum(int((border & ~known).sum()) for border, known in zip(found, seen, strict=True))
 
 
 def in_flat_colors(panoptic: PanopticMap) -> np.ndarray:

@@ -20,7 +20,9 @@ from jsisnet.inference.photo_files import find_photos
 from jsisnet.inference.photo_job import OutputConfig
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.results_folder import JOURNAL
+from jsisnet.inference.seams import TileMap, join
 from jsisnet.inference.tiles import TileConfig
+from jsisnet.panoptic import Segment
 
 TILES = TileConfig(size=(32, 32), overlap=8)
 
@@ -254,3 +256,27 @@ def test_what_is_no_file_on_disk_is_refused(tmp_path):
     )
 
     assert "not a file on disk" in str(outcomes[0].error)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_are_those_of_the_tiles_they_belong_to(seed, tmp_path, monkeypatch):
+    monkeypatch.setattr(large_photos, "_STRIP", 100)
+    random = np.random.default_rng(seed)
+    grid = TileConfig(size=(16, 20), overlap=8).grid((59, 70), None)
+    segments = [Segment(label=0, isthing=False), Segment(label=1, isthing=False)]
+    maps = {
+        (i, j): TileMap(row, column, random.integers(0, 3, (16, 20)).astype(np.uint32))
+        for i, row in enumerate(grid.rows)
+        for j, column in enumerate(grid.columns)
+    }
+    expected = np.zeros(grid.size, np.uint32)
+
+    found = join(grid, lambda i, j: maps[i, j], segments, 0.5)
+    rows = large_photos._rows_of_ids(grid, lambda i, j: maps[i, j], found, tmp_path)
+    for (i, j), tile in maps.items():
+        window = np.ix_(tile.rows.whole, tile.columns.whole)
+        owned = found.cuts.owned(i, j)
+        expected[window] = np.where(owned, found.ids[tile.numbers], expected[window])
+
+    assert np.array_equal(np.concatenate([strip.copy() for strip in rows]), expected)
+    assert found.cuts.across.any()

@@ -47,8 +47,9 @@ def joined(tiles, size, *, tile=8, overlap=4, **settings):
     ids = np.zeros(size, np.uint32)
     for i, row in enumerate(grid.rows):
         for j, column in enumerate(grid.columns):
-            window = np.ix_(row.core, column.core)
-            ids[window] = found.ids[load(i, j).core]
+            window = np.ix_(row.whole, column.whole)
+            owned = found.cuts.owned(i, j)
+            ids[window] = np.where(owned, found.ids[load(i, j).numbers], ids[window])
     return found, ids
 
 
@@ -188,3 +189,38 @@ def test_tiles_of_a_map_join_to_the_map(seed):
             xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
         ]  # fmt: skip
     assert np.array_equal(ids == 0, whole == 0)
+
+
+def at_random(seed, size, **settings):
+    """Return tiles that see different things, and the picture that they are joined to."""
+    random = np.random.default_rng(seed)
+    config = TileConfig(size=(settings["tile"],) * 2, overlap=settings["overlap"])
+    tiles = []
+    for _ in range(len(config.grid(size, None))):
+        ids = np.zeros((min(16, size[0]), min(16, size[1])), int)
+        for number in range(1, 5):
+            y, x, high, wide = random.integers(0, 12, 4)
+            ids[y : y + high, x : x + wide] = number
+        segments = [stuff(5), stuff(6), thing(score=0.5), thing(1, score=0.4)]
+        tiles.append((ids, segments))
+    return joined(tiles, size, **settings)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_areas_and_boxes_are_those_of_the_picture_where_tiles_differ(seed):
+    found, ids = at_random(seed, (39, 50), tile=16, overlap=7)
+
+    for number, (area, box) in enumerate(zip(found.areas, found.boxes, strict=True), 1):
+        ys, xs = np.nonzero(ids == number)
+        assert area == len(ys)
+        assert box.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+    assert ids.max() == len(found.segments)
+
+
+def test_tiles_end_where_they_differ_least():
+    left, right = np.ones((8, 8), int), np.ones((8, 8), int)
+    right[2:6, 1:3] = 2  # columns 5 and 6 of the picture, of which the middle is the straight cut
+
+    _, ids = joined([(left, [stuff(5)]), (right, [stuff(5), stuff(6)])], (8, 12))
+
+    assert set(np.unique(ids[2:6, 5:7])) in ({1}, {2})  # all of what only one tile sees, or nothing

@@ -6,16 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
 from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from jsisnet.arrays import Int32, UInt8, UInt32
+from jsisnet.arrays import Bool, Int32, UInt8, UInt32
 from jsisnet.categories import Categories
 from jsisnet.files.atomic import LOCK
 from jsisnet.files.photos import MAX_JPEG_SIDE
@@ -36,7 +37,7 @@ from jsisnet.inference.photo_job import (
 from jsisnet.inference.result import write_overlay
 from jsisnet.inference.results_folder import JOURNAL, PREDICTIONS, read_entries
 from jsisnet.inference.seams import Joined, LoadTile, TileMap, join
-from jsisnet.inference.tiles import Grid, TileConfig
+from jsisnet.inference.tiles import Grid, TileConfig, zone
 from jsisnet.panoptic import VOID, PanopticMap, Segment, row_strips
 from jsisnet.visualize.overlay import draw
 from jsisnet.visualize.palette import short_name
@@ -45,7 +46,7 @@ MAX_OVERLAY_PIXELS = 8_000_000
 """Most pixels of an overlay; those of larger pictures are reduced."""
 
 _UNPACKED, _BAND = "pixels.raw", "band.raw"
-"""Files of the pixels of a picture, and of the ids of a row of tiles."""
+"""Files of the pixels of a picture, and of the rows of ids that are not complete yet."""
 
 _TILES = OutputConfig(overlay=None)
 """What is written of a tile."""
@@ -229,19 +230,51 @@ def _rows_of_ids(
 ) -> Iterator[UInt32[np.ndarray, "rows w"]]:
     """Yield the ids of the whole picture, a few rows at a time.
 
-    Those of a row of tiles lie in a file meanwhile: wide pictures would take too much memory.
+    Those that tiles still share lie in a file meanwhile: wide pictures would take too much memory.
     """
-    width = grid.columns[-1].core.stop
+    ends = [zone(*pair).start for pair in pairwise(grid.rows)]
     with (folder / _BAND).open("w+b", buffering=0) as file:
-        for i, row in enumerate(grid.rows):
-            for j, column in enumerate(grid.columns):
-                ids = joined.ids[load(i, j).core]
-                for number, line in enumerate(ids):
-                    os.pwrite(file.fileno(), line, 4 * (number * width + column.core.start))
-            for rows in row_strips((len(row.core), width), _STRIP):
-                strip = np.empty((rows.stop - rows.start, width), np.uint32)
-                os.preadv(file.fileno(), [strip.data], 4 * rows.start * width)
-                yield strip
+        band = _Band(file.fileno(), grid.size[1], 2 * len(grid.rows[0].whole))
+        for i, done in enumerate(pairwise([0, *ends, grid.size[0]])):
+            for j in range(len(grid.columns)):
+                tile = load(i, j)
+                band.write(tile, joined.ids[tile.numbers], joined.cuts.owned(i, j))
+            yield from band.read(range(*done))
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """A file of some rows of ids, each of which takes the place of one that is not needed now."""
+
+    descriptor: int
+    width: int
+    height: int
+
+    def write(
+        self, tile: TileMap, ids: UInt32[np.ndarray, "h w"], owned: Bool[np.ndarray, "h w"]
+    ) -> None:
+        """Write the ids of the pixels that belong to a tile."""
+        for row, line, ours in zip(tile.rows.whole, ids, owned, strict=True):
+            columns = np.flatnonzero(ours)
+            if len(columns):
+                part = slice(int(columns[0]), int(columns[-1]) + 1)
+                place = self._place(row, tile.columns.whole.start + part.start)
+                written = line[part].copy()
+                if not ours[part].all():
+                    os.preadv(self.descriptor, [written.data], place)
+                    np.copyto(written, line[part], where=ours[part])
+                os.pwrite(self.descriptor, written, place)
+
+    def read(self, rows: range) -> Iterator[UInt32[np.ndarray, "rows w"]]:
+        """Yield complete rows, a few at a time."""
+        for part in row_strips((len(rows), self.width), _STRIP):
+            strip = np.empty((part.stop - part.start, self.width), np.uint32)
+            for line, row in zip(strip, rows[part], strict=True):
+                os.preadv(self.descriptor, [line.data], self._place(row, 0))
+            yield strip
+
+    def _place(self, row: int, column: int) -> int:
+        return 4 * (row % self.height * self.width + column)
 
 
 def _write(

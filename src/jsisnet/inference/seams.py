@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
-from jsisnet.arrays import Int64, UInt32
-from jsisnet.inference.tiles import Grid, Span
+from jsisnet.arrays import Bool, Int64, UInt32
+from jsisnet.inference.cuts import Cuts
+from jsisnet.inference.tiles import Grid, Span, zone
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 _FAR = 2**62
@@ -30,11 +32,6 @@ class TileMap:
             rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
         ]
 
-    @property
-    def core(self) -> UInt32[np.ndarray, "h w"]:
-        """The numbers of the pixels of which the tile decides."""
-        return self.part(self.rows.core, self.columns.core)
-
 
 LoadTile = Callable[[int, int], TileMap]
 """Function that returns the map of a tile by its row and column among the tiles."""
@@ -57,6 +54,9 @@ class Joined:
     ids: UInt32[np.ndarray, " numbers"]
     """Id in the whole map, from 1, by the number among those of all tiles; the first is `VOID`."""
 
+    cuts: Cuts
+    """Where the tiles end."""
+
 
 def join(
     grid: Grid,
@@ -64,7 +64,7 @@ def join(
     segments: Sequence[Segment],
     min_overlap: float,
 ) -> Joined:
-    """Join the maps of the tiles of a picture.
+    """Join the maps of the tiles of a picture; each ends where it differs least from the next.
 
     Stuff is joined by class. A thing is joined with one of the same class in a neighbouring tile if
     the IoU of both, among the pixels that both tiles see, is higher than `min_overlap`. With 0.5 or
@@ -77,18 +77,22 @@ def join(
         min_overlap: IoU of the parts of one thing in the overlap.
     """
     groups = _Groups(segments)
-    sums = _Sums(len(segments))
+    cuts = Cuts.straight(grid)
     for i, row in enumerate(grid.rows):
         left = None
         for j, column in enumerate(grid.columns):
             tile = load(i, j)
-            sums.add(tile)
-            for other in (left, load(i - 1, j) if i else None):
-                if other is not None:
-                    both = _common(row, other.rows), _common(column, other.columns)
-                    groups.match(other.part(*both), tile.part(*both), min_overlap)
+            if left is not None:
+                groups.match(left, tile, min_overlap)
+                shared = row.whole, zone(left.columns, column)
+                cuts.cut_left(i, j, groups.differ(left.part(*shared), tile.part(*shared)))
+            if i:
+                above = load(i - 1, j)
+                groups.match(above, tile, min_overlap)
+                shared = zone(above.rows, row), column.core
+                cuts.cut_above(i, j, groups.differ(above.part(*shared), tile.part(*shared)))
             left = tile
-    return _joined(groups, sums, segments)
+    return _joined(groups, _sums(grid, load, cuts, len(segments)), cuts, segments)
 
 
 def _common(first: Span, second: Span) -> range:
@@ -118,15 +122,12 @@ class _Groups:
             self._parents[number] = number = self._parents[parent]
         return number
 
-    def match(
-        self,
-        first: UInt32[np.ndarray, "h w"],
-        second: UInt32[np.ndarray, "h w"],
-        min_overlap: float,
-    ) -> None:
+    def match(self, first: TileMap, second: TileMap, min_overlap: float) -> None:
         """Join the things of two tiles that are the same in what both see."""
+        both = _common(first.rows, second.rows), _common(first.columns, second.columns)
         pairs, counts = np.unique(
-            first.astype(np.uint64) << np.uint64(32) | second, return_counts=True
+            first.part(*both).astype(np.uint64) << np.uint64(32) | second.part(*both),
+            return_counts=True,
         )
         a, b = ((pairs >> np.uint64(32)).astype(np.int64), pairs.astype(np.uint32).astype(np.int64))
         union = _sums_by(a, counts) + _sums_by(b, counts) - counts
@@ -135,6 +136,17 @@ class _Groups:
         for one, other in zip(a[same].tolist(), b[same].tolist(), strict=True):
             low, high = sorted((self.root(one), self.root(other)))
             self._parents[high] = low
+
+    def differ(
+        self, first: UInt32[np.ndarray, "h w"], second: UInt32[np.ndarray, "h w"]
+    ) -> Bool[np.ndarray, "h w"]:
+        """Return at which pixels two tiles see segments that are not joined."""
+        return self._roots(first) != self._roots(second)
+
+    def _roots(self, numbers: UInt32[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
+        present, places = np.unique(numbers, return_inverse=True)
+        roots = np.array([self.root(number) for number in present.tolist()], np.int64)
+        return roots[places.reshape(numbers.shape)]
 
 
 def _sums_by(
@@ -145,24 +157,28 @@ def _sums_by(
     return np.bincount(places, counts).astype(np.int64)[places]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Sums:
-    """Areas and boxes of numbers, in the cores of their tiles."""
+    """Areas and boxes of numbers, in the pixels that belong to their tiles."""
 
-    def __init__(self, count: int) -> None:
-        self.areas = np.zeros(count + 1, np.int64)
-        self.boxes = np.zeros((count + 1, 4), np.int64)
-
-    def add(self, tile: TileMap) -> None:
-        core = tile.core
-        present, local = np.unique(core, return_inverse=True)
-        ids = (local.reshape(core.shape) + 1).astype(np.int32)
-        part = PanopticMap(ids, (Segment(label=0, isthing=False),) * len(present))
-        left, top = tile.columns.core.start, tile.rows.core.start
-        self.areas[present] = part.areas()
-        self.boxes[present] = part.boxes() + np.array([left, top, left, top])
+    areas: Int64[np.ndarray, " numbers"]
+    boxes: Int64[np.ndarray, "numbers 4"]
 
 
-def _joined(groups: _Groups, sums: _Sums, segments: Sequence[Segment]) -> Joined:
+def _sums(grid: Grid, load: LoadTile, cuts: Cuts, count: int) -> _Sums:
+    sums = _Sums(np.zeros(count + 1, np.int64), np.zeros((count + 1, 4), np.int64))
+    for i, j in product(range(len(grid.rows)), range(len(grid.columns))):
+        tile = load(i, j)
+        present, places = np.unique(tile.numbers, return_inverse=True)
+        ids = (places.reshape(tile.numbers.shape) + 1) * cuts.owned(i, j)
+        part = PanopticMap(ids.astype(np.int32), (Segment(label=0, isthing=False),) * len(present))
+        left, top = tile.columns.whole.start, tile.rows.whole.start
+        sums.areas[present] = part.areas()
+        sums.boxes[present] = part.boxes() + np.array([left, top, left, top])
+    return sums
+
+
+def _joined(groups: _Groups, sums: _Sums, cuts: Cuts, segments: Sequence[Segment]) -> Joined:
     numbers = np.flatnonzero(sums.areas[1:]) + 1
     roots = np.array([groups.root(number) for number in numbers.tolist()], np.int64)
     found, places = np.unique(roots, return_inverse=True)
@@ -179,7 +195,11 @@ def _joined(groups: _Groups, sums: _Sums, segments: Sequence[Segment]) -> Joined
     ids = np.zeros(len(segments) + 1, np.uint32)
     ids[numbers] = np.argsort(order)[places] + 1
     return Joined(
-        segments=tuple(joined[i] for i in order), areas=areas[order], boxes=boxes[order], ids=ids
+        segments=tuple(joined[i] for i in order),
+        areas=areas[order],
+        boxes=boxes[order],
+        ids=ids,
+        cuts=cuts,
     )
 
 

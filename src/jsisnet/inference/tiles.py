@@ -73,7 +73,7 @@ class Span:
     """Those that the network sees."""
 
     core: range
-    """Those of which the tile decides; the cores of all tiles are the whole side."""
+    """Those nearer to its middle than to those of other tiles; all cores are the whole side."""
 
 
 def spans(length: int, tile: int, overlap: int) -> tuple[Span, ...]:
@@ -96,12 +96,28 @@ def spans(length: int, tile: int, overlap: int) -> tuple[Span, ...]:
     )
 
 
+def zone(first: Span, second: Span) -> range:
+    """Return the rows or columns that two neighbours see, in which one may end and the other begin.
+
+    The middle is the end of the first core. Zones do not overlap, even if three tiles do.
+    """
+    middle = second.core.start
+    cores = min(len(first.core), len(second.core)) // 2
+    half = min(middle - second.whole.start, first.whole.stop - middle, cores)
+    return range(middle - half, middle + half)
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """Tiles of a picture."""
 
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.rows[-1].whole.stop, self.columns[-1].whole.stop
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)

@@ -8,6 +8,7 @@ from PIL import Image
 
 import toy_engine
 from jsisnet.cli.app import run
+from jsisnet.cli.cluster import local_path
 from jsisnet.inference.batch import BatchConfig, Listener, predict_photos
 from jsisnet.inference.photo_files import find_photos
 from jsisnet.inference.predictor import Predictor
@@ -72,6 +73,7 @@ def test_a_url_stands_for_a_photo_a_folder_or_a_pattern(url, names):
         ("memory://nowhere", "memory://nowhere: no such file or folder in the object store"),
         ("nosuch://photos", "nosuch://photos: Protocol not known"),
         ("memory://photos::memory://more", "a chain of URLs; expected one"),
+        ("ftp://me:secret@host/photos", r"ftp://\.\.\.@host/photos: a URL with a password"),
     ],
 )
 def test_what_cannot_be_read_is_told(url, message):
@@ -119,6 +121,29 @@ def test_changed_photos_and_missing_files_are_segmented_again(store):
     assert segment().segmented == 2
 
 
+def test_names_that_look_like_patterns_resume(store):
+    store.mv("/photos/0.png", "/photos/[1].png")
+    segment()
+
+    assert segment().earlier == 4
+
+
+@pytest.mark.parametrize("damage", [{"stamp": 3}, {"stamp": []}, {"files": [{}]}, {"files": 1}])
+def test_a_photo_with_a_damaged_note_is_segmented_again(store, damage):
+    segment()
+    note = "/out/maps/.predict/1.json"
+    store.pipe_file(note, json.dumps(json.loads(store.cat_file(note)) | damage).encode())
+
+    assert (segment().segmented, segment().earlier) == (1, 4)
+
+
+def test_results_are_not_taken_for_photos():
+    segment()
+
+    with pytest.raises(ValueError, match=r"/maps/0\.png: lies in the folder of the results"):
+        segment("memory://out/**/*.png")
+
+
 def test_a_damaged_photo_fails_alone(store):
     store.pipe_file("/photos/1.png", b"nothing")
     told = []
@@ -155,6 +180,23 @@ def test_a_folder_of_other_files_is_refused(store):
 
     with pytest.raises(ValueError, match="memory://out/maps: not empty"):
         segment()
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("file:///a/?[0-9].png", "/a/?[0-9].png"),
+        ("FILE://localhost/a%20b#1", "/a b#1"),
+        ("s3://a/%20", "s3://a/%20"),
+    ],
+)
+def test_the_url_of_a_file_is_a_path(url, path):
+    assert local_path(url) == path
+
+
+def test_the_url_of_a_file_elsewhere_is_refused():
+    with pytest.raises(ValueError, match="a file of another machine"):
+        local_path("file://elsewhere/a")
 
 
 def test_without_a_cluster_the_command_accepts_no_url(tmp_path, capsys):

@@ -11,7 +11,7 @@ from jsisnet.files.remote import is_url
 if TYPE_CHECKING:
     from jsisnet.inference.batch import BatchConfig
     from jsisnet.inference.predictor import Predictor
-    from jsisnet.scale.cluster import ClusterConfig
+    from jsisnet.scale.connection import ClusterConfig
 
 
 def cluster_config(
@@ -25,18 +25,27 @@ def cluster_config(
         run: How the network of each runs.
         device: Device that the network has here; each actor has one GPU if it is none of a CPU.
     """
-    from jsisnet.scale.cluster import ClusterConfig
+    from jsisnet.scale.connection import ClusterConfig
 
     threads = 1 if run is None else run.threads or 1
     return ClusterConfig(address=address, workers=workers, threads=threads, gpu=device != "cpu")
 
 
 def local_path(path: str) -> str:
-    """Return a path of a ``file://`` URL as that of a file, and any other one as it is."""
-    from urllib.parse import unquote, urlsplit
+    """Return a path of a ``file://`` URL as that of a file, and any other one as it is.
 
-    parts = urlsplit(path) if path.lower().startswith("file://") else None
-    return path if parts is None else unquote(parts.path)
+    Raises:
+        ValueError: If the URL names another machine.
+    """
+    from urllib.parse import unquote
+
+    if not path.lower().startswith("file://"):
+        return path
+    host, slash, rest = path.removeprefix(path[:7]).partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise ValueError(f"{path}: a file of another machine; expected file:///PATH")
+    # Patterns have question marks, which would begin the query of other URLs.
+    return slash + unquote(rest)
 
 
 def local_folder(out: str | None) -> Path | None:

@@ -12,6 +12,9 @@ from jsisnet.lazy import import_extra
 
 _URL = re.compile("([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
+_PASSWORD = re.compile("([^/]*//)[^/]*:[^/]*@")
+"""Beginning of a URL with a name and a password."""
+
 _MAX_BYTES = 1 << 30
 """Size limit in bytes of what is read at once."""
 
@@ -66,6 +69,12 @@ def open_store(url: str) -> tuple[Any, str]:
         ImportError: If fsspec is not installed.
         ValueError: If the URL is of an unknown kind, or the package for its kind is not installed.
     """
+    secret = _PASSWORD.match(url)
+    if secret is not None:
+        raise ValueError(
+            f"{secret[1]}...@{url[secret.end() :]}: a URL with a password, which would stand in "
+            "the results; give it to the store's package, such as in the environment"
+        )
     fsspec = import_extra(f"the URL {url}", "fsspec.core")
     if "::" in url:
         raise ValueError(f"{url}: a chain of URLs; expected one")

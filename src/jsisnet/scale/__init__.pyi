@@ -1,4 +1,5 @@
-from jsisnet.scale.cluster import Cluster, ClusterConfig, connected
+from jsisnet.scale.cluster import Cluster, connected
+from jsisnet.scale.connection import ClusterConfig
 from jsisnet.scale.metrics import evaluate_on_cluster, share_out
 from jsisnet.scale.photos import segment_on_cluster
 from jsisnet.scale.store import find_stored, predict_to_store

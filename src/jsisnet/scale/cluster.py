@@ -2,72 +2,35 @@
 
 import os
 import pickle
-import socket
-import sys
-import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
-from jsisnet.files.processes import available_cores
 from jsisnet.inference.workers import portable_error
-from jsisnet.lazy import import_extra
-
-LOCAL = "local"
-"""Address that stands for a cluster of this machine alone, which is started and ended here."""
-
-_AUTO = "auto"
-"""Address that stands for the cluster that this machine belongs to."""
-
-_STORE_BYTES = 2**28
-"""Shared memory of a local cluster; no photo or map passes through it, only what they are called
-and what became of them."""
-
-_TIMEOUT = 10
-"""Seconds that the head of a cluster has to answer."""
+from jsisnet.scale.connection import AUTO, ClusterConfig, connect, import_ray
 
 _ATTEMPTS = 2
 """Actors that may be killed while they have a chunk, before its items are tried one by one."""
 
+_STARTS = 2
+"""Actors, for each that is wanted, that may be killed one after another before they have loaded
+the work."""
+
 _REPLACED = "a worker process ended unexpectedly, perhaps out of memory; another one did its work"
 
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-}
-"""Environment of Ray: nothing is reported to its authors, and it writes to its log files alone."""
+_NEVER_LOADED = (
+    "worker processes ended unexpectedly, perhaps out of memory, before they had loaded the "
+    "network; try fewer workers"
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Work = Callable[[Iterable[Item]], Iterable[Result]]
 """Function that computes a result for each item, in order; must be picklable."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClusterConfig:
-    """Which cluster is used, and how much of it."""
-
-    address: str = LOCAL
-    """``local``, ``auto`` for the cluster that this machine belongs to, HOST:PORT of its head, or
-    ``ray://HOST:PORT`` from a machine outside it."""
-
-    workers: int | None = None
-    """Number of actors; by default one for each GPU if they use GPUs, otherwise as many as there
-    are cores for."""
-
-    gpu: bool = False
-    """Whether each actor has a GPU for itself."""
-
-    threads: int = 1
-    """Cores that each actor has for itself."""
 
 
 @contextmanager
@@ -78,72 +41,13 @@ def connected(config: ClusterConfig) -> Iterator["Cluster"]:
         ImportError: If Ray is not installed.
         ValueError: If no cluster answers, or it has too few cores or GPUs for one actor.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    ray = import_extra("a cluster", "ray")
-    import_extra("a cluster", "ray.data")
+    ray = import_ray()
+    if config.address == AUTO:
+        config = replace(config, address=os.environ.get("RAY_ADDRESS") or AUTO)
     with ExitStack() as stack:
         if not ray.is_initialized():
-            stack.callback(ray.shutdown)
-            _connect(ray, config, stack)
+            connect(ray, config, stack)
         yield Cluster(config, _actors(ray.cluster_resources(), config))
-
-
-def _connect(ray: ModuleType, config: ClusterConfig, stack: ExitStack) -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if config.address == LOCAL:
-        # A folder of its own for the logs of a session, which would pile up otherwise.
-        logs = tempfile.TemporaryDirectory(prefix="jsisnet-ray-", ignore_cleanup_errors=True)
-        stack.callback(logs.cleanup)
-        stack.callback(ray.shutdown)
-        options |= {
-            "num_cpus": (config.workers or available_cores()) * config.threads,
-            "object_store_memory": _STORE_BYTES,
-            "include_dashboard": False,
-            "_temp_dir": logs.name,
-        }
-    try:
-        _check_address(config.address)
-        with warnings.catch_warnings(), _standard_error_closed():
-            warnings.simplefilter("ignore")  # about settings of future versions
-            ray.init(address=config.address, **options)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(_unreachable(config.address, error)) from error
-
-
-@contextmanager
-def _standard_error_closed() -> Iterator[None]:
-    """Drop what Ray's library writes to standard error, such as that it was told to be quiet."""
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
-
-
-def _check_address(address: str) -> None:
-    """Check that HOST:PORT accepts connections, for which Ray itself waits for minutes."""
-    if address in (LOCAL, _AUTO):
-        return
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        raise ValueError("expected local, auto, HOST:PORT or ray://HOST:PORT")
-    socket.create_connection((host.strip("[]"), int(port)), _TIMEOUT).close()
-
-
-def _unreachable(address: str, error: Exception) -> str:
-    if address == LOCAL:
-        return f"Ray can't be started on this machine: {_first_line(error)}"
-    if address == _AUTO:
-        return (
-            "no Ray cluster runs on this machine; start one with `ray start --head`, or use "
-            "--cluster local"
-        )
-    return f"no Ray cluster answers at {address}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
@@ -226,7 +130,9 @@ class Cluster:
             {"numbers": pickle.dumps(chunk), "items": pickle.dumps([items[n] for n in chunk])}
             for chunk in chunks
         ]
-        begun = ray.remote(_Begun).options(num_cpus=0, max_restarts=-1).remote()
+        begun = (
+            ray.remote(_Begun).options(num_cpus=0, max_restarts=-1).remote(_STARTS * self.workers)
+        )
         try:
             for row in self._rows(rows, (Path.cwd(), _pickled(work), begun)):
                 attempt, results = pickle.loads(row["results"])
@@ -275,14 +181,25 @@ def _silence() -> None:
 
 
 class _Begun:
-    """Counts how often each chunk was begun, in an actor of its own that outlives the others."""
+    """Counts what was begun and not finished, in an actor of its own that outlives the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_starts: int) -> None:
         self.times: Counter[bytes] = Counter()
+        self.starts, self.most_starts = 0, most_starts
 
     def count(self, chunk: bytes) -> int:
+        """Return how often a chunk was begun."""
         self.times[chunk] += 1
         return self.times[chunk]
+
+    def start(self) -> bool:
+        """Return whether another worker may load the work."""
+        self.starts += 1
+        return self.starts <= self.most_starts
+
+    def loaded(self) -> None:
+        """Note that a worker has loaded the work."""
+        self.starts = 0
 
 
 class _Worker:
@@ -292,15 +209,21 @@ class _Worker:
     """
 
     def __init__(self, folder: Path, work: bytes, begun: Any) -> None:  # noqa: ANN401 - Ray's own
+        import ray
+
         self.begun = begun
         self.error: Exception | None = None
         # Paths may be relative to the folder of the command.
         with suppress(OSError):
             os.chdir(folder)
+        if not ray.get(begun.start.remote()):
+            self.error = ValueError(_NEVER_LOADED)
+            return
         try:
             self.work: Work[Any, Any] = pickle.loads(work)
         except Exception as error:
             self.error = portable_error(error)
+        begun.loaded.remote()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         chunks = zip(batch["numbers"], batch["items"], strict=True)

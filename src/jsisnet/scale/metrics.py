@@ -10,7 +10,8 @@ from jsisnet.files.processes import Share
 from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference.evaluator import Evaluation, evaluate
 from jsisnet.inference.predictor import Predictor
-from jsisnet.scale.cluster import ClusterConfig, LostError, connected
+from jsisnet.scale.cluster import LostError, connected
+from jsisnet.scale.connection import ClusterConfig
 
 _IMAGES = 8
 """Images whose metrics an actor adds up before it sends them."""

@@ -11,7 +11,8 @@ from jsisnet.inference.photo_job import Outcome, PhotoJob
 from jsisnet.inference.pipeline import overlapped
 from jsisnet.inference.results_folder import JOURNAL
 from jsisnet.inference.workers import portable
-from jsisnet.scale.cluster import ClusterConfig, LostError, connected
+from jsisnet.scale.cluster import LostError, connected
+from jsisnet.scale.connection import ClusterConfig
 
 _MOST, _CHUNKS = 8, 8
 """Most photos that an actor gets at a time on a CPU, and fewest chunks for each actor, so that all

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ RUN = ".predict.json"
 
 NOTES = ".predict"
 """Name of the folder with a note of each photo whose files are complete."""
+
+_READERS = 16
+"""Files that are read at a time."""
 
 _PATTERN = frozenset("*?[")
 
@@ -61,12 +65,12 @@ class StoredFolder:
 
     def read(self, names: Iterable[str]) -> dict[str, bytes]:
         """Read several files at once."""
-        paths = {self._path(name): name for name in names}
-        if not paths:
-            return {}
         system, _ = open_store(self.url)
-        with naming(self.url):
-            return {paths[path]: content for path, content in system.cat([*paths]).items()}
+        names = sorted(names)
+        # fsspec's own way to read several takes their names for patterns.
+        with naming(self.url), ThreadPoolExecutor(_READERS) as pool:
+            contents = pool.map(system.cat_file, map(self._path, names))
+            return dict(zip(names, contents, strict=True))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, which object stores show only when it is complete."""
@@ -83,6 +87,11 @@ class StoredFolder:
             for name in names:
                 with suppress(FileNotFoundError):
                     system.rm_file(self._path(name))
+
+    def holds(self, file: RemoteFile) -> bool:
+        """Return whether a file lies below it."""
+        system, root = open_store(self.url)
+        return file.url.startswith(str(system.unstrip_protocol(root)).rstrip("/") + "/")
 
     def _path(self, name: str) -> str:
         return f"{open_store(self.url)[1].rstrip('/')}/{name}"
@@ -140,6 +149,11 @@ def _resumed(
     Raises:
         ValueError: See `predict_to_store`.
     """
+    for photo in photos:
+        if isinstance(photo.source, RemoteFile) and folder.holds(photo.source):
+            raise ValueError(
+                f"{photo.title}: lies in the folder of the results; choose another one"
+            )
     names = folder.names()
     if names and RUN not in names:
         raise ValueError(f"{folder.url}: not empty; choose a new or empty folder")
@@ -147,7 +161,7 @@ def _resumed(
     entries = dict(_parsed(folder.read(notes)))
     run = _json(folder.read([RUN])[RUN]) if RUN in names else {"purpose": purpose}
     if overwrite:
-        written = (file for entry in entries.values() for file in entry["files"])
+        written = (f"{file}" for entry in entries.values() for file in entry["files"])
         folder.delete(names & {PREDICTIONS, *notes, *written})
         entries = {}
     elif run.get("purpose") != purpose:
@@ -175,7 +189,7 @@ def _done(
     return {
         name: entry
         for name, entry in entries.items()
-        if entry["stamp"] == stamps[name] and names.issuperset(entry["files"])
+        if entry["stamp"] == stamps[name] and all(f"{file}" in names for file in entry["files"])
     }
 
 
@@ -183,8 +197,9 @@ def _parsed(notes: dict[str, bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return the entries of notes by the names of the photos; what is damaged is left out."""
     for content in notes.values():
         entry = _json(content)
-        if {"name", "stamp", "files", "segments_info"} <= entry.keys():
-            yield entry["name"], entry
+        lists = [entry.get(key) for key in ("stamp", "files", "segments_info")]
+        if all(isinstance(each, list) for each in lists) and all(lists[:2]):
+            yield str(entry.get("name")), entry
 
 
 def _json(content: bytes) -> dict[str, Any]:

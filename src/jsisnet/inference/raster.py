@@ -221,7 +221,7 @@ class Upsampled:
         left, right = self.columns.low[columns], self.columns.high[columns]
         down, across = self.rows.weight[rows], self.columns.weight[columns]
         up, back = 1 - down, 1 - across
-        values = self.logits[upper + left]
+        values = self.logits.take(upper + left, axis=0)
         values *= (up * back)[:, None]
         corners = (
             (upper + right, up * across),
@@ -229,7 +229,7 @@ class Upsampled:
             (lower + right, down * across),
         )
         for cells, share in corners:
-            corner = self.logits[cells]
+            corner = self.logits.take(cells, axis=0)
             corner *= share[:, None]
             values += corner
         return values

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import io
 import json
 import zipfile
@@ -130,6 +131,17 @@ def image_bytes(size=(4, 4), kind="PNG"):
 
 GOOD = image_bytes()
 BOMB = image_bytes((2000, 2000))  # twelve megabytes of pixels in a few kilobytes
+
+
+def test_a_compressed_body_is_refused_before_it_is_read(serving):
+    headers = {"Content-Encoding": "gzip", "Content-Type": "image/png"}
+
+    response = serving().post(URL, content=gzip.compress(GOOD), headers=headers)
+
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+    assert "Content-Encoding 'gzip'; send it without" in response.json()["detail"]
+    headers["Content-Encoding"] = "identity"
+    assert serving().post(URL, content=GOOD, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(

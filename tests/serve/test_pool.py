@@ -122,6 +122,12 @@ def test_another_model_in_the_folder_is_not_taken_over(start, caplog):
     assert isinstance(pool.submit(task()).result(30), Answer)
 
 
+@pytest.mark.parametrize("workers", [0, 100_000])
+def test_a_number_of_workers_without_sense_is_refused(workers):
+    with pytest.raises(ValueError, match=f"{workers:,} workers; expected 1 to .* on this machine"):
+        PoolConfig(workers=workers)
+
+
 def test_the_pause_between_attempts_grows_up_to_a_limit():
     pauses = [_pause(failures) for failures in (0, 1, 2, 3, 10_000)]
 

@@ -16,6 +16,7 @@ import pytest
 
 from jsisnet.serve import Limits, ServerConfig, run_server
 from jsisnet.serve.connections import BoundedProtocol
+from jsisnet.serve.server import _url
 from toy_work import GREY
 
 pytestmark = pytest.mark.slow
@@ -203,6 +204,19 @@ def test_a_port_in_use_is_an_error_before_a_model_is_loaded():
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match="choose another --port"):
             run_server({}, ServerConfig(port=port), print)
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "url"),
+    [
+        ("0.0.0.0", "0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "::", "http://[::1]:80"),
+        ("localhost", "127.0.0.1", "http://localhost:80"),
+        ("::1", "::1", "http://[::1]:80"),
+    ],
+)
+def test_the_address_that_is_told_can_be_opened(host, address, url):
+    assert _url(host, address, 80) == url
 
 
 def test_of_responses_that_nobody_reads_the_largest_is_dropped():

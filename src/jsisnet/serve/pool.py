@@ -26,6 +26,9 @@ _MAX_LOSSES = 2
 _MAX_WORKERS = 16
 """Workers by default, at most."""
 
+_WORKERS_PER_CORE = 8
+"""Workers for each core, at most; more than one only wait for each other on a CPU."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds before another attempt to start a worker; the pause doubles up to a limit."""
 
@@ -42,7 +45,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolConfig:
-    """How many workers there are, and how long they may take."""
+    """How many workers there are, and how long they may take.
+
+    Raises:
+        ValueError: If there are far more workers than cores.
+    """
 
     workers: int | None = None
     """Processes; ``None`` for one per core on a CPU, and one on a GPU."""
@@ -52,6 +59,14 @@ class PoolConfig:
 
     start_seconds: float = 120.0
     """Time a worker may take to load the model."""
+
+    def __post_init__(self) -> None:
+        most = _WORKERS_PER_CORE * available_cores()
+        if self.workers is not None and not 1 <= self.workers <= most:
+            raise ValueError(
+                f"{self.workers:,} workers; expected 1 to {most} on this machine, "
+                f"{_WORKERS_PER_CORE} for each core: each of them loads the model"
+            )
 
 
 @dataclass(eq=False, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from types import FrameType
 
 import uvicorn
@@ -79,9 +80,7 @@ class _Server(uvicorn.Server):
             await self.lifespan.shutdown()
             raise _unusable(self.settings, error) from error
         assert sockets is not None
-        host = self.settings.host
-        host = f"[{host}]" if ":" in host else host
-        self.on_start(f"http://{host}:{sockets[0].getsockname()[1]}")
+        self.on_start(_url(self.settings.host, *sockets[0].getsockname()[:2]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what was accepted; if that is cut short, the closed pools refuse the rest."""
@@ -118,6 +117,13 @@ def _uvicorn_config(app: Application, config: ServerConfig) -> uvicorn.Config:
         timeout_graceful_shutdown=config.grace,
         h11_max_incomplete_event_size=_MAX_HEADER,
     )
+
+
+def _url(host: str, address: str, port: int) -> str:
+    """Return a URL that a browser on this machine can open."""
+    if ip_address(address.partition("%")[0]).is_unspecified:
+        host = "::1" if ":" in address else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _bound(config: ServerConfig) -> socket.socket:

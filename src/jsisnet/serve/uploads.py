@@ -38,8 +38,16 @@ def check_head(request: Request, limits: Limits) -> None:
     """Check what the headers say of a body, before any of it is read.
 
     Raises:
-        ProblemError: If it is of another type than a photo or a form, or too large.
+        ProblemError: If it is compressed, of another type than a photo or a form, or too large.
     """
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise ProblemError(
+            415,
+            f"the body has Content-Encoding {coding[:80]!r}; send it without, as photos are "
+            "compressed already",
+            {"Accept-Encoding": "identity"},
+        )
     kind = _media_type(request)
     if kind not in _RAW and kind != FORM and not kind.startswith("image/"):
         raise ProblemError(

@@ -552,3 +552,9 @@ def _children():
         if int(fields[1]) == os.getpid() and fields[0] != "Z":
             found.append(folder)
     return found
+
+
+def test_what_every_worker_logs_is_told_once(photos, tmp_path, caplog):
+    segment(photos, tmp_path / "out", predictor=Predictor(toy_engine.Chatty()), workers=2)
+
+    assert [record.getMessage() for record in caplog.records].count("a toy is running") == 1

@@ -1,5 +1,6 @@
 """Pictures of any size: segmented in tiles, with the result of the whole at once."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -280,3 +281,37 @@ def test_rows_are_those_of_the_tiles_they_belong_to(seed, tmp_path, monkeypatch)
 
     assert np.array_equal(np.concatenate([strip.copy() for strip in rows]), expected)
     assert found.cuts.across.any()
+
+
+@pytest.mark.parametrize(("size", "count"), [((30, 30), 1), ((50, 70), 2), ((100, 90), 4)])
+def test_few_tiles_take_few_processes(size, count, tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    Image.fromarray(picture(size)).save(path)
+    taken = []
+
+    def predicted(tiles, predictor, folder, config, listener):
+        taken.append(config.workers)
+        config = dataclasses.replace(config, workers=1)
+        return predict_photos(tiles, predictor, folder, config, listener)
+
+    monkeypatch.setattr(large_photos, "predict_photos", predicted)
+    segment(path, tmp_path / "out", workers=16)
+
+    assert taken == [count]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_a_picture_that_changes_meanwhile_is_told(suffix, tmp_path):
+    path, out = tmp_path / f"large.{suffix}", tmp_path / "out"
+    Image.fromarray(picture((100, 90))).save(path)
+    outcomes = []
+
+    def change(done, total):
+        if done == total:
+            Image.fromarray(picture((100, 90), seed=1)).save(path)
+            os.utime(path, (1, 1))
+
+    segment(path, out, listener=Listener(on_tile=change, on_photo=outcomes.append))
+
+    assert "it changed while it was segmented; run it again" in str(outcomes[0].error)
+    assert not (out / "large.png").exists()

@@ -1,5 +1,6 @@
 """An engine that runs at once and without PyTorch, also in processes of its own."""
 
+import logging
 import os
 import time
 from types import MappingProxyType
@@ -47,6 +48,14 @@ class Toy:
         ids[red] = 3
         segments = [Segment(label=label, isthing=False) for label in (SKY, ROAD)]
         return PanopticMap.compact(ids, [*segments, Segment(label=CAR, isthing=True, score=0.75)])
+
+
+class Chatty(Toy):
+    """A toy that logs that it runs."""
+
+    def _map(self, image):
+        logging.getLogger(__name__).warning("a toy is %s", "running")
+        return super()._map(image)
 
 
 def _explode(bomb):

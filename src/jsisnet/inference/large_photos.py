@@ -58,6 +58,9 @@ _NAMES = (JOURNAL, LOCK, PREDICTIONS, _UNPACKED, _BAND)
 _OURS = re.compile(rf"\d{{6}}_\d{{6}}\.png|{'|'.join(map(re.escape, _NAMES))}")
 """Names of the files in a folder of tiles."""
 
+_TILES_PER_WORKER = 4
+"""Tiles for which it pays to start another process, which has to load the network."""
+
 _STRIP = 1 << 20
 """Pixels of the map that are written at once."""
 
@@ -108,6 +111,7 @@ def _segment(photo: Photo, job: PhotoJob, config: BatchConfig, listener: Listene
     if not job.config.fits(photo):
         raise ValueError(f"{photo.title}: its name is too long for those of its results; rename it")
     assert config.tiles is not None
+    stamp = photo.stamp()
     folder = _folder_of_tiles(photo, job, config.tiles)
     with _holding(folder):
         picture = open_picture(photo.source, folder / _UNPACKED)
@@ -125,7 +129,10 @@ def _segment(photo: Photo, job: PhotoJob, config: BatchConfig, listener: Listene
         joined = join(grid, load, segments, config.tiles.min_overlap)
         if len(joined.segments) > MAX_ID:
             raise ValueError(f"{len(joined.segments):,} segments; expected at most {MAX_ID:,}")
-        return _write(photo, picture, joined, _rows_of_ids(grid, load, joined, folder), job)
+        outcome = _write(photo, picture, joined, _rows_of_ids(grid, load, joined, folder), job)
+        if photo.stamp() != stamp:
+            raise ValueError(f"{photo.title}: it changed while it was segmented; run it again")
+        return outcome
 
 
 def _folder_of_tiles(photo: Photo, job: PhotoJob, tiles: TileConfig) -> Path:
@@ -199,11 +206,12 @@ def _segment_tiles(
             errors.append(outcome.error)
         listener.on_tile(done, len(tiles))
 
+    workers = min(config.workers, -(-len(tiles) // _TILES_PER_WORKER))
     predict_photos(
         tiles,
         job.predictor,
         folder,
-        BatchConfig(outputs=_TILES, workers=config.workers, overwrite=config.overwrite),
+        BatchConfig(outputs=_TILES, workers=workers, overwrite=config.overwrite),
         Listener(on_start=start, on_photo=note, on_warning=listener.on_warning),
     )
     if errors:

@@ -1,5 +1,6 @@
 """Segmentation of many photos by several processes; one that is killed is replaced."""
 
+import logging
 import multiprocessing
 import pickle
 import signal
@@ -8,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -23,6 +25,34 @@ _ATTEMPTS = 2
 
 _STOP = None
 """Message that lets a worker end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    """A message that a worker logged."""
+
+    logger: str
+    level: int
+    message: str
+
+
+class _Forward(logging.Handler):
+    """Sends what a worker logs to the process that started it."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(logging.WARNING)
+        self._connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send the message of a record."""
+        with suppress(OSError):
+            self._connection.send(_Logged(record.name, record.levelno, record.getMessage()))
+
+
+@lru_cache(1000)
+def _log_once(logged: _Logged) -> None:
+    """Log a message of a worker, unless another one has logged the same."""
+    logging.getLogger(logged.logger).log(logged.level, "%s", logged.message)
 
 
 @dataclass(slots=True)
@@ -109,6 +139,9 @@ class _Crew:
                 continue
             if isinstance(message, Exception):
                 raise message
+            if isinstance(message, _Logged):
+                _log_once(message)
+                continue
             worker.ready = True
             if isinstance(message, Outcome):
                 worker.photos.popleft()
@@ -167,6 +200,7 @@ def _work(connection: Connection, pickled: bytes) -> None:
     """Segment the photos that come through a connection, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     exit_with_parent()
+    logging.getLogger().addHandler(_Forward(connection))
     try:
         job: PhotoJob = pickle.loads(pickled)
         connection.send("ready")

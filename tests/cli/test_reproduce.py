@@ -49,6 +49,7 @@ NAMES = (
     "figure2",
     "figure3",
     "speed",
+    "training-ablation",
     "merge-ablation",
 )
 

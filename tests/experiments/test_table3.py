@@ -4,7 +4,8 @@ import pytest
 
 import training_runs
 from jsisnet.experiments import table3
-from jsisnet.experiments.table3 import BRANCHES, Row, Spread
+from jsisnet.experiments.table3 import BRANCHES, Row
+from jsisnet.experiments.trainings import Spread
 from jsisnet.training.config import read_config
 
 

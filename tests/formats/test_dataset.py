@@ -145,6 +145,23 @@ def test_the_first_photos_can_be_used_alone(tiny):
     assert [dataset[index].image_id for index in range(len(dataset))] == [100, 101]
 
 
+def test_photos_are_chosen_by_patterns_of_their_names(tiny):
+    def names(**patterns):
+        dataset = PanopticDataset(config(tiny, **patterns))
+        return [dataset.image_name(index) for index in range(len(dataset))]
+
+    everything = names()
+
+    assert names(only="street[1-3].*", without="*2.jpeg") == ["street1.png", "street3.jpg"]
+    assert names(only="street[1-3].*", first=2) == everything[1:3]
+    assert sorted(names(only="*4*") + names(without="*4*")) == everything
+
+
+def test_a_pattern_that_leaves_no_photo_is_refused(tiny):
+    with pytest.raises(ValueError, match="leave none of 6, such as street0"):
+        PanopticDataset(config(tiny, only="Street*"))
+
+
 def test_unused_photos_need_not_exist(tiny):
     (tiny.images / "street5.jpeg").unlink()
 

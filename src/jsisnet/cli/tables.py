@@ -12,7 +12,7 @@ from jsisnet.panoptic import PanopticMap
 if TYPE_CHECKING:
     from jsisnet.experiments.speed import Cost
     from jsisnet.experiments.table2 import Term
-    from jsisnet.experiments.table3 import Spread
+    from jsisnet.experiments.trainings import Spread
 
 NONE = "-"
 """Cell of an undefined number."""
@@ -36,6 +36,10 @@ _EXPERIMENT_FIGURES = {
     "miou": "mIoU",
     "mask_ap50": "mask AP50",
     "pq": "PQ",
+    "gain": "gain",
+    "pq_things": "things",
+    "pq_stuff": "stuff",
+    "recall": "recall",
     "training_seconds": "training, s",
     "training_megabytes": "memory, MB",
     "prediction_milliseconds": "image to map, ms",

@@ -1,10 +1,8 @@
 """Table 3 of the paper: one joint network compared with one network per branch."""
 
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,45 +10,24 @@ from typing import Literal
 
 import torch
 
-from jsisnet.categories import Categories
 from jsisnet.data.sources import Sources
-from jsisnet.experiments.measuring import in_own_process
-from jsisnet.files.atomic import lock_folder, replacing
-from jsisnet.files.processes import exit_with_parent
+from jsisnet.experiments.trainings import (
+    ProgressCallback,
+    Spread,
+    kept,
+    train_separately,
+    validation,
+)
+from jsisnet.files.atomic import lock_folder
 from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference import evaluator
 from jsisnet.inference.engine import EngineOptions
-from jsisnet.inference.model_folder import weights_digest
 from jsisnet.inference.predictor import Predictor
 from jsisnet.model.engine import open_engine
-from jsisnet.settings import plain
-from jsisnet.training import trainer
-from jsisnet.training.callbacks import Callback
-from jsisnet.training.checkpoint import Checkpoint
-from jsisnet.training.config import RunConfig, TrainConfig
+from jsisnet.training.config import RunConfig
 from jsisnet.training.devices import DeviceLayout
 from jsisnet.training.metrics_file import METRICS, read_entries
-from jsisnet.training.resuming import check_data, digests
-from jsisnet.training.run_folder import CHECKPOINT, is_finished
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Spread:
-    """Mean and standard deviation of a result over seeds."""
-
-    mean: float
-    deviation: float
-    """Sample standard deviation; 0 for a single value."""
-
-    @classmethod
-    def of(cls, values: Sequence[float | None]) -> "Spread | None":
-        """Compute the spread of the values that are not ``None``; ``None`` without any."""
-        known = [value for value in values if value is not None]
-        if not known:
-            return None
-        deviation = statistics.stdev(known) if len(known) > 1 else 0.0
-        return cls(mean=statistics.fmean(known), deviation=deviation)
-
+from jsisnet.training.resuming import digests
 
 Branches = Literal["joint", "semantic", "instance"]
 BRANCHES: tuple[Branches, ...] = ("joint", "semantic", "instance")
@@ -60,9 +37,6 @@ SEPARATE = "semantic + instance"
 
 ROWS = (*BRANCHES, SEPARATE)
 """Rows of the table from top to bottom."""
-
-ProgressCallback = Callable[[TrainConfig], Callback]
-"""Function that returns a callback to show a training; must be picklable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +106,7 @@ def reproduce(
                     network=replace(config.network, branches=name),
                     train=replace(config.train, seed=seed, export=False),
                 )
-                _train_separately(variant, folder, progress, data)
+                train_separately(variant, folder, progress, data)
             yield seed, {name: _cached_row(name, folders, config) for name in ROWS}
 
 
@@ -145,47 +119,11 @@ def over_seeds(seeds: Sequence[dict[str, Row]]) -> dict[str, dict[str, Spread | 
     return table
 
 
-def _train_separately(
-    config: RunConfig, folder: Path, progress: ProgressCallback, data: Mapping[str, str]
-) -> None:
-    """Train in a new process, resume a training, or do nothing if it is finished with this data."""
-    try:
-        if is_finished(config, folder):
-            check_data(Checkpoint.load(folder / CHECKPOINT).data, data, folder)
-        else:
-            in_own_process(_train, config, folder, progress)
-    except ValueError as error:
-        raise ValueError(f"training {folder}: {error}") from error
-
-
-def _train(config: RunConfig, folder: Path, progress: ProgressCallback) -> None:
-    exit_with_parent()
-    resume = (folder / CHECKPOINT).exists()
-    trainer.train(
-        config,
-        out=folder,
-        resume=resume,
-        callbacks=[progress(config.train)],
-    )
-
-
 def _cached_row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
     """Evaluate a row, or read its results if they exist for the same models and validation data."""
-    kept = folders["joint"].parent / f"{folders['joint'].name}.{name.replace(' + ', '_')}.json"
-    measured = {
-        "validation": plain(config.validation),
-        "data": _validation(config).digest(),
-        "models": [weights_digest(folder) for folder in folders.values()],
-    }
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        held = json.loads(kept.read_text(encoding="utf-8"))
-        if {key: held.pop(key) for key in measured} == measured:
-            return Row(**held)
-    row = _row(name, folders, config)
-    values = {**measured, **asdict(row)}
-    with replacing(kept) as temporary:
-        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    return row
+    path = folders["joint"].parent / f"{folders['joint'].name}.{name.replace(' + ', '_')}.json"
+    models = list(folders.values())
+    return Row(**kept(path, config, models, lambda: asdict(_row(name, folders, config))))
 
 
 def _row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
@@ -193,8 +131,8 @@ def _row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     first, *second = [open_engine(folders[part], EngineOptions(device=device)) for part in parts]
     predictor = Predictor(first, instances_from=second[0] if second else None)
-    validation = _validation(config, predictor.categories)
-    result = evaluator.evaluate(predictor, validation, ap=True).summary(predictor.categories)
+    photos = validation(config, predictor.categories)
+    result = evaluator.evaluate(predictor, photos, ap=True).summary(predictor.categories)
     costs = [_cost(folders[part], config.train.steps) for part in parts]
     iswhole = name in ("joint", SEPARATE)
     return Row(
@@ -203,13 +141,8 @@ def _row(name: str, folders: dict[Branches, Path], config: RunConfig) -> Row:
         pq=result["all"]["pq"] if iswhole else None,
         training_seconds=sum(seconds for seconds, _ in costs),
         training_megabytes=max(memory for _, memory in costs),
-        prediction_milliseconds=_prediction_time(predictor, validation),
+        prediction_milliseconds=_prediction_time(predictor, photos),
     )
-
-
-def _validation(config: RunConfig, categories: Categories | None = None) -> PanopticDataset:
-    assert config.validation is not None
-    return PanopticDataset(config.validation.under(config.root), categories)
 
 
 def _cost(folder: Path, steps: int) -> tuple[float, float]:

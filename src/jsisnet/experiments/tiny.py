@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jsisnet.datatools.scenes.dataset import write_scenes
-from jsisnet.experiments.table3 import ProgressCallback
+from jsisnet.experiments.trainings import ProgressCallback
 from jsisnet.training import trainer
 from jsisnet.training.config import BUILT_IN, RunConfig, read_config
 from jsisnet.training.run_folder import CHECKPOINT

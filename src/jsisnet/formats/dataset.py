@@ -3,6 +3,7 @@
 import logging
 from copy import copy
 from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -109,6 +110,14 @@ class DataConfig:
     weight: float = 1.0
     """How often a photo is seen in training, relative to the photos of data with weight 1; 0 to
     leave the data out."""
+
+    only: str | None = None
+    """Pattern of the photos to use, such as ``0006R0*``; it is compared with their whole paths
+    inside the folder of the photos. Default: all."""
+
+    without: str | None = None
+    """Pattern of photos that are left out, for example to measure on a drive that was not trained
+    on."""
 
     first: int | None = None
     """Number of photos to use, in the order in which they are listed. Default: all."""
@@ -246,6 +255,29 @@ class Samples(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
+def _chosen(records: tuple[Record, ...], config: DataConfig) -> tuple[Record, ...]:
+    """Return the photos that are used.
+
+    Raises:
+        ValueError: If a pattern leaves none.
+    """
+    only, without = config.only, config.without
+    if only is None and without is None:
+        return records[: config.first]
+    chosen = tuple(
+        record
+        for record in records
+        if (only is None or fnmatchcase(record.name, only))
+        and (without is None or not fnmatchcase(record.name, without))
+    )
+    if records and not chosen:
+        raise ValueError(
+            f"{config.path}: the patterns of its photos (only, without) leave none of "
+            f"{len(records)}, such as {records[0].name}"
+        )
+    return chosen[: config.first]
+
+
 class PanopticDataset:
     """Photos with ground truth, in the order in which they are listed."""
 
@@ -266,7 +298,7 @@ class PanopticDataset:
         source = open_location(config.kind, config.location(), recount_areas=config.recount_areas)
         for warning in source.warnings:
             _log.warning("%s: %s", self.path, warning)
-        self._records = source.records[: config.first]
+        self._records = _chosen(source.records, config)
         for record in self._records:
             for needed in (record.image, *record.maps):
                 if isinstance(needed, Path) and not file_exists(needed):

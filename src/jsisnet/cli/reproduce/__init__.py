@@ -58,6 +58,12 @@ COMMANDS = (
         "Compare time and memory of one joint network with those of two single ones.",
     ),
     Command(
+        "training-ablation",
+        "trained",
+        "CONFIG",
+        "Measure what each change of the settings of a training gains.",
+    ),
+    Command(
         "merge-ablation",
         "measured",
         "--tiny|--root DIR",

@@ -13,6 +13,8 @@ from jsisnet.cli.outputs import refuse_to_replace
 from jsisnet.cli.reproduce.scenes import Scenes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jsisnet.training.config import RunConfig
 
 Config = Annotated[Path | None, Parameter(name="CONFIG", show_default=False)]
@@ -112,6 +114,57 @@ def table3(
     return 0
 
 
+def training_ablation(
+    config: Annotated[Path, Parameter(name="CONFIG")],
+    /,
+    *,
+    out: Folder | None = None,
+    seeds: Count = 3,
+    json: JsonFile | None = None,
+    overrides: Overrides = (),
+) -> None:
+    """Measure what each change of the settings of a training gains.
+
+    CONFIG holds the settings of a training with validation data and, under
+    "variants", named changes. Each variant changes the first one, or the earlier one
+    that it names with "on". All are trained and evaluated once per seed. The gain is
+    the PQ minus that of the variant it changes, with the same seed. Rerun an
+    interrupted command to resume it; finished trainings are not repeated.
+
+    For example
+        jsisnet reproduce training-ablation ablation_camvid.yaml --root camvid
+        jsisnet reproduce training-ablation mine.yaml --seeds 5 --train.steps 100
+
+    Args:
+        config: YAML file with the settings of a training, and variants of it.
+        out: Folder for all runs. Default: runs/CONFIG.
+        seeds: Number of trainings of each variant, with seeds 0, 1, ...
+        json: JSON file to write (- for standard output): figures of each seed and over all seeds.
+        overrides: Settings that override those of CONFIG and its variants.
+    """
+    from jsisnet.cli.training_view import progress_callback
+    from jsisnet.experiments import training_ablation as experiment
+
+    variants = experiment.read_variants(config, overrides)
+    _refuse_to_replace_data([variant.config for variant in variants], config, json)
+    done: dict[str, dict[int, experiment.Figures]] = {variant.name: {} for variant in variants}
+    results = experiment.measure(
+        variants, out or Path("runs", config.stem), range(seeds), progress_callback
+    )
+    for seed, name, figures in results:
+        done[name][seed] = figures
+        if name == variants[-1].name:
+            table = experiment.over_seeds(variants, done)
+            display(f"After {seed + 1} of {seeds} seeds")
+            display(tables.experiment_table(table))
+    if json is not None:
+        mean = {
+            name: {figure: spread and asdict(spread) for figure, spread in row.items()}
+            for name, row in table.items()
+        }
+        write_json({"experiment": "training_ablation", "variants": done, "all": mean}, json)
+
+
 def speed(
     config: Config = None,
     /,
@@ -180,9 +233,17 @@ def _settings(
         settings = scenes.generated().config(tiny, overrides)
     else:
         raise ValueError("give CONFIG, a YAML file with the settings of a training, or --tiny")
-    data = [*settings.sources()]
-    if settings.validation is not None:
-        data.append(settings.validation.under(settings.root))
-    read = [*filter(None, [config]), *(each.path for each in data)]
-    refuse_to_replace(read, [json] if json else [])
+    _refuse_to_replace_data([settings], config, json)
     return settings
+
+
+def _refuse_to_replace_data(
+    settings: "Sequence[RunConfig]", config: Path | None, json: Path | None
+) -> None:
+    """Raise a `ValueError` if the JSON file, which is written last, would replace what is read."""
+    read = [] if config is None else [config]
+    for each in settings:
+        read += [data.path for data in each.sources()]
+        if each.validation is not None:
+            read.append(each.validation.under(each.root).path)
+    refuse_to_replace(read, [json] if json else [])

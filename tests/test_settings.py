@@ -1,12 +1,15 @@
+import re
 from dataclasses import replace
 
 import pytest
 
 from jsisnet.formats.dataset import DataConfig
 from jsisnet.model.network import NetworkConfig
+from jsisnet.model.roi_last_stage import LastStageConfig
+from jsisnet.model.roi_light import LightConfig
 from jsisnet.model.saved_model import ModelConfig
 from jsisnet.model.trunk import TrunkConfig
-from jsisnet.settings import from_dict
+from jsisnet.settings import from_dict, plain
 from jsisnet.training.config import RunConfig
 from jsisnet.training.optim import OptimConfig
 
@@ -236,3 +239,50 @@ def test_a_misspelt_name_of_further_data_gets_the_right_one():
 
     assert message == "more_data.thigns.images is missing; did you mean more_data.things.images?"
     assert "--more-data.things.weight?" in refused(values, "--more-data.things.wieght", "0")
+
+
+def test_a_section_has_the_settings_of_the_chosen_method():
+    light = made({"network": {"roi": {"head": "light", "hidden": 64}}}).network.roi
+
+    assert light == LightConfig(hidden=64)
+    assert made().network.roi == LastStageConfig()
+
+
+def test_an_option_chooses_a_method_and_sets_it():
+    options = ("--network.roi.head", "light", "--network.roi.hidden=64")
+
+    assert made({}, *options).network.roi == LightConfig(hidden=64)
+    assert made({}, "--network.roi.head=c5").network.roi == LastStageConfig(head="c5")
+
+
+def test_another_method_keeps_the_values_that_it_knows():
+    values = {"network": {"roi": {"head": "light", "hidden": 64, "width": 32, "norm": "group"}}}
+
+    changed = made(values, "--network.roi.head", "last_stage").network.roi
+
+    assert changed == LastStageConfig(width=32, norm="group")
+
+
+def test_settings_with_a_choice_survive_as_plain_values():
+    config = made({}, "--network.roi.head", "light")
+
+    assert from_dict(RunConfig, plain(config), source="text") == config
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ({"head": "ligth"}, (), "network.roi.head is 'ligth'. Did you mean light? Choices: "),
+        ({"hiden": 4}, (), "unknown setting network.roi.hiden"),
+        ({"head": "light", "hidden": 0}, (), "roi.hidden is 0; expected 1 to"),
+        ({}, ("--network.roi.head", "ligth"), "--network.roi.head is 'ligth'. Did you mean light?"),
+        (
+            {},
+            ("--network.roi.hidden", "4"),
+            "--network.roi.hidden is a setting of the head light; network.roi.head is last_stage",
+        ),
+    ],
+)
+def test_a_wrong_choice_or_setting_of_a_method_is_named(values, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        made({"network": {"roi": values}}, *options)

@@ -17,6 +17,7 @@ from jsisnet.model import saved_model
 from jsisnet.model.agreement import disagreement
 from jsisnet.model.export import export, share_weights
 from jsisnet.model.network import JSISNet
+from jsisnet.model.roi_last_stage import LastStageConfig
 from jsisnet.model.saved_model import ModelConfig, SavedModel
 from networks import TINY, network, shapes_unchecked
 
@@ -229,11 +230,15 @@ def test_a_network_with_the_settings_of_both_later_codes_is_exported(tmp_path):
             TINY.semantic, norm="batch_fixed_affine", upsample_kernel=3, upsample_stride=1
         ),
         anchors=replace(TINY.anchors, outside="prune"),
-        roi=replace(
-            TINY.roi,
-            head="last_stage",
+        roi=LastStageConfig(
+            width=16,
+            crop=7,
+            pool=1,
             norm="frozen",
             class_agnostic_boxes=True,
+            mask_channels=16,
+            mask_size=14,
+            mask_norm="group",
             mask_convolutions=3,
             mask_kernel=3,
             mask_resize="before_first",

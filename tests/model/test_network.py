@@ -8,11 +8,11 @@ from torchvision.models import resnet50
 from factories import BUS, CAR, CATEGORIES, PERSON
 from jsisnet.categories import Categories
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
-from jsisnet.model.boxes import clip
+from jsisnet.model.boxes import clip, with_image
 from jsisnet.model.network import JSISNet, NetworkConfig, Outputs
-from jsisnet.model.roi import RoIConfig
+from jsisnet.model.psp import PSPConfig
+from jsisnet.model.roi_last_stage import LastStageConfig
 from jsisnet.model.rpn import Proposals, propose
-from jsisnet.model.semantic import SemanticConfig
 from jsisnet.model.trunk import TrunkConfig
 from networks import NARROW, TINY, network, numbered, photos, shapes_only
 
@@ -20,10 +20,10 @@ COCO = numbered(80, 53)
 
 READINGS = {
     "A": NetworkConfig(),
-    "B": NetworkConfig(trunk=TrunkConfig(neck="none"), semantic=SemanticConfig(reduce=True)),
+    "B": NetworkConfig(trunk=TrunkConfig(neck="none"), semantic=PSPConfig(reduce=True)),
     "C": NetworkConfig(
         trunk=TrunkConfig(neck="none"),
-        semantic=SemanticConfig(own_last_stage=True, reduce=True),
+        semantic=PSPConfig(own_last_stage=True, reduce=True),
     ),
 }
 """Where the shared trunk may end: three readings of the paper."""
@@ -128,9 +128,9 @@ def test_masks_are_those_of_the_detected_class_in_the_final_box():
     branch.roi.mask.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
 
     with torch.no_grad():
-        features = made.trunk(photos(1))
-        detections = branch(features, (64, 96)).detections
-        expected = branch.roi.extract(features, [detections.boxes[detections.valid]])
+        maps = made.trunk(photos(1))
+        detections = branch(maps, (64, 96)).detections
+        expected = branch.roi.extract(maps, with_image(detections.boxes)[detections.valid[0]])
 
     assert detections.valid.any()
     assert detections.masks.min() > 0.99
@@ -191,7 +191,7 @@ def test_paper_parameters_per_branch():
 
 
 def test_the_authors_thinner_region_head_has_a_quarter_of_the_parameters():
-    made = shapes_only(NetworkConfig(roi=RoIConfig(width=256)), COCO)
+    made = shapes_only(NetworkConfig(roi=LastStageConfig(width=256)), COCO)
 
     assert millions(made.instance.roi.stage) == pytest.approx(3.7, abs=0.1)
 
@@ -201,10 +201,10 @@ def test_each_reading_has_its_shared_map(reading, channels):
     made = shapes_only(READINGS[reading], COCO).eval()
 
     with torch.device("meta"):
-        features = made.trunk(torch.rand(1, 3, 64, 96))
+        maps = made.trunk(torch.rand(1, 3, 64, 96))
 
-    assert features.shape == (1, channels, 8, 12)
-    assert made.semantic(features).shape == (1, 133, 16, 24)
+    assert {stride: made.shape for stride, made in maps.items()} == {8: (1, channels, 8, 12)}
+    assert made.semantic(maps).shape == (1, 133, 16, 24)
     assert made.instance.roi.stage[0].conv1.in_channels == channels
 
 
@@ -232,7 +232,7 @@ def test_reading_c_loads_both_branches_from_imagenets_last_stage(resnet50_weight
 
 
 def test_a_thinner_region_head_loads_no_kernel_of_imagenet(resnet50_weights):
-    config = NetworkConfig(trunk=TrunkConfig(neck="none"), roi=RoIConfig(width=256))
+    config = NetworkConfig(trunk=TrunkConfig(neck="none"), roi=LastStageConfig(width=256))
     made = shapes_only(config, COCO).to_empty(device="cpu")
     for tensor in made.state_dict().values():
         tensor.zero_()

@@ -65,7 +65,7 @@ def test_logits_and_offsets_come_in_the_order_of_the_anchors():
     rpn.objectness.weight.data[:, 0, 0, 0] = torch.tensor([1.0, 2, 3, 4])
     rpn.deltas.weight.data[:, 0, 0, 0] = torch.tensor([1.0, 2, 3, 4, 5, 6, 7, 8])
 
-    logits, deltas = rpn(torch.tensor([[[[1.0, 10.0], [100.0, 1000.0]]]]))
+    logits, deltas = rpn({8: torch.tensor([[[[1.0, 10.0], [100.0, 1000.0]]]])})
 
     assert logits[0, :4].tolist() == [[1, 2], [3, 4], [10, 20], [30, 40]]
     assert logits[0, 6].tolist() == [1000, 2000]
@@ -84,7 +84,7 @@ def test_an_untrained_head_is_undecided_and_moves_nothing():
     torch.manual_seed(0)
     rpn = RegionProposalNetwork(16, 16, AnchorConfig())
 
-    logits, deltas = rpn(torch.rand(1, 16, 4, 4))
+    logits, deltas = rpn({8: torch.rand(1, 16, 4, 4)})
 
     assert logits.abs().max() < 0.02
     assert deltas.abs().max() < 0.02

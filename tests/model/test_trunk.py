@@ -33,7 +33,7 @@ def test_the_shared_map_has_a_cell_per_8_pixels_rounded_up(neck, size, cells):
 
     made = trunk(torch.rand(1, 3, *size))
 
-    assert made.shape == (1, trunk.channels, *cells)
+    assert {stride: each.shape for stride, each in made.items()} == {8: (1, trunk.channels, *cells)}
 
 
 def test_without_a_neck_the_last_stage_but_one_decides_the_channels():
@@ -190,19 +190,19 @@ FAMILIES = ["test_convnext", "test_mambaout", "regnetx_002", "mobilenetv3_small_
 def test_stages_are_chosen_by_stride(name, size):
     trunk = Trunk(TrunkConfig(name=name, neck="top_down", channels=8)).eval()
 
-    maps = trunk.maps(torch.rand(1, 3, *size))
+    maps = trunk.stage_maps(torch.rand(1, 3, *size))
 
     assert [tuple(made.shape[-2:]) for made in maps] == [
         (-(-size[0] // stride), -(-size[1] // stride)) for stride in (8, 16, 32)
     ]
-    assert trunk(torch.rand(1, 3, *size)).shape[1:] == (8, *maps[0].shape[-2:])
+    assert trunk(torch.rand(1, 3, *size))[8].shape[1:] == (8, *maps[0].shape[-2:])
 
 
 @pytest.mark.parametrize("name", ["test_convnext", "mobilenetv3_small_050"])
 def test_other_families_dilate_their_stages_too(name):
     trunk = Trunk(TrunkConfig(name=name, channels=8)).eval()
 
-    assert trunk(torch.rand(1, 3, 65, 97)).shape == (1, 8, 9, 13)
+    assert trunk(torch.rand(1, 3, 65, 97))[8].shape == (1, 8, 9, 13)
 
 
 def test_a_trunk_that_drops_incomplete_cells_sees_the_same_in_a_larger_image():
@@ -210,7 +210,7 @@ def test_a_trunk_that_drops_incomplete_cells_sees_the_same_in_a_larger_image():
     image = trunk.mean.expand(1, 3, 96, 128).clone()
     image[..., :65, :97] = torch.rand(1, 3, 65, 97)
 
-    small, large = trunk.maps(image[..., :65, :97])[0], trunk.maps(image)[0]
+    small, large = trunk.stage_maps(image[..., :65, :97])[0], trunk.stage_maps(image)[0]
 
     torch.testing.assert_close(small, large[..., :9, :13])
 
@@ -233,7 +233,7 @@ def test_weights_are_found_where_timm_renames_the_modules_of_its_stages():
 def test_the_shared_map_may_have_stride_16(neck):
     trunk = small(neck=neck, stride=16)
 
-    assert trunk(torch.rand(1, 3, 65, 97)).shape == (1, trunk.channels, 5, 7)
+    assert trunk(torch.rand(1, 3, 65, 97))[16].shape == (1, trunk.channels, 5, 7)
 
 
 def seen_by(trunk: Trunk, image: torch.Tensor) -> torch.Tensor:
@@ -289,7 +289,7 @@ def test_the_affine_parameters_of_the_stages_may_be_frozen_alone():
     trunk = small(freeze_affine=True).train()
     before = trunk.stages.bn1.running_mean.clone()
 
-    (trunk(torch.rand(2, 3, 64, 64)) ** 2).sum().backward()
+    (trunk(torch.rand(2, 3, 64, 64))[8] ** 2).sum().backward()
 
     norms = [m for m in trunk.stages.modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms

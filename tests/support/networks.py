@@ -14,19 +14,19 @@ from jsisnet.data.sample import Batch, Objects, collate, example
 from jsisnet.formats.dataset import Sample
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
-from jsisnet.model.roi import RoIConfig
+from jsisnet.model.psp import PSPConfig
+from jsisnet.model.roi_last_stage import LastStageConfig
+from jsisnet.model.roi_light import LightConfig
 from jsisnet.model.rpn import AnchorConfig
-from jsisnet.model.semantic import SemanticConfig
 from jsisnet.model.trunk import TrunkConfig
 
 TINY = NetworkConfig(
     trunk=TrunkConfig(name="test_resnet", neck="top_down", channels=16),
-    semantic=SemanticConfig(channels=16),
+    semantic=PSPConfig(channels=16),
     anchors=AnchorConfig(sizes=(16.0, 32.0)),
     rpn_channels=16,
     proposals=ProposalConfig(max_candidates=200, max_overlap=0.7, max_proposals=20),
-    roi=RoIConfig(
-        head="light",
+    roi=LightConfig(
         width=16,
         hidden=32,
         crop=7,
@@ -43,7 +43,7 @@ TINY = NetworkConfig(
 NARROW = replace(
     TINY,
     trunk=TrunkConfig(name="test_resnet", channels=16),
-    roi=RoIConfig(width=8, mask_channels=8, mask_size=14),
+    roi=LastStageConfig(width=8, mask_channels=8, mask_size=14),
 )
 """Architecture of the paper's network: dilated stages, last stage as region head, batch norm."""
 

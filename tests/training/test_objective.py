@@ -192,11 +192,11 @@ def test_the_l2_term_leaves_out_a_missing_branch():
     )
 
 
-def proposals_in(made: JSISNet, features: Tensor) -> list[Tensor]:
+def proposals_in(made: JSISNet, maps: dict[int, Tensor]) -> list[Tensor]:
     """Return the proposals of each image."""
-    anchors = made.instance.anchors(features)
-    found = propose(*made.instance.rpn(features), anchors, (64, 96), made.config.proposals)
-    return [found.boxes[image][found.valid[image]] for image in range(len(features))]
+    (anchors,) = made.instance.anchors(maps)
+    found = propose(*made.instance.rpn(maps), anchors, (64, 96), made.config.proposals)
+    return [boxes[valid] for boxes, valid in zip(found.boxes, found.valid, strict=True)]
 
 
 def owners_of(candidates: Tensor, objects: Tensor, positive: float) -> Tensor:
@@ -213,7 +213,7 @@ def test_the_rpn_terms_are_those_of_a_plain_loop():
     losses = losses_of(made, batch)
 
     logits, deltas = made.instance.rpn(made.trunk(batch.images / 255))
-    anchors = made.instance.anchors(made.trunk(batch.images / 255))
+    (anchors,) = made.instance.anchors(made.trunk(batch.images / 255))
     objectness, offsets = [], []
     for image, objects in enumerate(batch.objects):
         owner = owners_of(anchors, objects.boxes, 0.5)
@@ -239,7 +239,7 @@ def test_pruned_anchors_take_no_part_in_training():
     losses = losses_of(made, batch)
     gradients = torch.autograd.grad(losses.rpn_objectness + losses.rpn_boxes, seen)
 
-    anchors = made.instance.anchors(made.trunk(batch.images / 255))
+    (anchors,) = made.instance.anchors(made.trunk(batch.images / 255))
     outside = (anchors[:, :2] < 0).any(dim=1) | (anchors[:, 2] > 96) | (anchors[:, 3] > 64)
     assert 0 < outside.sum() < len(anchors)
     for gradient in gradients:
@@ -262,15 +262,16 @@ def test_the_region_terms_are_those_of_a_plain_loop():
 
     losses = losses_of(made, batch)
 
-    features = made.trunk(batch.images / 255)
-    found = proposals_in(made, features)
+    maps = made.trunk(batch.images / 255)
+    found = proposals_in(made, maps)
     classes, offsets, masks = torch.zeros(()), torch.zeros(()), torch.zeros(())
     for image, objects in enumerate(batch.objects):
         regions = torch.cat([found[image], objects.boxes])
         owner = owners_of(regions, objects.boxes, 0.5)
         positive = owner >= 0
         assert len(objects) <= positive.sum() <= 25
-        read = roi.extract(features[image : image + 1], [regions])
+        of_image = {8: maps[8][image : image + 1]}
+        read = roi.extract(of_image, boxes.joined_with_image([regions]))
         logits, deltas = roi.classify_and_refine(read)
         channel = torch.where(positive, objects.channels[owner.clamp(min=0)], background)
         classes += functional.cross_entropy(logits, channel, reduction="sum") / 200

@@ -107,7 +107,7 @@ def _arguments(plain: type, tokens: Sequence[str]) -> ArgumentCollection:
     """Return the options of a settings dataclass, including sections that the tokens name."""
     from jsisnet.settings import with_names
 
-    kind = with_names(plain, {}, tokens)
+    kind = with_names(plain, {}, tokens, every_method=True)
     app = App(help_flags=(), version_flags=())
 
     @app.default

@@ -1,7 +1,7 @@
 """JSIS-Net as torch modules, from the image to the outputs of both branches.
 
 May import the ground modules and torch.
-Begin with `JSISNet` and `NetworkConfig`; one file holds one branch.
+Begin with `JSISNet` and `NetworkConfig`; one file holds one method.
 """
 
 import os as _os

@@ -134,7 +134,7 @@ def _expected(network: JSISNet, outputs: Outputs, case: _Case) -> Arrays:
     found: Detections = network.instance.detections(
         replace(
             candidates,
-            features=first(candidates.features),
+            maps={stride: first(values) for stride, values in candidates.maps.items()},
             class_logits=first(candidates.class_logits),
             box_deltas=first(candidates.box_deltas),
             objectness=first(candidates.objectness),

@@ -1,6 +1,7 @@
 """Operations on boxes x0, y0, x1, y1 in continuous pixel coordinates: overlap and box coding."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -73,3 +74,19 @@ def clip(boxes: Float[Tensor, "*batch 4"], size: tuple[int, int]) -> Float[Tenso
     height, width = size
     limits = boxes.new_tensor([width, height, width, height])
     return torch.minimum(boxes.clamp(min=0), limits)
+
+
+def with_image(boxes: Float[Tensor, "b n 4"]) -> Float[Tensor, "r 5"]:
+    """Return the boxes of a batch as rows, with the number of their image before each."""
+    number = torch.arange(boxes.shape[0], device=boxes.device, dtype=boxes.dtype)
+    numbers = number[:, None, None].expand(-1, boxes.shape[1], 1)
+    return torch.cat([numbers, boxes], dim=2).flatten(0, 1)
+
+
+def joined_with_image(boxes: Sequence[Float[Tensor, "_ 4"]]) -> Float[Tensor, "r 5"]:
+    """Return the boxes of each image as rows, with the number of their image before each."""
+    rows = [
+        torch.cat([torch.full_like(each[:, :1], number), each], dim=1)
+        for number, each in enumerate(boxes)
+    ]
+    return torch.cat(rows)

@@ -1,16 +1,17 @@
 """Parameters, multiply-adds and tensor shapes of a network, stage by stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from jsisnet.categories import Categories
+from jsisnet.model.methods import Maps, Step
 from jsisnet.model.network import InstanceBranch, JSISNet, NetworkConfig
-from jsisnet.model.semantic import SemanticBranch
 
 Shape = tuple[int, ...]
 """Shape of a tensor without its batch axis."""
@@ -62,76 +63,71 @@ def stages(
     """
     with torch.device("meta"):
         network = JSISNet(config, categories).eval()
+        trunk, meter = network.trunk, _Meter()
         images = torch.empty(1, 3, *size)
-        maps, found = _measure(
-            "trunk",
-            config.trunk.name,
-            [network.trunk.stages],
-            images,
-            function=network.trunk.maps,
-        )
-        measured = [found]
-        features = maps if config.trunk.neck == "top_down" else maps[0]
-        features, found = _measure("trunk", "shared map", [network.trunk.neck], features)
-        measured.append(found)
+        fused = "shared map" if len(trunk.shape.strides) == 1 else "shared maps"
+        stages = meter.measure("trunk", Step(config.trunk.name, trunk.stage_maps), images)
+        maps = meter.measure("trunk", Step(fused, trunk.fuse), stages)
         if network.semantic is not None:
-            measured += _semantic(network.semantic, features)
+            _measure_semantic(network.semantic, maps, meter)
         if network.instance is not None:
-            measured += _instance(network.instance, features)
-    return tuple(measured)
+            _measure_instance(network.instance, maps, meter)
+    return tuple(meter.stages)
 
 
-def _semantic(branch: SemanticBranch, features: Tensor) -> list[Stage]:
-    context, first = _measure(
-        "semantic", "pyramid pooling", [branch.last_stage, branch.reduce, branch.pool], features
-    )
-    _, second = _measure("semantic", "logits", [branch.classify, branch.upsample], context)
-    return [first, second]
+def _measure_semantic(branch: nn.Module, maps: Maps, meter: "_Meter") -> None:
+    listed: Callable[[], tuple[Step, ...]] | None = getattr(branch, "steps", None)
+    value: Any = maps
+    for step in (Step("logits", branch),) if listed is None else listed():
+        value = meter.measure("semantic", step, value)
 
 
-def _instance(branch: InstanceBranch, features: Tensor) -> list[Stage]:
+def _measure_instance(branch: InstanceBranch, maps: Maps, meter: "_Meter") -> None:
     config, roi = branch.config, branch.roi
     proposals, detections = config.proposals.max_proposals, config.detection.max_detections
-
-    def read(shared: Tensor) -> Tensor:
-        return roi.extract(shared, [torch.empty(1, 4)])
-
-    _, rpn = _measure("rpn", "objectness, offsets", [branch.rpn], features)
-    region, first = _measure(
-        "roi", "proposals read", [roi.stage], features, regions=proposals, function=read
-    )
-    _, second = _measure(
-        "roi",
-        "classes, offsets",
-        [roi.summary, roi.classify, roi.deltas],
-        region,
-        regions=proposals,
-        function=roi.classify_and_refine,
-    )
-    _, third = _measure("masks", "detections read", [], features, regions=detections, function=read)
-    _, last = _measure("masks", "masks", [roi.mask], region, regions=detections)
-    return [rpn, first, second, third, last]
+    region = torch.zeros(1, 5)
+    meter.measure("rpn", Step("objectness, offsets", branch.rpn), maps)
+    read = Step("proposals read", lambda maps: roi.extract(maps, region))
+    features = meter.measure("roi", read, maps, regions=proposals)
+    refine = Step("classes, offsets", roi.classify_and_refine)
+    meter.measure("roi", refine, features, regions=proposals)
+    read = Step("detections read", lambda maps: roi.extract_for_masks(maps, region))
+    features = meter.measure("masks", read, maps, regions=detections)
+    meter.measure("masks", Step("masks", roi.mask), features, regions=detections)
 
 
-def _measure(
-    branch: str,
-    name: str,
-    modules: Sequence[nn.Module],
-    inputs: Tensor | list[Tensor],
-    *,
-    regions: int | None = None,
-    function: Callable[[Any], Any] | None = None,
-) -> tuple[Any, Stage]:
-    """Run modules, or a function that calls them, and count its operations."""
-    run = nn.Sequential(*modules) if function is None else function
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        outputs = run(inputs)
-    listed = [outputs] if isinstance(outputs, Tensor) else outputs
-    return outputs, Stage(
-        branch=branch,
-        name=name,
-        outputs=tuple(tuple(output.shape[1:]) for output in listed),
-        parameters=sum(p.numel() for module in modules for p in module.parameters()),
-        multiply_adds=counter.get_total_flops() // 2,
-        regions=regions,
-    )
+class _Meter:
+    """Stages measured so far, and the parameters that they counted."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+        self._counted: set[nn.Parameter] = set()
+
+    def measure(
+        self, branch: str, step: Step, inputs: object, *, regions: int | None = None
+    ) -> Any:  # noqa: ANN401
+        """Run a step, count its operations and the parameters of the modules that it calls."""
+        called: set[nn.Parameter] = set()
+        hook = register_module_forward_pre_hook(
+            lambda module, _: called.update(module.parameters())
+        )
+        with hook, torch.no_grad(), FlopCounterMode(display=False) as counter:
+            outputs = step.run(inputs)
+        self.stages.append(
+            Stage(
+                branch=branch,
+                name=step.name,
+                outputs=tuple(tuple(output.shape[1:]) for output in _tensors(outputs)),
+                parameters=sum(each.numel() for each in called - self._counted),
+                multiply_adds=counter.get_total_flops() // 2,
+                regions=regions,
+            )
+        )
+        self._counted |= called
+        return outputs
+
+
+def _tensors(outputs: Any) -> Iterable[Tensor]:  # noqa: ANN401 - whatever a step returns
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    return outputs.values() if isinstance(outputs, dict) else outputs

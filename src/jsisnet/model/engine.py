@@ -139,6 +139,7 @@ class TorchEngine:
                 candidates.anchors,
                 candidates.size,
                 extras.proposals,
+                candidates.counts,
             )
         return ranked, proposed
 

@@ -166,12 +166,12 @@ class Exported(nn.Module):
             thresholds: Minimum score, maximum overlap, and whether a region has one class.
         """
         network = self.network
-        features = network.trunk(images.permute(0, 3, 1, 2).float() / 255)
-        semantic = () if network.semantic is None else (network.semantic(features),)
+        maps = network.trunk(images.permute(0, 3, 1, 2).float() / 255)
+        semantic = () if network.semantic is None else (network.semantic(maps),)
         if network.instance is None:
             return semantic
         size = (images.shape[1], images.shape[2])
-        proposals, candidates = network.instance.candidates(features, size)
+        proposals, candidates = network.instance.candidates(maps, size)
         min_score, max_overlap, one_class_per_region = thresholds
         config = TensorThresholds(
             min_score=min_score,

@@ -1,7 +1,7 @@
 """JSIS-Net: one trunk, a semantic branch and an instance branch."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,23 @@ from jsisnet.categories import Categories
 from jsisnet.checks import MOST_CHANNELS, check_ranges
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.blocks import LastStage
-from jsisnet.model.boxes import clip
+from jsisnet.model.boxes import clip, with_image
 from jsisnet.model.detection import (
     DetectedBoxes,
     Detections,
     TensorThresholds,
     detect,
 )
-from jsisnet.model.roi import RoIConfig, RoIHead
+from jsisnet.model.methods import (
+    REGION_HEADS,
+    SEMANTIC_METHODS,
+    Maps,
+    RegionMethod,
+    SemanticMethod,
+    TrunkShape,
+)
+from jsisnet.model.psp import PSPConfig
+from jsisnet.model.roi_last_stage import LastStageConfig
 from jsisnet.model.rpn import (
     AnchorConfig,
     Proposals,
@@ -26,7 +35,6 @@ from jsisnet.model.rpn import (
     anchors,
     propose,
 )
-from jsisnet.model.semantic import SemanticBranch, SemanticConfig
 from jsisnet.model.trunk import Trunk, TrunkConfig
 
 
@@ -40,8 +48,8 @@ class NetworkConfig:
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     """Shared feature extractor."""
 
-    semantic: SemanticConfig = field(default_factory=SemanticConfig)
-    """Semantic branch."""
+    semantic: Annotated[SemanticMethod, SEMANTIC_METHODS] = field(default_factory=PSPConfig)
+    """Semantic branch, whose `method` decides which other settings it has."""
 
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
     """Anchors of the region proposal network."""
@@ -49,17 +57,21 @@ class NetworkConfig:
     rpn_channels: int = 512
     """Hidden channels of the region proposal network."""
 
+    rpn_convolutions: int = 1
+    """Number of hidden 3x3 convolutions of the region proposal network."""
+
     proposals: ProposalConfig = field(default_factory=ProposalConfig)
     """Limits of the proposals."""
 
-    roi: RoIConfig = field(default_factory=RoIConfig)
-    """Region head."""
+    roi: Annotated[RegionMethod, REGION_HEADS] = field(default_factory=LastStageConfig)
+    """Region head, whose `head` decides which other settings it has."""
 
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     """Thresholds of the detections."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, "network", rpn_channels=(1, MOST_CHANNELS))
+        layers = {"rpn_channels": (1, MOST_CHANNELS), "rpn_convolutions": (1, 16)}
+        check_ranges(self, "network", **layers)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,11 +81,14 @@ class Candidates:
     size: tuple[int, int]
     """Height and width of the network's input."""
 
-    features: Float[Tensor, "b c h w"]
-    """Shared feature map."""
+    maps: Maps
+    """Shared maps."""
 
     anchors: Float[Tensor, "a 4"]
-    """Corners in pixels of the network's input."""
+    """Corners in pixels of the network's input, map by map."""
+
+    counts: tuple[int, ...]
+    """Number of anchors of each map."""
 
     objectness: Float[Tensor, "b a 2"]
     """Logits (background, object) of each anchor."""
@@ -107,7 +122,7 @@ class Outputs:
 
 
 class InstanceBranch(nn.Module):
-    """Mask R-CNN heads on the shared map: proposals, then class, box and mask of each.
+    """Mask R-CNN on the shared maps: proposals, then class, box and mask of each.
 
     Reference:
         He et al., "Mask R-CNN"; masks are predicted on the final boxes.
@@ -115,59 +130,65 @@ class InstanceBranch(nn.Module):
 
     thing_labels: Tensor
 
-    def __init__(self, channels: int, thing_labels: tuple[int, ...], config: NetworkConfig):
+    def __init__(self, trunk: TrunkShape, thing_labels: tuple[int, ...], config: NetworkConfig):
         super().__init__()
         self.config = config
-        self.rpn = RegionProposalNetwork(channels, config.rpn_channels, config.anchors)
-        self.roi = RoIHead(channels, len(thing_labels), config.roi, config.trunk.stride)
+        self.strides = trunk.strides
+        self._anchors = config.anchors.spread(len(trunk.strides))
+        self.rpn = RegionProposalNetwork(
+            trunk.channels, config.rpn_channels, self._anchors[0], config.rpn_convolutions
+        )
+        self.roi = config.roi.build(trunk, len(thing_labels))
         self.register_buffer("thing_labels", torch.tensor(thing_labels), persistent=False)
 
-    def forward(self, features: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Outputs:
+    def forward(self, maps: Maps, size: tuple[int, int]) -> Outputs:
         """Detect things.
 
         Args:
-            features: Shared feature map.
+            maps: Shared maps.
             size: Height and width of the network's input.
         """
-        proposals, candidates = self.candidates(features, size)
+        proposals, candidates = self.candidates(maps, size)
         return Outputs(
             proposals=proposals,
             detections=self.detections(candidates, proposals, self.config.detection),
             candidates=candidates,
         )
 
-    def candidates(
-        self, features: Float[Tensor, "b c h w"], size: tuple[int, int]
-    ) -> tuple[Proposals, Candidates]:
+    def candidates(self, maps: Maps, size: tuple[int, int]) -> tuple[Proposals, Candidates]:
         """Propose regions and classify them.
 
         Args:
-            features: Shared feature map.
+            maps: Shared maps.
             size: Height and width of the network's input.
         """
-        objectness, anchor_deltas = self.rpn(features)
-        anchors = self.anchors(features)
+        objectness, anchor_deltas = self.rpn(maps)
+        levels = self.anchors(maps)
+        counts = tuple(map(len, levels))
+        anchors = torch.cat(levels)
         if self.config.anchors.outside == "prune":
             anchors = clip(anchors, size)
-        proposals = propose(objectness, anchor_deltas, anchors, size, self.config.proposals)
-        regions = self.roi.extract(features, _with_image(proposals.boxes))
-        class_logits, box_deltas = self.roi.classify_and_refine(regions)
+        proposals = propose(objectness, anchor_deltas, anchors, size, self.config.proposals, counts)
+        features = self.roi.extract(maps, with_image(proposals.boxes))
+        class_logits, box_deltas = self.roi.classify_and_refine(features)
         per_image = (-1, proposals.boxes.shape[1])
         return proposals, Candidates(
             size=size,
-            features=features,
+            maps=maps,
             anchors=anchors,
+            counts=counts,
             objectness=objectness,
             anchor_deltas=anchor_deltas,
             class_logits=class_logits.unflatten(0, per_image),
             box_deltas=box_deltas.unflatten(0, per_image),
         )
 
-    def anchors(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "a 4"]:
-        """Place the anchors of a shared map."""
-        height, width = features.shape[-2:]
-        config = self.config
-        return anchors((height, width), config.anchors, features.device, config.trunk.stride)
+    def anchors(self, maps: Maps) -> tuple[Float[Tensor, "_ 4"], ...]:
+        """Place the anchors of each shared map."""
+        return tuple(
+            anchors((features.shape[-2], features.shape[-1]), config, features.device, stride)
+            for (stride, features), config in zip(maps.items(), self._anchors, strict=True)
+        )
 
     def detections(
         self,
@@ -178,7 +199,7 @@ class InstanceBranch(nn.Module):
         """Select detections among classified proposals, and predict their masks.
 
         Args:
-            candidates: The proposals' logits and offsets, and the shared map.
+            candidates: The proposals' logits and offsets, and the shared maps.
             proposals: The proposals.
             config: Thresholds.
         """
@@ -189,20 +210,18 @@ class InstanceBranch(nn.Module):
             boxes=found.boxes,
             labels=self.thing_labels[found.channels],
             scores=found.scores,
-            masks=self._masks(candidates.features, found),
+            masks=self._masks(candidates.maps, found),
             valid=found.valid,
         )
 
-    def _masks(
-        self, features: Float[Tensor, "b c h w"], found: DetectedBoxes
-    ) -> Float[Tensor, "b d m m"]:
+    def _masks(self, maps: Maps, found: DetectedBoxes) -> Float[Tensor, "b d m m"]:
         """Predict the masks of the detections that are no padding."""
         real = found.valid.flatten()
         # At least one row, so that no layer meets an empty batch.
         rows = torch.cat([torch.ones_like(real[:1]), real[1:]]).nonzero()[:, 0]
         torch._check(rows.shape[0] >= 1)
         torch._check(rows.shape[0] <= real.shape[0])
-        logits = self.roi.mask(self.roi.extract(features, _with_image(found.boxes)[rows]))
+        logits = self.roi.mask(self.roi.extract_for_masks(maps, with_image(found.boxes)[rows]))
         channels = found.channels.flatten()[rows]
         grid = logits.shape[-2:]
         chosen = logits.gather(1, channels[:, None, None, None].expand(-1, 1, *grid))[:, 0]
@@ -211,18 +230,12 @@ class InstanceBranch(nn.Module):
         return padded.unflatten(0, (-1, found.valid.shape[1]))
 
 
-def _with_image(boxes: Float[Tensor, "b n 4"]) -> Float[Tensor, "r 5"]:
-    """Return the boxes of a batch as rows, with the number of their image before each."""
-    number = torch.arange(boxes.shape[0], device=boxes.device, dtype=boxes.dtype)
-    numbers = number[:, None, None].expand(-1, boxes.shape[1], 1)
-    return torch.cat([numbers, boxes], dim=2).flatten(0, 1)
-
-
 class JSISNet(nn.Module):
     """Joint semantic and instance segmentation network.
 
     Raises:
-        ValueError: If there is an instance branch but no thing class, or the trunk is not usable.
+        ValueError: If there is an instance branch but no thing class, the trunk is not usable, or
+            a method can't read its maps.
 
     Reference:
         de Geus et al., arXiv 1809.02110, section 2.1.
@@ -238,24 +251,22 @@ class JSISNet(nn.Module):
             )
         self.config = config
         self.trunk = Trunk(config.trunk)
-        channels = self.trunk.channels
+        shape = self.trunk.shape
         self.semantic = (
-            SemanticBranch(channels, len(categories), config.semantic, config.trunk.stride)
-            if config.branches != "instance"
-            else None
+            config.semantic.build(shape, len(categories)) if config.branches != "instance" else None
         )
         self.instance = (
-            InstanceBranch(channels, things, config) if config.branches != "semantic" else None
+            InstanceBranch(shape, things, config) if config.branches != "semantic" else None
         )
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Outputs:
         """Predict for RGB images of one size, with values in [0, 1]."""
-        features = self.trunk(images)
+        maps = self.trunk(images)
         height, width = images.shape[-2:]
-        semantic = None if self.semantic is None else self.semantic(features).float()
+        semantic = None if self.semantic is None else self.semantic(maps).float()
         if self.instance is None:
             return Outputs(semantic=semantic)
-        found: Outputs = self.instance(features, (height, width))
+        found: Outputs = self.instance(maps, (height, width))
         return replace(found, semantic=semantic)
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:

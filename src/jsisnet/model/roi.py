@@ -1,6 +1,5 @@
-"""Region head: class, box and mask of each region."""
+"""Region heads on a single map: crops, and three parallel branches for class, box and mask."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +9,8 @@ from torchvision.ops import roi_align
 
 from jsisnet.arrays import Float
 from jsisnet.checks import MOST_CHANNELS, check_ranges
-from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, init_kaiming, init_small
+from jsisnet.model.blocks import ConvNormAct, NormKind, init_small
+from jsisnet.model.methods import Maps, TrunkShape
 
 SAMPLES_PER_CELL = 2
 """Sampling points of RoIAlign along each side of a cell."""
@@ -18,17 +18,7 @@ SAMPLES_PER_CELL = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoIConfig:
-    """Architecture of the region head."""
-
-    head: Literal["last_stage", "light"] = "last_stage"
-    """``last_stage``: ResNet-50's last stage, averaged over the region for class and box.
-    ``light``: two 3x3 convolutions, and a fully connected layer for class and box."""
-
-    width: int = 512
-    """Width of the last stage's bottlenecks, or channels of the light head."""
-
-    hidden: int = 1024
-    """Width of the light head's fully connected layer."""
+    """Architecture that region heads on a single map have in common."""
 
     crop: int = 14
     """Side of RoIAlign's output, in cells."""
@@ -62,68 +52,59 @@ class RoIConfig:
     """Side of the kernels of the mask branch's classifier."""
 
     def __post_init__(self) -> None:
-        layers = dict.fromkeys(("width", "hidden", "mask_channels"), (1, MOST_CHANNELS))
         sides = dict.fromkeys(("crop", "mask_size"), (1, 512))
-        check_ranges(self, "roi", **layers, **sides, mask_convolutions=(1, 64))
-        if self.head == "last_stage" and self.norm == "none":
-            raise ValueError(
-                "roi.norm is none, but the convolutions of the last stage have no biases without "
-                "one; expected batch, batch_fixed_affine, frozen or group"
-            )
+        layers = {"mask_channels": (1, MOST_CHANNELS), "mask_convolutions": (1, 64)}
+        check_ranges(self, "roi", **layers, **sides)
         if not 1 <= self.pool <= self.crop:
             raise ValueError(f"roi.pool is {self.pool}; expected 1 to roi.crop, {self.crop}")
 
+    @property
+    def norms(self) -> dict[str, NormKind]:
+        """Normalisation of each part, for messages."""
+        return {"region": self.norm, "mask": self.mask_norm}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """Layers that read the crop of a region."""
+
+    stage: nn.Module
+    """From the crop to a map of the same size, which all branches read."""
+
+    channels: int
+    """Channels of that map."""
+
+    summary: nn.Module
+    """From that map to the vector that class and box are predicted from."""
+
+    width: int
+    """Length of that vector."""
+
 
 class RoIHead(nn.Module):
-    """Features of regions, and three parallel branches for class, box and mask."""
+    """Features of regions in one map, and three parallel branches for class, box and mask."""
 
-    def __init__(self, channels: int, num_things: int, config: RoIConfig, stride: int = 8):
+    def __init__(self, trunk: TrunkShape, num_things: int, config: RoIConfig, reader: Reader):
         super().__init__()
         self.config = config
         self.num_things = num_things
-        self.stride = stride
-        self.stage: nn.Module
-        self.summary: nn.Module
-        if config.head == "last_stage":
-            self.stage = LastStage(channels, width=config.width, norm_kind=config.norm)
-            out_channels = hidden = self.stage.out_channels
-            self.summary = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        else:
-            self.stage = nn.Sequential(
-                ConvNormAct(channels, config.width, kernel=3, norm_kind=config.norm),
-                ConvNormAct(config.width, config.width, kernel=3, norm_kind=config.norm),
-            )
-            out_channels, hidden = config.width, config.hidden
-            cells = (config.crop // config.pool) ** 2
-            connect = nn.Linear(out_channels * cells, hidden)
-            init_kaiming(connect)
-            self.summary = nn.Sequential(nn.Flatten(), connect, nn.ReLU(inplace=True))
-        self.classify = nn.Linear(hidden, num_things + 1)
-        self.deltas = nn.Linear(hidden, 4 * (1 if config.class_agnostic_boxes else num_things))
+        self.stride = trunk.stride
+        self.stage = reader.stage
+        self.summary = reader.summary
+        width, sets = reader.width, 1 if config.class_agnostic_boxes else num_things
+        self.classify = nn.Linear(width, num_things + 1)
+        self.deltas = nn.Linear(width, 4 * sets)
         for layer in (self.classify, self.deltas):
             init_small(layer)
-        self.mask = MaskBranch(out_channels, num_things, config)
+        self.mask = MaskBranch(reader.channels, num_things, config)
 
     def extract(
-        self,
-        features: Float[Tensor, "b c h w"],
-        regions: Sequence[Float[Tensor, "_ 4"]] | Float[Tensor, "r 5"],
+        self, maps: Maps, regions: Float[Tensor, "r 5"]
     ) -> Float[Tensor, "r c_out side side"]:
-        """Extract the features of the regions of all images, concatenated in order.
-
-        Args:
-            features: Shared feature map.
-            regions: For each image, boxes in pixels of the network's input; or rows of the image's
-                number in the batch and a box.
-        """
-        boxes = (
-            regions.float()
-            if isinstance(regions, Tensor)
-            else [region.float() for region in regions]
-        )
+        """Extract the features of regions; see `methods.RegionHead`."""
         crops = roi_align(
-            features.float(),
-            boxes,
+            maps[self.stride].float(),
+            regions.float(),
             self.config.crop,
             spatial_scale=1 / self.stride,
             sampling_ratio=SAMPLES_PER_CELL,
@@ -132,12 +113,21 @@ class RoIHead(nn.Module):
         return self.stage(functional.max_pool2d(crops, self.config.pool))
 
     def classify_and_refine(
-        self, regions: Float[Tensor, "r c side side"]
+        self, features: Float[Tensor, "r c side side"]
     ) -> tuple[Float[Tensor, "r t_and_background"], Float[Tensor, "r t 4"]]:
         """Return class logits, the background last, and box offsets of each thing class."""
-        summary = self.summary(regions)
+        summary = self.summary(features)
         deltas = self.deltas(summary).unflatten(1, (-1, 4)).expand(-1, self.num_things, 4)
         return self.classify(summary), deltas
+
+    def extract_for_masks(
+        self,
+        maps: Maps,
+        regions: Float[Tensor, "r 5"],
+        features: Float[Tensor, "r c_out side side"] | None = None,
+    ) -> Float[Tensor, "r c_out side side"]:
+        """Return the features of regions, which are the same for all branches."""
+        return self.extract(maps, regions) if features is None else features
 
 
 class MaskBranch(nn.Module):

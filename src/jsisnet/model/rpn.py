@@ -1,6 +1,6 @@
 """Region proposal network: anchors, their objectness and boxes, and the selection of proposals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -11,6 +11,7 @@ from jsisnet.arrays import Bool, Float
 from jsisnet.inference.thresholds import ProposalConfig
 from jsisnet.model import boxes
 from jsisnet.model.blocks import init_small
+from jsisnet.model.methods import Maps
 from jsisnet.model.suppression import EXCLUDED, suppress, take
 
 UNSCALED = (1.0, 1.0, 1.0, 1.0)
@@ -26,7 +27,8 @@ class AnchorConfig:
     """Sizes and aspect ratios of the anchors."""
 
     sizes: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
-    """Square roots of the areas, in pixels of the network's input."""
+    """Square roots of the areas, in pixels of the network's input. With several maps they are
+    spread over them in order, as many to each."""
 
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Aspect ratios, height over width."""
@@ -34,6 +36,9 @@ class AnchorConfig:
     outside: Literal["keep", "prune"] = "keep"
     """What becomes of anchors that cross the border of the image. ``prune``: they take no part in
     training, and are clipped in prediction, as in the TensorFlow Object Detection API."""
+
+    rounded: bool = False
+    """Whether corners are rounded to whole pixels from the centre, as torchvision's are."""
 
     def __post_init__(self) -> None:
         for name, values in (("sizes", self.sizes), ("ratios", self.ratios)):
@@ -46,8 +51,25 @@ class AnchorConfig:
 
     @property
     def per_cell(self) -> int:
-        """Number of anchors per cell."""
+        """Number of anchors per cell of a single map."""
         return len(self.sizes) * len(self.ratios)
+
+    def spread(self, maps: int) -> "tuple[AnchorConfig, ...]":
+        """Divide the sizes among maps, in order.
+
+        Raises:
+            ValueError: If each map can't have as many.
+        """
+        each, rest = divmod(len(self.sizes), maps)
+        if rest or not each:
+            raise ValueError(
+                f"network.anchors.sizes has {len(self.sizes)} numbers; expected a multiple of "
+                f"{maps}, the number of maps of the trunk"
+            )
+        return tuple(
+            replace(self, sizes=self.sizes[each * number : each * (number + 1)])
+            for number in range(maps)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,26 +88,40 @@ class Proposals:
 
 
 class RegionProposalNetwork(nn.Module):
-    """Convolutional head that scores every anchor and predicts its box offsets."""
+    """Convolutional head that scores every anchor of each map and predicts its box offsets.
 
-    def __init__(self, channels: int, hidden_channels: int, anchor_config: AnchorConfig):
+    Args:
+        channels: Channels of the maps.
+        hidden: Hidden channels.
+        anchor_config: Anchors of one map.
+        convolutions: Number of hidden 3x3 convolutions.
+    """
+
+    def __init__(
+        self, channels: int, hidden: int, anchor_config: AnchorConfig, convolutions: int = 1
+    ):
         super().__init__()
-        per_cell = anchor_config.per_cell
-        self.hidden = nn.Conv2d(channels, hidden_channels, 3, padding=1)
-        self.objectness = nn.Conv2d(hidden_channels, 2 * per_cell, 1)
-        self.deltas = nn.Conv2d(hidden_channels, 4 * per_cell, 1)
-        for layer in (self.hidden, self.objectness, self.deltas):
-            init_small(layer)
+        layers: list[nn.Module] = [nn.Conv2d(channels, hidden, 3, padding=1)]
+        for _ in range(convolutions - 1):
+            layers += [nn.ReLU(inplace=True), nn.Conv2d(hidden, hidden, 3, padding=1)]
+        # Alone, the convolution keeps the name that it has in saved models.
+        self.hidden = layers[0] if len(layers) == 1 else nn.Sequential(*layers)
+        self.objectness = nn.Conv2d(hidden, 2 * anchor_config.per_cell, 1)
+        self.deltas = nn.Conv2d(hidden, 4 * anchor_config.per_cell, 1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                init_small(layer)
 
-    def forward(
-        self, features: Float[Tensor, "b c h w"]
-    ) -> tuple[Float[Tensor, "b a 2"], Float[Tensor, "b a 4"]]:
-        """Return logits (background, object) and unscaled box offsets of all anchors."""
-        hidden = functional.relu(self.hidden(features))
-        return (
-            _by_anchor(self.objectness(hidden), 2),
-            _by_anchor(self.deltas(hidden), 4),
-        )
+    def forward(self, maps: Maps) -> tuple[Float[Tensor, "b a 2"], Float[Tensor, "b a 4"]]:
+        """Return logits (background, object) and unscaled box offsets of all maps' anchors."""
+        hidden = [functional.relu(self.hidden(features)) for features in maps.values()]
+        objectness = [_by_anchor(self.objectness(each), 2) for each in hidden]
+        deltas = [_by_anchor(self.deltas(each), 4) for each in hidden]
+        return _joined(objectness), _joined(deltas)
+
+
+def _joined(levels: list[Float[Tensor, "b _ values"]]) -> Float[Tensor, "b a values"]:
+    return levels[0] if len(levels) == 1 else torch.cat(levels, dim=1)
 
 
 def _by_anchor(
@@ -112,6 +148,8 @@ def anchors(
     half_heights = (sizes[:, None] * roots / 2).flatten()
     half_widths = (sizes[:, None] / roots / 2).flatten()
     shapes = torch.stack([-half_widths, -half_heights, half_widths, half_heights], dim=1)
+    if config.rounded:
+        shapes = shapes.round()
 
     rows, columns = (torch.arange(n, dtype=torch.float32, device=device) * stride for n in grid)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
@@ -125,8 +163,9 @@ def propose(
     anchors: Float[Tensor, "a 4"],
     size: tuple[int, int],
     config: ProposalConfig,
+    counts: tuple[int, ...] | None = None,
 ) -> Proposals:
-    """Select proposals: decode the best anchors and suppress overlapping boxes.
+    """Select proposals: decode the best anchors of each map and suppress overlapping boxes.
 
     Args:
         objectness: Logits (background, object).
@@ -134,20 +173,44 @@ def propose(
         anchors: Corners in pixels of the network's input; may lie outside it.
         size: Height and width of the network's input.
         config: Limits.
+        counts: Numbers of the anchors of each map, whose boxes are suppressed apart from those of
+            the others. Default: all are of one map.
 
     Returns:
         Proposals, detached: no gradient reaches the RPN through them.
 
     Reference:
-        Ren et al., "Faster R-CNN", section 3.
+        Ren et al., "Faster R-CNN", section 3; for several maps, Lin et al., "Feature Pyramid
+        Networks", section 4.1.
     """
-    scores = (objectness[..., 1] - objectness[..., 0]).detach().float()
-    count = min(config.max_candidates, scores.shape[1])
-    scores, order = scores.topk(count, dim=1)
-    chosen = deltas.detach().float().gather(1, order[..., None].expand(-1, -1, 4))
-    refined = boxes.clip(boxes.decode(chosen, anchors[order], UNSCALED), size)
-
-    scores = scores.where(boxes.areas(refined) > 0, EXCLUDED)
+    counts = counts or (len(anchors),)
+    levels = [
+        _best(*level, size, config.max_candidates)
+        for level in zip(
+            (objectness[..., 1] - objectness[..., 0]).detach().float().split(counts, dim=1),
+            deltas.detach().float().split(counts, dim=1),
+            anchors.split(counts),
+            strict=True,
+        )
+    ]
+    scores = torch.cat([scores for scores, _ in levels], dim=1)
+    refined = torch.cat([found for _, found in levels], dim=1)
+    # Boxes of different maps are moved apart, so that they don't suppress each other.
+    apart = [found + number * (max(size) + 1) for number, (_, found) in enumerate(levels)]
     overlap = torch.tensor(config.max_overlap)
-    kept, valid = suppress(refined, scores, overlap, config.max_proposals)
+    kept, valid = suppress(torch.cat(apart, dim=1), scores, overlap, config.max_proposals)
     return Proposals(boxes=take(refined, kept, valid), valid=valid)
+
+
+def _best(
+    scores: Float[Tensor, "b a"],
+    deltas: Float[Tensor, "b a 4"],
+    anchors: Float[Tensor, "a 4"],
+    size: tuple[int, int],
+    limit: int,
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n 4"]]:
+    """Decode the anchors of one map with the highest scores; those of empty boxes are excluded."""
+    scores, order = scores.topk(min(limit, scores.shape[1]), dim=1)
+    chosen = deltas.gather(1, order[..., None].expand(-1, -1, 4))
+    refined = boxes.clip(boxes.decode(chosen, anchors[order], UNSCALED), size)
+    return scores.where(boxes.areas(refined) > 0, EXCLUDED), refined

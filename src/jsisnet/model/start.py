@@ -18,7 +18,7 @@ COUNTERS = "num_batches_tracked"
 """End of the names of counters, which only some normalisations have."""
 
 UPSAMPLING = "semantic.upsample"
-"""Deconvolution of the logits, whose kernels have classes on both sides."""
+"""Deconvolution of the logits, if there is one; its kernels have classes on both sides."""
 
 OF_LABELS = ("semantic.classify", UPSAMPLING)
 """Layers with a row per class."""
@@ -78,6 +78,8 @@ def take_over(network: JSISNet, categories: Categories, source: SavedModel) -> T
     found: set[str] = set()
     for layer, rows in _class_layers(network, categories, source.categories):
         for name in (f"{layer}.weight", f"{layer}.bias"):
+            if name not in own:
+                continue
             taken[name] = own[name]
             axes = 2 if name == f"{UPSAMPLING}.weight" else 1
             joined = _joined(own[name], theirs.get(name), rows, axes)
@@ -135,7 +137,7 @@ def _class_layers(
     if network.instance is not None:
         boxes_and_masks = _Rows.of(own_things, things)
         for layer in OF_THINGS:
-            if not (layer == DELTAS and network.config.roi.class_agnostic_boxes):
+            if not (layer == DELTAS and getattr(network.config.roi, "class_agnostic_boxes", False)):
                 yield layer, boxes_and_masks
         scores = _Rows.of(own_things, things, background=True)
         yield from ((layer, scores) for layer in OF_THINGS_AND_BACKGROUND)

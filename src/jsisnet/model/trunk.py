@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from jsisnet.arrays import Float
 from jsisnet.checks import MOST_CHANNELS, check_ranges
 from jsisnet.model.blocks import ConvNormAct, NormKind
+from jsisnet.model.methods import Maps, TrunkShape
 
 LAST_STRIDE = 32
 """Stride of an image classifier's last stage."""
@@ -107,7 +108,7 @@ class TopDown(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Stages of an image classifier, and a neck that fuses them to one map.
+    """Stages of an image classifier, and a neck that fuses them to the shared maps.
 
     Raises:
         ValueError: If timm has no such model, or it lacks the stages that the neck needs.
@@ -139,12 +140,22 @@ class Trunk(nn.Module):
             case "none":
                 self.neck = nn.Identity()
 
-    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
-        """Compute the shared map of RGB images with values in [0, 1]."""
-        maps = self.maps(images)
-        return self.neck(maps if self.config.neck == "top_down" else maps[0])
+    @property
+    def shape(self) -> TrunkShape:
+        """What the methods must know to read the shared maps."""
+        stride = self.config.stride
+        return TrunkShape(channels=self.channels, strides=(stride,), stride=stride)
 
-    def maps(self, images: Float[Tensor, "b 3 H W"]) -> list[Float[Tensor, "b _ _ _"]]:
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Maps:
+        """Compute the shared maps of RGB images with values in [0, 1]."""
+        return self.fuse(self.stage_maps(images))
+
+    def fuse(self, stages: list[Float[Tensor, "b _ _ _"]]) -> Maps:
+        """Compute the shared maps from those of the stages."""
+        fused = self.neck(stages if self.config.neck == "top_down" else stages[0])
+        return {self.config.stride: fused}
+
+    def stage_maps(self, images: Float[Tensor, "b 3 H W"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Compute the maps of the stages that the neck needs, from fine to coarse.
 
         Incomplete cells at the right and lower border count as cells.

@@ -12,7 +12,9 @@ from jsisnet.data.balance import inverse_sqrt_weights
 from jsisnet.data.sample import Batch, is_void
 from jsisnet.data.sources import Sources
 from jsisnet.model import boxes
+from jsisnet.model.boxes import joined_with_image
 from jsisnet.model.detection import BOX_WEIGHTS
+from jsisnet.model.methods import Maps
 from jsisnet.model.network import InstanceBranch, JSISNet
 from jsisnet.model.rpn import UNSCALED, Proposals, propose
 from jsisnet.training import losses
@@ -151,20 +153,20 @@ class Objective(nn.Module):
             totals: Counts of the step. Default: the batch is the whole step.
         """
         totals = totals or Totals.of([batch])
-        features = self.network.trunk(batch.images.float() / 255)
-        zero = features.new_zeros((), dtype=torch.float32)
+        maps = self.network.trunk(batch.images.float() / 255)
+        zero = torch.zeros((), device=batch.images.device)
         semantic = objectness = rpn_boxes = classes = region_boxes = masks = zero
         if self.network.semantic is not None:
-            logits = self.network.semantic(features)
+            logits = self.network.semantic(maps)
             semantic = semantic_loss(logits, batch.semantic, self.semantic_weights)
         if self.network.instance is not None:
             branch = self.network.instance
             generators = [
-                torch.Generator(features.device).manual_seed(seed) for seed in batch.seeds
+                torch.Generator(batch.images.device).manual_seed(seed) for seed in batch.seeds
             ]
-            objectness, rpn_boxes, proposals = self._propose(branch, features, batch, generators)
+            objectness, rpn_boxes, proposals = self._propose(branch, maps, batch, generators)
             classes, region_boxes, masks = self._classify(
-                branch, features, proposals, batch, generators
+                branch, maps, proposals, batch, generators
             )
         weights = self.config.weights
         per_pixel = totals.devices / max(totals.pixels, 1)
@@ -184,17 +186,19 @@ class Objective(nn.Module):
     def _propose(
         self,
         branch: InstanceBranch,
-        features: Float[Tensor, "b c h w"],
+        maps: Maps,
         batch: Batch,
         generators: list[torch.Generator],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Proposals]:
         """Return objectness and box loss of the RPN, summed over images, and the proposals."""
-        logits, deltas = branch.rpn(features)
-        anchors = branch.anchors(features)
+        logits, deltas = branch.rpn(maps)
+        levels = branch.anchors(maps)
+        counts, anchors = tuple(map(len, levels)), torch.cat(levels)
         height, width = batch.images.shape[-2:]
         if branch.config.anchors.outside == "prune":
             inside = (anchors == boxes.clip(anchors, (height, width))).all(dim=1)
             anchors, logits, deltas = anchors[inside], logits[:, inside], deltas[:, inside]
+            counts = tuple(int(level.sum()) for level in inside.split(counts))
         objectness, offsets = [], []
         for image, objects in enumerate(batch.objects):
             matches = match(anchors, objects.boxes, objects.crowds, self.config.anchors)
@@ -207,13 +211,14 @@ class Objective(nn.Module):
             targets = boxes.encode(objects.boxes[matches[positive]], anchors[positive], UNSCALED)
             distance = losses.box_loss(deltas[image, positive], targets)
             offsets.append(distance / max(len(sampled), 1))
-        proposals = propose(logits, deltas, anchors, (height, width), branch.config.proposals)
+        limits = branch.config.proposals
+        proposals = propose(logits, deltas, anchors, (height, width), limits, counts)
         return torch.stack(objectness).sum(), torch.stack(offsets).sum(), proposals
 
     def _classify(
         self,
         branch: InstanceBranch,
-        features: Float[Tensor, "b c h w"],
+        maps: Maps,
         proposals: Proposals,
         batch: Batch,
         generators: list[torch.Generator],
@@ -226,8 +231,9 @@ class Objective(nn.Module):
             )
             for image in range(len(batch))
         ]
-        regions = roi.extract(features, [region.boxes for region in sampled])
-        logits, deltas = roi.classify_and_refine(regions)
+        regions = joined_with_image([region.boxes for region in sampled])
+        features = roi.extract(maps, regions)
+        logits, deltas = roi.classify_and_refine(features)
         channels = torch.cat([region.channels for region in sampled])
         unlabelled = torch.cat(
             [
@@ -235,13 +241,13 @@ class Objective(nn.Module):
                 for region, labelled in zip(sampled, batch.labelled, strict=True)
             ]
         )
-        positive = (channels < roi.num_things).nonzero().flatten()
+        positive = (channels < len(branch.thing_labels)).nonzero().flatten()
         channel = channels[positive]
         targets = [
             boxes.encode(objects.boxes[region.owners], region.positive_boxes, BOX_WEIGHTS)
             for region, objects in zip(sampled, batch.objects, strict=True)
         ]
-        mask_logits = roi.mask(regions[positive])
+        mask_logits = roi.mask(roi.extract_for_masks(maps, regions[positive], features[positive]))
         rows = torch.arange(len(positive), device=positive.device)
         return (
             losses.class_loss(logits, channels, unlabelled),

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, is_dataclass
 from functools import partial, reduce
@@ -28,7 +28,6 @@ from jsisnet.inference import evaluator
 from jsisnet.inference.model_folder import WEIGHTS, read_description
 from jsisnet.inference.predictor import Predictor
 from jsisnet.model import imagenet, saved_model
-from jsisnet.model.blocks import OF_THE_BATCH
 from jsisnet.model.engine import TorchEngine
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.saved_model import ModelConfig, SavedModel
@@ -109,7 +108,7 @@ def train(
     folder = Path("runs", Path(str(config)).stem) if out is None else Path(out)
     layout = DeviceLayout.detect(run.devices)
     _check_even_batches(run, layout)
-    _check_norm_samples(run, layout)
+    _check_photos(run, layout)
     before = run_folder.check_folder(run, folder, resume=resume or extend, extend=extend)
     found = run_folder.checkpoint_state(folder)
     metrics = MetricsFile(folder / METRICS, run.train.log_every)
@@ -426,18 +425,15 @@ def _with_advice(reports: Iterator[StepReport], config: RunConfig) -> Iterator[S
 
 def _norms(network: NetworkConfig) -> Iterator[tuple[str, str]]:
     """Yield the parts of a network with the kinds of their normalisation."""
-    trunk, semantic, roi = network.trunk, network.semantic, network.roi
+    trunk = network.trunk
     affine = "batch_fixed_affine" if trunk.freeze_affine else "batch"
     yield "trunk", "frozen" if trunk.freeze_norm else affine
     if trunk.neck != "none":
         yield "neck", trunk.norm
-    if network.branches != "instance":
-        if semantic.own_last_stage:
-            yield "semantic last stage", semantic.last_stage_norm
-        yield "semantic", semantic.norm
-    if network.branches != "semantic":
-        yield "region", roi.norm
-        yield "mask", roi.mask_norm
+    methods = {"instance": network.semantic, "semantic": network.roi}
+    for other, method in methods.items():
+        if network.branches != other:
+            yield from getattr(method, "norms", {}).items()
 
 
 def _check_even_batches(config: RunConfig, layout: DeviceLayout) -> None:
@@ -459,16 +455,11 @@ def _check_even_batches(config: RunConfig, layout: DeviceLayout) -> None:
         )
 
 
-def _check_norm_samples(config: RunConfig, layout: DeviceLayout) -> None:
-    """Check that batch normalisation never sees a single value, which has no variance."""
-    single = config.train.batch_size == layout.devices * config.devices.accumulate
-    pools_to_one = 1 in config.network.semantic.bins and config.network.branches != "instance"
-    if single and pools_to_one and config.network.semantic.norm in OF_THE_BATCH:
-        raise ValueError(
-            "batch normalisation needs more than one photo for the 1x1 bin of pyramid pooling; "
-            "expected --train.batch-size 2 or more per device and micro-batch, or "
-            "--network.semantic.norm group"
-        )
+def _check_photos(config: RunConfig, layout: DeviceLayout) -> None:
+    """Check that the semantic method can be trained with as few photos at a time."""
+    check: Callable[[int], None] | None = getattr(config.network.semantic, "check_photos", None)
+    if check is not None and config.network.branches != "instance":
+        check(config.train.batch_size // (layout.devices * config.devices.accumulate))
 
 
 def _with_sync_norm(network: JSISNet, layout: DeviceLayout) -> JSISNet:

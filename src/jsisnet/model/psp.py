@@ -1,4 +1,4 @@
-"""Semantic branch: pyramid pooling, classifier and hybrid upsampling."""
+"""Semantic method `psp`, the paper's: pyramid pooling, classifier and hybrid upsampling."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,13 +10,17 @@ from torch.nn import functional
 
 from jsisnet.arrays import Float
 from jsisnet.checks import MOST_CHANNELS, check_ranges
-from jsisnet.model.blocks import ConvNormAct, LastStage, NormKind, init_small
+from jsisnet.model.blocks import OF_THE_BATCH, ConvNormAct, LastStage, NormKind, init_small
+from jsisnet.model.methods import Maps, Step, TrunkShape
 from jsisnet.model.trunk import LAST_STRIDE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SemanticConfig:
+class PSPConfig:
     """Architecture of the semantic branch."""
+
+    method: Literal["psp"] = "psp"
+    """Semantic method: ``psp``, pyramid pooling of the map of stride `trunk.stride`."""
 
     own_last_stage: bool = False
     """Whether the branch has its own last ResNet stage, for trunks that stop before it."""
@@ -66,6 +70,34 @@ class SemanticConfig:
                 f"semantic.dropout is {self.dropout}; expected at least 0 and less than 1"
             )
 
+    @property
+    def norms(self) -> dict[str, NormKind]:
+        """Normalisation of each part, for messages."""
+        parts: dict[str, NormKind] = {"semantic": self.norm}
+        return parts | (
+            {"semantic last stage": self.last_stage_norm} if self.own_last_stage else {}
+        )
+
+    def check_photos(self, photos: int) -> None:
+        """Check that batch normalisation never sees a single value, which has no variance.
+
+        Args:
+            photos: Photos of a micro-batch on a device.
+
+        Raises:
+            ValueError: If it would.
+        """
+        if photos == 1 and 1 in self.bins and self.norm in OF_THE_BATCH:
+            raise ValueError(
+                "batch normalisation needs more than one photo for the 1x1 bin of pyramid pooling; "
+                "expected --train.batch-size 2 or more per device and micro-batch, or "
+                "--network.semantic.norm group"
+            )
+
+    def build(self, trunk: TrunkShape, labels: int) -> nn.Module:
+        """Create the branch."""
+        return PSP(trunk, labels, self)
+
 
 class PyramidPooling(nn.Module):
     """Pyramid pooling: adds context at several scales to each cell.
@@ -78,7 +110,7 @@ class PyramidPooling(nn.Module):
         Zhao et al., "Pyramid Scene Parsing Network", section 3.2.
     """
 
-    def __init__(self, channels: int, config: SemanticConfig):
+    def __init__(self, channels: int, config: PSPConfig):
         super().__init__()
         self.bins, self.width = config.bins, config.channels
         self.projections = nn.ModuleList(
@@ -169,7 +201,7 @@ def _taps(
     return by_row.flatten(4, 5).flatten(2, 3)
 
 
-class SemanticBranch(nn.Module):
+class PSP(nn.Module):
     """Class logits, by default at half the stride of the shared map.
 
     Hybrid upsampling is a learned deconvolution of the logits by a factor of 2, followed by a
@@ -180,13 +212,15 @@ class SemanticBranch(nn.Module):
         Meletis and Dubbelman, arXiv 1803.05675 (hybrid upsampling).
     """
 
-    def __init__(self, channels: int, num_labels: int, config: SemanticConfig, stride: int = 8):
+    def __init__(self, trunk: TrunkShape, num_labels: int, config: PSPConfig):
         super().__init__()
+        self.stride = trunk.stride
+        channels = trunk.channels
         self.last_stage: nn.Module = nn.Identity()
         self.reduce: nn.Module = nn.Identity()
         if config.own_last_stage:
             self.last_stage = LastStage(
-                channels, dilation=LAST_STRIDE // stride, norm_kind=config.last_stage_norm
+                channels, dilation=LAST_STRIDE // trunk.stride, norm_kind=config.last_stage_norm
             )
             channels = self.last_stage.out_channels
         if config.reduce:
@@ -203,9 +237,18 @@ class SemanticBranch(nn.Module):
         init_small(self.classify)
         _init_bilinear(self.upsample)
 
-    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h2 w2"]:
-        """Return logits of every label, by default at twice the resolution of the features."""
-        context = self.pool(self.reduce(self.last_stage(features)))
+    def forward(self, maps: Maps) -> Float[Tensor, "b k h2 w2"]:
+        """Return logits of every label, by default at twice the resolution of the map."""
+        return self._logits(self._context(maps))
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return the steps of `forward`, for the table of costs."""
+        return (Step("pyramid pooling", self._context), Step("logits", self._logits))
+
+    def _context(self, maps: Maps) -> Float[Tensor, "b c_out h w"]:
+        return self.pool(self.reduce(self.last_stage(maps[self.stride])))
+
+    def _logits(self, context: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h2 w2"]:
         return self.upsample(self.classify(self.dropout(context)))
 
 

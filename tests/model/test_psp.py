@@ -3,23 +3,28 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from jsisnet.model.semantic import PyramidPooling, SemanticBranch, SemanticConfig
+from jsisnet.model.methods import TrunkShape
+from jsisnet.model.psp import PSP, PSPConfig, PyramidPooling
 
 
-def branch(channels: int = 4, num_labels: int = 3, **changes) -> SemanticBranch:
+def branch(channels: int = 4, num_labels: int = 3, **changes) -> PSP:
     torch.manual_seed(0)
-    return SemanticBranch(channels, num_labels, SemanticConfig(channels=4, **changes)).eval()
+    return PSPConfig(channels=4, **changes).build(shape(channels), num_labels).eval()
+
+
+def shape(channels: int, stride: int = 8) -> TrunkShape:
+    return TrunkShape(channels=channels, strides=(stride,), stride=stride)
 
 
 @pytest.mark.parametrize("size", [(8, 12), (9, 13), (1, 1)])
 def test_logits_are_twice_as_fine_as_the_shared_map(size):
-    made = branch()(torch.rand(2, 4, *size))
+    made = branch()({8: torch.rand(2, 4, *size)})
 
     assert made.shape == (2, 3, 2 * size[0], 2 * size[1])
 
 
 def test_features_are_pooled_to_1_2_3_and_6_cells_a_side():
-    pooling = PyramidPooling(4, SemanticConfig(channels=4))
+    pooling = PyramidPooling(4, PSPConfig(channels=4))
     sides = []
     for projection in pooling.projections:
         projection.register_forward_pre_hook(lambda _, x: sides.append(tuple(x[0].shape[-2:])))
@@ -40,7 +45,7 @@ def plain(pooling: PyramidPooling, features: torch.Tensor) -> torch.Tensor:
 
 def pyramid(norm: str = "batch", bins: tuple[int, ...] = (1, 2, 3, 6)) -> PyramidPooling:
     torch.manual_seed(0)
-    return PyramidPooling(8, SemanticConfig(channels=5, bins=bins, norm=norm))
+    return PyramidPooling(8, PSPConfig(channels=5, bins=bins, norm=norm))
 
 
 @pytest.mark.parametrize("norm", ["batch", "frozen", "none"])
@@ -93,7 +98,7 @@ def test_exporting_the_pyramid_leaves_nothing_behind():
 
 
 def test_the_map_and_each_projection_are_fused():
-    pooling = PyramidPooling(2048, SemanticConfig())
+    pooling = PyramidPooling(2048, PSPConfig())
 
     assert pooling.fuse[0].weight.shape == (512, 2048 + 4 * 512, 3, 3)
 
@@ -118,14 +123,14 @@ def test_other_deconvolutions_start_as_a_plain_resize(kernel, stride):
 @pytest.mark.parametrize(("kernel", "stride"), [(4, 1), (3, 2), (1, 2)])
 def test_deconvolutions_that_shift_the_map_are_refused(kernel, stride):
     with pytest.raises(ValueError, match=rf"upsample_kernel is {kernel}; expected"):
-        SemanticConfig(upsample_kernel=kernel, upsample_stride=stride)
+        PSPConfig(upsample_kernel=kernel, upsample_stride=stride)
 
 
 @pytest.mark.parametrize(("stride", "dilation"), [(8, 4), (16, 2)])
 def test_the_own_last_stage_is_dilated_as_the_trunk_is(stride, dilation):
-    config = SemanticConfig(own_last_stage=True, last_stage_norm="frozen", channels=8)
+    config = PSPConfig(own_last_stage=True, last_stage_norm="frozen", channels=8)
 
-    made = SemanticBranch(4, 3, config, stride)
+    made = config.build(shape(4, stride), 3)
 
     assert made.last_stage[1].conv2.dilation == (dilation, dilation)
     assert made.last_stage.norm_kind == "frozen"
@@ -142,7 +147,7 @@ def test_hybrid_upsampling_starts_as_a_bilinear_resize():
 
 
 def test_initial_logits_are_undecided():
-    made = branch()(torch.rand(1, 4, 8, 8))
+    made = branch()({8: torch.rand(1, 4, 8, 8)})
 
     torch.testing.assert_close(made.softmax(dim=1), torch.full_like(made, 1 / 3), atol=0.05, rtol=0)
 
@@ -151,14 +156,14 @@ def test_initial_logits_are_undecided():
 def test_group_norm_works_on_maps_pooled_to_a_single_cell(training):
     semantic = branch(norm="group").train(training)
 
-    assert semantic(torch.rand(1, 4, 6, 6)).shape == (1, 3, 12, 12)
+    assert semantic({8: torch.rand(1, 4, 6, 6)}).shape == (1, 3, 12, 12)
 
 
 def test_nothing_is_dropped_by_default():
     features = torch.rand(2, 4, 6, 6)
 
     assert branch(norm="none").dropout.p == 0
-    torch.testing.assert_close(*(branch(norm="none")(features) for _ in range(2)))
+    torch.testing.assert_close(*(branch(norm="none")({8: features}) for _ in range(2)))
 
 
 def test_dropout_drops_whole_channels_in_training():
@@ -172,21 +177,21 @@ def test_dropout_drops_whole_channels_in_training():
 @pytest.mark.parametrize(("name", "value"), [("bins", (1, 0)), ("dropout", 1.0), ("dropout", -0.1)])
 def test_invalid_bins_and_dropouts_are_refused(name, value):
     with pytest.raises(ValueError, match=rf"semantic\.{name} is "):
-        SemanticConfig(**{name: value})
+        PSPConfig(**{name: value})
 
 
 def test_a_branch_may_begin_with_a_reduction():
     semantic = branch(channels=16, reduce=True)
 
     assert semantic.reduce[0].weight.shape == (4, 16, 3, 3)
-    assert semantic(torch.rand(1, 16, 6, 6)).shape == (1, 3, 12, 12)
+    assert semantic({8: torch.rand(1, 16, 6, 6)}).shape == (1, 3, 12, 12)
 
 
 def test_a_branch_may_begin_with_a_last_stage_of_its_own():
     with torch.device("meta"):
         semantic = branch(channels=1024, own_last_stage=True, reduce=True)
 
-        made = semantic(torch.rand(1, 1024, 6, 6))
+        made = semantic({8: torch.rand(1, 1024, 6, 6)})
 
     dilations = [
         layer.dilation[0]

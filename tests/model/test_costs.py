@@ -18,7 +18,7 @@ def total(config, what):
     return sum(getattr(stage, what) for stage in stages(config, CATEGORIES, SIZE))
 
 
-@pytest.mark.parametrize("config", [networks.TINY, networks.NARROW])
+@pytest.mark.parametrize("config", [networks.TINY, networks.NARROW, networks.PYRAMID])
 @pytest.mark.parametrize("branches", ["joint", "semantic", "instance"])
 def test_the_stages_add_up_to_the_network(config, branches):
     config = replace(config, branches=branches)

@@ -19,7 +19,7 @@ from jsisnet.model.export import export, share_weights
 from jsisnet.model.network import JSISNet
 from jsisnet.model.roi_last_stage import LastStageConfig
 from jsisnet.model.saved_model import ModelConfig, SavedModel
-from networks import TINY, network, shapes_unchecked
+from networks import PYRAMID, TINY, network, shapes_unchecked
 
 SIZE = (64, 96)
 LOOSE = DetectionConfig(
@@ -253,3 +253,14 @@ def test_a_network_with_the_settings_of_both_later_codes_is_exported(tmp_path):
 
     session = opened(tmp_path / "model.onnx")
     assert run(session, np.zeros((1, 65, 97, 3), np.uint8))[SEMANTIC].shape == (1, 6, 5, 7)
+
+
+@pytest.mark.slow
+def test_methods_on_a_pyramid_are_exported(tmp_path):
+    config = ModelConfig(size=SIZE, network=PYRAMID)
+    made = SavedModel(config, factories.CATEGORIES, detecting(network(PYRAMID)))
+
+    with shapes_unchecked():
+        export(made, tmp_path / "model.onnx")
+
+    assert run(opened(tmp_path / "model.onnx"), pictures(2))["masks"].shape[2:] == (14, 14)

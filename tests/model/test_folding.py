@@ -7,7 +7,7 @@ from torch import nn
 from jsisnet.model.folding import NORMS, folded
 from jsisnet.model.network import JSISNet
 from jsisnet.model.trunk import TrunkConfig
-from networks import NARROW, TINY, network, photos
+from networks import NARROW, PYRAMID, TINY, network, photos
 
 
 def experienced(made: JSISNet) -> JSISNet:
@@ -33,7 +33,9 @@ LITE = replace(TINY, trunk=replace(TINY.trunk, name="tf_efficientnet_lite0", fre
 
 
 @pytest.mark.parametrize(
-    "config", [TINY, NARROW, FROZEN, LITE], ids=["lite", "paper", "frozen", "efficientnet"]
+    "config",
+    [TINY, NARROW, FROZEN, LITE, PYRAMID],
+    ids=["lite", "paper", "frozen", "efficientnet", "pyramid"],
 )
 def test_a_folded_network_predicts_the_same_without_batch_norm(config):
     made = experienced(network(config))

@@ -11,10 +11,11 @@ from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.boxes import clip, with_image
 from jsisnet.model.network import JSISNet, NetworkConfig, Outputs
 from jsisnet.model.psp import PSPConfig
+from jsisnet.model.roi_fpn import RoIFPNConfig
 from jsisnet.model.roi_last_stage import LastStageConfig
 from jsisnet.model.rpn import Proposals, propose
 from jsisnet.model.trunk import TrunkConfig
-from networks import NARROW, TINY, network, numbered, photos, shapes_only
+from networks import NARROW, PYRAMID, TINY, network, numbered, photos, shapes_only
 
 COCO = numbered(80, 53)
 
@@ -68,19 +69,21 @@ def sure_of(made: JSISNet, channel: int) -> None:
     roi.classify.bias.data[channel] = 10
 
 
-@pytest.mark.parametrize("config", [TINY, NARROW], ids=["lite", "paper"])
+@pytest.mark.parametrize("config", [TINY, NARROW, PYRAMID], ids=["lite", "paper", "pyramid"])
 @pytest.mark.parametrize(("size", "grid"), [((64, 96), (16, 24)), ((65, 97), (18, 26))])
 def test_outputs_have_fixed_shapes_also_for_odd_sizes(config, size, grid):
     with torch.no_grad():
         made = network(config)(photos(2, size))
 
+    if config is PYRAMID:
+        grid = tuple(-(-side // 4) for side in size)
     assert made.semantic.shape == (2, 6, *grid)
     assert made.detections.boxes.shape == (2, 5, 4)
     assert made.detections.masks.shape == (2, 5, 14, 14)
     assert made.detections.valid.shape == (2, 5)
 
 
-@pytest.mark.parametrize("config", [TINY, NARROW], ids=["lite", "paper"])
+@pytest.mark.parametrize("config", [TINY, NARROW, PYRAMID], ids=["lite", "paper", "pyramid"])
 def test_a_batch_of_three_equals_three_batches_of_one(config):
     made = network(config)
     sure_of(made, 0)
@@ -320,3 +323,24 @@ def test_the_shared_map_of_a_whole_network_may_have_stride_16():
 
     assert made.semantic.shape == (1, 6, 8, 12)
     assert made.candidates.anchors.shape == (4 * 6 * TINY.anchors.per_cell, 4)
+
+
+def test_methods_that_read_one_map_read_that_of_the_chosen_stride_in_a_pyramid():
+    config = replace(PYRAMID, semantic=TINY.semantic, roi=TINY.roi)
+
+    assert network(config)(photos(1)).semantic.shape == (1, 6, 16, 24)
+    coarse = replace(config, trunk=replace(config.trunk, stride=16))
+    assert network(coarse)(photos(1)).semantic.shape == (1, 6, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"roi": RoIFPNConfig()}, "--network.roi.head fpn reads maps of several strides"),
+        ({"semantic": PYRAMID.semantic}, "--network.semantic.method fpn reads maps of several"),
+        ({"trunk": PYRAMID.trunk}, r"network.anchors.sizes has 2 numbers; .* multiple of 5"),
+    ],
+)
+def test_methods_and_anchors_that_do_not_fit_the_trunk_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        network(replace(TINY, **changes))

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
 
 from jsisnet.model import boxes
 from jsisnet.model.rpn import (
@@ -269,3 +271,52 @@ def test_a_row_of_cells_moves_the_anchors_by_the_stride():
     made = anchors((1, 3), AnchorConfig(sizes=(16.0,), ratios=(1.0,)), CPU)
 
     assert made.tolist() == [[-8, -8, 8, 8], [0, -8, 16, 8], [8, -8, 24, 8]]
+
+
+def test_sizes_are_spread_over_the_maps_in_order():
+    config = AnchorConfig(sizes=(8.0, 12.0, 16.0, 24.0), ratios=(1.0, 2.0))
+
+    fine, coarse = config.spread(2)
+
+    assert (fine.sizes, coarse.sizes) == ((8.0, 12.0), (16.0, 24.0))
+    assert fine.per_cell == 4
+    with pytest.raises(ValueError, match=r"sizes has 4 numbers; expected a multiple of 3"):
+        config.spread(3)
+
+
+def test_rounded_anchors_are_those_of_torchvision():
+    ratios = (0.5, 1.0, 2.0)
+    peer = AnchorGenerator(sizes=((32,), (64,)), aspect_ratios=(ratios,) * 2)
+    maps = [torch.zeros(1, 1, 6, 8), torch.zeros(1, 1, 3, 4)]
+    config = AnchorConfig(sizes=(32.0, 64.0), ratios=ratios, rounded=True)
+
+    made = [
+        anchors((6 // number, 8 // number), each, CPU, 8 * number)
+        for number, each in enumerate(config.spread(2), 1)
+    ]
+
+    (expected,) = peer(ImageList(torch.zeros(1, 3, 48, 64), [(48, 64)]), maps)
+    assert torch.equal(torch.cat(made), expected)
+
+
+def test_the_head_runs_on_each_map_in_turn():
+    torch.manual_seed(0)
+    rpn = RegionProposalNetwork(4, 8, AnchorConfig(sizes=(8.0,)), convolutions=2)
+    maps = {4: torch.rand(1, 4, 6, 8), 8: torch.rand(1, 4, 3, 4)}
+
+    together = rpn(maps)
+
+    apart = [rpn({stride: features}) for stride, features in maps.items()]
+    for number in (0, 1):
+        assert torch.equal(together[number], torch.cat([each[number] for each in apart], dim=1))
+
+
+def test_boxes_of_different_maps_neither_compete_nor_suppress_each_other():
+    placed = torch.tensor([[0.0, 0, 8, 8], [1, 0, 9, 8], [0, 0, 8, 8], [20, 20, 28, 28]])
+    scores = torch.tensor([4.0, 3, 2, 1])
+    logits = torch.stack([-scores, scores], dim=1)[None]
+    config = ProposalConfig(max_candidates=2, max_overlap=0.5, max_proposals=3)
+
+    made = propose(logits, torch.zeros(1, 4, 4), placed, (32, 32), config, (2, 2))
+
+    assert made.of_image(0).tolist() == [[0, 0, 8, 8], [0, 0, 8, 8], [20, 20, 28, 28]]

@@ -15,9 +15,11 @@ from jsisnet.formats.dataset import Sample
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.psp import PSPConfig
+from jsisnet.model.roi_fpn import RoIFPNConfig
 from jsisnet.model.roi_last_stage import LastStageConfig
 from jsisnet.model.roi_light import LightConfig
 from jsisnet.model.rpn import AnchorConfig
+from jsisnet.model.semantic_fpn import SemanticFPNConfig
 from jsisnet.model.trunk import TrunkConfig
 
 TINY = NetworkConfig(
@@ -46,6 +48,15 @@ NARROW = replace(
     roi=LastStageConfig(width=8, mask_channels=8, mask_size=14),
 )
 """Architecture of the paper's network: dilated stages, last stage as region head, batch norm."""
+
+PYRAMID = replace(
+    TINY,
+    trunk=replace(TINY.trunk, neck="pyramid"),
+    semantic=SemanticFPNConfig(channels=16),
+    anchors=AnchorConfig(sizes=(8.0, 16.0, 32.0, 64.0, 128.0)),
+    roi=RoIFPNConfig(hidden=32, canonical_size=64.0, mask_crop=7, mask_channels=8),
+)
+"""Architecture of a network whose methods read a pyramid."""
 
 
 def numbered(things: int, stuff: int) -> Categories:

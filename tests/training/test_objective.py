@@ -16,7 +16,7 @@ from jsisnet.panoptic import IGNORE
 from jsisnet.training.losses import LossConfig, Losses, mask_targets
 from jsisnet.training.matcher import MatchConfig
 from jsisnet.training.objective import Objective, ObjectiveConfig, Totals
-from networks import NARROW, TINY, network, objects_of, streets
+from networks import NARROW, PYRAMID, TINY, network, objects_of, streets
 
 ALL = ObjectiveConfig(
     anchors=MatchConfig(
@@ -92,7 +92,7 @@ CASES = [only_stuff, no_label, only_crowds, one_empty, one_pixel, lambda: street
 NAMES = ["only stuff", "no label", "only crowds", "one empty", "one pixel", "crowd and void"]
 
 
-@pytest.mark.parametrize("config", [TINY, NARROW], ids=["lite", "paper"])
+@pytest.mark.parametrize("config", [TINY, NARROW, PYRAMID], ids=["lite", "paper", "pyramid"])
 @pytest.mark.parametrize("batch", CASES, ids=NAMES)
 def test_losses_and_all_gradients_are_finite(config, batch):
     made = network(config).train()

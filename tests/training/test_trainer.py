@@ -449,11 +449,15 @@ def test_deterministic_algorithms_give_the_same_on_a_cpu(settings, tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_balanced_classes_are_resumed_bit_for_bit(settings, tmp_path):
+def test_balanced_classes_and_methods_on_a_pyramid_are_resumed_bit_for_bit(settings, tmp_path):
     objective = replace(settings.objective, semantic_weights=("inverse-sqrt",))
     data = replace(settings.data, repeat_threshold=0.9)
     balanced = replace(
-        short(settings, steps=4), data=data, objective=objective, optim=OptimConfig(lr=0.01)
+        short(settings, steps=4),
+        data=data,
+        network=networks.PYRAMID,
+        objective=objective,
+        optim=OptimConfig(lr=0.01),
     )
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     train(balanced, out=whole, callbacks=[Log()])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from jsisnet.arrays import Float
+from jsisnet.arrays import Bool, Float, Int64
 
 MAX_LOG_SCALE = math.log(1000 / 16)
 """Upper limit of dw and dh when decoding, which prevents overflow."""
@@ -90,3 +90,18 @@ def joined_with_image(boxes: Sequence[Float[Tensor, "_ 4"]]) -> Float[Tensor, "r
         for number, each in enumerate(boxes)
     ]
     return torch.cat(rows)
+
+
+def rows_and_first(wanted: Bool[Tensor, " r"]) -> Int64[Tensor, " n"]:
+    """Return the numbers of the wanted rows, and of the first row in any case.
+
+    So no layer meets an empty batch, which a traced network must not, unless there is no row. On
+    the meta device, which has no values, all rows are wanted.
+    """
+    if wanted.is_meta:
+        return torch.arange(wanted.shape[0], device=wanted.device)
+    rows = torch.cat([torch.ones_like(wanted[:1]), wanted[1:]]).nonzero()[:, 0]
+    if torch.compiler.is_compiling():
+        torch._check(rows.shape[0] >= 1)
+        torch._check(rows.shape[0] <= wanted.shape[0])
+    return rows

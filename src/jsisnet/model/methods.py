@@ -15,7 +15,10 @@ of channels."""
 
 SEMANTIC_METHODS = Choice(
     tag="method",
-    built_in={"psp": "jsisnet.model.psp:PSPConfig"},
+    built_in={
+        "psp": "jsisnet.model.psp:PSPConfig",
+        "fpn": "jsisnet.model.semantic_fpn:SemanticFPNConfig",
+    },
     group="jsisnet.semantic_methods",
 )
 """Settings of the semantic branches, by the name of the method."""
@@ -26,6 +29,7 @@ REGION_HEADS = Choice(
         "last_stage": "jsisnet.model.roi_last_stage:LastStageConfig",
         "c5": "jsisnet.model.roi_last_stage:LastStageConfig",
         "light": "jsisnet.model.roi_light:LightConfig",
+        "fpn": "jsisnet.model.roi_fpn:RoIFPNConfig",
     },
     group="jsisnet.region_heads",
 )
@@ -44,6 +48,22 @@ class TrunkShape:
 
     stride: int
     """Stride of the map for methods that read a single one."""
+
+    def pyramid(self, reader: str) -> tuple[int, ...]:
+        """Return the strides of a pyramid's maps, without the last one, which is for anchors only.
+
+        Args:
+            reader: Setting that needs a pyramid, for messages.
+
+        Raises:
+            ValueError: If there is a single map.
+        """
+        if len(self.strides) == 1:
+            raise ValueError(
+                f"--{reader} reads maps of several strides, but the trunk has one of stride "
+                f"{self.stride}; expected --network.trunk.neck pyramid"
+            )
+        return self.strides[:-1]
 
 
 class Step(NamedTuple):

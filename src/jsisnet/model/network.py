@@ -11,7 +11,7 @@ from jsisnet.categories import Categories
 from jsisnet.checks import MOST_CHANNELS, check_ranges
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig
 from jsisnet.model.blocks import LastStage
-from jsisnet.model.boxes import clip, with_image
+from jsisnet.model.boxes import clip, rows_and_first, with_image
 from jsisnet.model.detection import (
     DetectedBoxes,
     Detections,
@@ -217,10 +217,7 @@ class InstanceBranch(nn.Module):
     def _masks(self, maps: Maps, found: DetectedBoxes) -> Float[Tensor, "b d m m"]:
         """Predict the masks of the detections that are no padding."""
         real = found.valid.flatten()
-        # At least one row, so that no layer meets an empty batch.
-        rows = torch.cat([torch.ones_like(real[:1]), real[1:]]).nonzero()[:, 0]
-        torch._check(rows.shape[0] >= 1)
-        torch._check(rows.shape[0] <= real.shape[0])
+        rows = rows_and_first(real)
         logits = self.roi.mask(self.roi.extract_for_masks(maps, with_image(found.boxes)[rows]))
         channels = found.channels.flatten()[rows]
         grid = logits.shape[-2:]

@@ -1,7 +1,7 @@
 """Region proposal network: anchors, their objectness and boxes, and the selection of proposals."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class AnchorConfig:
         if rest or not each:
             raise ValueError(
                 f"network.anchors.sizes has {len(self.sizes)} numbers; expected a multiple of "
-                f"{maps}, the number of maps of the trunk"
+                f"{maps}, as many for each map of the trunk's pyramid"
             )
         return tuple(
             replace(self, sizes=self.sizes[each * number : each * (number + 1)])
@@ -120,7 +120,7 @@ class RegionProposalNetwork(nn.Module):
         return _joined(objectness), _joined(deltas)
 
 
-def _joined(levels: list[Float[Tensor, "b _ values"]]) -> Float[Tensor, "b a values"]:
+def _joined(levels: list[Float[Tensor, "b _ *values"]]) -> Float[Tensor, "b a *values"]:
     return levels[0] if len(levels) == 1 else torch.cat(levels, dim=1)
 
 
@@ -183,9 +183,9 @@ def propose(
         Ren et al., "Faster R-CNN", section 3; for several maps, Lin et al., "Feature Pyramid
         Networks", section 4.1.
     """
-    counts = counts or (len(anchors),)
+    counts = counts or (anchors.shape[0],)
     levels = [
-        _best(*level, size, config.max_candidates)
+        _best(*level, config.max_candidates)
         for level in zip(
             (objectness[..., 1] - objectness[..., 0]).detach().float().split(counts, dim=1),
             deltas.detach().float().split(counts, dim=1),
@@ -193,24 +193,41 @@ def propose(
             strict=True,
         )
     ]
-    scores = torch.cat([scores for scores, _ in levels], dim=1)
-    refined = torch.cat([found for _, found in levels], dim=1)
-    # Boxes of different maps are moved apart, so that they don't suppress each other.
-    apart = [found + number * (max(size) + 1) for number, (_, found) in enumerate(levels)]
+    scores, chosen, placed = (
+        _joined([getattr(level, name) for level in levels]) for name in _Candidates._fields
+    )
+    refined = boxes.clip(boxes.decode(chosen, placed, UNSCALED), size)
+    scores = scores.where(boxes.areas(refined) > 0, EXCLUDED)
     overlap = torch.tensor(config.max_overlap)
-    kept, valid = suppress(torch.cat(apart, dim=1), scores, overlap, config.max_proposals)
+    kept, valid = suppress(_apart(refined, levels, size), scores, overlap, config.max_proposals)
     return Proposals(boxes=take(refined, kept, valid), valid=valid)
+
+
+class _Candidates(NamedTuple):
+    """Anchors of one map with the highest scores."""
+
+    scores: Float[Tensor, "b n"]
+    deltas: Float[Tensor, "b n 4"]
+    anchors: Float[Tensor, "b n 4"]
 
 
 def _best(
     scores: Float[Tensor, "b a"],
     deltas: Float[Tensor, "b a 4"],
     anchors: Float[Tensor, "a 4"],
-    size: tuple[int, int],
     limit: int,
-) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n 4"]]:
-    """Decode the anchors of one map with the highest scores; those of empty boxes are excluded."""
+) -> _Candidates:
     scores, order = scores.topk(min(limit, scores.shape[1]), dim=1)
     chosen = deltas.gather(1, order[..., None].expand(-1, -1, 4))
-    refined = boxes.clip(boxes.decode(chosen, anchors[order], UNSCALED), size)
-    return scores.where(boxes.areas(refined) > 0, EXCLUDED), refined
+    return _Candidates(scores, chosen, anchors[order])
+
+
+def _apart(
+    boxes: Float[Tensor, "b n 4"], levels: list[_Candidates], size: tuple[int, int]
+) -> Float[Tensor, "b n 4"]:
+    """Move the boxes of different maps apart, so that they don't suppress each other."""
+    if len(levels) == 1:
+        return boxes
+    counts = [level.scores.shape[1] for level in levels]
+    shifts = [boxes.new_full((count, 1), number) for number, count in enumerate(counts)]
+    return boxes + torch.cat(shifts) * (max(size) + 1)

@@ -19,12 +19,19 @@ from jsisnet.arrays import Float
 from jsisnet.checks import MOST_CHANNELS, check_ranges
 from jsisnet.model.blocks import ConvNormAct, NormKind
 from jsisnet.model.methods import Maps, TrunkShape
+from jsisnet.model.pyramid import Pyramid
 
 LAST_STRIDE = 32
 """Stride of an image classifier's last stage."""
 
-Neck = Literal["reduce", "none", "top_down"]
-"""How stages become the shared map; see `TrunkConfig`."""
+Neck = Literal["reduce", "none", "top_down", "pyramid"]
+"""How stages become the shared maps; see `TrunkConfig`."""
+
+UNDILATED = ("top_down", "pyramid")
+"""Necks that read several stages, as they are."""
+
+PYRAMID_STRIDES = (4, 8, 16, 32)
+"""Strides of the stages that a pyramid reads."""
 
 Stride = Literal[8, 16]
 """Stride of the shared map, in pixels of the network's input."""
@@ -47,13 +54,15 @@ class TrunkConfig:
     neck: Neck = "reduce"
     """How the stages become the shared map. ``reduce``: the last stage, dilated to `stride`, and a
     3x3 convolution. ``none``: the last stage but one, dilated to `stride`. ``top_down``: the stages
-    from `stride` to 32, undilated, added from coarse to fine."""
+    from `stride` to 32, undilated, added from coarse to fine. ``pyramid``: a map for each of the
+    strides 4, 8, 16 and 32, each with what the coarser ones add, and one of stride 64 for
+    anchors."""
 
     stride: Stride = 8
-    """Stride of the shared map."""
+    """Stride of the shared map; in a pyramid, of the map for methods that read a single one."""
 
     channels: int = 512
-    """Channels of the shared map; ignored without a neck."""
+    """Channels of the shared maps; ignored without a neck."""
 
     norm: NormKind = "batch"
     """Normalisation of the neck."""
@@ -129,6 +138,8 @@ class Trunk(nn.Module):
         self._fixed_norms = _freeze(stages, config)
         self.stages: nn.Module = freeze_batch_norm_2d(stages) if config.freeze_norm else stages
 
+        pyramid = (*PYRAMID_STRIDES, 2 * LAST_STRIDE)
+        self._strides = pyramid if config.neck == "pyramid" else (config.stride,)
         widths = stages.feature_info.channels()
         self.channels = widths[-1] if config.neck == "none" else config.channels
         self.neck: nn.Module
@@ -137,6 +148,8 @@ class Trunk(nn.Module):
                 self.neck = ConvNormAct(widths[0], config.channels, kernel=3, norm_kind=config.norm)
             case "top_down":
                 self.neck = TopDown(widths, config.channels, config.norm)
+            case "pyramid":
+                self.neck = Pyramid(widths, config.channels, config.norm)
             case "none":
                 self.neck = nn.Identity()
 
@@ -144,7 +157,7 @@ class Trunk(nn.Module):
     def shape(self) -> TrunkShape:
         """What the methods must know to read the shared maps."""
         stride = self.config.stride
-        return TrunkShape(channels=self.channels, strides=(stride,), stride=stride)
+        return TrunkShape(channels=self.channels, strides=self._strides, stride=stride)
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Maps:
         """Compute the shared maps of RGB images with values in [0, 1]."""
@@ -152,8 +165,9 @@ class Trunk(nn.Module):
 
     def fuse(self, stages: list[Float[Tensor, "b _ _ _"]]) -> Maps:
         """Compute the shared maps from those of the stages."""
-        fused = self.neck(stages if self.config.neck == "top_down" else stages[0])
-        return {self.config.stride: fused}
+        fused = self.neck(stages if self.config.neck in UNDILATED else stages[0])
+        maps = fused if self.config.neck == "pyramid" else [fused]
+        return dict(zip(self._strides, maps, strict=True))
 
     def stage_maps(self, images: Float[Tensor, "b 3 H W"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Compute the maps of the stages that the neck needs, from fine to coarse.
@@ -238,8 +252,8 @@ def _reading(name: str, neck: Neck, stride: Stride) -> _Reading:
     with torch.device("meta"), torch.no_grad():
         info = _timm_model(name, neck, stride).feature_info
         found = dict(zip(info.out_indices, info.reduction(), strict=True))
-        wanted = tuple(of for of in (8, 16, LAST_STRIDE) if of >= stride)
-        if neck == "top_down":
+        wanted = tuple(of for of in PYRAMID_STRIDES if of >= stride or neck == "pyramid")
+        if neck in UNDILATED:
             indices = tuple({of: index for index, of in found.items() if of in wanted}.values())
         else:
             wanted, place = (stride,), -1 if neck == "reduce" else -2
@@ -287,7 +301,7 @@ def _timm_model(
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"network.trunk.name is {name!r}, which timm does not have{hint}")
     options: dict[str, Any] = {} if indices is None else {"out_indices": indices}
-    if neck != "top_down":
+    if neck not in UNDILATED:
         options["output_stride"] = stride
     known = None
     try:

@@ -74,7 +74,10 @@ class Choice:
         point = _entry_points(self.group).get(name)
         if point is None:
             near = nearest(name, self.names())
-            raise ValueError(f"{setting} is {name!r}.{near} Choices: {', '.join(self.names())}")
+            raise ValueError(
+                f"{setting} is {name!r}.{near} Choices: {', '.join(self.names())}. Other packages "
+                "may have more"
+            )
         try:
             found = point.load()
         except Exception as error:  # whatever another package raises

@@ -36,7 +36,7 @@ def norm(kind: NormKind, channels: int) -> nn.Module:
             return nn.Identity()
 
 
-def init_kaiming(layer: nn.Conv2d | nn.Linear) -> None:
+def init_kaiming(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> None:
     """Initialise weights by He et al. for a following ReLU, and biases with 0."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     if layer.bias is not None:

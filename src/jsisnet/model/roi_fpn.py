@@ -196,8 +196,7 @@ class MaskFPN(nn.Module):
             channels, width, config.mask_convolutions, norm_kind=config.mask_norm
         )
         self.upsample = nn.ConvTranspose2d(width, width, 2, stride=2)
-        nn.init.kaiming_normal_(self.upsample.weight, nonlinearity="relu")
-        nn.init.zeros_(self.upsample.bias)
+        init_kaiming(self.upsample)
         self.classify = nn.Conv2d(width, num_things, 1)
         init_small(self.classify)
 

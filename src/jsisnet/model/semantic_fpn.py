@@ -98,7 +98,7 @@ class SemanticFPN(nn.Module):
         return (Step("pyramid upsampled", self._context), Step("logits", self._logits))
 
     def _context(self, maps: Maps) -> Float[Tensor, "b c_out h w"]:
-        sizes = [maps[stride].shape[-2:] for stride in self.strides]
+        sizes = [(maps[of].shape[-2], maps[of].shape[-1]) for of in self.strides]
         finest, *coarser = (
             self._upsampled(maps[stride], layers, sizes[:level])
             for level, (stride, layers) in enumerate(zip(self.strides, self.levels, strict=True))

@@ -272,10 +272,10 @@ def test_settings_with_a_choice_survive_as_plain_values():
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        ({"head": "ligth"}, (), "network.roi.head is 'ligth'. Did you mean light? Choices: "),
-        ({"hiden": 4}, (), "unknown setting network.roi.hiden"),
+        ({"head": "lights"}, (), "network.roi.head is 'lights'. Did you mean light? Choices: "),
+        ({"hiddens": 4}, (), "unknown setting network.roi.hiddens"),
         ({"head": "light", "hidden": 0}, (), "roi.hidden is 0; expected 1 to"),
-        ({}, ("--network.roi.head", "ligth"), "--network.roi.head is 'ligth'. Did you mean light?"),
+        ({}, ("--network.roi.head", "lights"), "--network.roi.head is 'lights'. Did you mean"),
         (
             {},
             ("--network.roi.hidden", "4"),

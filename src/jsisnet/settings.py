@@ -391,7 +391,7 @@ def _fields_of_others(choice: Choice, chosen: type) -> dict[str, str]:
     """Return the settings that only other methods have, with the name of one that does."""
     return {
         item.name: name
-        for name, kind in choice.settings().items()
+        for name, kind in reversed(choice.settings().items())
         for item in fields(kind)
         if not _has(chosen, item.name)
     }

@@ -65,6 +65,9 @@ AUGMENTS = {
         hue=0.05,
     ),
 }
+PASTED = 0.5
+"""Probability of copy-paste, which is measured beside the others."""
+
 PEER_AUGMENTS = {
     "plain": v2.Compose([v2.Resize(SIZE), v2.RandomHorizontalFlip()]),
     "varied": v2.Compose(
@@ -178,6 +181,8 @@ def in_one_thread(config: DataConfig, runs: int) -> dict[str, list[float]]:
     pipelines |= {
         f"{name}: torchvision": Peer(config, augment) for name, augment in PEER_AUGMENTS.items()
     }
+    pasting = replace(AUGMENTS["varied"], copy_paste=PASTED)
+    pipelines[f"varied, copy-paste {PASTED}: ours"] = Stream(data, pasting)
     runners = {name: partial(read_all, photos, len(data)) for name, photos in pipelines.items()}
     return _per_photo(time_in_turn(runs, **runners), len(data))
 

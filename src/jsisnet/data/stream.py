@@ -16,12 +16,13 @@ from torch.utils.data import Dataset
 
 from jsisnet.arrays import Float64, Int64
 from jsisnet.data.balance import Repeats
+from jsisnet.data.copy_paste import paste
 from jsisnet.data.sample import Example, example
 from jsisnet.data.sources import Part, Sources
 from jsisnet.data.transforms import TransformConfig, transform
-from jsisnet.formats.dataset import Samples
+from jsisnet.formats.dataset import Sample, Samples
 
-_ORDER, _VARIATION, _TRAINING, _ROUND, _OFFSET = range(5)
+_ORDER, _VARIATION, _TRAINING, _ROUND, _OFFSET, _PASTE = range(6)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,15 +80,30 @@ class Stream(Dataset[Example]):
         return sum(part.share for part in self.parts)
 
     def __getitem__(self, position: int) -> Example:
-        sample = self.samples[sample_index(position, self.parts, self.seed)]
         generator = _generator(self.seed, _VARIATION, position)
-        varied = transform(sample, self.config, generator, self._mirrored)
+        varied = self._varied(position, generator)
+        if self.config.copy_paste:
+            varied = self._with_pasted_things(varied, position)
         return example(
             varied,
             self.samples.categories,
             min_box=self.config.min_box,
             seed=_seed(self.seed, _TRAINING, position),
         )
+
+    def _varied(self, position: int, generator: torch.Generator) -> Sample:
+        sample = self.samples[sample_index(position, self.parts, self.seed)]
+        return transform(sample, self.config, generator, self._mirrored)
+
+    def _with_pasted_things(self, sample: Sample, position: int) -> Sample:
+        """Paste things of the photo at a random position of the same round."""
+        generator = _generator(self.seed, _PASTE, position)
+        draw, place = torch.rand(2, generator=generator).tolist()
+        if draw >= self.config.copy_paste or sample.unlabelled:
+            return sample
+        start = position - position % self.epoch
+        other = self._varied(start + int(place * self.epoch), generator)
+        return sample if other.unlabelled else paste(sample, other, generator)
 
 
 def sample_index(position: int, parts: tuple[Part, ...], seed: int) -> int:

@@ -26,6 +26,7 @@ _HIGHEST = {
     "saturation": 1,
     "hue": 0.5,
     "grayscale": 1,
+    "copy_paste": 1,
 }
 
 
@@ -71,6 +72,10 @@ class TransformConfig:
 
     grayscale: float = 0.0
     """Probability of a conversion to greyscale."""
+
+    copy_paste: float = 0.0
+    """Probability that things of another photo, which is augmented by itself, are pasted over the
+    photo. Photos whose ground truth does not label all thing classes take no part."""
 
     min_box: int = 1
     """Objects whose box has a shorter side, in pixels of the network input, are not targets."""

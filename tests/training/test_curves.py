@@ -73,11 +73,13 @@ def test_every_metric_of_a_training_has_a_panel(run):
 
 def test_unknown_metrics_get_a_panel_too(run):
     measures = {"miou": 50.0, "mask_ap50": 30.0, "box_ap": 20.0, "odd_one": 5.0}
+    measures["rpn_recall"] = {"all": {"100": 70.0, "own": 60.0, "images": 5}}
     folder = run("a", stepped(1, photos_per_second=3.5), evaluated(1, 40.0, **measures))
 
-    assert {"photos per second", "mIoU, %", "mask AP, %", "box AP, %", "odd one, %"} < {
-        *titles(plot([folder]))
-    }
+    figure = plot([folder])
+    titled = {"photos per second", "mIoU, %", "mask AP, %", "box AP, %", "odd one, %"}
+    assert titled < {*titles(figure)}
+    assert lines_of(figure, "RPN recall, %") == [[60]]
 
 
 def test_without_evaluations_there_is_no_panel_of_quality(run):

@@ -21,7 +21,7 @@ from jsisnet.inference.engine import EngineOptions
 from jsisnet.inference.exported import open_onnxruntime
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model import saved_model
-from jsisnet.training import curves, trainer
+from jsisnet.training import curves, run_folder, trainer
 from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import KeepConfig, RunConfig, TrainConfig, read_config, to_yaml
@@ -169,6 +169,8 @@ def test_metrics_have_a_line_for_every_step_and_evaluation(finished):
 
     assert [entry["step"] for entry in entries if "terms" in entry] == [1, 2, 3, 4, 5]
     assert [entry["step"] for entry in entries if "validation" in entry] == [3, 5]
+    recalls = [e["validation"]["rpn_recall"]["all"] for e in entries if "validation" in e]
+    assert [recall["own"] is not None for recall in recalls] == [True, True]
     assert [round(entry["lr"], 6) for entry in entries if "terms" in entry] == [
         *(0.01, 0.02, 0.02, 0.01, 0.01)
     ]
@@ -449,23 +451,28 @@ def test_deterministic_algorithms_give_the_same_on_a_cpu(settings, tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_balanced_classes_and_methods_on_a_pyramid_are_resumed_bit_for_bit(settings, tmp_path):
-    objective = replace(settings.objective, semantic_weights=("inverse-sqrt",))
-    data = replace(settings.data, repeat_threshold=0.9)
-    balanced = replace(
-        short(settings, steps=4),
-        data=data,
+def test_a_pyramid_with_balance_pasted_things_and_fitted_anchors_is_resumed_bit_for_bit(
+    settings, tmp_path
+):
+    varied = replace(
+        short(settings, steps=4, fit_anchors=True),
+        data=replace(settings.data, repeat_threshold=0.9),
+        augment=replace(settings.augment, copy_paste=0.5),
         network=networks.PYRAMID,
-        objective=objective,
+        objective=replace(settings.objective, semantic_weights=("inverse-sqrt",)),
         optim=OptimConfig(lr=0.01),
     )
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    train(balanced, out=whole, callbacks=[Log()])
+    train(varied, out=whole, callbacks=[Log()])
     with pytest.raises(PowerCutError):
-        train(balanced, out=resumed, callbacks=[Log(stop_after=3)])
+        train(varied, out=resumed, callbacks=[Log(stop_after=3)])
 
-    train(balanced, out=resumed, callbacks=[Log()], resume=True)
+    train(varied, out=resumed, callbacks=[Log()], resume=True)
 
+    anchors = [read_config(run / CONFIG).network.anchors for run in (whole, resumed)]
+    assert anchors[0] == anchors[1] != networks.PYRAMID.anchors
+    assert saved_model.read(resumed).config.network.anchors == anchors[0]
+    assert run_folder.is_finished(varied, whole)
     assert (resumed / saved_model.WEIGHTS).read_bytes() == (
         whole / saved_model.WEIGHTS
     ).read_bytes()

@@ -23,7 +23,7 @@ anchors of the paper's COCO preset have ratios up to the first, those of Vistas 
 SIZES, SHAPES = ("small", "medium", "large"), ("compact", "long", "thin")
 """Names of the groups of objects by area and by aspect ratio of the box."""
 
-_GROUPS = ("all", *SIZES, *SHAPES)
+GROUPS = ("all", *SIZES, *SHAPES)
 """Names of the groups of objects, in the order of the sums' columns."""
 
 
@@ -48,8 +48,8 @@ class ProposalRecall:
     def zero(cls) -> "ProposalRecall":
         """Return the sums of no image."""
         return cls(
-            np.zeros((len(_SETS), len(_GROUPS))),
-            np.zeros(len(_GROUPS), np.int64),
+            np.zeros((len(_SETS), len(GROUPS))),
+            np.zeros(len(GROUPS), np.int64),
             np.zeros(len(_SETS), np.int64),
         )
 
@@ -98,9 +98,9 @@ def count(
         return ProposalRecall.zero()
     sets = [*(ranked[:limit] for limit in LIMITS), own]
     covered = np.stack([_covered(objects, proposals) for proposals in sets])
-    groups = _groups(objects)
-    numbers = groups.sum(axis=1)
-    recall = (covered[:, None] & groups).sum(axis=2) / np.maximum(numbers, 1)
+    members = groups(objects)
+    numbers = members.sum(axis=1)
+    recall = (covered[:, None] & members).sum(axis=2) / np.maximum(numbers, 1)
     return ProposalRecall(
         # Up to 100,000 multiples of 2^-36 add without rounding: no order of images changes a sum.
         np.round(recall * 2**36) / 2**36,
@@ -120,7 +120,7 @@ def summary(result: ProposalRecall) -> dict[str, object]:
     by_group = {
         group: {name: _plain(value) for name, value in zip(_SETS, values, strict=True)}
         | {"images": int(images)}
-        for group, values, images in zip(_GROUPS, 100 * result.mean.T, result.images, strict=True)
+        for group, values, images in zip(GROUPS, 100 * result.mean.T, result.images, strict=True)
     }
     images = int(result.images[0])
     proposals = {
@@ -144,8 +144,8 @@ def _covered(
     return covered
 
 
-def _groups(objects: Float64[np.ndarray, "g 4"]) -> Bool[np.ndarray, "groups g"]:
-    """Return which objects belong to each of `_GROUPS`."""
+def groups(objects: Float64[np.ndarray, "g 4"]) -> Bool[np.ndarray, "groups g"]:
+    """Return which objects belong to each of `GROUPS`, by their boxes in pixels of the image."""
     areas, sides = _areas(objects), objects[:, 2:] - objects[:, :2]
     small, large = areas < SMALL, areas >= MEDIUM
     shorter, longer = sides.min(axis=1), sides.max(axis=1)

@@ -97,6 +97,12 @@ class TrunkConfig:
         if self.std is not None and min(self.std) <= 0:
             raise ValueError(f"network.trunk.std is {self.std}; expected positive numbers")
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Strides of the shared maps, from fine to coarse."""
+        pyramid = (*PYRAMID_STRIDES, 2 * LAST_STRIDE)
+        return pyramid if self.neck == "pyramid" else (self.stride,)
+
 
 class TopDown(nn.Module):
     """Top-down neck: adds coarse stages to finer ones."""
@@ -138,8 +144,7 @@ class Trunk(nn.Module):
         self._fixed_norms = _freeze(stages, config)
         self.stages: nn.Module = freeze_batch_norm_2d(stages) if config.freeze_norm else stages
 
-        pyramid = (*PYRAMID_STRIDES, 2 * LAST_STRIDE)
-        self._strides = pyramid if config.neck == "pyramid" else (config.stride,)
+        self._strides = config.strides
         widths = stages.feature_info.channels()
         self.channels = widths[-1] if config.neck == "none" else config.channels
         self.neck: nn.Module

@@ -84,6 +84,10 @@ class TrainConfig:
     evaluate_every: int = 0
     """Steps between evaluations on the validation data; 0 evaluates at the end only."""
 
+    fit_anchors: bool = False
+    """Whether the anchors are fitted to the training data before the first step, beginning with
+    those of the settings; config.yaml has what is found."""
+
     ap: bool = False
     """Whether evaluations measure the average precision of the instances, too."""
 

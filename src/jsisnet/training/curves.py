@@ -57,6 +57,9 @@ _SHARED_PANELS = {
     "SQ and RQ": {"validation.all.sq": "SQ", "validation.all.rq": "RQ"},
     "mask AP": {"validation.mask_ap": "AP", "validation.mask_ap50": "AP50"},
     "box AP": {"validation.box_ap": "AP", "validation.box_ap50": "AP50"},
+    "RPN recall": {
+        f"validation.rpn_recall.{group}.own": group for group in ("all", "small", "medium", "large")
+    },
 }
 """Panels with several metrics: title, and legend labels by metric name."""
 

@@ -25,6 +25,14 @@ _LISTED = 3
 
 _LENGTH = ("train.steps", "train.epochs")
 
+_DERIVED = {
+    "train.steps": "train.epochs",
+    "optim.milestones": "optim.milestone_epochs",
+    "network.anchors.sizes": "train.fit_anchors",
+    "network.anchors.ratios": "train.fit_anchors",
+}
+"""Settings that a training replaces, and the setting by which it does."""
+
 
 def check_settings(before: RunConfig, config: RunConfig, run: Path, *, extend: bool) -> None:
     """Check that a run may be resumed with other settings.
@@ -39,8 +47,7 @@ def check_settings(before: RunConfig, config: RunConfig, run: Path, *, extend: b
         ValueError: If a setting differs that determines the result; the message names it.
     """
     old, new = (dict(_decisive(plain(each))) for each in (before, config))
-    derived = {"train.steps": "train.epochs", "optim.milestones": "optim.milestone_epochs"}
-    ignored = {name for name, origin in derived.items() if new.get(origin)}
+    ignored = {name for name, origin in _DERIVED.items() if new.get(origin)}
     ignored |= set(_LENGTH) if extend else set()
     changed = [n for n in {**old, **new} if old.get(n) != new.get(n) and n not in ignored]
     if not changed:

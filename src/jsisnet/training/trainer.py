@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from functools import partial, reduce
 from itertools import islice
 from operator import add
@@ -44,6 +44,7 @@ from jsisnet.training.devices import (
     gather,
     process_group,
 )
+from jsisnet.training.fitted_anchors import with_fitted_anchors
 from jsisnet.training.loading import explaining_lost_workers, load
 from jsisnet.training.loggers import LoggerName, logger_callbacks
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
@@ -117,7 +118,7 @@ def train(
     called = [metrics, PictureFiles(folder), *callbacks, *loggers, *exports]
     fabric = create_fabric(layout, run.train.precision, called)
     with deterministic(enabled=run.train.deterministic), process_group(fabric):
-        training, validation = _prepare(run, folder, layout, fabric)
+        training, validation = _prepare(run, folder, layout, fabric, before)
         _tell_schedule(training, before)
         with lock_folder(folder) if fabric.is_global_zero else nullcontext():
             if fabric.is_global_zero:
@@ -175,10 +176,16 @@ def _to_json(value: object) -> object:
 
 
 def _prepare(
-    config: RunConfig, folder: Path, layout: DeviceLayout, fabric: Fabric
+    config: RunConfig,
+    folder: Path,
+    layout: DeviceLayout,
+    fabric: Fabric,
+    before: RunConfig | None,
 ) -> tuple["_Training", PanopticDataset | None]:
     """Open the data and create the training, restored from the checkpoint if there is one."""
     samples = Sources(config.sources())
+    if config.train.fit_anchors:
+        config = _with_anchors(config, samples, fabric, before)
     validation = None
     if config.validation is not None:
         validation = PanopticDataset(config.validation.under(config.root), samples.categories)
@@ -194,6 +201,21 @@ def _prepare(
         resuming.check_data(restored.data, training.digests, folder)
         training.restore(restored)
     return training, validation
+
+
+def _with_anchors(
+    config: RunConfig, samples: Sources, fabric: Fabric, before: RunConfig | None
+) -> RunConfig:
+    """Fit the anchors in the first process, or take over those of the run that is resumed."""
+    if before is not None:
+        anchors = before.network.anchors
+        return replace(config, network=replace(config.network, anchors=anchors))
+    fitted = with_fitted_anchors(config, samples) if fabric.is_global_zero else config
+    fitted = fabric.broadcast(fitted)
+    anchors = fitted.network.anchors
+    sizes, ratios = (" ".join(f"{v:g}" for v in each) for each in (anchors.sizes, anchors.ratios))
+    _tell(f"anchors fitted to the training data: sizes {sizes}; ratios {ratios}")
+    return fitted
 
 
 def _tell_schedule(training: "_Training", before: RunConfig | None) -> None:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from jsisnet.cli.app import run
 
@@ -159,3 +160,34 @@ def test_images_with_errors_are_skipped_and_listed(tiny, tmp_path, capsys):
     assert "not a PNG" in streams.err
     assert streams.err.endswith("jsisnet: skipped 1 image with errors\n")
     assert (tmp_path / "index.html").is_file()
+
+
+def test_anchors_of_a_configuration_are_measured_and_fitted_ones_printed_as_yaml(
+    tiny, tmp_path, capsys
+):
+    path = tmp_path / "numbers.json"
+
+    tokens = ("--annotations", tiny.annotations, "--anchors", "tiny.yaml", "--json", path)
+    assert stats(*tokens) == 0
+
+    found = json.loads(path.read_text())["anchors"]
+    given, fitted = found["given"], found["fitted"]
+    assert (found["input"], given["sizes"]) == ([128, 192], [20, 32, 48, 76])
+    assert given["reached"]["all"]["things"] == 14
+    assert fitted["reached"]["all"]["recall"] >= given["reached"]["all"]["recall"]
+    printed = capsys.readouterr().out.partition("\nnetwork:\n")[2]
+    assert yaml.safe_load(printed)["anchors"] == {
+        "sizes": fitted["sizes"],
+        "ratios": fitted["ratios"],
+    }
+
+
+def test_anchors_of_a_data_set_without_things_are_not_fitted(tiny, capsys):
+    content = json.loads(tiny.annotations.read_text())
+    for category in content["categories"]:
+        category["isthing"] = 0
+    tiny.annotations.write_text(json.dumps(content))
+
+    assert stats("--annotations", tiny.annotations, "--anchors", "tiny.yaml") == 0
+
+    assert "\nnetwork:\n" not in capsys.readouterr().out

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from jsisnet.cli.console import display, progress, say, write_json
+from jsisnet.cli.data.anchors import display_anchors, measure_anchors, read_network
 from jsisnet.cli.location import LocationOptions, Processes, SkippedImages, open_skipping
 from jsisnet.cli.options import Flag, Folder, JsonFile
 from jsisnet.cli.outputs import refuse_to_replace_data
@@ -22,12 +23,13 @@ _PAGE = "index.html"
 """File name of the page in its folder."""
 
 
-def stats(
+def stats(  # noqa: PLR0913 - each an option
     *,
     kind: Annotated[Format, Parameter(name="--format")] = "coco",
     location: LocationOptions = LocationOptions(),  # noqa: B008 - frozen
     out: Folder | None = None,
     json: JsonFile | None = None,
+    anchors: Annotated[str | None, Parameter(metavar="CONFIG|MODEL")] = None,
     recount_areas: Flag = False,
     processes: Processes = None,
 ) -> int:
@@ -39,23 +41,31 @@ def stats(
     --out writes an HTML page with charts, a sortable table and, with --images,
     examples of every class.
 
+    --anchors measures how many things the anchors of a network reach: those that
+    have an IoU of at least 0.5 with an anchor at the size of the network's input.
+    It prints sizes and ratios that reach more; `jsisnet train --train.fit-anchors`
+    fits them in the same way.
+
     For example
         jsisnet data stats --annotations panoptic_val2017.json
         jsisnet data stats --annotations panoptic_val2017.json --images val2017
             --out stats --json stats.json
         jsisnet data stats --format cityscapes --root gtFine_trainvaltest.zip
             --split val
+        jsisnet data stats --annotations panoptic_val2017.json --anchors lite.yaml
 
     Args:
         kind: Format of the data set.
         location: Paths of the data set.
         out: Folder for the page, index.html.
         json: JSON file to write (- for standard output): all numbers.
+        anchors: YAML file of a training or a model, whose anchors are measured on the data.
         recount_areas: Accept a JSON file whose areas differ from its PNGs.
         processes: Number of worker processes; each holds a map. Default: one per core.
     """
     from jsisnet.datatools.statistics import statistics
 
+    network = None if anchors is None else read_network(anchors)
     page = None if out is None else out / _PAGE
     source = open_skipping(kind, location, recount_areas=recount_areas)
     refuse_to_replace_data(location, [path for path in (page, json) if path is not None])
@@ -71,9 +81,13 @@ def stats(
     source = skipped.without(source)
     summary = found.summary()
     _tell_swapped(source, found)
+    if network is not None:
+        summary["anchors"] = {"network": anchors, **measure_anchors(network, source, shared)}
     if json is not None:
         write_json(summary, json)
     _print(summary)
+    if network is not None:
+        display_anchors(summary["anchors"])
     if page is not None:
         from jsisnet.visualize.report.data_page import write
 

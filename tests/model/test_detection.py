@@ -66,6 +66,14 @@ def test_a_planted_object_is_found_where_the_offsets_of_its_class_point():
     assert made.scores[0, 0].item() == pytest.approx(0.9)
 
 
+def test_boxes_of_a_hundredth_of_a_pixel_are_dropped():
+    thin = proposals_of([[0, 0, 40, 0.009], [0, 0, 40, 0.02]])
+
+    made = detected(logits_of({CAR: 0.9}, {CAR: 0.8}), thin)
+
+    assert len(found(made)) == 1
+
+
 def test_offsets_are_divided_by_10_10_5_5():
     deltas = torch.zeros(1, 1, 3, 4)
     deltas[..., :2] = 1.0

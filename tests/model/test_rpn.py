@@ -124,6 +124,12 @@ def test_anchors_outside_the_image_are_dropped():
     assert boxes_of(made) == [[0, 0, 8, 8]]
 
 
+def test_boxes_of_a_thousandth_of_a_pixel_are_dropped():
+    made = proposed([YES, YES], [[0, 0, 8, 0.0009], [0, 0, 8, 0.002]])
+
+    assert len(boxes_of(made)) == 1
+
+
 def test_no_proposals_are_all_padding():
     made = proposed([YES], [[-9, -9, -1, -1]], max_proposals=3)
 

@@ -18,6 +18,11 @@ def areas(boxes: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch"]:
     return sides[..., 0] * sides[..., 1]
 
 
+def shorter_sides(boxes: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch"]:
+    """Return the shorter side of each box; negative if its corners are reversed."""
+    return (boxes[..., 2:] - boxes[..., :2]).amin(dim=-1)
+
+
 def intersections(
     rows: Float[Tensor, "r 4"], columns: Float[Tensor, "c 4"]
 ) -> Float[Tensor, "r c"]:

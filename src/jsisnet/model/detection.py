@@ -14,6 +14,9 @@ from jsisnet.model.suppression import EXCLUDED, suppress, take
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 """Box coding weights of the region head."""
 
+MIN_SIDE = 1e-2
+"""Shortest side of a detection, in pixels of the network's input; torchvision's."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TensorThresholds:
@@ -85,7 +88,8 @@ def detect(
     one_class = torch.as_tensor(config.one_class_per_region)
     channels = torch.arange(scores.shape[-1], device=scores.device)
     best = channels == scores.argmax(dim=-1, keepdim=True)
-    wanted = (scores >= config.min_score) & (scores > 0) & (boxes.areas(refined) > 0)
+    wanted = (scores >= config.min_score) & (scores > 0)
+    wanted = wanted & (boxes.shorter_sides(refined) >= MIN_SIDE)
     candidates = scores.where(wanted & (best | ~one_class), EXCLUDED)
     # Boxes of different classes are moved apart where they must not suppress each other.
     apart = channels[:, None] * (max(size) + 1) * ~one_class

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
@@ -129,7 +130,7 @@ def _unprefixed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
-def check_finite(state: dict[str, Tensor]) -> None:
+def check_finite(state: Mapping[str, Tensor]) -> None:
     """Check that weights are numbers.
 
     Raises:

@@ -185,10 +185,17 @@ class InstanceBranch(nn.Module):
 
     def anchors(self, maps: Maps) -> tuple[Float[Tensor, "_ 4"], ...]:
         """Place the anchors of each shared map."""
-        return tuple(
-            anchors((features.shape[-2], features.shape[-1]), config, features.device, stride)
-            for (stride, features), config in zip(maps.items(), self._anchors, strict=True)
-        )
+        grids = [(features.shape[-2], features.shape[-1]) for features in maps.values()]
+        distances = [(stride, stride) for stride in maps]
+        if self.config.anchors.rounded and len(grids) > 1:
+            finer = self.strides[-2]
+            rows, columns = (
+                cells * finer // own for cells, own in zip(grids[-2], grids[-1], strict=True)
+            )
+            distances[-1] = (rows, columns)
+        device = next(iter(maps.values())).device
+        placed = zip(grids, self._anchors, distances, strict=True)
+        return tuple(anchors(grid, config, device, distance) for grid, config, distance in placed)
 
     def detections(
         self,

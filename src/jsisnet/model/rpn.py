@@ -17,6 +17,8 @@ from jsisnet.model.suppression import EXCLUDED, suppress, take
 UNSCALED = (1.0, 1.0, 1.0, 1.0)
 """Box coding weights of the region proposal network."""
 
+MIN_SIDE = 1e-3
+"""Shortest side of a proposal, in pixels of the network's input; torchvision's."""
 
 MOST_ANCHORS = 64
 """Most sizes of anchors, and most ratios."""
@@ -38,7 +40,9 @@ class AnchorConfig:
     training, and are clipped in prediction, as in the TensorFlow Object Detection API."""
 
     rounded: bool = False
-    """Whether corners are rounded to whole pixels from the centre, as torchvision's are."""
+    """Whether anchors lie on whole pixels, as torchvision's do: corners are rounded from the
+    centre, and where a pyramid's last map covers half a cell more than the map before it, its
+    centres are moved together to the whole pixels that spread them over that map."""
 
     def __post_init__(self) -> None:
         for name, values in (("sizes", self.sizes), ("ratios", self.ratios)):
@@ -131,7 +135,10 @@ def _by_anchor(
 
 
 def anchors(
-    grid: tuple[int, int], config: AnchorConfig, device: torch.device, stride: int = 8
+    grid: tuple[int, int],
+    config: AnchorConfig,
+    device: torch.device,
+    stride: int | tuple[int, int] = 8,
 ) -> Float[Tensor, "a 4"]:
     """Return the anchors of every cell, ordered by row, column, size and ratio.
 
@@ -141,8 +148,9 @@ def anchors(
         grid: Height and width of the shared map.
         config: Sizes and ratios.
         device: Device of the result.
-        stride: Stride of the shared map, in pixels.
+        stride: Distance of the rows and of the columns of cells, in pixels.
     """
+    strides = (stride, stride) if isinstance(stride, int) else stride
     sizes = torch.tensor(config.sizes, dtype=torch.float32, device=device)
     roots = torch.tensor(config.ratios, dtype=torch.float32, device=device).sqrt()
     half_heights = (sizes[:, None] * roots / 2).flatten()
@@ -151,7 +159,10 @@ def anchors(
     if config.rounded:
         shapes = shapes.round()
 
-    rows, columns = (torch.arange(n, dtype=torch.float32, device=device) * stride for n in grid)
+    rows, columns = (
+        torch.arange(cells, dtype=torch.float32, device=device) * distance
+        for cells, distance in zip(grid, strides, strict=True)
+    )
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     centres = torch.stack([x, y, x, y], dim=-1)
     return (centres[:, :, None] + shapes).reshape(-1, 4)
@@ -197,7 +208,7 @@ def propose(
         _joined([getattr(level, name) for level in levels]) for name in _Candidates._fields
     )
     refined = boxes.clip(boxes.decode(chosen, placed, UNSCALED), size)
-    scores = scores.where(boxes.areas(refined) > 0, EXCLUDED)
+    scores = scores.where(boxes.shorter_sides(refined) >= MIN_SIDE, EXCLUDED)
     overlap = torch.tensor(config.max_overlap)
     kept, valid = suppress(_apart(refined, levels, size), scores, overlap, config.max_proposals)
     return Proposals(boxes=take(refined, kept, valid), valid=valid)

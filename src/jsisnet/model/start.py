@@ -1,6 +1,6 @@
 """Initial weights from another network: those of a class by its name, all others by theirs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,20 +49,21 @@ class TakenOver:
     expected: int
     """Number of tensors that the network has, apart from those of the classes."""
 
+    unused: tuple[str, ...] = ()
+    """What the other network's file contains besides."""
+
     def __str__(self) -> str:
         everything = len(self.classes) + len(self.afresh)
         new = f"; afresh: {', '.join(self.afresh)}" if self.afresh else ""
+        unused = f"; not used: {', '.join(self.unused)}" if self.unused else ""
         return (
             f"took over {len(self.classes)} of {everything} classes by name and "
-            f"{self.tensors} of {self.expected} other tensors{new}"
+            f"{self.tensors} of {self.expected} other tensors{new}{unused}"
         )
 
 
 def take_over(network: JSISNet, categories: Categories, source: SavedModel) -> TakenOver:
-    """Initialise a network with the weights of another one.
-
-    Weights of a class are taken from the class of the same name, wherever it stands there; all
-    others from the tensor of the same name and shape. The rest stays as it is.
+    """Initialise a network with the weights of another one; see `take_over_weights`.
 
     Args:
         network: Network to initialise, in place.
@@ -72,11 +73,34 @@ def take_over(network: JSISNet, categories: Categories, source: SavedModel) -> T
     Raises:
         ValueError: If the trunks differ, or a weight is not finite.
     """
-    own, theirs = network.state_dict(), source.network.state_dict()
+    return take_over_weights(network, categories, source.network.state_dict(), source.categories)
+
+
+def take_over_weights(
+    network: JSISNet,
+    categories: Categories,
+    theirs: Mapping[str, Tensor],
+    their_categories: Categories,
+) -> TakenOver:
+    """Initialise a network with weights that have its names.
+
+    Weights of a class are taken from the class of the same name, wherever it stands there; all
+    others from the tensor of the same name and shape. The rest stays as it is.
+
+    Args:
+        network: Network to initialise, in place.
+        categories: Its classes.
+        theirs: Weights to take.
+        their_categories: Classes of these.
+
+    Raises:
+        ValueError: If the trunks differ, or a weight is not finite.
+    """
+    own = network.state_dict()
     check_finite(theirs)
     taken: dict[str, Tensor] = {}
     found: set[str] = set()
-    for layer, rows in _class_layers(network, categories, source.categories):
+    for layer, rows in _class_layers(network, categories, their_categories):
         for name in (f"{layer}.weight", f"{layer}.bias"):
             if name not in own:
                 continue

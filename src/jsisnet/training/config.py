@@ -149,7 +149,9 @@ class RunConfig:
     start: str | None = None
     """Model to start from: a built-in one's name or a folder. The weights of a class are those of
     the class of the same name; all others are those of equal name and shape. The rest, such as the
-    weights of new classes, is initialised."""
+    weights of new classes, is initialised. ``torchvision:maskrcnn_resnet50_fpn_v2`` or
+    ``torchvision:maskrcnn_resnet50_fpn`` are torchvision's COCO weights, which ``=FILE`` reads from
+    a file."""
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     """Loss weights and sampling."""

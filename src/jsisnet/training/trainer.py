@@ -27,11 +27,11 @@ from jsisnet.formats.dataset import PanopticDataset
 from jsisnet.inference import evaluator
 from jsisnet.inference.model_folder import WEIGHTS, read_description
 from jsisnet.inference.predictor import Predictor
-from jsisnet.model import imagenet, saved_model
+from jsisnet.model import imagenet, saved_model, torchvision_weights
 from jsisnet.model.engine import TorchEngine
 from jsisnet.model.network import JSISNet, NetworkConfig
 from jsisnet.model.saved_model import ModelConfig, SavedModel
-from jsisnet.model.start import take_over
+from jsisnet.model.start import TakenOver, take_over
 from jsisnet.settings import from_dict, joined, plain
 from jsisnet.training import resuming, run_folder
 from jsisnet.training.callbacks import Callback, Pictures
@@ -144,13 +144,20 @@ def new_network(config: RunConfig, categories: Categories, *, load_weights: bool
     trunk = config.network.trunk
     if load_weights and config.start is not None:
         try:
-            taken = take_over(network, categories, saved_model.read(config.start))
+            taken = _started(network, categories, config.start)
         except ValueError as error:
             raise ValueError(f"start: {config.start}: {error}") from error
         _tell(f"start: {config.start}: {taken}")
     elif load_weights and trunk.weights is not None:
         network.load_imagenet(imagenet.read(trunk.name, trunk.weights))
     return network
+
+
+def _started(network: JSISNet, categories: Categories, start: str) -> TakenOver:
+    """Initialise a network with the weights of torchvision's, or those of a saved model."""
+    if start.startswith(torchvision_weights.PREFIX):
+        return torchvision_weights.take_over(network, categories, start)
+    return take_over(network, categories, saved_model.read(start))
 
 
 @rank_zero_only

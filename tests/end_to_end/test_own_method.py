@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from documentation import ROOT, blocks, follow
-from jsisnet import settings
+from jsisnet import sections
 from jsisnet.model import saved_model
 
 PAGE = "docs/how_to/methods.md"
@@ -34,9 +34,9 @@ def text(tmp_path, monkeypatch):
     (site / "deeplab.py").write_text(module)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.chdir(tmp_path)
-    settings._entry_points.cache_clear()
+    sections._entry_points.cache_clear()
     yield page
-    settings._entry_points.cache_clear()
+    sections._entry_points.cache_clear()
     sys.modules.pop("deeplab", None)
 
 
@@ -56,11 +56,11 @@ def test_a_method_of_another_package_is_trained_saved_and_read(text, tmp_path):
 
 def test_a_model_whose_package_is_missing_names_the_method(text, tmp_path, monkeypatch):
     del text
-    kind = settings.Choice("method", {}, "jsisnet.semantic_methods").find("deeplab", "x")
+    kind = sections.Choice("method", {}, "jsisnet.semantic_methods").find("deeplab", "x")
     assert kind().channels == 128
     assert kind.__module__ == "deeplab"
     monkeypatch.setattr(sys, "path", [path for path in sys.path if str(tmp_path) not in path])
-    settings._entry_points.cache_clear()
+    sections._entry_points.cache_clear()
 
     with pytest.raises(ValueError, match=r"is 'deeplab'\. .*Other packages"):
-        settings.Choice("method", {"psp": "x"}, "jsisnet.semantic_methods").find("deeplab", "m")
+        sections.Choice("method", {"psp": "x"}, "jsisnet.semantic_methods").find("deeplab", "m")

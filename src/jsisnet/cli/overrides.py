@@ -105,7 +105,7 @@ def _may_be_setting(option: str, kind: type) -> bool:
 
 def _arguments(plain: type, tokens: Sequence[str]) -> ArgumentCollection:
     """Return the options of a settings dataclass, including sections that the tokens name."""
-    from jsisnet.settings import with_names
+    from jsisnet.sections import with_names
 
     kind = with_names(plain, {}, tokens, every_method=True)
     app = App(help_flags=(), version_flags=())

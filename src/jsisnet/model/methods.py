@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from jsisnet.arrays import Float
-from jsisnet.settings import Choice
+from jsisnet.sections import Choice
 
 Maps = dict[int, Float[Tensor, "b c _ _"]]
 """Shared maps of a trunk by their stride in pixels, from fine to coarse, all with the same number

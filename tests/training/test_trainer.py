@@ -604,6 +604,15 @@ def test_unreadable_weights_leave_no_run_folder(settings, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_weights_of_torchvision_that_do_not_fit_leave_no_run_folder(settings, tmp_path):
+    unfit = replace(settings, start="torchvision:maskrcnn_resnet50_fpn")
+
+    with pytest.raises(ValueError, match=r"^start: torchvision:\S+: network\.trunk\.name is test_"):
+        train(unfit, out=tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
 def test_missing_data_leaves_no_run_folder(settings, tmp_path):
     lost = replace(settings, data=replace(settings.data, annotations="nowhere.json"))
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from jsisnet.formats.dataset import DataConfig
+from jsisnet.inference.model_folder import PredictionConfig
 from jsisnet.model.network import NetworkConfig
 from jsisnet.model.roi_last_stage import LastStageConfig
 from jsisnet.model.roi_light import LightConfig
@@ -286,3 +287,23 @@ def test_settings_with_a_choice_survive_as_plain_values():
 def test_a_wrong_choice_or_setting_of_a_method_is_named(values, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         made({"network": {"roi": values}}, *options)
+
+
+def test_values_by_name_are_a_mapping_or_pairs():
+    given = {"traffic light": 0.3, "a, b.c": 0.7}
+    pairs = tuple(given.items())
+
+    for values in (given, [list(pair) for pair in pairs]):
+        config = from_dict(
+            PredictionConfig, {"size": None, "merge": {"class_min_scores": values}}, source="m"
+        )
+        assert config.merge.class_min_scores == pairs
+    options = ["--merge.class-min-scores", "a car", "0.2", "--merge.class-min-scores", "b", "0.1"]
+    config = from_dict(
+        PredictionConfig, {"size": None, "merge": {"class_min_scores": given}}, options, source="m"
+    )
+    assert config.merge.class_min_scores == (("a car", 0.2), ("b", 0.1))
+    with pytest.raises(ValueError, match=r"expected a value for each name, such as \{person: 0.5"):
+        from_dict(
+            PredictionConfig, {"size": None, "merge": {"class_min_scores": ["a"]}}, source="m"
+        )

@@ -25,6 +25,8 @@ Settings = TypeVar("Settings")
 _MOST = 1e30
 """Largest number of a setting, which single precision holds."""
 
+_PAIR = 2
+
 _KINDS: dict[object, str] = {int: "an integer", float: "a number"}
 _LIMIT = re.compile(r"Must be ([<>]=?) (\S+)\.")
 _LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
@@ -48,6 +50,7 @@ def from_dict(
     Raises:
         ValueError: If a key is unknown, or a value is missing or has the wrong type.
     """
+    values = _with_pairs(kind, values)
     try:
         converted = with_names(kind, values, overrides)
     except ValueError as error:
@@ -160,6 +163,25 @@ def _blame(message: str, options: Sequence[str], source: str) -> str:
     return name_option(message, options) or f"{source}: {message}"
 
 
+def _with_pairs(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn mappings into lists of pairs where a setting holds pairs of a name and a value."""
+    hints, result = get_type_hints(kind), dict(values)
+    for name, value in values.items():
+        if not isinstance(value, Mapping) or name not in hints:
+            continue
+        section = section_of(hints[name])
+        if section is not None:
+            result[name] = _with_pairs(section, value)
+        elif _ispairs(hints[name]):
+            result[name] = [list(pair) for pair in value.items()]
+    return result
+
+
+def _ispairs(hint: object) -> bool:
+    """Return whether a type is a tuple of pairs, such as ``tuple[tuple[str, float], ...]``."""
+    return get_origin(hint) is tuple and get_origin(get_args(hint)[0]) is tuple
+
+
 def _check_values(kind: type, values: Mapping[str, Any], source: str) -> None:
     """Raise for values that the converter would misread, such as ``optim: 3``."""
     hints = dict(_settings(kind))
@@ -210,6 +232,9 @@ def _form_error(hint: object, value: object) -> str | None:
     if section_of(hint) is not None:
         return None if isinstance(value, Mapping) else "a mapping of settings"
     numbers = value if isinstance(value, list) else [value]
+    if _ispairs(hint):
+        arepairs = all(isinstance(each, list) and len(each) == _PAIR for each in numbers)
+        return None if arepairs else "a value for each name, such as {person: 0.5}"
     if get_origin(hint) is tuple and Ellipsis not in kinds and len(numbers) != len(get_args(hint)):
         return f"{len(get_args(hint))} values"
     broken = any(isinstance(number, float) and not number.is_integer() for number in numbers)

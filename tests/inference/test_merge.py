@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jsisnet.inference.merge import Instances, merge
+from jsisnet.categories import Categories, Category
+from jsisnet.inference.merge import Instances, by_class, merge
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
@@ -54,6 +55,37 @@ def test_instances_below_the_minimum_score_are_ignored():
     panoptic = merged(instances)
 
     assert panoptic.ids.tolist() == [[2, VOID, 1]]
+
+
+def test_a_class_may_have_a_minimum_score_of_its_own():
+    classes = Categories(
+        tuple(
+            Category(id=label, name=name, isthing=label >= CAR)
+            for label, name in enumerate(["sky", "road", "grass", "car", "bus"])
+        )
+    )
+    instances = things(
+        [1.0, 0.0, 0.0],
+        [0.0, 1.0, 0.0],
+        [0.0, 0.0, 1.0],
+        scores=[0.7, 0.69, 0.2],
+        labels=[CAR, CAR, BUS],
+    )
+    config = replace(ALL, class_min_scores=(("car", 0.7), ("bus", 0.2)))
+
+    chosen, rules = by_class(instances, config, classes)
+
+    assert names(merged(chosen, config=rules)) == [CAR, None, BUS]
+    assert config.min_scores(classes) == (0.5, 0.5, 0.5, 0.7, 0.2)
+    assert config.lowest_score == 0.2
+    with pytest.raises(ValueError, match="needs the names of classes"):
+        merged(instances, config=config)
+    with pytest.raises(ValueError, match=r"no thing class named 'cat'\. Did you mean car\?"):
+        MergeConfig(class_min_scores=(("cat", 0.5),)).min_scores(classes)
+    with pytest.raises(ValueError, match="no thing class named 'sky'"):
+        MergeConfig(class_min_scores=(("sky", 0.5),)).min_scores(classes)
+    with pytest.raises(ValueError, match="'car' is 2; expected 0 to 1"):
+        MergeConfig(class_min_scores=(("car", 2.0),))
 
 
 def test_an_instance_claims_pixels_of_at_least_the_minimum_probability():

@@ -125,6 +125,26 @@ def test_pixels_of_small_stuff_are_void_without_a_second_best_class(config, stre
     assert street.row(config) == "sssss.tt"
 
 
+@pytest.mark.parametrize("arrays", [False, True])
+def test_a_class_may_have_a_minimum_score_of_its_own(arrays, street):
+    street.thing(CAR, 0.4, "##......")
+    street.thing(BUS, 0.4, "....##..")
+    street.pixels("ssssssss")
+    if arrays:
+        street.instances = street.folder / "things"
+        street.instances.mkdir()
+        np.savez(
+            street.instances / "a.npz",
+            boxes=np.float32([[0, 0, 2, 1], [4, 0, 6, 1]]),
+            category_ids=[factories.CATEGORIES[label].id for label in (CAR, BUS)],
+            scores=np.float32([0.4, 0.4]),
+            masks=np.ones((2, 2, 2), np.float32),
+        )
+    config = MergeConfig(min_score=0.1, min_stuff_area=0.0, class_min_scores=(("bus", 0.5),))
+
+    assert street.row(config) == "ccssssss"
+
+
 @BOTH
 def test_instances_below_the_minimum_score_are_ignored(config, street):
     street.thing(CAR, 0.49, "##......")

@@ -76,11 +76,13 @@ def merge(  # noqa: PLR0913 - one parameter per option
         )
     config = merge if rules == "jsisnet" else kirillov
     wanted = image_list.read(image_info, categories)
+    merge.min_scores(wanted.categories)  # unknown classes are refused at once
+    lowest = merge.lowest_score if rules == "jsisnet" else kirillov.min_score
     predictions = Predictions(
         wanted=wanted,
         instances=instances
         if instances.is_dir()
-        else coco_results.read_things(instances, wanted, min_score=config.min_score),
+        else coco_results.read_things(instances, wanted, min_score=lowest),
         semantic=SemanticFolder(
             folder=semantic,
             categories=wanted.categories,

@@ -1,8 +1,8 @@
 """COCO results files: a JSON list of predicted regions with masks, one file per task."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jsisnet.files import json_fields, json_stream
@@ -60,6 +60,11 @@ class RegionList:
     def segments(self) -> tuple[Segment, ...]:
         """Classes and scores of the regions."""
         return tuple(result.segment for result in self.results)
+
+    def above(self, min_scores: Sequence[float]) -> "RegionList":
+        """Return the things whose scores reach the lowest score of their label."""
+        kept = [each for each in self.results if _score(each) >= min_scores[each.segment.label]]
+        return replace(self, results=kept)
 
     def draw(self) -> Iterator[tuple[Segment, CroppedMask]]:
         """Decode the masks one after another.

@@ -1,13 +1,14 @@
 """Fusion of the two branches' predictions for one image into one panoptic map."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
 import numpy as np
 
 from jsisnet.arrays import Bool, Float, Int, Int32, Integer, Shaped
+from jsisnet.categories import Categories
 from jsisnet.inference.raster import NO_CHANNEL, Window, paste, paste_in_strips, windows
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.stuff import Semantic, large_stuff
@@ -63,6 +64,25 @@ class Instances:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def chosen(self, indices: Int[np.ndarray, " c"]) -> "Instances":
+        """Return some of the instances, in the order of their indices."""
+        return Instances(
+            boxes=self.boxes[indices],
+            labels=self.labels[indices],
+            scores=self.scores[indices],
+            masks=self.masks[indices],
+        )
+
+    def above(self, min_scores: Sequence[float]) -> "Instances":
+        """Return the instances whose scores reach the lowest score of their label.
+
+        Args:
+            min_scores: The lowest score of each label; see `MergeConfig.min_scores`.
+        """
+        # Compared as `thing_masks` does it. NaN is kept, for the merge to refuse it.
+        islow = self.scores.astype(np.float32) < np.float32(min_scores)[self.labels]
+        return self.chosen(np.flatnonzero(~islow))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ThingMasks:
@@ -107,7 +127,7 @@ def merge(
         frame: Height and width of the network's input.
         size: Height and width of the image, and of the result.
         stuff_labels: Labels that may fill pixels without an instance.
-        config: Rules and thresholds.
+        config: Rules and thresholds. For minimum scores of classes see `by_class`.
 
     Returns:
         The map. Its segments are the instances that own at least one pixel, best score first, then
@@ -126,6 +146,28 @@ def merge(
     check_outputs(instances, semantic, frame=frame, size=size, stuff_labels=stuff_labels)
     things = thing_masks(instances, frame=frame, canvas=canvas, config=config)
     return _merge_on_canvas(things, semantic, canvas, size, stuff_labels, config)
+
+
+def by_class(
+    instances: Instances, config: MergeConfig, categories: Categories
+) -> tuple[Instances, MergeConfig]:
+    """Apply the minimum scores of classes, which `merge` can't: it knows labels, but no names.
+
+    Args:
+        instances: Things of one image.
+        config: Rules and thresholds.
+        categories: Classes of the labels.
+
+    Returns:
+        The instances that take part, and rules by which all of them do.
+
+    Raises:
+        ValueError: If a minimum is for a class that is not one of the things.
+    """
+    if not config.class_min_scores:
+        return instances, config
+    chosen = instances.above(config.min_scores(categories))
+    return chosen, replace(config, min_score=0.0, class_min_scores=())
 
 
 def check_outputs(
@@ -165,6 +207,10 @@ def thing_masks(
         canvas: Height and width of the canvas.
         config: Rules and thresholds.
     """
+    if config.class_min_scores:
+        raise ValueError(
+            "class_min_scores needs the names of the classes; apply it with `by_class`"
+        )
     scores = instances.scores.astype(np.float32)
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= config.min_score]
@@ -252,7 +298,7 @@ def merge_masks(
         semantic: Logits of all labels on a grid that spans the image, or the label of each pixel.
         size: Height and width of the image, and of the result.
         stuff_labels: Labels that may fill pixels without an instance.
-        config: Rules and thresholds. `min_score`, `canvas` and `normalize_masks` are not used.
+        config: Rules and thresholds. Minimum scores, `canvas` and `normalize_masks` are not used.
 
     Returns:
         The map. See `merge`.

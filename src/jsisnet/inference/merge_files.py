@@ -1,7 +1,7 @@
 """Merging of any networks' predictions on disk into COCO panoptic files."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,8 +156,11 @@ def _merge(
         regions = _thing_regions(things, size, config)
         stuff = _stuff_regions(predictions, image_id, config)
         return kirillov.combine(regions, stuff, size=size, config=config)
+    min_scores = config.min_scores(wanted.categories)
     return merge_masks(
-        _binary_masks(things) if isinstance(things, RegionList) else _paste(things, size, config),
+        _binary_masks(things.above(min_scores))
+        if isinstance(things, RegionList)
+        else _paste(things, size, min_scores, config),
         _semantic(predictions, image_id),
         size=size,
         stuff_labels=wanted.categories.stuff_labels,
@@ -197,11 +200,14 @@ def _binary_masks(things: RegionList) -> ThingMasks:
     return ThingMasks(segments=things.segments, masks=masks)
 
 
-def _paste(things: BoxMasks, size: tuple[int, int], config: MergeConfig) -> ThingMasks:
+def _paste(
+    things: BoxMasks, size: tuple[int, int], min_scores: Sequence[float], config: MergeConfig
+) -> ThingMasks:
     instances = Instances(
         boxes=things.boxes, labels=things.labels, scores=things.scores, masks=things.masks
-    )
-    return thing_masks(instances, frame=size, canvas=size, config=config)
+    ).above(min_scores)
+    rules = replace(config, min_score=0.0, class_min_scores=())
+    return thing_masks(instances, frame=size, canvas=size, config=rules)
 
 
 def _thing_regions(
@@ -210,8 +216,8 @@ def _thing_regions(
     """Yield the instances that take part, best score first, with binary masks."""
     if isinstance(things, RegionList):
         return things.draw()
-    pasted = _paste(things, size, MergeConfig(min_score=config.min_score))
-    return kirillov.thing_regions(pasted, config)
+    min_scores = [config.min_score] * (1 + max(things.labels.tolist(), default=0))
+    return kirillov.thing_regions(_paste(things, size, min_scores, MergeConfig()), config)
 
 
 def _stuff_regions(

@@ -230,7 +230,7 @@ def nested_settings(settings: Mapping[str, object]) -> dict[str, Any]:
 
     Args:
         settings: `size`, and fields of `MergeConfig` and `DetectionConfig`. A name that both have,
-            `min_score`, sets both.
+            `min_score`, sets both, and replaces the minimum scores of classes.
 
     Raises:
         TypeError: If a name is unknown.
@@ -247,6 +247,8 @@ def nested_settings(settings: Mapping[str, object]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     if "size" in settings:
         nested["size"] = plain(settings["size"])
-    nested["merge"] = {name: value for name, value in settings.items() if name in merge}
+    nested["merge"] = {name: plain(value) for name, value in settings.items() if name in merge}
+    if "min_score" in settings:
+        nested["merge"].setdefault("class_min_scores", [])
     detecting = {name: value for name, value in settings.items() if name in detection}
     return nested | {"network": {"detection": detecting}} if settings else {}

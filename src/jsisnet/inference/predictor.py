@@ -27,7 +27,7 @@ from jsisnet.inference.engine import (
     open_engine,
 )
 from jsisnet.inference.kirillov import KirillovConfig
-from jsisnet.inference.merge import Instances, merge
+from jsisnet.inference.merge import Instances, by_class, merge
 from jsisnet.inference.model_folder import PredictionConfig, nested_settings
 from jsisnet.inference.raster import Upsampled
 from jsisnet.inference.result import Result
@@ -67,7 +67,8 @@ class Predictor:
             options: How the network is to run.
             settings: Fields of `EngineOptions` (``device``, ``threads``, ``precision``), and
                 settings that win over the model's own: ``size``, and the fields of `MergeConfig`
-                and `DetectionConfig`, such as ``min_score=0.3``.
+                and `DetectionConfig`, such as ``min_score=0.3``, which replaces the minimum scores
+                of classes too.
 
         Raises:
             TypeError: If a setting is unknown, or `model` is no path and no engine.
@@ -80,6 +81,7 @@ class Predictor:
             self.engine = PairedEngine(self.engine, _opened(instances_from, engine, options))
         self.classes = None if classes is None else tuple(classes)
         self._kept = None if classes is None else _kept_labels(self.categories, classes)
+        self.config.merge.min_scores(self.categories)  # unknown classes are refused at once
 
     @classmethod
     def load(cls, model: str | Path | Engine = "coco", **settings: object) -> "Predictor":
@@ -197,8 +199,9 @@ class Predictor:
                 stuff_labels=stuff,
                 config=config,
             )
+        things, rules = by_class(instances, config, self.categories)
         return merge(
-            instances, outputs.semantic, frame=frame, size=size, stuff_labels=stuff, config=config
+            things, outputs.semantic, frame=frame, size=size, stuff_labels=stuff, config=rules
         )
 
     def _results(

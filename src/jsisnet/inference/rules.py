@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsisnet.checks import check_fractions, check_settings
+from jsisnet.categories import Categories
+from jsisnet.checks import check_fractions, check_settings, nearest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +17,10 @@ class MergeConfig:
 
     min_score: float = 0.5
     """Instances with a lower score are ignored."""
+
+    class_min_scores: tuple[tuple[str, float], ...] = ()
+    """Names of thing classes, and the lowest score of each in place of `min_score`; a mapping in
+    YAML and JSON."""
 
     min_mask: float = 0.5
     """Lowest mask probability at which an instance claims a pixel."""
@@ -69,3 +74,27 @@ class MergeConfig:
             "min_visible_fraction",
             "min_stuff_probability",
         )
+        for name, score in self.class_min_scores:
+            if not 0 <= score <= 1:
+                raise ValueError(f"class_min_scores of {name!r} is {score:g}; expected 0 to 1")
+
+    @property
+    def lowest_score(self) -> float:
+        """The lowest score that suffices for some class."""
+        return min([self.min_score, *(score for _, score in self.class_min_scores)])
+
+    def min_scores(self, categories: Categories) -> tuple[float, ...]:
+        """Return the lowest score of the instances of each label.
+
+        Raises:
+            ValueError: If `class_min_scores` names no thing class; the message suggests one.
+        """
+        things = {categories[label].name for label in categories.thing_labels}
+        chosen = dict(self.class_min_scores)
+        for name in chosen:
+            if name not in things:
+                raise ValueError(
+                    f"class_min_scores: no thing class named {name!r}.{nearest(name, things)} "
+                    f"Thing classes: {', '.join(sorted(things)) or 'none'}"
+                )
+        return tuple(chosen.get(category.name, self.min_score) for category in categories)

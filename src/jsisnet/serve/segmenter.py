@@ -111,7 +111,7 @@ class Segmenter:
         size = image.shape[0], image.shape[1]
         if min_score is None:
             return predictor.merge(self._run(image), size)
-        config = replace(predictor.config.merge, min_score=min_score)
+        config = replace(predictor.config.merge, min_score=min_score, class_min_scores=())
         return _at_least(min_score, predictor.merge(self._outputs(image, min_score), size, config))
 
     def _outputs(self, image: UInt8[np.ndarray, "h w 3"], min_score: float) -> Prediction:

@@ -197,6 +197,7 @@ def _prepare(
     if config.validation is not None:
         validation = PanopticDataset(config.validation.under(config.root), samples.categories)
     checkpoint = folder / CHECKPOINT
+    config.merge.min_scores(samples.categories)  # unknown classes are refused at once
     network = new_network(config, samples.categories, load_weights=not checkpoint.exists())
     if config.train.sync_norm:
         network = _with_sync_norm(network, layout)

@@ -61,6 +61,12 @@ COMMANDS = (
         "Evaluate a model on an annotated data set: PQ, mean IoU, AP and recall.",
     ),
     Command(
+        "tune",
+        "tune",
+        "MODEL --images DIR --annotations FILE",
+        "Choose the settings of a model's merge on annotated photos, for the best PQ.",
+    ),
+    Command(
         "models",
         "models",
         "[FOLDER...]",

@@ -16,6 +16,7 @@ from jsisnet.files.atomic import holds_files, replacing
 from jsisnet.files.checksum import check_intact
 from jsisnet.files.one_line import one_line
 from jsisnet.inference.model_folder import (
+    CARD,
     COPY_AGAIN,
     DESCRIPTION,
     EXPORTED,
@@ -28,8 +29,8 @@ from jsisnet.lazy import import_extra
 FILES = (DESCRIPTION, EXPORTED, WEIGHTS)
 """All that is downloaded and uploaded of a model, apart from its card."""
 
-CARD, RESULTS = "README.md", "results.json"
-"""Names of the card of a model, and of the scores in its folder."""
+RESULTS = "results.json"
+"""Name of the scores in the folder of a model."""
 
 _NAME = re.compile(r"(?!.*\.\.)\w[\w.-]{0,95}/\w[\w.-]{0,95}(@\w[\w./-]{0,199})?", re.ASCII)
 

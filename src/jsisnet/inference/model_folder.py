@@ -3,18 +3,21 @@
 Only the description is read here; the engines run the network.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from hashlib import file_digest
 from importlib.resources import files
 from pathlib import Path
+from shutil import copyfile
 from types import MappingProxyType
 from typing import Any
 
 from jsisnet.categories import Categories
 from jsisnet.checks import check_size, nearest
 from jsisnet.files import json_text
+from jsisnet.files.atomic import replacing
 from jsisnet.files.regular import check_regular
 from jsisnet.formats import categories_json
 from jsisnet.inference.rules import MergeConfig
@@ -23,6 +26,9 @@ from jsisnet.settings import from_dict, joined, plain
 
 DESCRIPTION, WEIGHTS, EXPORTED = "model.json", "model.safetensors", "model.onnx"
 """Names of the files of a model folder: settings and classes, weights, and the exported network."""
+
+CARD = "README.md"
+"""Name of the card of a model: what it is, and its licence."""
 
 ONNX = ".onnx"
 """Suffix of an exported network, which describes itself and may lie anywhere."""
@@ -176,6 +182,41 @@ def read_description(folder: Path) -> ModelDescription:
     except ValueError as error:
         raise ValueError(f"{path}: not the description of a model ({error})") from error
     return parse_description(content, str(path))
+
+
+def copy_with(folder: Path, out: Path, merge: MergeConfig) -> None:
+    """Copy a model with other rules of the merge.
+
+    Its detections are selected from the lowest score on that suffices for some class.
+
+    Args:
+        folder: Folder of a model.
+        out: Folder to write to; the files of a model in it are replaced.
+        merge: The rules.
+
+    Raises:
+        ValueError: If the model is an exported network alone, which describes itself, or its
+            description is damaged.
+    """
+    if folder.is_file():
+        raise ValueError(
+            f"{folder}: the settings of an exported network are part of it; expected "
+            "the folder of a model, or write the settings to a .yaml file"
+        )
+    values = dict(read_description(folder).values)
+    network = dict(values.get("network", {}))
+    network["detection"] = {**network.get("detection", {}), "min_score": merge.lowest_score}
+    categories = json_text.parse((folder / DESCRIPTION).read_bytes())["categories"]
+    described = {**values, "network": network, "merge": plain(merge), "categories": categories}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / DESCRIPTION).unlink(missing_ok=True)
+    for name in (WEIGHTS, EXPORTED, CARD):
+        (out / name).unlink(missing_ok=True)
+        if (folder / name).is_file():
+            with replacing(out / name) as temporary:
+                copyfile(folder / name, temporary)
+    with replacing(out / DESCRIPTION) as temporary:  # without it there is no model
+        temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
 def parse_description(content: str, source: str) -> ModelDescription:

@@ -67,6 +67,12 @@ COMMANDS = (
         "Choose the settings of a model's merge on annotated photos, for the best PQ.",
     ),
     Command(
+        "pseudo-label",
+        "pseudo_label",
+        "MODEL --images DIR --out DIR",
+        "Fill what a data set does not label with a model's confident predictions.",
+    ),
+    Command(
         "models",
         "models",
         "[FOLDER...]",

@@ -46,7 +46,7 @@ def tune(  # noqa: PLR0913 - one parameter per option
     of stuff, and the minimum score of each thing class with enough examples. A setting
     is changed only if that helps on photos left out of the choice, too. The last column
     is the quality to expect of other photos: settings for each part of the photos are
-    chosen on the others.
+    chosen on the others. Classes with few examples don't count in the choice.
 
     Take photos that the network was not trained on; PQ on the photos that settings were
     chosen on flatters.
@@ -67,7 +67,8 @@ def tune(  # noqa: PLR0913 - one parameter per option
         raw: Folder that keeps the network's outputs, about 1 MB for each photo, so that the same
             command resumes or starts with them; `jsisnet merge` reads them, too.
         folds: Parts of the photos, at least 3, each of which is left out once.
-        min_examples: True segments from which on a thing class gets a minimum score of its own.
+        min_examples: True segments from which on a class counts in the choice, and a thing class
+            gets a minimum score of its own.
         json: JSON file to write (- for standard output): settings, gains, and the photos.
         recount_areas: Accept annotations whose areas differ from their PNGs.
         run: How the network runs.
@@ -169,7 +170,7 @@ def _print(tuned: "Tuning", report: dict[str, Any]) -> None:
         display("No other setting helps on photos left out; all stay as they are")
     display(quality)
     if tuned.too_rare:
-        display(f"too few examples for a minimum score: {join_names(tuned.too_rare)}")
+        display(f"classes with too few examples to count: {join_names(tuned.too_rare)}")
     display(f"chosen on {len(report['photos']):,} photos of {report['annotations']}")
 
 

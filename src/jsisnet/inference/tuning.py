@@ -45,10 +45,12 @@ class TuneConfig:
     left out once. At most one for each photo, and at least 3."""
 
     min_examples: int = 10
-    """True segments from which on a thing class gets a minimum score of its own."""
+    """True segments from which on a class counts in the choice, and a thing class gets a minimum
+    score of its own. If no class has as many, all count."""
 
     min_gain: float = 0.05
-    """A setting is changed only if PQ on the photos left out gains more, in percentage points."""
+    """A setting is changed only if PQ on the photos left out gains more, in percentage points, and
+    gains whichever part of the photos is ignored."""
 
     def __post_init__(self) -> None:
         check_ranges(self, "", folds=(_FEWEST, 1000), min_examples=(1, 1_000_000))
@@ -85,7 +87,7 @@ class Tuning:
     """Differences between the two, in the order in which they were chosen."""
 
     too_rare: tuple[str, ...]
-    """Thing classes with too few examples for a minimum score of their own."""
+    """Classes with too few examples to count."""
 
     before: PanopticQuality
     """Quality of the settings of the model on all photos."""
@@ -108,8 +110,9 @@ def tune(
 
     One setting after another takes the value that is best on all photos: the minimum score, the
     overlap of masks, the area and the probability of stuff, and then the minimum score of each
-    thing class. It is changed only if that helps on photos that are left out, too. PQ is averaged
-    over the classes that the photos show, so that nothing is gained by never predicting the others.
+    thing class. It is changed only if that helps on photos that are left out, too. What counts is
+    the mean PQ of the classes of which the photos show enough: one segment of a rare class would
+    decide by chance.
 
     Args:
         raw: Outputs of a network.
@@ -173,14 +176,15 @@ class _Search:
         self.trials, self.min_gain = trials, config.min_gain / 100
         self.start = _effective(own)
         examples = trials.sums([self.start])[:, 0, [1, 3]].sum((0, 1))
+        isfrequent = examples >= config.min_examples
+        self._counted = np.flatnonzero(isfrequent if isfrequent.any() else examples)
         categories = trials.raw.predictor.categories
-        things = [categories[label].name for label in categories.thing_labels]
-        counts = [examples[label] for label in categories.thing_labels]
-        israre = [count < config.min_examples for count in counts]
-        self.too_rare = tuple(name for name, rare in zip(things, israre, strict=True) if rare)
-        frequent = [name for name in things if name not in self.too_rare]
+        self.too_rare = tuple(
+            category.name for label, category in enumerate(categories) if not isfrequent[label]
+        )
+        things = [categories[label].name for label in categories.thing_labels if isfrequent[label]]
         pixels = min(height * width for height, width in trials.raw.sizes)
-        self.knobs = [*_general(self.start, pixels), *map(_of_class, frequent)]
+        self.knobs = [*_general(self.start, pixels), *map(_of_class, things)]
 
     def choose(
         self, blocks: list[int], on_step: Callable[[], None]
@@ -191,11 +195,11 @@ class _Search:
             before = knob.value(current)
             values = [value for value in knob.values if value != before]
             configs = [current, *(knob.changed(current, value) for value in values)]
-            sums = self.trials.sums(configs)[blocks]
+            sums = self.trials.sums(configs)[blocks][..., self._counted]
             gains = _gains(sums)
             best = int(gains.argmax())
-            gain_left_out = _gain_left_out(sums)
-            if best and min(gains[best], gain_left_out) > self.min_gain:
+            gain_left_out, least = _gain_left_out(sums)
+            if best and min(gains[best], gain_left_out) > self.min_gain and least > 0:
                 current = configs[best]
                 changes.append(
                     Change(
@@ -327,12 +331,19 @@ def _gains(sums: Float64[np.ndarray, "f c 4 k"]) -> Float64[np.ndarray, " c"]:
     return np.where(gains > _ENOUGH, gains, np.minimum(gains, 0))
 
 
-def _gain_left_out(sums: Float64[np.ndarray, "f c 4 k"]) -> float:
-    """Return the gain if the settings for each block are those that are best on the others."""
+def _gain_left_out(sums: Float64[np.ndarray, "f c 4 k"]) -> tuple[float, float]:
+    """Return the gain if the settings for each block are those that are best on the others.
+
+    Returns:
+        The gain on all blocks, and the least of those on all blocks but one: a gain that one block
+        makes alone is chance.
+    """
     others = sums.sum(0) - sums
     chosen = [int(_gains(others[[block]]).argmax()) for block in range(len(sums))]
-    left_out = sums[np.arange(len(sums)), chosen].sum(0)
-    return float(_objective(left_out) - _objective(sums[:, 0].sum(0)))
+    pair = np.stack([sums[:, 0], sums[np.arange(len(sums)), chosen]], axis=1)
+    without_one = _objective(pair.sum(0) - pair)
+    before, after = _objective(pair.sum(0)).tolist()
+    return after - before, float((without_one[:, 1] - without_one[:, 0]).min())
 
 
 def _quality(sums: Float64[np.ndarray, "4 k"]) -> PanopticQuality:

@@ -33,6 +33,17 @@ def test_the_built_in_models_are_listed_with_classes_and_scores(capsys, tmp_path
     assert float(rows["coco"][7]) > 5
 
 
+def test_classes_are_listed_with_what_was_merged_into_them(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["models", "--classes"]) == 0
+
+    rows = listed(capsys)
+    assert rows["kitchen"][1] == "thing"
+    assert " ".join(rows["kitchen"][2:]).startswith("bottle, wine glass, cup")
+    assert rows["pedestrian"] == ["pedestrian", "thing"]
+
+
 def test_runs_are_listed_with_the_scores_of_their_last_evaluation(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scores = {"all": {"pq": 12.5}, "miou": 31.0}

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from rich.table import Table
 
 from jsisnet.cli.console import display, say, write_json
-from jsisnet.cli.options import JsonFile
+from jsisnet.cli.options import Flag, JsonFile
 
 
 def models(
     *folders: Annotated[Path, Parameter(name="FOLDER")],
+    classes: Flag = False,
     json: JsonFile | None = None,
 ) -> None:
     """List the built-in models and those in folders, with their classes and scores.
@@ -22,11 +24,13 @@ def models(
 
     For example
         jsisnet models
+        jsisnet models --classes
         jsisnet models runs experiments --json models.json
 
     Args:
         folders: Folders in which to look for models and training runs, at any depth. Default: runs,
             if it exists.
+        classes: List the classes of each model too, with the classes that were merged into them.
         json: JSON file to write (- for standard output), with the names of the classes.
     """
     from jsisnet.cli import tables
@@ -52,8 +56,22 @@ def models(
             each["data"] or "",
         )
     display(rows)
+    if classes:
+        for each in described:
+            display(_classes(each))
     if json is not None:
         write_json({"models": described}, json)
+
+
+def _classes(described: dict[str, Any]) -> Table:
+    """Return a table of the classes of a model."""
+    from jsisnet.cli import tables
+
+    rows = tables.table(described["name"], "kind", "contains")
+    for kind, key in (("thing", "things"), ("stuff", "stuff")):
+        for name in described[key]:
+            rows.add_row(name, kind, ", ".join(described["members"].get(name, ())))
+    return rows
 
 
 def _local(folders: tuple[Path, ...]) -> Iterator[Path]:
@@ -81,6 +99,11 @@ def _described(name: str, folder: Path) -> dict[str, Any]:
         "size": description.config().size,
         "things": [names[label] for label in description.categories.thing_labels],
         "stuff": [names[label] for label in description.categories.stuff_labels],
+        "members": {
+            category.name: list(category.members)
+            for category in description.categories
+            if category.members
+        },
         "exported": (folder / EXPORTED).is_file(),
         **scores(folder),
     }

@@ -240,10 +240,10 @@ def _table_of_scores(scores: Mapping[str, Any]) -> str:
 def _table_of_classes(categories: Categories) -> str:
     rows = [
         f"| {_text(str(category.id))} | {_text(category.name)} | "
-        f"{'thing' if category.isthing else 'stuff'} |\n"
+        f"{'thing' if category.isthing else 'stuff'} | {_text(', '.join(category.members))} |\n"
         for category in categories
     ]
-    return f"| id | name | kind |\n|---|---|---|\n{''.join(rows)}"
+    return f"| id | name | kind | contains |\n|---|---|---|---|\n{''.join(rows)}"
 
 
 def _text(text: str) -> str:

@@ -60,6 +60,7 @@ class Segmenter:
             categories=tuple(
                 {"id": each.id, "name": each.name}
                 | ({} if each.supercategory is None else {"supercategory": each.supercategory})
+                | ({} if not each.members else {"members": list(each.members)})
                 | {"isthing": each.isthing, "color": color}
                 for each, color in zip(engine.categories, colors, strict=True)
             ),

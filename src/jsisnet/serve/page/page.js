@@ -417,7 +417,7 @@ const known = () => {
   box.querySelector("ul").replaceChildren(...ordered.map((each) => {
     const dot = element("span", { className: `dot ${each.isthing ? "thing" : ""}` });
     dot.style.setProperty("--color", rgb(each.color));
-    return element("li", {}, dot, shortName(each.name));
+    return element("li", { title: (each.members ?? []).map(shortName).join(", ") }, dot, shortName(each.name));
   }));
 };
 

@@ -10,7 +10,7 @@ from jsisnet.formats.dataset import DataConfig, PanopticDataset
 from jsisnet.inference.branch_files import IMAGES
 from jsisnet.inference.evaluator import evaluate
 from jsisnet.inference.predictor import Predictor
-from jsisnet.inference.raw_outputs import collect
+from jsisnet.inference.raw_outputs import collect_outputs
 from jsisnet.inference.tuning import TuneConfig, tune
 from knowing_engine import Knowing
 
@@ -33,7 +33,7 @@ def test_each_class_gets_the_score_that_tells_its_true_things_from_false_ones(da
     steps = []
 
     tuned = tune(
-        collect(predictor, dataset, tmp_path / "raw"),
+        collect_outputs(predictor, dataset, tmp_path / "raw"),
         TuneConfig(folds=3, min_examples=3),
         on_step=lambda *step: steps.append(step),
     )
@@ -75,7 +75,9 @@ def test_what_helps_on_few_photos_by_chance_is_not_chosen(dataset, tmp_path):
     everything_right = {PERSON: 0.9, CAR: 0.9, BUS: 0.9}
     predictor = Predictor(Lucky(dataset, everything_right, ((BUS, 0.6),)))
 
-    tuned = tune(collect(predictor, dataset, tmp_path / "raw"), TuneConfig(folds=3, min_examples=1))
+    tuned = tune(
+        collect_outputs(predictor, dataset, tmp_path / "raw"), TuneConfig(folds=3, min_examples=1)
+    )
 
     assert tuned.too_rare == ()
     assert tuned.config.min_scores(CATEGORIES) == tuned.start.min_scores(CATEGORIES)
@@ -83,10 +85,10 @@ def test_what_helps_on_few_photos_by_chance_is_not_chosen(dataset, tmp_path):
 
 def test_the_network_runs_once_for_each_photo_and_model(dataset, tmp_path):
     predictor = predicting(dataset)
-    collect(predictor, dataset, tmp_path / "raw")
+    collect_outputs(predictor, dataset, tmp_path / "raw")
     (tmp_path / "raw" / "street3.npz").unlink()
 
-    raw = collect(predictor, dataset, tmp_path / "raw")
+    raw = collect_outputs(predictor, dataset, tmp_path / "raw")
 
     assert predictor.engine.calls == len(dataset) + 1
     assert len(image_list.read(tmp_path / "raw" / IMAGES).images) == len(dataset)
@@ -99,7 +101,7 @@ def test_the_network_runs_once_for_each_photo_and_model(dataset, tmp_path):
         high = np.flatnonzero(found.instances.scores >= 0.5)
         assert np.array_equal(found.instances.chosen(high).boxes, expected.instances.boxes)
     other = predicting(dataset, false=())
-    collect(other, dataset, tmp_path / "raw")
+    collect_outputs(other, dataset, tmp_path / "raw")
     assert other.engine.calls == len(dataset)
 
 
@@ -111,7 +113,7 @@ def test_networks_without_things_and_rare_classes_are_no_obstacle(dataset, tmp_p
             found = super().__call__(images, extras)
             return [replace(each, instances=None, ranked=None) for each in found]
 
-    raw = collect(Predictor(Half(dataset, SCORES)), dataset, tmp_path / "raw")
+    raw = collect_outputs(Predictor(Half(dataset, SCORES)), dataset, tmp_path / "raw")
 
     tuned = tune(raw, TuneConfig(folds=3, min_examples=5))
 
@@ -126,8 +128,8 @@ def test_sets_on_which_nothing_can_be_checked_are_refused(dataset, tmp_path):
             self._records = dataset.records[:count]
 
     for count, found in ((0, "0 photos"), (1, "1 photo")):
-        raw = collect(predicting(dataset), Part(count), tmp_path / "raw")
+        raw = collect_outputs(predicting(dataset), Part(count), tmp_path / "raw")
         with pytest.raises(ValueError, match=f"panoptic_tiny.json: {found}; expected at least 3"):
             tune(raw)
     with pytest.raises(ValueError, match="predicts panoptic maps at once"):
-        collect(Predictor(toy_engine.Toy()), dataset, tmp_path / "other")
+        collect_outputs(Predictor(toy_engine.Toy()), dataset, tmp_path / "other")

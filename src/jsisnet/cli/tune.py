@@ -83,7 +83,7 @@ def tune(  # noqa: PLR0913 - one parameter per option
     with ExitStack() as stack:
         folder = raw or Path(stack.enter_context(TemporaryDirectory(prefix="jsisnet-tune-")))
         with progress("segmenting") as advance:
-            outputs = raw_outputs.collect(predictor, dataset, folder, on_image=advance)
+            outputs = raw_outputs.collect_outputs(predictor, dataset, folder, on_image=advance)
         with progress("trying settings") as advance:
             tuned = tuning.tune(outputs, config, on_step=advance)
     report = _report(tuned, outputs)

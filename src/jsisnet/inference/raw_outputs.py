@@ -93,7 +93,7 @@ class RawOutputs:
         return self.folder / branch_file(self.dataset.image_name(number))
 
 
-def collect(
+def collect_outputs(
     predictor: Predictor,
     dataset: PanopticDataset,
     folder: Path,

@@ -80,7 +80,7 @@ class Instances:
             min_scores: The lowest score of each label; see `MergeConfig.min_scores`.
         """
         # Compared as `thing_masks` does it. NaN is kept, for the merge to refuse it.
-        islow = self.scores.astype(np.float32) < np.float32(min_scores)[self.labels]
+        islow = self.scores.astype(np.float32) < np.array(min_scores, np.float32)[self.labels]
         return self.chosen(np.flatnonzero(~islow))
 
 

@@ -203,11 +203,12 @@ def copy_with(folder: Path, out: Path, merge: MergeConfig) -> None:
             f"{folder}: the settings of an exported network are part of it; expected "
             "the folder of a model, or write the settings to a .yaml file"
         )
-    values = dict(read_description(folder).values)
+    description = read_description(folder)
+    values = dict(description.values)
     network = dict(values.get("network", {}))
     network["detection"] = {**network.get("detection", {}), "min_score": merge.lowest_score}
-    categories = json_text.parse((folder / DESCRIPTION).read_bytes())["categories"]
-    described = {**values, "network": network, "merge": plain(merge), "categories": categories}
+    entries = categories_json.entries(description.categories)
+    described = {**values, "network": network, "merge": plain(merge), "categories": entries}
     out.mkdir(parents=True, exist_ok=True)
     (out / DESCRIPTION).unlink(missing_ok=True)
     for name in (WEIGHTS, EXPORTED, CARD):

@@ -73,7 +73,7 @@ class RawOutputs:
         if things is not None:
             size = self.sizes[number]
             height, width = self.predictor.config.size or size
-            shrink = np.float32([width / size[1], height / size[0]] * 2)
+            shrink = np.array([width / size[1], height / size[0]] * 2, np.float32)
             things = replace(things, boxes=things.boxes * shrink)
         return Outputs(semantic=semantic, instances=things)
 

@@ -268,7 +268,8 @@ class _Photo:
 
     def key(self, config: MergeConfig, categories: Categories) -> tuple[bytes, MergeConfig]:
         """Return the instances that take part in a merge, and its other settings."""
-        kept = self.scores >= np.float32(config.min_scores(categories))[self.labels]
+        lowest = np.array(config.min_scores(categories), np.float32)
+        kept = self.scores >= lowest[self.labels]
         return kept.tobytes(), replace(config, min_score=0.0, class_min_scores=())
 
 

@@ -211,3 +211,12 @@ def test_photos_may_be_in_the_working_folder(tiny, tmp_path, model, monkeypatch)
 
     assert run(["evaluate", *files, "--model", model("semantic"), "--json", str(json_file)]) == 0
     assert json_file.is_file()
+
+
+def test_views_of_a_photo_may_be_pooled(tiny, tmp_path, model):
+    pooled = evaluated(tiny, tmp_path, "--model", model("joint"), "--tta", "--engine", "torch")
+
+    plain = evaluated(tiny, tmp_path, "--model", str(tmp_path / "joint"), "--engine", "torch")
+    assert set(pooled) == set(plain)
+    assert pooled["rpn_recall"] == plain["rpn_recall"]
+    assert pooled["miou"] != plain["miou"]

@@ -35,6 +35,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     json: JsonFile | None = None,
     report: Folder | None = None,
     ap: bool = True,
+    tta: Flag = False,
     recount_areas: Flag = False,
     cluster: ClusterAddress = None,
     run: RunOptions = RunOptions(),  # noqa: B008 - frozen
@@ -75,6 +76,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
             percentages.
         report: Folder for an HTML report (index.html) of the errors.
         ap: Whether to compute average precision, which takes about half as long again.
+        tta: Segment each photo in six views and pool the outputs, which finds more things.
         recount_areas: Accept annotations whose areas differ from their PNGs.
         cluster: Ray cluster that does the work: local for one on this machine, auto for the one it
             belongs to, HOST:PORT or ray://HOST:PORT.
@@ -99,7 +101,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     if cluster is not None:
         refuse_folders(out=out, raw=raw, report=report)
         run = replace(run, threads=run.threads or 1)
-    predictor = load_model(model, overrides, run, instances_from=instances_from)
+    predictor = load_model(model, overrides, run, instances_from=instances_from, tta=tta)
     dataset = open_for_model(predictor, kind, location, recount_areas=recount_areas)
     with folder_for(out, report) as folder:
         with progress("evaluating") as advance:

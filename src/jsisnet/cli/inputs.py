@@ -36,7 +36,7 @@ def sample_photo(name: str) -> Path:
     raise ValueError(f"scikit-image has no photo {name}; give images of your own")
 
 
-def load_model(
+def load_model(  # noqa: PLR0913 - options of the command line
     model: str,
     overrides: tuple[str, ...],
     run: RunOptions,
@@ -44,6 +44,7 @@ def load_model(
     instances_from: str | None = None,
     classes: Sequence[str] | None = None,
     min_score: float | None = None,
+    tta: bool = False,
 ) -> "Predictor":
     """Load a model, or two for one predictor.
 
@@ -54,6 +55,7 @@ def load_model(
         instances_from: Model that detects the instances.
         classes: Names of the classes to segment; all by default.
         min_score: Lowest score of a thing; the model's own by default.
+        tta: Whether to pool the outputs for several views of each photo.
 
     Raises:
         ValueError: If there is no such model, engine or device, or the two models don't fit
@@ -66,6 +68,7 @@ def load_model(
         instances_from=instances_from,
         engine=run.engine,
         classes=classes,
+        tta=tta,
         options=run.options(overrides),
         **({} if min_score is None else {"min_score": min_score}),
     )

@@ -65,6 +65,10 @@ class SelectionOptions:
     classes: Annotated[tuple[str, ...] | None, Parameter(metavar="NAMES", negative=())] = None
     """Classes to segment, separated by commas; everything else becomes void. Default: all."""
 
+    tta: Flag = False
+    """Segment each photo in six views and pool the outputs (test-time augmentation): takes six
+    times as long, and finds more things."""
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +213,7 @@ def predict(  # noqa: PLR0913 - options of the command line
         instances_from=instances_from,
         classes=None if selection.classes is None else listed(selection.classes),
         min_score=selection.min_score,
+        tta=selection.tta,
     )
     overlay = drawing.style() if writing.overlay else None
     clips, photos = find_clips(images, video)

@@ -156,6 +156,7 @@ def purpose_of_run(
         "kept": predictor.classes,
         "network": predictor.engine.fingerprint(),
         "outputs": asdict(outputs),
+        **({"tta": True} if predictor.tta else {}),
     }
     if tiles is not None:
         described["tiles"] = asdict(tiles)

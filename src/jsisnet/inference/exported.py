@@ -144,18 +144,18 @@ class ExportedEngine:
         self, images: UInt8[np.ndarray, "b h w 3"], extras: Extras | None = None
     ) -> list[Outputs]:
         """Run the network on images of the size in `config`; see `Engine`."""
-        detection = self.config.network.detection
-        found = self._run(images, detection, tuple(self._runtime.outputs))
+        own = self.config.network.detection
+        wanted = None if extras is None or not self._can_select_again else extras.detection
+        # With a lower minimum score alone, the network's own detections are the best of them.
+        first = wanted if wanted is not None and _holds(wanted, own) else own
+        found = self._run(images, first, tuple(self._runtime.outputs))
+        again = found if wanted in (None, first) else self._run(images, wanted or own, INSTANCES)
         semantic = found.get(SEMANTIC)
-        ranked: list[Instances | None] = [None] * len(images)
-        if extras is not None and extras.detection is not None and self._can_select_again:
-            again = self._run(images, extras.detection, INSTANCES)
-            ranked = [self._instances(again, i, extras.detection) for i in range(len(images))]
         return [
             Outputs(
                 semantic=None if semantic is None else semantic[i],
-                instances=self._instances(found, i, detection),
-                ranked=ranked[i],
+                instances=self._instances(found, i, own),
+                ranked=None if wanted is None else self._instances(again, i, wanted),
             )
             for i in range(len(images))
         ]
@@ -206,13 +206,19 @@ class ExportedEngine:
         """Return the detections of one image, without padding."""
         if INSTANCES[0] not in found:
             return None
-        rows = np.flatnonzero(found["valid"][index])[: config.max_detections]
+        isgood = found["valid"][index] & (found["scores"][index] >= np.float32(config.min_score))
+        rows = np.flatnonzero(isgood)[: config.max_detections]
         boxes, labels, scores, masks = (found[name][index][rows] for name in INSTANCES[:-1])
         if labels.dtype.kind not in "iu":
             raise ValueError(f"{self._file}: the labels are {labels.dtype}; expected integers")
         # ONNX Runtime's 64-bit integers are of C's type long long, which NumPy tells apart.
         labels = labels.astype(np.int64)
         return Instances(boxes=boxes, labels=labels, scores=scores, masks=masks)
+
+
+def _holds(wanted: DetectionConfig, own: DetectionConfig) -> bool:
+    """Return whether detections hold the network's own, as they differ in the least score alone."""
+    return wanted.min_score < own.min_score and replace(wanted, min_score=own.min_score) == own
 
 
 def open_onnxruntime(model: str | Path, options: EngineOptions) -> ExportedEngine:

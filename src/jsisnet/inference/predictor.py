@@ -16,7 +16,7 @@ from jsisnet.arrays import Int32, UInt8
 from jsisnet.categories import UNKNOWN, Categories
 from jsisnet.files.photos import check_image, to_rgb
 from jsisnet.formats.records import drop_unknown
-from jsisnet.inference import kirillov
+from jsisnet.inference import augmented, kirillov
 from jsisnet.inference.engine import (
     AUTO,
     Engine,
@@ -51,6 +51,7 @@ class Predictor:
         instances_from: str | Path | Engine | None = None,
         engine: str = AUTO,
         classes: Sequence[str] | None = None,
+        tta: bool = False,
         options: EngineOptions | None = None,
         **settings: object,
     ) -> None:
@@ -64,6 +65,8 @@ class Predictor:
             engine: What runs the network, such as ``onnxruntime`` or ``torch``; ``auto`` takes the
                 first that can run it here.
             classes: Names of the classes to segment; everything else becomes void. All by default.
+            tta: Whether each photo is segmented in six views, whose outputs are pooled, which takes
+                six times as long and finds more things (test-time augmentation).
             options: How the network is to run.
             settings: Fields of `EngineOptions` (``device``, ``threads``, ``precision``), and
                 settings that win over the model's own: ``size``, and the fields of `MergeConfig`
@@ -79,6 +82,9 @@ class Predictor:
         self.engine = _opened(model, engine, options)
         if instances_from is not None:
             self.engine = PairedEngine(self.engine, _opened(instances_from, engine, options))
+        self.tta = tta
+        if tta:
+            augmented.check_engine(self.engine)
         self.classes = None if classes is None else tuple(classes)
         self._kept = None if classes is None else _kept_labels(self.categories, classes)
         self.config.merge.min_scores(self.categories)  # unknown classes are refused at once
@@ -230,6 +236,8 @@ class Predictor:
         size = self.config.size
         for image in images:
             _check_pixels(image)
+        if self.tta:
+            return [augmented.outputs_of_views(self.engine, image, extras) for image in images]
         resized = [image if size is None else resize(image, size) for image in images]
         found = self.engine(np.stack(resized), extras)
         if len(found) != len(images):

@@ -155,6 +155,7 @@ def _purpose(predictor: Predictor, dataset: PanopticDataset) -> str:
         "version": __version__,
         "network": predictor.engine.fingerprint(),
         "size": predictor.config.size,
+        "tta": predictor.tta,
         "selection": asdict(predictor.config.network),
         "lowest": LOWEST_SCORE,
         "photos": [[each.name, stamps([each.image])] for each in dataset.records],

@@ -172,6 +172,7 @@ def purpose_of_clip(clip: Clip, predictor: Predictor, config: VideoConfig) -> st
         "kept": predictor.classes,
         "network": predictor.engine.fingerprint(),
         "video": asdict(config),
+        **({"tta": True} if predictor.tta else {}),
     }
     return sha256(json.dumps(described).encode()).hexdigest()
 

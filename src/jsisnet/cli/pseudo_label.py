@@ -33,11 +33,11 @@ def pseudo_label(  # noqa: PLR0913 - one parameter per option
 ) -> int:
     """Fill what a data set does not label with a model's confident predictions.
 
-    Writes a COCO panoptic data set in the classes of the model, which training takes
-    as more data. Truth wins over predictions, and classes that the data set labels
-    are not filled; unsure pixels stay void. Filled segments have "pseudo": true and
-    a score in the JSON file. Photos stay in place. Rerun an interrupted command to
-    resume it.
+    Writes a COCO panoptic data set in the classes of the model, which training
+    takes as more data. Truth wins over predictions, and classes that the data set
+    labels are not filled; unsure pixels stay void. Filled segments have "pseudo":
+    true and a score in the JSON file. Photos stay in place. Rerun an interrupted
+    command to resume it.
 
     For example
         jsisnet pseudo-label coco --images holiday --out filled
@@ -64,12 +64,11 @@ def pseudo_label(  # noqa: PLR0913 - one parameter per option
 
     if location.images is not None and not location.images.is_dir():
         raise ValueError(f"--images {location.images}: no such folder")
-    threads = run.threads if processes in (None, 1) else run.threads or 1
     name = pseudo_labels.ModelName(
         model=model,
         engine=run.engine,
         device=run.device,
-        threads=threads,
+        threads=run.threads,
         precision=run.precision,
     )
     config = pseudo_labels.PseudoConfig(

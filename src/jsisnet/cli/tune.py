@@ -41,15 +41,16 @@ def tune(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Choose the settings of a model's merge on annotated photos, for the best PQ.
 
-    The network runs once; then one setting after another is tried on its outputs: the
-    minimum score of things, the overlap of their masks, the least area and probability
-    of stuff, and the minimum score of each thing class with enough examples. A setting
-    is changed only if that helps on photos left out of the choice, too. The last column
-    is the quality to expect of other photos: settings for each part of the photos are
-    chosen on the others. Classes with few examples don't count in the choice.
+    The network runs once; then one setting after another is tried on its outputs:
+    the minimum score of things, the overlap of their masks, the least area and
+    probability of stuff, and the minimum score of each thing class with enough
+    examples. A setting is changed only if that helps on photos left out of the
+    choice, too. Classes with few examples don't count in the choice. The last
+    column is the quality to expect of other photos: settings for each part of the
+    photos are chosen on the others.
 
-    Take photos that the network was not trained on; PQ on the photos that settings were
-    chosen on flatters.
+    Take photos that the network was not trained on, and judge the result on other
+    ones: PQ on the photos that settings were chosen on flatters.
 
     For example
         jsisnet tune runs/mine --images val --annotations val.json --out tuned

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ class ModelName:
     engine: str = AUTO
     device: str = AUTO
     threads: int | None = None
+    """Threads on a CPU; ``None`` for one per core, and a single one in worker processes."""
     precision: str = "float32"
 
     def load(self) -> Predictor:
@@ -58,7 +60,8 @@ class ModelName:
 
 @lru_cache(1)
 def _loaded(name: ModelName) -> Predictor:
-    options = EngineOptions(device=name.device, threads=name.threads, precision=name.precision)
+    threads = name.threads or (1 if parent_process() is not None else None)
+    options = EngineOptions(device=name.device, threads=threads, precision=name.precision)
     return Predictor(name.model, engine=name.engine, options=options)
 
 

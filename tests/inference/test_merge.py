@@ -78,7 +78,7 @@ def test_a_class_may_have_a_minimum_score_of_its_own():
     assert names(merged(chosen, config=rules)) == [CAR, None, BUS]
     assert config.min_scores(classes) == (0.5, 0.5, 0.5, 0.7, 0.2)
     assert config.lowest_score == 0.2
-    with pytest.raises(ValueError, match="needs the names of classes"):
+    with pytest.raises(ValueError, match="needs the names of the classes"):
         merged(instances, config=config)
     with pytest.raises(ValueError, match=r"no thing class named 'cat'\. Did you mean car\?"):
         MergeConfig(class_min_scores=(("cat", 0.5),)).min_scores(classes)

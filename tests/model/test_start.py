@@ -10,7 +10,7 @@ from jsisnet.categories import Categories, Category
 from jsisnet.model.network import JSISNet
 from jsisnet.model.saved_model import ModelConfig, SavedModel
 from jsisnet.model.start import TakenOver, take_over
-from networks import TINY, network
+from networks import PYRAMID, TINY, network
 
 PLACES = factories.CATEGORIES.items
 SPARE = (
@@ -195,3 +195,14 @@ def test_weights_that_are_no_numbers_are_refused():
 
     with pytest.raises(ValueError, match=r"semantic\.classify\.weight contains values that are"):
         started(factories.CATEGORIES, model)
+
+
+def test_a_branch_of_another_method_stays_as_it_is():
+    before = network(PYRAMID, seed=2)
+
+    made, taken = started(factories.CATEGORIES, source(), config=PYRAMID)
+
+    assert (taken.classes, taken.tensors > 0) == ((), True)
+    for name, value in made.state_dict().items():
+        if name.startswith(("semantic.", "instance.roi.")):
+            assert torch.equal(value, before.state_dict()[name])

@@ -65,6 +65,8 @@ class TakenOver:
 def take_over(network: JSISNet, categories: Categories, source: SavedModel) -> TakenOver:
     """Initialise a network with the weights of another one; see `take_over_weights`.
 
+    A branch whose method is another one there stays as it is.
+
     Args:
         network: Network to initialise, in place.
         categories: Its classes.
@@ -73,7 +75,10 @@ def take_over(network: JSISNet, categories: Categories, source: SavedModel) -> T
     Raises:
         ValueError: If the trunks differ, or a weight is not finite.
     """
-    return take_over_weights(network, categories, source.network.state_dict(), source.categories)
+    foreign = _of_other_methods(network, source.network)
+    weights = source.network.state_dict()
+    alike = {name: value for name, value in weights.items() if not name.startswith(foreign)}
+    return take_over_weights(network, categories, alike, source.categories)
 
 
 def take_over_weights(
@@ -123,6 +128,16 @@ def take_over_weights(
         tensors=len(fitting),
         expected=len(plain),
     )
+
+
+def _of_other_methods(network: JSISNet, source: JSISNet) -> tuple[str, ...]:
+    """Return prefixes of the tensors that mean something else in the other network."""
+    own, theirs = network.config, source.config
+    methods = {
+        "semantic.": (own.semantic, theirs.semantic),
+        "instance.roi.": (own.roi, theirs.roi),
+    }
+    return tuple(prefix for prefix, (one, other) in methods.items() if type(one) is not type(other))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """Shared parts of the benchmarks: options, generated photos, timings and goals."""
 
 import argparse
+import io
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ __all__ = [
     "Promise",
     "Timings",
     "added_memory",
+    "code_of",
     "finish",
     "in_own_process",
     "memory_of",
@@ -104,6 +107,25 @@ def added_memory(run: Callable[[], object]) -> float:
     if peak.exists():  # on Linux the peak can be forgotten, which that of imports would hide
         peak.write_text("5")
     return memory_of(run).increase
+
+
+def code_of(commit: str, folder: Path) -> Path:
+    """Extract the package of an earlier commit from the history of the repository.
+
+    Returns:
+        The folder that Python must search for it.
+    """
+    root = Path(__file__).parents[1]
+    command = ["git", "-C", str(root), "archive", commit, "src/jsisnet"]
+    packed = subprocess.run(command, capture_output=True, check=False)
+    if packed.returncode:
+        sys.exit(
+            f"Commit {commit}, which this benchmark compares with, is not in {root}; clone the "
+            "repository with its whole history"
+        )
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "src"
 
 
 @contextmanager

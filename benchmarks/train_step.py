@@ -7,14 +7,24 @@ device beforehand, as floats with full-size masks; ours converts the photos and 
 targets within its step.
 
 `lite` is a small network that does the job of the two; `paper` has the same trunk as the peers.
+
+A step of `lite` is also compared with that of an earlier commit: two processes train in turn, one
+with the code of then, which is taken from the history of the repository, and one with today's. Time
+is CPU time with one thread, which other programs hardly change; memory is the peak of each process.
 """
 
+import os
 import statistics
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from harness import CATEGORIES, Promise, finish, options, row, scene, time_in_turn
+from harness import CATEGORIES, Promise, code_of, finish, options, row, scene, time_in_turn
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection import maskrcnn_resnet50_fpn
@@ -38,6 +48,15 @@ RATE = 1e-4
 
 GOAL = 3.0
 """Required speed of `lite` relative to that of the two networks."""
+
+BEFORE = "9981ea2"
+"""Commit whose training step today's is compared with."""
+
+BATCH_BEFORE = 8
+"""Photos in that step, of the size of the preset."""
+
+GOAL_BEFORE, GOAL_MEMORY = 0.75, 1.0
+"""Highest CPU time and memory of a step, relative to those of that commit."""
 
 
 def wait() -> None:
@@ -139,15 +158,72 @@ def compare(
     return {name: [each / len(batch) for each in timings] for name, timings in seconds.items()}
 
 
+@dataclass(frozen=True)
+class Training:
+    """Training in a process of its own, with the code of any commit; see `step_by_step.py`."""
+
+    process: subprocess.Popen[str]
+    seconds: list[float] = field(default_factory=list)
+    """CPU time of each step."""
+
+    memory: list[float] = field(default_factory=list)
+    """Peak memory of the process after each step, in MiB."""
+
+    def step(self) -> None:
+        """Take a step and measure it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        seconds, memory = map(float, self.process.stdout.readline().split())
+        self.seconds.append(seconds)
+        self.memory.append(memory)
+
+
+@contextmanager
+def training(code: Path) -> Iterator[Training]:
+    """Start a training with the code in a folder."""
+    program = Path(__file__).with_name("step_by_step.py")
+    environment = os.environ | {"PYTHONPATH": str(code), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", str(program), str(BATCH_BEFORE)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        yield Training(process)
+
+
+def compare_with_before(runs: int) -> tuple[list[Promise], dict[str, object]]:
+    """Take steps of then and of today in turn, after one of each that is not counted."""
+    with TemporaryDirectory() as name:
+        then = code_of(BEFORE, Path(name))
+        today = Path(__file__).parents[1] / "src"
+        with training(then) as before, training(today) as now:
+            for _ in range(1 + runs):
+                before.step()
+                now.step()
+    ratios = [new / old for new, old in zip(now.seconds[1:], before.seconds[1:], strict=True)]
+    memory = now.memory[-1] / before.memory[-1]
+    print(row(f"CPU time of a step of {BEFORE}", before.seconds[1:]))
+    print(row("CPU time of a step today", now.seconds[1:]))
+    print(f"peak memory {before.memory[-1]:.0f} MiB then, {now.memory[-1]:.0f} MiB today")
+    name = f"of a step of lite relative to {BEFORE}"
+    promises = [
+        Promise(f"CPU time {name}", statistics.median(ratios), GOAL_BEFORE, lower_is_better=True),
+        Promise(f"memory {name}", memory, GOAL_MEMORY, lower_is_better=True),
+    ]
+    seconds = {"before": before.seconds, "now": now.seconds}
+    return promises, {"commit": BEFORE, "seconds": seconds, "memory": memory}
+
+
 def main() -> None:
     """Time the steps in each precision."""
     chosen = options(__doc__)
     torch.set_num_threads(THREADS)
     presets = ["lite"] if chosen.quick else ["lite", "paper"]
     batch = photos(BATCH, SIZE)
+    promises, earlier = compare_with_before(3 if chosen.quick else 7)
     size = "x".join(map(str, SIZE))
     print(f"per photo of {size} pixels, {BATCH} in a step, on {DEVICE}")
-    promises, figures = [], {}
+    figures: dict[str, object] = {"earlier": earlier}
     for precision in precisions()[: 1 if chosen.quick else None]:
         seconds = compare(presets, batch, precision, 2 if chosen.quick else 5)
         rounds = zip(seconds["Mask R-CNN"], seconds["DeepLabV3"], strict=True)

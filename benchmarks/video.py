@@ -10,11 +10,9 @@ of then is taken from the history of the repository and run in turn with today's
 frames. Its frames are neither decoded nor encoded, and no map is written; today's are.
 """
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,7 +22,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from harness import Promise, finish, options, scene
+from harness import Promise, code_of, finish, options, scene
 from moving_shapes import IdentityFigures, Shape, drawn, identity_figures, write
 
 from jsisnet import Predictor
@@ -76,16 +74,6 @@ def rate(clip: Clip, predictor: Predictor, folder: Path, config: VideoConfig) ->
     began = time.process_time()
     summary = predict_clip(clip, predictor, folder, config)
     return summary.frames / (time.process_time() - began)
-
-
-def code_before(folder: Path) -> Path:
-    """Extract the package of the script's commit from the history of the repository."""
-    root = Path(__file__).parents[1]
-    command = ["git", "-C", str(root), "archive", BEFORE, "src/jsisnet"]
-    packed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "src"
 
 
 def rate_before(code: Path, frames: Path) -> float:
@@ -194,7 +182,7 @@ def main() -> None:
         for step, spent in steps.items():
             print(f"  {step:<10} {spent:7.1f} ms a frame")
         found: dict[str, list[float]] = {}
-        before = code_before(folder)
+        before = code_of(BEFORE, folder)
         np.save(folder / "frames.npy", [*panned(frames)])
         for turn in range(runs):
             found.setdefault("the script", []).append(rate_before(before, folder / "frames.npy"))

@@ -240,3 +240,26 @@ def test_a_process_exits_at_once_when_its_parent_is_killed():
         rest, _ = parent.communicate(timeout=30)
 
     assert rest == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps freed memory")
+def test_large_blocks_are_reused():
+    program = """if True:
+        import resource
+        from jsisnet.files.processes import reuse_large_freed_memory
+
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            b"x" * 2**25
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        counts = [faults(), faults()]
+        reuse_large_freed_memory()
+        print(*counts, faults(), faults())
+    """
+
+    counts = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+
+    cleared, still_cleared, _, reused = map(int, counts)
+    assert min(cleared, still_cleared) > 100
+    assert reused < 100

@@ -1,10 +1,18 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torchvision.models import resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
-from jsisnet.model.blocks import ConvNormAct, LastStage, init_kaiming, init_small, norm
+from jsisnet.model.blocks import (
+    ConvNormAct,
+    InPlaceReLU6,
+    LastStage,
+    init_kaiming,
+    init_small,
+    norm,
+)
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +146,17 @@ def test_the_undilated_last_stage_keeps_the_size_of_a_region():
 
     assert stage(torch.rand(2, 8, 7, 7)).shape == (2, 16, 7, 7)
     assert {layer.dilation for layer in stage.modules() if isinstance(layer, nn.Conv2d)} == {(1, 1)}
+
+
+def test_relu6_in_place_has_the_gradient_of_torch():
+    values = torch.tensor([-1.0, -0.0, 0.0, 1e-30, 3.0, 5.9999995, 6.0, 7.0, torch.nan])
+    ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
+    before = ours * 1
+
+    made, expected = InPlaceReLU6()(before), functional.relu6(theirs * 1)
+    for each in (made, expected):
+        (each * torch.arange(1.0, 10.0)).sum().backward()
+
+    assert made.data_ptr() == before.data_ptr()
+    torch.testing.assert_close(made, expected, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=0)

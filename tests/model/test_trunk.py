@@ -308,3 +308,24 @@ def test_all_stages_may_be_frozen():
     trunk = small(neck="none", frozen_stages=4)
 
     assert not any(parameter.requires_grad for parameter in trunk.stages.parameters())
+
+
+def test_the_order_in_memory_in_training_does_not_change_maps_and_gradients():
+    torch.manual_seed(0)
+    config = TrunkConfig(name="tf_efficientnet_lite0", neck="top_down", channels=8)
+    trunk = Trunk(config).double().train()
+    plain = timm.create_model(config.name, features_only=True, out_indices=(2, 3, 4)).double()
+    plain.load_state_dict(trunk.stages.state_dict())
+    images = torch.rand(2, 3, 65, 64, dtype=torch.float64)
+
+    made = trunk.stage_maps(images)
+    expected = plain.train()((images - trunk.mean) / trunk.std)
+    for maps in (made, expected):
+        sum(each.square().mean() for each in maps).backward()
+
+    assert made[0].is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(made, expected)
+    gradients = {name: each.grad for name, each in plain.named_parameters()}
+    for name, parameter in trunk.stages.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[name])
+        assert parameter.grad.stride() == parameter.stride()

@@ -194,3 +194,17 @@ def test_labels_of_16_bits_have_the_same_loss():
     wide = torch.where(is_void(labels), 65535, labels.int()).to(torch.uint16)
 
     torch.testing.assert_close(semantic_loss(logits, wide), semantic_loss(logits, labels))
+
+
+def test_the_space_that_images_share_keeps_them_apart():
+    logits, labels = made((3, 4, 5, 6), (15, 20))
+    labels[1] = IGNORE
+
+    loss, gradient = with_gradient(semantic_loss, logits, labels)
+
+    parts = [
+        with_gradient(semantic_loss, one, truth)
+        for one, truth in zip(logits.split(1), labels.split(1), strict=True)
+    ]
+    torch.testing.assert_close(loss, sum(value for value, _ in parts))
+    torch.testing.assert_close(gradient, torch.cat([slopes for _, slopes in parts]))

@@ -3,8 +3,11 @@
 from functools import partial
 from typing import Any, Literal
 
+import torch
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d
 
 NormKind = Literal["batch", "batch_fixed_affine", "frozen", "group", "none"]
@@ -48,6 +51,39 @@ def init_small(layer: nn.Conv2d | nn.Linear) -> None:
     nn.init.normal_(layer.weight, std=0.01)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+class InPlaceReLU6(nn.ReLU6):
+    """In-place ReLU6 that saves its output for the gradient, which is the same.
+
+    PyTorch's copies its input before it overwrites it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(inplace=True)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Clamp the values to 0 to 6."""
+        if torch.is_grad_enabled() and input.requires_grad:
+            output: Tensor = _ReLU6.apply(input)
+            return output
+        return super().forward(input)
+
+
+class _ReLU6(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
+        ctx.mark_dirty(values)
+        functional.relu6(values, inplace=True)
+        ctx.save_for_backward(values)
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upper: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
+        (output,) = ctx.saved_tensors
+        gradient: Tensor = torch.ops.aten.hardtanh_backward(upper, output, 0, 6)
+        return gradient
 
 
 class ConvNormAct(nn.Sequential):

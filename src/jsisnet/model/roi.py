@@ -110,7 +110,9 @@ class RoIHead(nn.Module):
             sampling_ratio=SAMPLES_PER_CELL,
             aligned=True,
         )
-        return self.stage(functional.max_pool2d(crops, self.config.pool))
+        if self.config.pool > 1:
+            crops = functional.max_pool2d(crops, self.config.pool)
+        return self.stage(crops)
 
     def classify_and_refine(
         self, features: Float[Tensor, "r c side side"]

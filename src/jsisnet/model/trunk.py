@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from jsisnet.arrays import Float
 from jsisnet.checks import MOST_CHANNELS, check_ranges
-from jsisnet.model.blocks import ConvNormAct, NormKind
+from jsisnet.model.blocks import ConvNormAct, InPlaceReLU6, NormKind
 from jsisnet.model.methods import Maps, TrunkShape
 from jsisnet.model.pyramid import Pyramid
 
@@ -142,6 +142,7 @@ class Trunk(nn.Module):
             values = torch.tensor(stages.pretrained_cfg[name] if own is None else own)
             self.register_buffer(name, values[:, None, None], persistent=False)
         self._fixed_norms = _freeze(stages, config)
+        _save_outputs_of_relu6(stages)
         self.stages: nn.Module = freeze_batch_norm_2d(stages) if config.freeze_norm else stages
 
         self._strides = config.strides
@@ -182,6 +183,10 @@ class Trunk(nn.Module):
         pixels = (images - self.mean) / self.std
         if self.config.channel_order == "bgr":
             pixels = pixels.flip(1)
+        if self.training and pixels.device.type == "cpu":
+            # The order in which a CPU trains depthwise convolutions and batch norms faster. Layers
+            # keep that of their input.
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
         return self._reading.maps(self.stages, pixels)
 
     def train(self, mode: bool = True) -> "Trunk":
@@ -349,6 +354,14 @@ def _freeze(stages: Any, config: TrunkConfig) -> tuple[str, ...]:  # noqa: ANN40
         for parameter in stages.get_submodule(name).parameters(recurse=False):
             parameter.requires_grad_(False)
     return tuple(name for name in frozen if name in norms)
+
+
+def _save_outputs_of_relu6(stages: nn.Module) -> None:
+    """Replace each in-place `nn.ReLU6`, in place."""
+    for module in list(stages.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU6) and child.inplace:
+                setattr(module, name, InPlaceReLU6())
 
 
 def _is_batch_norm(module: nn.Module) -> bool:

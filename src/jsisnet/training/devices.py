@@ -17,7 +17,11 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import distributed
 
 from jsisnet.checks import check_ranges
-from jsisnet.files.processes import TERMINATION_TIMEOUT, process_peak_memory
+from jsisnet.files.processes import (
+    TERMINATION_TIMEOUT,
+    process_peak_memory,
+    reuse_large_freed_memory,
+)
 
 Item = TypeVar("Item")
 
@@ -130,6 +134,8 @@ def create_fabric(
             f"devices.nodes is {layout.nodes}, but MASTER_ADDR and MASTER_PORT are not set; start "
             "the processes with torchrun or srun"
         )
+    if layout.accelerator == "cpu":
+        reuse_large_freed_memory()
     mixed = None if precision == "32-true" else _MixedPrecision(precision, layout.accelerator)
     with _explaining_lightning():
         return Fabric(

@@ -155,11 +155,12 @@ class Average:
     def update(self, network: nn.Module, step: int) -> None:
         """Update after a step; the decay is lower in the first steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - decay)
-            else:
-                self.state[name].copy_(value)
+        state = network.state_dict()
+        averaged = [name for name, value in state.items() if value.is_floating_point()]
+        own, new = ([values[name] for name in averaged] for values in (self.state, state))
+        torch._foreach_lerp_(own, new, 1 - decay)
+        for name in state.keys() - averaged:
+            self.state[name].copy_(state[name])
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Load a saved average."""

@@ -157,8 +157,10 @@ class Objective(nn.Module):
         zero = torch.zeros((), device=batch.images.device)
         semantic = objectness = rpn_boxes = classes = region_boxes = masks = zero
         if self.network.semantic is not None:
-            logits = self.network.semantic(maps)
-            semantic = semantic_loss(logits, batch.semantic, self.semantic_weights)
+            # No name holds the logits, the largest tensor, while the instance branch runs.
+            semantic = semantic_loss(
+                self.network.semantic(maps), batch.semantic, self.semantic_weights
+            )
         if self.network.instance is not None:
             branch = self.network.instance
             generators = [

@@ -6,14 +6,14 @@ the strip is still in the processor's cache.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from jsisnet.arrays import Float, Integer
+from jsisnet.arrays import Float, Int64, Integer
 from jsisnet.data.sample import is_void
 from jsisnet.training.losses import bilinear_neighbours
 
@@ -51,10 +51,11 @@ class _SemanticLoss(torch.autograd.Function):
         needs_gradient = ctx.needs_input_grad[0]
         gradients = torch.empty_like(logits, dtype=torch.float32) if needs_gradient else None
         with torch.autocast(logits.device.type, enabled=False):
-            resizing = _Resizing.between(logits, labels)
+            resizing = _resizing(logits.shape[1:], labels.shape[1:], logits.device)
+            space = _Space.like(logits, labels, resizing)
             for image, (coarse, truth) in enumerate(zip(logits.float(), labels, strict=True)):
                 gradient = None if gradients is None else gradients[image]
-                total += _image_loss(coarse, truth, weights, resizing, gradient)
+                total += _image_loss(coarse, _Truth.of(truth, weights), resizing, space, gradient)
         ctx.save_for_backward(gradients)
         ctx.dtype = logits.dtype
         return total
@@ -66,73 +67,112 @@ class _SemanticLoss(torch.autograd.Function):
         return (gradients * upper).to(ctx.dtype), None, None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Resizing:
+class _Strip(NamedTuple):
+    """Part of bilinear resizing: the rows of pixels of a strip."""
+
+    pixels: slice
+    cells: slice
+    """Coarse rows that the pixels depend on."""
+
+    weights: Float[Tensor, "pixels cells"]
+
+
+class _Resizing(NamedTuple):
     """Bilinear resizing as two matrix products: rows @ coarse @ columns.T."""
 
-    rows: Float[Tensor, "H h"]
+    strips: tuple[_Strip, ...]
     columns: Float[Tensor, "W w"]
-    strips: tuple[tuple[slice, slice], ...]
-    """Rows of pixels of each strip, and the coarse rows that they depend on."""
+
+
+@lru_cache(maxsize=32)
+def _resizing(grid: tuple[int, int, int], size: tuple[int, int], device: torch.device) -> _Resizing:
+    """Return the matrices from a grid, given with its number of classes, to a size in pixels."""
+    classes, height, width = grid
+    step = max(1, _STRIP.get(device.type, _STRIP["cuda"]) // (classes * size[1]))
+    rows, columns = _resize_matrix(height, size[0]), _resize_matrix(width, size[1])
+    strips = (
+        _Strip(pixels, cells, rows[pixels, cells].to(device))
+        for pixels, cells in _strips(rows, step)
+    )
+    return _Resizing(tuple(strips), columns.to(device))
+
+
+class _Space(NamedTuple):
+    """Memory that all images use in turn: fresh pages cost more time than the arithmetic."""
+
+    wide: Float[Tensor, "h k W"]
+    """Logits that are resized along their rows alone."""
+
+    slopes: Float[Tensor, "h k W"]
+    """Gradient of `wide`."""
+
+    full: Float[Tensor, "pixels k W"]
+    """Logits of a strip, and their gradient."""
 
     @classmethod
-    def between(cls, logits: Tensor, labels: Tensor) -> "_Resizing":
-        device = logits.device
-        (classes, height), (tall, wide) = logits.shape[1:3], labels.shape[1:]
-        step = max(1, _STRIP.get(device.type, _STRIP["cuda"]) // (classes * wide))
-        rows = _resize_matrix(height, tall)
-        return cls(
-            rows.to(device),
-            _resize_matrix(logits.shape[3], wide).to(device),
-            tuple(_strips(rows, step)),
+    def like(cls, logits: Tensor, labels: Tensor, resizing: _Resizing) -> "_Space":
+        classes, height = logits.shape[1:3]
+        tall = max(len(strip.weights) for strip in resizing.strips)
+        wide, slopes, full = (
+            logits.new_empty(rows, classes, labels.shape[2], dtype=torch.float32)
+            for rows in (height, height, tall)
         )
+        return cls(wide, slopes, full)
+
+
+class _Truth(NamedTuple):
+    """Targets of the pixels of an image, or of a strip."""
+
+    channel: Int64[Tensor, "H 1 W"]
+    weight: Float[Tensor, "H 1 W"]
+    """0 for void, whose channel means nothing."""
+
+    @classmethod
+    def of(cls, labels: Integer[Tensor, "H W"], weights: Float[Tensor, " k"] | None) -> "_Truth":
+        void = is_void(labels)[:, None]
+        channel = labels.long()[:, None].masked_fill_(void, 0)
+        weight = (~void).float() if weights is None else weights[channel].masked_fill_(void, 0)
+        return cls(channel, weight)
+
+    def part(self, pixels: slice) -> "_Truth":
+        return _Truth(self.channel[pixels], self.weight[pixels])
 
 
 def _image_loss(
     logits: Float[Tensor, "k h w"],
-    labels: Integer[Tensor, "H W"],
-    class_weights: Float[Tensor, " k"] | None,
+    truth: _Truth,
     resizing: _Resizing,
+    space: _Space,
     out: Float[Tensor, "k h w"] | None,
 ) -> Float[Tensor, ""]:
     """Return the loss of an image, and write its gradient to `out` unless that is ``None``."""
     # Rows come first, so that the rows of a strip form one matrix.
-    wide = logits.transpose(0, 1) @ resizing.columns.T
-    gradient = None if out is None else torch.zeros_like(wide)
+    by_row = logits.transpose(0, 1).flatten(0, 1)
+    torch.mm(by_row, resizing.columns.T, out=space.wide.flatten(0, 1))
+    space.slopes.zero_()
     total = logits.new_zeros(())
-    for pixels, cells in resizing.strips:
-        weights = resizing.rows[pixels, cells]
-        full = (weights @ wide[cells].flatten(1)).unflatten(1, wide.shape[1:])
-        loss, slopes = _strip_loss(full, labels[pixels], class_weights)
-        total += loss
-        if gradient is not None:
-            gradient[cells].flatten(1).addmm_(weights.T, slopes.flatten(1))
-    if out is not None and gradient is not None:
-        out.copy_((gradient @ resizing.columns).transpose(0, 1))
+    for pixels, cells, weights in resizing.strips:
+        full = space.full[: len(weights)]
+        torch.mm(weights, space.wide[cells].flatten(1), out=full.flatten(1))
+        total += _strip_loss(full, truth.part(pixels))
+        if out is not None:
+            space.slopes[cells].flatten(1).addmm_(weights.T, full.flatten(1))
+    if out is not None:
+        narrow = space.slopes.flatten(0, 1) @ resizing.columns
+        out.copy_(narrow.unflatten(0, (logits.shape[1], -1)).transpose(0, 1))
     return total
 
 
-def _strip_loss(
-    logits: Float[Tensor, "rows k W"],
-    labels: Integer[Tensor, "rows W"],
-    weights: Float[Tensor, " k"] | None,
-) -> tuple[Float[Tensor, ""], Float[Tensor, "rows k W"]]:
-    """Return the loss of a strip and its gradient, which overwrites the logits."""
-    void = is_void(labels)
-    channel = labels.long().masked_fill_(void, 0)[:, None]
+def _strip_loss(logits: Float[Tensor, "rows k W"], truth: _Truth) -> Float[Tensor, ""]:
+    """Return the loss of a strip and overwrite its logits with their gradient."""
+    channel, weight = truth
     logits.sub_(logits.amax(dim=1, keepdim=True))
     wanted = logits.gather(1, channel)
     logits.exp_()
     sums = logits.sum(dim=1, keepdim=True)
-    losses = (sums.log() - wanted)[:, 0].masked_fill_(void, 0)
-    logits.div_(sums)
-    logits.scatter_add_(1, channel, torch.full_like(wanted, -1))
-    logits.masked_fill_(void[:, None], 0)
-    if weights is not None:
-        scale = weights[channel[:, 0]]
-        losses.mul_(scale)
-        logits.mul_(scale[:, None])
-    return losses.sum(), logits
+    logits.mul_(weight / sums)
+    logits.scatter_add_(1, channel, -weight)
+    return ((sums.log() - wanted) * weight).sum()
 
 
 def _resize_matrix(cells: int, pixels: int) -> Float[Tensor, "pixels cells"]:

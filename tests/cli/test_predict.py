@@ -151,7 +151,7 @@ def test_the_minimum_score_reaches_the_settings(monkeypatch, predict):
 
     assert predict("sky.png", "--min-score", "0.25")[0] == 0
 
-    assert seen[0].settings["merge"] == {"min_score": 0.25}
+    assert seen[0].settings["merge"]["min_score"] == 0.25
     assert seen[0].settings["network"] == {"detection": {"min_score": 0.25}}
 
 

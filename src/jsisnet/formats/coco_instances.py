@@ -16,8 +16,7 @@ from jsisnet.files.json_stream import ByteRange, EntryReader
 from jsisnet.files.links import RefusedLinkError
 from jsisnet.files.memory import check_memory
 from jsisnet.files.photo_folder import PhotoFolder
-from jsisnet.files.photos import read_header
-from jsisnet.files.png import MAX_MAP_PIXELS
+from jsisnet.files.photos import MAX_PIXELS, read_header
 from jsisnet.formats import categories_json as category_entries
 from jsisnet.formats import coco_index, masks
 from jsisnet.formats.coco_index import EntryList, Ranges
@@ -333,8 +332,8 @@ class _FileReader:
     def image(self, entry: Entry) -> ImageId:
         image_id = json_fields.identity(entry, "id")
         try:
-            height = json_fields.integer(entry, "height", lowest=1, highest=MAX_MAP_PIXELS)
-            width = json_fields.integer(entry, "width", lowest=1, highest=MAX_MAP_PIXELS // height)
+            height = json_fields.integer(entry, "height", lowest=1, highest=MAX_PIXELS)
+            width = json_fields.integer(entry, "width", lowest=1, highest=MAX_PIXELS // height)
             photo = self.images.find(json_fields.string(entry, "file_name")).path
         except RefusedLinkError as error:
             raise FaultError(Fault.LINK, f"image {image_id!r}: {error}") from None

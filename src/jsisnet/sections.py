@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from keyword import iskeyword
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -76,6 +75,8 @@ class Choice:
 
 @cache
 def _entry_points(group: str) -> dict[str, Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - a tenth of `score --help`
+
     return {point.name: point for point in entry_points(group=group)}
 
 

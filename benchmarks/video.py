@@ -27,7 +27,7 @@ from moving_shapes import IdentityFigures, Shape, drawn, identity_figures, write
 
 from jsisnet import Predictor
 from jsisnet.files.png import write_ids
-from jsisnet.inference.predictor import resize
+from jsisnet.inference.engine import resize
 from jsisnet.panoptic import PanopticMap
 from jsisnet.video import Clip, ClipWriter, Identities, Selection, VideoConfig, predict_clip
 from jsisnet.video.reading import open_clip

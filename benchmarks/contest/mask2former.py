@@ -15,7 +15,7 @@ from torch.nn import functional
 from contest.course import Contestant, Course
 from contest.trunk import FROZEN, NAME, freeze, groups
 from jsisnet.data.sample import Batch
-from jsisnet.inference.predictor import resize
+from jsisnet.inference.engine import resize
 from jsisnet.model import imagenet
 from jsisnet.panoptic import PanopticMap, Segment
 

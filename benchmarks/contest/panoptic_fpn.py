@@ -24,7 +24,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from contest.course import Contestant, Course
 from contest.trunk import FROZEN, NAME, freeze, groups
 from jsisnet.data.sample import Batch, is_void
-from jsisnet.inference.predictor import resize
+from jsisnet.inference.engine import resize
 from jsisnet.model import imagenet
 from jsisnet.panoptic import PanopticMap, Segment
 

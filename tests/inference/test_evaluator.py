@@ -17,9 +17,9 @@ from jsisnet.evaluation.proposal_recall import true_boxes
 from jsisnet.evaluation.score import score
 from jsisnet.files.atomic import lock_folder
 from jsisnet.formats.dataset import DataConfig, PanopticDataset
-from jsisnet.inference.engine import Extras
+from jsisnet.inference.engine import Extras, resize
 from jsisnet.inference.evaluator import PROPOSED, RANKED, TRUTH, evaluate
-from jsisnet.inference.predictor import Predictor, resize, semantic_labels
+from jsisnet.inference.predictor import Predictor, semantic_labels
 from jsisnet.inference.results_folder import PREDICTIONS
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.model import boxes

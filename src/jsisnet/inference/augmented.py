@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
 from jsisnet.arrays import Bool, Float32, Int64, UInt8
 from jsisnet.categories import Categories
-from jsisnet.inference.engine import Engine, Extras, Outputs
+from jsisnet.inference.engine import Engine, Extras, Outputs, resize
 from jsisnet.inference.merge import Instances
+from jsisnet.inference.raster import softmax
 from jsisnet.inference.thresholds import DetectionConfig
 
 _CORNER = 0.7
@@ -98,11 +98,7 @@ class _View:
     ) -> UInt8[np.ndarray, "H W 3"]:
         """Cut the view out of a photo, and resize it."""
         part = image[self.rows, self.columns]
-        height, width = size
-        resized = Image.fromarray(np.ascontiguousarray(part)).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
-        pixels = np.asarray(resized)
+        pixels = resize(np.ascontiguousarray(part), size)
         return np.ascontiguousarray(pixels[:, ::-1]) if self.flipped else pixels
 
     def whole(
@@ -159,15 +155,9 @@ def _mean_logits(
     """Average the probabilities for a photo and its mirror image."""
     if photo.semantic is None or mirrored.semantic is None:
         return None
-    other = _softmax(mirrored.semantic)[list(categories.mirrored), :, ::-1]
-    mean = (_softmax(photo.semantic) + other) / 2
+    other = softmax(mirrored.semantic, axis=0)[list(categories.mirrored), :, ::-1]
+    mean = (softmax(photo.semantic, axis=0) + other) / 2
     return np.log(np.maximum(mean, np.float32(_FEWEST)))
-
-
-def _softmax(logits: Float32[np.ndarray, "k h w"]) -> Float32[np.ndarray, "k h w"]:
-    exponentials = np.exp(logits.astype(np.float32) - logits.max(axis=0))
-    result: Float32[np.ndarray, "k h w"] = exponentials / exponentials.sum(axis=0)
-    return result
 
 
 def _pool(

@@ -14,6 +14,7 @@ from platform import machine, system
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+from PIL import Image
 
 from jsisnet.arrays import Float, UInt8
 from jsisnet.categories import Categories
@@ -247,3 +248,12 @@ def _load(name: str) -> OpenEngine:
         hint = install_hint(f"the engine {name}", missing or "")
         reason = hint or f"the engine {name} can't be imported ({error})"
         raise EngineUnavailableError(reason) from error
+
+
+def resize(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """Resize an image to the height and width of a network's input, with antialiasing."""
+    if image.shape[:2] == size:
+        return image
+    height, width = size
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized)

@@ -25,6 +25,7 @@ from jsisnet.inference.engine import (
     Outputs,
     Prediction,
     open_engine,
+    resize,
 )
 from jsisnet.inference.kirillov import KirillovConfig
 from jsisnet.inference.merge import Instances, by_class, merge
@@ -285,15 +286,6 @@ class PairedEngine:
         """Return a hash of both networks; see `Engine`."""
         both = self.semantic.fingerprint() + self.instances.fingerprint()
         return sha256(both.encode()).hexdigest()
-
-
-def resize(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """Resize an image to the height and width of a network's input, with antialiasing."""
-    if image.shape[:2] == size:
-        return image
-    height, width = size
-    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
 
 
 def semantic_labels(outputs: Outputs, size: tuple[int, int]) -> Int32[np.ndarray, "h w"]:

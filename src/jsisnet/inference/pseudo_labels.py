@@ -16,6 +16,7 @@ from jsisnet.formats import coco, image_list
 from jsisnet.formats.records import Record, Source, Target, Written, relabel, size_text
 from jsisnet.inference.engine import AUTO, EngineOptions, Outputs
 from jsisnet.inference.predictor import Predictor
+from jsisnet.inference.raster import softmax
 from jsisnet.panoptic import VOID, PanopticMap, Segment
 
 PSEUDO = "pseudo"
@@ -124,9 +125,7 @@ def _scored(segment: Segment, pixels: Bool[np.ndarray, "h w"], outputs: Outputs)
     """Give a segment of stuff the mean probability of its pixels."""
     if segment.isthing or outputs.semantic is None:
         return segment
-    logits = outputs.semantic.astype(np.float32)
-    exponentials = np.exp(logits - logits.max(axis=0))
-    probabilities = exponentials[segment.label] / exponentials.sum(axis=0)
+    probabilities = softmax(outputs.semantic, axis=0)[segment.label]
     return replace(segment, score=float(_nearest(probabilities, pixels.shape)[pixels].mean()))
 
 

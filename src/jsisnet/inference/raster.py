@@ -273,7 +273,7 @@ class Upsampled:
             rows, columns = np.nonzero(wanted[strip])
             for block in self._blocks(len(rows)):
                 values = self.at(rows[block] + strip.start, columns[block])
-                highest = _softmax(values)[:, list(channels)].max(axis=1)
+                highest = softmax(values, axis=1)[:, list(channels)].max(axis=1)
                 result[strip][rows[block], columns[block]] = highest >= min_probability
         return result
 
@@ -289,6 +289,15 @@ def _differs_from_right(best: Int32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w
     return best != np.concatenate([best[:, 1:], best[:, -1:]], axis=1)
 
 
-def _softmax(logits: Float32[np.ndarray, "p c"]) -> Float32[np.ndarray, "p c"]:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+def softmax(logits: Float[np.ndarray, "*shape"], axis: int) -> Float32[np.ndarray, "*shape"]:
+    """Return the probabilities of channels.
+
+    Args:
+        logits: Logits of any precision.
+        axis: Axis of the channels.
+    """
+    exponentials = np.exp(logits.astype(np.float32) - logits.max(axis=axis, keepdims=True))
+    probabilities: Float32[np.ndarray, "*shape"] = exponentials / exponentials.sum(
+        axis=axis, keepdims=True
+    )
+    return probabilities

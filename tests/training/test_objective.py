@@ -16,6 +16,7 @@ from jsisnet.panoptic import IGNORE
 from jsisnet.training.losses import LossConfig, Losses, mask_targets
 from jsisnet.training.matcher import MatchConfig
 from jsisnet.training.objective import Objective, ObjectiveConfig, Totals
+from jsisnet.training.optim import OptimConfig, optimizer
 from networks import NARROW, PYRAMID, TINY, network, objects_of, streets
 
 ALL = ObjectiveConfig(
@@ -408,3 +409,31 @@ def test_the_mean_over_devices_equals_the_loss_of_one_device():
     for name, value in expected._asdict().items():
         mean = sum(getattr(losses, name).item() for losses in found) / 2
         assert mean == pytest.approx(value.item(), rel=1e-4), name
+
+
+def test_a_branch_that_is_frozen_with_the_trunk_has_no_loss():
+    frozen = network(replace(TINY, frozen=("trunk", "instance"))).train()
+    free = network(replace(TINY, frozen=("instance",))).train()
+
+    without = losses_of(frozen, streets(0, 1))
+    with_trunk = losses_of(free, streets(0, 1))
+
+    assert without.semantic > 0
+    assert {without.classes.item(), without.masks.item(), without.rpn_objectness.item()} == {0.0}
+    assert min(with_trunk.classes.item(), with_trunk.rpn_objectness.item()) > 0
+
+
+def test_training_the_semantic_branch_alone_changes_nothing_else():
+    made = network(replace(TINY, frozen=("trunk", "instance"))).train()
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    config = OptimConfig(kind="adamw", lr=0.01, weight_decay=0.05)
+    steps = optimizer(made, config, l2=0.0)
+
+    losses_of(made, streets(0, 1)).semantic.backward()
+    steps.step()
+
+    changed = {
+        name for name, value in made.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed
+    assert all(name.startswith("semantic.") for name in changed)

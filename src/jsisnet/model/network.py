@@ -37,6 +37,8 @@ from jsisnet.model.rpn import (
 )
 from jsisnet.model.trunk import Trunk, TrunkConfig
 
+Part = Literal["trunk", "semantic", "instance"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkConfig:
@@ -44,6 +46,10 @@ class NetworkConfig:
 
     branches: Literal["joint", "semantic", "instance"] = "joint"
     """Branches of the network; a single one is a baseline of the paper's Table 3."""
+
+    frozen: tuple[Part, ...] = ()
+    """Parts that training leaves as they are, batch norms and dropout included: ``trunk``, with its
+    neck, ``semantic`` and ``instance``."""
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     """Shared feature extractor."""
@@ -72,6 +78,18 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         layers = {"rpn_channels": (1, MOST_CHANNELS), "rpn_convolutions": (1, 16)}
         check_ranges(self, "network", **layers)
+        parts = [
+            "trunk",
+            *(["semantic", "instance"] if self.branches == "joint" else [self.branches]),
+        ]
+        missing = [part for part in self.frozen if part not in parts]
+        if missing or set(self.frozen) == set(parts):
+            problem = (
+                f"names {missing[0]}, which a network with branches {self.branches} lacks"
+                if missing
+                else "names every part, which leaves nothing to train"
+            )
+            raise ValueError(f"network.frozen {problem}; expected some of {', '.join(parts)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -262,6 +280,8 @@ class JSISNet(nn.Module):
         self.instance = (
             InstanceBranch(shape, things, config) if config.branches != "semantic" else None
         )
+        for part in config.frozen:
+            self.get_submodule(part).requires_grad_(False)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Outputs:
         """Predict for RGB images of one size, with values in [0, 1]."""
@@ -272,6 +292,13 @@ class JSISNet(nn.Module):
             return Outputs(semantic=semantic)
         found: Outputs = self.instance(maps, (height, width))
         return replace(found, semantic=semantic)
+
+    def train(self, mode: bool = True) -> "JSISNet":
+        """Switch between training and prediction; frozen parts stay as they predict."""
+        super().train(mode)
+        for part in self.config.frozen:
+            self.get_submodule(part).eval()
+        return self
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
         """Initialise the trunk from an ImageNet classifier, and each branch's last stage if any.

@@ -15,7 +15,7 @@ from jsisnet.model import boxes
 from jsisnet.model.boxes import joined_with_image
 from jsisnet.model.detection import BOX_WEIGHTS
 from jsisnet.model.methods import Maps
-from jsisnet.model.network import InstanceBranch, JSISNet
+from jsisnet.model.network import InstanceBranch, JSISNet, Part
 from jsisnet.model.rpn import UNSCALED, Proposals, propose
 from jsisnet.training import losses
 from jsisnet.training.losses import LossConfig, Losses
@@ -146,7 +146,9 @@ class Objective(nn.Module):
         self.register_buffer("semantic_weights", weights, persistent=False)
 
     def forward(self, batch: Batch, totals: Totals | None = None) -> Losses:
-        """Return the weighted terms of a batch; those of a missing branch are 0.
+        """Return the weighted terms of a batch.
+
+        Those of a missing branch, and of one that is frozen together with the trunk, are 0.
 
         Args:
             batch: A whole step, or a micro-batch of it.
@@ -156,12 +158,12 @@ class Objective(nn.Module):
         maps = self.network.trunk(batch.images.float() / 255)
         zero = torch.zeros((), device=batch.images.device)
         semantic = objectness = rpn_boxes = classes = region_boxes = masks = zero
-        if self.network.semantic is not None:
+        if self.network.semantic is not None and self._learns("semantic"):
             # No name holds the logits, the largest tensor, while the instance branch runs.
             semantic = semantic_loss(
                 self.network.semantic(maps), batch.semantic, self.semantic_weights
             )
-        if self.network.instance is not None:
+        if self.network.instance is not None and self._learns("instance"):
             branch = self.network.instance
             generators = [
                 torch.Generator(batch.images.device).manual_seed(seed) for seed in batch.seeds
@@ -184,6 +186,10 @@ class Objective(nn.Module):
             semantic=weights.semantic * per_pixel * semantic,
             l2=weights.l2 * losses.half_sum_of_squares(losses.kernels(self.network)) / totals.parts,
         )
+
+    def _learns(self, branch: Part) -> bool:
+        """Return whether a branch's loss changes any weight."""
+        return not {"trunk", branch} <= set(self.network.config.frozen)
 
     def _propose(
         self,

@@ -34,6 +34,15 @@ def test_a_variant_changes_the_one_that_it_names_or_else_the_first(path):
     assert flipped.config.optim.lr == plain.config.optim.lr != 0.001
 
 
+@pytest.mark.parametrize("name", ["ablation_camvid.yaml", "ablation_coco_mini.yaml"])
+def test_no_frame_of_the_built_in_variants_trains_and_measures(name):
+    variants = read_variants(Path(name))
+
+    assert variants[0].on is None
+    for data, validation in ((each.config.data, each.config.validation) for each in variants):
+        assert data.images != validation.images or data.without == validation.only is not None
+
+
 def test_options_hold_for_all_variants(path):
     assert {each.config.train.steps for each in read_variants(path, ("--train.steps", "3"))} == {3}
 

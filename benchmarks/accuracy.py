@@ -36,7 +36,7 @@ CONTESTANTS: dict[str, Build] = {
     "Panoptic FPN": panoptic_fpn,
 }
 
-BEST, PEER = "lite", "Mask2Former"
+BEST, PEER = "lite_fpn", "Mask2Former"
 """The contestants that are compared."""
 
 GOAL = 3.0

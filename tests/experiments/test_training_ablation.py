@@ -43,6 +43,13 @@ def test_no_frame_of_the_built_in_variants_trains_and_measures(name):
         assert data.images != validation.images or data.without == validation.only is not None
 
 
+def test_the_word_on_needs_no_quotes(path):
+    path.write_text(path.read_text().replace("'on': ", "on: "))
+    assert "  on: slow" in path.read_text()
+
+    assert [each.on for each in read_variants(path)] == [None, "plain", "slow", "plain"]
+
+
 def test_options_hold_for_all_variants(path):
     assert {each.config.train.steps for each in read_variants(path, ("--train.steps", "3"))} == {3}
 
@@ -54,6 +61,11 @@ def test_options_hold_for_all_variants(path):
         ({}, "variants is missing"),
         ({"a": 3}, r"variants\.a: expected settings to change, found 3"),
         ({"a": {}, "b": {"on": "c"}}, r"variants\.b: on is 'c', but no variant before it"),
+        (
+            {"a": {}, "b": {"on": ["a"]}},
+            r"variants\.b: on is \"\['a'\]\", but no variant before it",
+        ),
+        ({"a": {}, "b": {"on": None}}, r"variants\.b: on is 'None', but no variant before it"),
         ({"a": {"optim": {"lrr": 1}}}, r"variants\.a: unknown setting optim.lrr"),
         ({"a b": {}, "a-b": {}}, r"variants\.a-b: another variant's run folder"),
         ({"a": {"validation": None}}, r"variants\.a: validation is missing"),

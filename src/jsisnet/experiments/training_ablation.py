@@ -77,12 +77,13 @@ def read_variants(path: Path, overrides: Sequence[str] = ()) -> tuple[Variant, .
         source = f"{path}: {VARIANTS}.{name}"
         if not isinstance(changes, Mapping | None):
             raise ValueError(f"{source}: expected settings to change, found {changes!r}")
-        changed = dict(changes or {})
-        on = changed.pop(ON, next(iter(nested), None))
+        # Without quotes, YAML takes the word for true.
+        changed = {ON if key is True else key: value for key, value in (changes or {}).items()}
+        on = str(changed.pop(ON)) if ON in changed else next(iter(nested), None)
         if on is not None and on not in nested:
-            hint = nearest(str(on), list(nested))
+            hint = nearest(on, list(nested))
             raise ValueError(
-                f"{source}: {ON} is {on!r}, but no variant before it has that name{hint}"
+                f"{source}: {ON} is {on!r}, but no variant before it has that name.{hint}"
             )
         nested[name] = joined(values if on is None else nested[on], changed)
         if _as_file_name(name) in {_as_file_name(other.name) for other in found}:

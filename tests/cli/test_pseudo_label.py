@@ -75,7 +75,10 @@ def test_missing_photos_and_foreign_classes_are_refused(tiny, tmp_path, model, c
         (("--images", str(tmp_path / "none")), "no such folder"),
         (("--images", str(tmp_path / "empty")), "contains no photo"),
         (("--annotations", str(tiny.annotations)), "--images is required"),
-        (("--images", str(tiny.images), "--annotations", str(other), *pngs), "'alien'"),
+        (
+            ("--images", str(tiny.images), "--annotations", str(other), *pngs),
+            "'alien' (id 1) is not",
+        ),
         (("--images", str(tiny.images), *pngs), "give --format"),
     ):
         assert run(["pseudo-label", model, *options, *out]) == 1

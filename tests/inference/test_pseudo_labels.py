@@ -66,6 +66,17 @@ def test_only_what_is_sure_and_not_labelled_is_filled(dataset):
     assert {segment.label for segment in things.segments} == {PERSON, BUS}
 
 
+def test_things_are_filled_from_a_lower_score_on_than_the_models_own(dataset):
+    sample = dataset[0]
+    nothing = PanopticMap(np.zeros_like(sample.panoptic.ids), ())
+    network = Predictor(Knowing(dataset, {PERSON: 0.9, CAR: 0.2, BUS: 0.8}))
+    assert network.config.network.detection.min_score > 0.2
+
+    filled = fill(nothing, sample.image, network, THINGS, PseudoConfig(min_score=0.1))
+
+    assert CAR in {segment.label for segment in filled.segments}
+
+
 def test_a_thing_that_the_truth_covers_is_not_filled_again(dataset):
     sample = dataset[0]
     truth = without(sample.panoptic, {SKY, ROAD})

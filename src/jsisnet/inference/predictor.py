@@ -167,6 +167,23 @@ class Predictor:
         """
         return self.run([image], extras)[0]
 
+    def outputs_from(
+        self, image: UInt8[np.ndarray, "h w 3"], min_score: float
+    ) -> Outputs | PanopticMap:
+        """Run the network as `outputs` does, with things of lower scores than the model's own.
+
+        Args:
+            image: The image.
+            min_score: Score from which on things are selected, if the model's own is not lower.
+        """
+        own = self.config.network.detection
+        if own.min_score <= min_score:
+            return self.outputs(image)
+        found = self.outputs(image, Extras(detection=replace(own, min_score=min_score)))
+        if isinstance(found, PanopticMap) or found.ranked is None:
+            return found
+        return replace(found, instances=found.ranked)
+
     def merge(
         self,
         outputs: Outputs | PanopticMap,

@@ -89,7 +89,7 @@ def fill(
         The true segments without scores, then the filled ones, all with a score: that of a thing,
         or the mean probability of stuff. Unsure pixels stay void.
     """
-    outputs = predictor.outputs(image)
+    outputs = predictor.outputs_from(image, config.min_score)
     if not isinstance(outputs, Outputs):
         raise ValueError(
             f"the engine {predictor.engine.name} predicts panoptic maps at once, without "
@@ -175,7 +175,12 @@ def pseudo_labelled(source: Source, name: ModelName, config: PseudoConfig) -> So
     """
     predictor = name.load()
     categories = predictor.categories
-    labels = categories.labels_of(source.categories)
+    try:
+        labels = categories.labels_of(source.categories)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} of {name.model}; expected data in these, or a part of them"
+        ) from None
     fillable = tuple(not labelled for labelled in categories.labelled_by(source.categories))
     fingerprint = f"{predictor.engine.fingerprint()} {predictor.config}"
     records = tuple(

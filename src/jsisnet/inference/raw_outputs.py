@@ -23,7 +23,7 @@ from jsisnet.inference.branch_files import (
     check_branches,
     write_branches,
 )
-from jsisnet.inference.engine import Extras, Outputs
+from jsisnet.inference.engine import Outputs
 from jsisnet.inference.merge import Instances
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.written_files import locked, read_written
@@ -31,6 +31,9 @@ from jsisnet.panoptic import ImageId, PanopticMap
 
 LOWEST_SCORE = 0.05
 """Score from which on detections are kept, whatever the model's own minimum."""
+
+_NEXT = "delete it, and rerun the same command to compute it again"
+"""What to do about a damaged file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,7 @@ class RawOutputs:
                 with open_arrays(path) as arrays:
                     [semantic] = arrays.read([LOGITS])
             except ValueError as error:
-                raise ValueError(f"{path}: {error}") from None
+                raise ValueError(f"{path}: {error}; {_NEXT}") from None
         if things is not None:
             size = self.sizes[number]
             height, width = self.predictor.config.size or size
@@ -85,7 +88,10 @@ class RawOutputs:
         """
         if "instances" not in self.predictor.engine.predicts:
             return None
-        found = read_box_masks(self._path(number), self.predictor.categories)
+        try:
+            found = read_box_masks(self._path(number), self.predictor.categories)
+        except ValueError as error:
+            raise ValueError(f"{error}; {_NEXT}") from None
         scores = found.scores.astype(np.float32)
         return Instances(boxes=found.boxes, labels=found.labels, scores=scores, masks=found.masks)
 
@@ -142,11 +148,9 @@ def collect_outputs(
 
 
 def _run(predictor: Predictor, image: np.ndarray) -> Outputs:
-    own = predictor.config.network.detection
-    low = replace(own, min_score=min(own.min_score, LOWEST_SCORE))
-    outputs = predictor.outputs(image, Extras(detection=low))
+    outputs = predictor.outputs_from(image, LOWEST_SCORE)
     assert isinstance(outputs, Outputs)  # as `check_branches` has found
-    return outputs if outputs.ranked is None else replace(outputs, instances=outputs.ranked)
+    return outputs
 
 
 def _purpose(predictor: Predictor, dataset: PanopticDataset) -> str:

@@ -1,4 +1,5 @@
 import json
+from errno import ENOSPC
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import factories
 import networks
 from jsisnet import Predictor
 from jsisnet.cli.app import run
+from jsisnet.inference import model_folder
 from jsisnet.model import saved_model
 from jsisnet.model.saved_model import ModelConfig
 
@@ -52,6 +54,25 @@ def test_tune_writes_a_copy_of_the_model_and_says_which_photos_it_saw(
     assert yaml.safe_load(written) == report["settings"]
     assert written.startswith("# Chosen on 6 photos of panoptic_tiny.json")
     assert run([*command, "--out", str(tmp_path / "tuned")]) == 0  # replaces its own
+
+
+def test_a_tuning_that_ended_while_it_copied_the_model_can_be_repeated(
+    tiny, tmp_path, model, monkeypatch
+):
+    data = ("--images", str(tiny.images), "--annotations", str(tiny.annotations))
+    command = ["tune", str(model), *data, "--folds", "3", "--out", str(tmp_path / "tuned")]
+    with monkeypatch.context() as disk:
+        disk.setattr(model_folder, "copyfile", fail)
+        assert run(command) == 1
+    assert not (tmp_path / "tuned/model.json").exists()
+
+    assert run(command) == 0
+
+    assert Predictor(tmp_path / "tuned").categories == Predictor(model).categories
+
+
+def fail(*_):
+    raise OSError(ENOSPC, "No space left on device")
 
 
 def test_what_would_be_overwritten_is_refused_before_the_work(tiny, tmp_path, model, capsys):

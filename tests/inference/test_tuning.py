@@ -12,6 +12,7 @@ from jsisnet.inference.evaluator import evaluate
 from jsisnet.inference.predictor import Predictor
 from jsisnet.inference.raw_outputs import collect_outputs
 from jsisnet.inference.tuning import TuneConfig, tune
+from jsisnet.panoptic import PanopticMap
 from knowing_engine import Knowing
 
 SCORES = {PERSON: 0.6, CAR: 0.8, BUS: 0.3}
@@ -121,6 +122,20 @@ def test_networks_without_things_and_rare_classes_are_no_obstacle(dataset, tmp_p
     assert tuned.config.min_scores(CATEGORIES) == tuned.start.min_scores(CATEGORIES)
 
 
+def nothing():
+    return PanopticMap(np.zeros((64, 96), np.int32), ())
+
+
+def test_a_damaged_file_of_outputs_can_be_deleted(dataset, tmp_path):
+    predictor = predicting(dataset)
+    raw = collect_outputs(predictor, dataset, tmp_path / "raw")
+    (tmp_path / "raw/street3.npz").write_text("damaged")
+
+    for read in (raw.outputs, raw.instances):
+        with pytest.raises(ValueError, match=r"street3.npz: .*; delete it, and rerun the same"):
+            read(3)
+
+
 def test_sets_on_which_nothing_can_be_checked_are_refused(dataset, tmp_path):
     class Part(PanopticDataset):
         def __init__(self, count):
@@ -131,5 +146,10 @@ def test_sets_on_which_nothing_can_be_checked_are_refused(dataset, tmp_path):
         raw = collect_outputs(predicting(dataset), Part(count), tmp_path / "raw")
         with pytest.raises(ValueError, match=f"panoptic_tiny.json: {found}; expected at least 3"):
             tune(raw)
+    empty = Part(len(dataset))
+    empty._records = tuple(replace(each, read=nothing) for each in dataset.records)
+    raw = collect_outputs(predicting(dataset), empty, tmp_path / "raw")
+    with pytest.raises(ValueError, match=r"panoptic_tiny.json: no photo has a true segment"):
+        tune(raw)
     with pytest.raises(ValueError, match="predicts panoptic maps at once"):
         collect_outputs(Predictor(toy_engine.Toy()), dataset, tmp_path / "other")

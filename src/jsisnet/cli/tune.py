@@ -183,8 +183,9 @@ def _write(model: str, out: Path, tuned: "Tuning", report: dict[str, Any]) -> No
     from jsisnet.inference.model_folder import copy_with, find
 
     if out.suffix not in _YAML:
-        copy_with(find(model), out, tuned.config)
+        # First, as it marks the folder as that of a tuning, which an interrupted one may replace.
         write_json(report, out / TUNING)
+        copy_with(find(model), out, tuned.config)
         display(f"Wrote {out}: the model with these settings")
         return
     import yaml

@@ -120,7 +120,7 @@ def tune(
         on_step: Called with the number of settings tried and the total.
 
     Raises:
-        ValueError: If there are fewer than three photos.
+        ValueError: If there are fewer than three photos, or none has a true segment.
     """
     config = config or TuneConfig()
     if len(raw) < _FEWEST:
@@ -176,6 +176,10 @@ class _Search:
         self.trials, self.min_gain = trials, config.min_gain / 100
         self.start = _effective(own)
         examples = trials.sums([self.start])[:, 0, [1, 3]].sum((0, 1))
+        if not examples.any():
+            raise ValueError(
+                f"{trials.raw.dataset.path}: no photo has a true segment; expected annotated photos"
+            )
         isfrequent = examples >= config.min_examples
         self._counted = np.flatnonzero(isfrequent if isfrequent.any() else examples)
         categories = trials.raw.predictor.categories

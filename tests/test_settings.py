@@ -276,6 +276,8 @@ def test_settings_with_a_choice_survive_as_plain_values():
         ({"head": "lights"}, (), "network.roi.head is 'lights'. Did you mean light? Choices: "),
         ({"hiddens": 4}, (), "unknown setting network.roi.hiddens"),
         ({"head": "light", "hidden": 0}, (), "roi.hidden is 0; expected 1 to"),
+        ({"head": None}, (), "network.roi.head is 'null'. Choices: last_stage, c5, light, fpn"),
+        ({}, ("--network.roi.head=",), "network.roi.head is ''. Choices: last_stage, c5, light"),
         ({}, ("--network.roi.head", "lights"), "--network.roi.head is 'lights'. Did you mean"),
         (
             {},

@@ -133,7 +133,8 @@ def with_names(
             else:
                 assert callable(item.default_factory)
                 name = _named(choice, path, given, options)
-                name = name or getattr(item.default_factory(), choice.tag)
+                if name is None:
+                    name = getattr(item.default_factory(), choice.tag)
                 hint = choice.find(name, f"{path}.{choice.tag}")
             default = field(default_factory=hint)
         elif _has_choices(hint):
@@ -207,8 +208,10 @@ def _named(choice: Choice, path: str, values: object, options: Sequence[str]) ->
         setting, equals, value = option.partition("=")
         if setting.removeprefix("--").replace("-", "_") == f"{path}.{choice.tag}":
             return value if equals else "".join(options[number + 1 : number + 2])
-    name = values.get(choice.tag) if isinstance(values, Mapping) else None
-    return None if name is None else str(name)
+    if isinstance(values, Mapping) and choice.tag in values:
+        name = values[choice.tag]
+        return "null" if name is None else str(name)
+    return None
 
 
 def _with_all_methods(choice: Choice, path: str, options: Sequence[str]) -> type:

@@ -400,6 +400,22 @@ def test_the_documented_options_give_strong_the_layers_of_the_first_network(tmp_
     assert found.endswith(f"body.bn1.bias is missing; expected the whole network, {V1}")
 
 
+@pytest.mark.parametrize("name", [V1, V2])
+def test_a_file_of_quite_another_network_is_refused(tmp_path, name):
+    path = tmp_path / "weights.pth"
+    torch.save({"conv.weight": torch.zeros(1)}, path)
+
+    found = refusal(f"torchvision:{name}={path}", CONFIGS[name])
+
+    assert re.search(f"body.conv1.weight is missing; expected the whole network, {name}$", found)
+
+
+def test_a_start_without_the_path_of_its_file_is_refused():
+    found = refusal(f"torchvision:{V1}=")
+
+    assert found == f"{V1} has no path after =; expected torchvision:{V1}=FILE"
+
+
 def test_unknown_networks_are_refused_with_the_nearest_name():
     found = refusal("torchvision:maskrcnn_resnet50_fpn_v3")
 

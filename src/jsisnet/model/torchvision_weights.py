@@ -146,7 +146,7 @@ VERSIONS = {
 }
 """Networks of torchvision that a training can start from, by their names there."""
 
-_ONLY_IN_SECOND = "fpn.inner_blocks.0.1.weight"
+_IN_BOTH, _ONLY_IN_SECOND = "fpn.inner_blocks.0.0.weight", "fpn.inner_blocks.0.1.weight"
 
 
 def take_over(network: JSISNet, categories: Categories, start: str) -> TakenOver:
@@ -171,6 +171,8 @@ def take_over(network: JSISNet, categories: Categories, start: str) -> TakenOver
             f"torchvision's {name} is none that a training can start from; expected "
             f"{' or '.join(VERSIONS)}.{nearest(name, VERSIONS)}"
         )
+    if given and not path:
+        raise ValueError(f"{name} has no path after =; expected {PREFIX}{name}=FILE")
     _check_settings(network, name)
     file = Path(path) if given else downloaded(name)
     _check_checksum(file, name)
@@ -274,7 +276,7 @@ def _converted(
         ValueError: If one is missing or has another shape.
     """
     found = SECOND if _ONLY_IN_SECOND in state else FIRST
-    if found != name:
+    if found != name and _IN_BOTH in state:
         raise ValueError(f"its layers are those of {found}; expected {name}")
     weights: dict[str, Tensor] = {}
     used: set[str] = set()

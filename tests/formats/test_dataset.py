@@ -162,6 +162,13 @@ def test_a_pattern_that_leaves_no_photo_is_refused(tiny):
         PanopticDataset(config(tiny, only="Street*"))
 
 
+def test_a_pattern_that_leaves_out_no_photo_is_refused(tiny):
+    with pytest.raises(
+        ValueError, match=r"without is 'Street0\.\*', which fits none of .*, such as"
+    ):
+        PanopticDataset(config(tiny, without="Street0.*"))
+
+
 def test_unused_photos_need_not_exist(tiny):
     (tiny.images / "street5.jpeg").unlink()
 

@@ -247,6 +247,11 @@ def test_a_best_model_by_a_metric_that_the_network_lacks_is_refused():
         made(values, "--train.keep.best", "miou")
 
 
+def test_anchors_of_a_network_without_any_are_not_fitted():
+    with pytest.raises(ValueError, match=r"network\.branches is semantic, which has no anchors"):
+        made({}, "--train.fit-anchors", "--network.branches", "semantic")
+
+
 def test_milestones_that_are_the_same_step_are_refused():
     config = made({"optim": {"milestone_epochs": [0.1, 0.2]}})
 

@@ -259,11 +259,17 @@ def _chosen(records: tuple[Record, ...], config: DataConfig) -> tuple[Record, ..
     """Return the photos that are used.
 
     Raises:
-        ValueError: If a pattern leaves none.
+        ValueError: If the patterns leave none, or `without` fits none.
     """
     only, without = config.only, config.without
     if only is None and without is None:
         return records[: config.first]
+    if without is not None and not any(fnmatchcase(record.name, without) for record in records):
+        example = f", such as {records[0].name}" if records else ""
+        raise ValueError(
+            f"{config.path}: without is {without!r}, which fits none of the paths of "
+            f"{len(records)} photos{example}"
+        )
     chosen = tuple(
         record
         for record in records

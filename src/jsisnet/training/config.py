@@ -175,6 +175,11 @@ class RunConfig:
             if data is not None:
                 check_location(data.kind, data.location(), prefix=f"{name}.")
         best, branches = self.train.keep.best, self.network.branches
+        if self.train.fit_anchors and branches == "semantic":
+            raise ValueError(
+                "train.fit_anchors is true, but network.branches is semantic, which has no "
+                "anchors; leave one of the two out"
+            )
         if best and self.validation is None:
             raise ValueError(
                 f"train.keep.best is {best}; expected validation data to measure it on "

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from jsisnet.inference import raster
 from jsisnet.inference.raster import NO_CHANNEL, Upsampled, paste, windows
 
+ROUNDING = 1e-5
+
 
 def smooth(channels=5, grid=(9, 11)):
     coarse = torch.randn(1, channels, 3, 3, generator=torch.Generator().manual_seed(0))
@@ -57,14 +59,27 @@ def test_selected_channels_are_renumbered():
     assert np.array_equal(best, resized(logits[[1, 3]], (36, 44)).argmax(0))
 
 
-def test_probabilities_are_among_all_channels():
-    logits, canvas = smooth() * 3, (36, 44)
+@pytest.mark.parametrize("scale", [1, 3, 30])
+@pytest.mark.parametrize("canvas", [(36, 44), (5, 4), (1, 1), (400, 700)])
+def test_probabilities_are_among_all_channels(scale, canvas):
+    logits = smooth() * scale
 
     found = Upsampled.to(canvas, logits).exceeds(0.5, [1, 3], everywhere(canvas))
 
     probabilities = torch.from_numpy(resized(logits, canvas)).softmax(0).numpy()
-    assert 0 < found.sum() < found.size
-    assert np.array_equal(found, (probabilities[[1, 3]] >= 0.5).any(0))
+    sure = np.abs(probabilities[[1, 3]].max(0) - 0.5) > ROUNDING
+    assert sure.mean() > 0.99
+    assert np.array_equal(found[sure], (probabilities[[1, 3]] >= 0.5).any(0)[sure])
+
+
+def test_unwanted_pixels_are_not_probable():
+    wanted = everywhere((36, 44))
+    wanted[::2] = False
+
+    found = Upsampled.to((36, 44), smooth() * 30).exceeds(0.5, [0, 1, 2, 3], wanted)
+
+    assert found[1::2].any()
+    assert not found[::2].any()
 
 
 def test_a_window_holds_the_pixels_whose_centres_lie_in_the_box():

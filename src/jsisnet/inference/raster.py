@@ -27,6 +27,9 @@ _SERIAL, _BLOCK_COLUMNS = 1 << 18, 256
 """Product of three sides up to which OpenBLAS multiplies matrices in one thread, and the columns
 of such a block."""
 
+_SURELY = 1e-5
+"""Probability above a minimum from which on rounding does not matter."""
+
 _STRIP_PASTED = 1 << 20
 """Pixels of a mask that are pasted at a time."""
 
@@ -266,11 +269,17 @@ class Upsampled:
     ) -> Bool[np.ndarray, "h w"]:
         """Find the wanted pixels where one of `channels` is at least this probable.
 
-        Probabilities are the softmax over all channels.
+        Probabilities are the softmax over all channels. The logarithm of a softmax is concave: if a
+        channel is probable enough in four cells, it is so between them, too. So only the other
+        pixels are interpolated.
         """
+        probabilities = softmax(self.logits, axis=1)[:, list(channels)].reshape(*self.grid, -1)
+        probable = np.greater_equal(probabilities, min_probability + _SURELY)
+        sure = np.any(_in_four_cells(probable), axis=2)
         result = wanted.copy()
         for strip in self._strips():
-            rows, columns = np.nonzero(wanted[strip])
+            known = sure[self.rows.low[strip]].take(self.columns.low, axis=1)
+            rows, columns = np.nonzero(wanted[strip] & ~known)
             for block in self._blocks(len(rows)):
                 values = self.at(rows[block] + strip.start, columns[block])
                 highest = softmax(values, axis=1)[:, list(channels)].max(axis=1)
@@ -287,6 +296,12 @@ class Upsampled:
 
 def _differs_from_right(best: Int32[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return best != np.concatenate([best[:, 1:], best[:, -1:]], axis=1)
+
+
+def _in_four_cells(holds: Bool[np.ndarray, "h w c"]) -> Bool[np.ndarray, "h w c"]:
+    """Tell where something holds in a cell, the ones below and right of it, and the one between."""
+    both = holds & np.concatenate([holds[1:], holds[-1:]])
+    return both & np.concatenate([both[:, 1:], both[:, -1:]], axis=1)
 
 
 def softmax(logits: Float[np.ndarray, "*shape"], axis: int) -> Float32[np.ndarray, "*shape"]:

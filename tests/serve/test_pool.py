@@ -111,12 +111,12 @@ def test_another_model_in_the_folder_is_not_taken_over(start, caplog):
     pool.work.model.write_text("second")
     os.kill(process(pool).pid, signal.SIGKILL)
 
-    until(lambda: pool.failure is not None)
+    until(lambda: "has changed since the server started" in caplog.text)
     refused = pool.submit(task()).result(30)
 
+    assert pool.failure is not None
     assert isinstance(refused, Refusal)
     assert refused.status == 503
-    assert "has changed since the server started" in caplog.text
     pool.work.model.write_text("first")
     until(lambda: pool.ready)
     assert isinstance(pool.submit(task()).result(30), Answer)

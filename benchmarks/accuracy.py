@@ -31,7 +31,7 @@ from jsisnet.formats import coco
 CONTESTANTS: dict[str, Build] = {
     "paper's methods": ours("paper.yaml"),
     "lite": ours("lite_adamw.yaml"),
-    "lite_fpn": ours("pyramid_adamw.yaml"),
+    "lite_fpn": ours("pyramid.yaml"),
     "Mask2Former": mask2former,
     "Panoptic FPN": panoptic_fpn,
 }

@@ -115,12 +115,13 @@ def test_image_ids_in_quotes_are_refused_with_the_cause(command, tmp_path, capsy
 
 def test_the_branches_that_predict_writes_are_merged_by_any_rules(tiny, tmp_path):
     photo, raw = str(next(tiny.images.iterdir())), tmp_path / "raw"
-    canvas = ["--merge.canvas", "original"]
-    assert run(["predict", photo, "-o", str(tmp_path / "out"), "--raw", str(raw), *canvas]) == 0
+    settings = ["--merge.min-score", "0.25", "--merge.max-mask-overlap", "1"]
+    settings += ["--merge.min-stuff-area", "4096", "--merge.min-stuff-probability", "0"]
+    predict = ["predict", photo, "-o", str(tmp_path / "out"), "--raw", str(raw), *settings]
+    assert run([*predict, "--merge.canvas", "original"]) == 0
 
     inputs = ["--image-info", str(raw / "images.json"), "--instances", str(raw)]
-    settings = ["--merge.min-score", "0.25", "--processes", "1"]
-    command = ["merge", *inputs, "--semantic", str(raw), *settings]
+    command = ["merge", *inputs, "--semantic", str(raw), *settings, "--processes", "1"]
     for rules in ("jsisnet", "kirillov"):
         out = tmp_path / f"{rules}.json"
         assert run([*command, "--rules", rules, "--out", str(out)]) == 0

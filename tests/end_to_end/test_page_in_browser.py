@@ -464,6 +464,24 @@ def test_a_photo_that_the_browser_cannot_show_has_its_map_shown(page, photo, ans
     assert drawn(page, FILL, inner_pixel(ids, big(found)[0]["id"]))[3] > 100
 
 
+def test_a_photo_that_is_opened_before_the_models_are_known_is_segmented(visit, server, photo):
+    page, waiting = visit(), []
+
+    def hold(route):
+        waiting.append(route)
+
+    page.route("**/v1/models", hold)
+    with page.expect_request("**/v1/models"):
+        page.goto(server)
+
+    page.locator("#file").set_input_files(photo)
+    page.locator("#work").wait_for()
+    waiting[0].continue_()
+    page.locator("#panel").wait_for()
+
+    assert page.get_by_role("status").inner_text().startswith("street found")
+
+
 def test_a_photo_in_which_nothing_is_found_says_so(visit, server, photo, answers):
     page = visit()
     image = io.BytesIO()

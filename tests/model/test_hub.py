@@ -9,7 +9,8 @@ from jsisnet.model.hub import HubNetwork
 
 
 def test_network_and_its_settings_survive_a_folder(tmp_path):
-    network = HubNetwork.of(saved_model.read("street"))
+    saved = saved_model.read("street")
+    network = HubNetwork.of(saved)
 
     network.save_pretrained(tmp_path / "hub")
     again = HubNetwork.from_pretrained(tmp_path / "hub").eval()
@@ -22,4 +23,4 @@ def test_network_and_its_settings_survive_a_folder(tmp_path):
     assert torch.equal(expected.detections.boxes, found.detections.boxes)
     config = json.loads((tmp_path / "hub" / "config.json").read_text())
     assert config["categories"][0]["name"] == "sky"
-    assert config["network"]["rpn_channels"] == 128
+    assert config["network"]["rpn_channels"] == saved.config.network.rpn_channels

@@ -23,15 +23,15 @@ def segmented(segmenter, content, **wishes):
 @pytest.mark.parametrize("min_score", [0.05, 0.5, 0.9])
 def test_a_score_for_one_photo_equals_a_model_loaded_with_it(min_score):
     photo = png(SHAPES)
-    own = Predictor("street", threads=1, class_min_scores={"car": 1.0})
-    other = Predictor("street", threads=1, min_score=min_score)
+    own = Predictor("coco", threads=1, class_min_scores={"person": 1.0})
+    other = Predictor("coco", threads=1, min_score=min_score)
 
     found = segmented(Segmenter(own, 10**6), photo, min_score=min_score)
 
     expected = [(each.name, each.area) for each in other(photo)]
     assert [(each["name"], each["area"]) for each in found] == expected
     assert min_score > 0.05 or len(found) > len(own(photo))
-    assert all(each.name != "car" for each in own(photo))
+    assert all(each.name != "person" for each in own(photo))
 
 
 def test_on_a_gpu_the_photos_of_several_threads_are_run_in_batches():

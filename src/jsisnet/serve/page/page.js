@@ -140,9 +140,9 @@ const chosen = () =>
     .map((name) => state.models.find((model) => model.name === name))
     .filter(Boolean);
 
-/** Segment the photo with the chosen models and show what they find. */
+/** Segment the photo with the chosen models, once they are known, and show what they find. */
 const run = async () => {
-  if (!state.photo) return;
+  if (!state.photo || !state.models.length) return;
   state.abort.abort();
   const { signal } = (state.abort = new AbortController());
   release();
@@ -437,5 +437,6 @@ const start = async () => {
   find("model").value = (state.models.find((model) => model.default) ?? state.models[0]).name;
   find("models").hidden = false;
   choices();
+  await run();
 };
 start();

@@ -133,6 +133,19 @@ def test_a_section_of_a_section_that_is_a_value_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("options", "setting"),
+    [
+        (("--network.trunk", "resnet18"), "--network.trunk.name"),
+        (("--network.semantic=4", "--optim.lr", "1"), "--network.semantic.method"),
+        (("--optim.lr", "1", "--devices"), "--devices.accelerator"),
+    ],
+)
+def test_an_option_that_is_a_section_is_refused(options, setting):
+    with pytest.raises(ValueError, match=rf"is a section; .*, such as {setting}$"):
+        made({}, *options)
+
+
+@pytest.mark.parametrize(
     ("section", "name", "value", "words"),
     [
         ("optim", "lr", "fast", ["lr", "fast", "a number"]),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from difflib import get_close_matches
+from itertools import zip_longest
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import cyclopts
@@ -57,6 +58,7 @@ def from_dict(
         raise ValueError(_blame(f"{error}", overrides, source)) from None
     values = of_chosen(kind, converted, values)
     _check_values(converted, values, source)
+    _refuse_values_of_sections(converted, overrides)
     check_options(kind, converted, overrides)
     # With the defaults filled in, a section may set one value without the others.
     empty = {name for name in dictionaries(kind) if not values.get(name)}
@@ -195,6 +197,19 @@ def _check_values(kind: type, values: Mapping[str, Any], source: str) -> None:
         expected = _form_error(hints[name], value)
         if expected is not None:
             raise ValueError(f"{source}: {name} is {value!r}; expected {expected}")
+
+
+def _refuse_values_of_sections(kind: type, options: Sequence[str]) -> None:
+    """Raise for an option that sets a whole section to a value, such as ``--optim 3``."""
+    sections = {name: section_of(hint) for name, hint in _settings(kind)}
+    for option, following in zip_longest(options, options[1:], fillvalue=""):
+        typed, equals, value = option.partition("=")
+        section = sections.get(typed.removeprefix("--").replace("-", "_"))
+        value = value if equals else following
+        if section is None or not typed.startswith("--") or value.startswith(("{", "--")):
+            continue
+        setting = f"{typed}.{fields(section)[0].name}"
+        raise ValueError(f"{typed} is a section; expected one of its settings, such as {setting}")
 
 
 def _refuse_impossible(values: Mapping[str, Any]) -> None:

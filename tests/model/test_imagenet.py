@@ -79,6 +79,13 @@ def test_imagenet_selects_the_installed_package(packaged):
     assert all(torch.equal(value, packaged[name]) for name, value in made.items())
 
 
+def test_a_package_without_weights_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(imagenet, "files", lambda _: tmp_path)
+
+    with pytest.raises(ValueError, match="has no weights; install it again"):
+        imagenet.from_package(LITE)
+
+
 def test_a_failed_download_suggests_a_local_file(monkeypatch):
     def offline(*_, **__):
         raise FileNotFoundError("cannot find the requested files")

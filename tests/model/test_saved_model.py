@@ -93,6 +93,15 @@ def test_damaged_weights_are_refused(folder, content):
         saved_model.read(folder)
 
 
+def test_methods_that_do_not_fit_each_other_are_refused_by_file(folder):
+    description = json.loads((folder / DESCRIPTION).read_text())
+    description["network"]["semantic"] = {"method": "fpn"}
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+
+    with pytest.raises(ValueError, match=rf"{DESCRIPTION}: .*neck pyramid"):
+        saved_model.read(folder)
+
+
 def test_weights_of_another_network_are_refused(folder):
     safetensors.torch.save_file({"other": torch.zeros(1)}, folder / WEIGHTS)
 

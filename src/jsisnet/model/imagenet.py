@@ -152,12 +152,15 @@ def from_package(name: str) -> dict[str, Tensor]:
     every shape is checked.
 
     Raises:
-        ValueError: If a shape differs, or the package is not installed.
+        ValueError: If a shape differs, or the package is damaged or not installed.
     """
     package = PACKAGED[name.partition(".")[0]]
     if find_spec(package) is None:
         raise ValueError(f"{name}: its weights are not installed; install jsisnet[imagenet]")
-    source = read_file(next(Path(str(files(package))).glob("models/*.pth")))
+    path = next(Path(str(files(package))).glob("models/*.pth"), None)
+    if path is None:
+        raise ValueError(f"{name}: the package {package} has no weights; install it again")
+    source = read_file(path)
     target = timm.create_model(name).state_dict()
     if len(source) != len(target):
         raise ValueError(f"{name}: {len(source)} packaged weights; expected {len(target)}")

@@ -88,7 +88,10 @@ def read(
     config = from_dict(ModelConfig, values, overrides, source=description.source)
     if settings:
         config = from_dict(ModelConfig, joined(values, settings), overrides, source="settings")
-    network = JSISNet(config.network, categories)
+    try:
+        network = JSISNet(config.network, categories)
+    except ValueError as error:
+        raise ValueError(f"{description.source}: {error}") from error
     weights = folder / WEIGHTS
     try:
         check_regular(weights)

@@ -56,6 +56,22 @@ def test_tune_writes_a_copy_of_the_model_and_says_which_photos_it_saw(
     assert run([*command, "--out", str(tmp_path / "tuned")]) == 0  # replaces its own
 
 
+def test_tune_can_choose_for_several_views_of_each_photo(tiny, tmp_path, model):
+    data = ("--images", str(tiny.images), "--annotations", str(tiny.annotations))
+    found = {}
+    for name, options in (("photo", []), ("views", ["--tta"])):
+        out = tmp_path / f"{name}.json"
+        command = ["tune", str(model), *data, *options, "--folds", "3", "--json", str(out)]
+        assert run(command) == 0
+        found[name] = json.loads(out.read_text())
+    evaluated = ["evaluate", "--tta", "--model", str(model), *data, "--no-ap"]
+    assert run([*evaluated, "--json", str(tmp_path / "evaluated.json")]) == 0
+
+    measured = json.loads((tmp_path / "evaluated.json").read_text())
+    assert [each["tta"] for each in found.values()] == [False, True]
+    assert found["views"]["before"]["all"] == pytest.approx(measured["all"]["pq"])
+
+
 def test_a_tuning_that_ended_while_it_copied_the_model_can_be_repeated(
     tiny, tmp_path, model, monkeypatch
 ):

@@ -36,6 +36,7 @@ def tune(  # noqa: PLR0913 - one parameter per option
     folds: Annotated[int, Parameter(validator=validators.Number(gte=3))] = 5,
     min_examples: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 10,
     json: JsonFile | None = None,
+    tta: Flag = False,
     recount_areas: Flag = False,
     run: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> None:
@@ -71,6 +72,7 @@ def tune(  # noqa: PLR0913 - one parameter per option
         min_examples: True segments from which on a class counts in the choice, and a thing class
             gets a minimum score of its own.
         json: JSON file to write (- for standard output): settings, gains, and the photos.
+        tta: Choose settings for predictions with --tta: each photo is segmented in six views.
         recount_areas: Accept annotations whose areas differ from their PNGs.
         run: How the network runs.
     """
@@ -79,7 +81,7 @@ def tune(  # noqa: PLR0913 - one parameter per option
 
     _check_outputs(model, out, json, location)
     config = tuning.TuneConfig(folds=folds, min_examples=min_examples)
-    predictor = load_model(model, (), run)
+    predictor = load_model(model, (), run, tta=tta)
     dataset = open_for_model(predictor, kind, location, recount_areas=recount_areas)
     with ExitStack() as stack:
         folder = raw or Path(stack.enter_context(TemporaryDirectory(prefix="jsisnet-tune-")))
@@ -144,6 +146,7 @@ def _report(tuned: "Tuning", outputs: "RawOutputs") -> dict[str, Any]:
             }
             for name, sums in qualities.items()
         },
+        "tta": outputs.predictor.tta,
         "annotations": outputs.dataset.path.name,
         "photos": [outputs.image_id(number) for number in range(len(outputs))],
     }

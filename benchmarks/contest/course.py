@@ -52,7 +52,7 @@ class Course:
     """Height and width of all networks' input."""
 
     batch: int = 4
-    seconds: float = 700.0
+    seconds: float = 500.0
     """CPU time of a training."""
 
     photos: int | None = None
@@ -145,15 +145,29 @@ Build = Callable[[Course], Contestant]
 """Function that builds a contestant with ImageNet's weights, initialised by PyTorch's seed."""
 
 
-def run(build: Build, course: Course, seed: int) -> dict[str, object]:
-    """Train a contestant for the course's CPU time in one thread, and measure it."""
+def run(build: Build, course: Course, seed: int, weights: Path) -> dict[str, object]:
+    """Train a contestant for the course's CPU time in one thread, and measure it.
+
+    Args:
+        build: What builds the contestant.
+        course: Photos and time.
+        seed: Number that decides initial weights and batches.
+        weights: File that keeps what was trained; if it is there, the contestant is only measured.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     contestant = build(course)
-    steps, seconds = _train(contestant, course, seed)
+    if not weights.is_file():
+        steps, seconds = _train(contestant, course, seed)
+        state = contestant.network.state_dict()
+        with replacing(weights) as temporary:
+            torch.save({"steps": steps, "seconds": seconds, "state": state}, temporary)
+    trained = torch.load(weights, weights_only=True)
+    contestant.network.load_state_dict(trained["state"])
+    contestant.network.eval()
     return {
-        "steps": steps,
-        "seconds": seconds,
+        "steps": trained["steps"],
+        "seconds": trained["seconds"],
         "parameters": sum(weight.numel() for weight in contestant.network.parameters()),
         **_measure(contestant, course),
     }
@@ -178,7 +192,6 @@ def _train(contestant: Contestant, course: Course, seed: int) -> tuple[int, floa
         if used >= course.seconds:
             break
     network.load_state_dict(average.state)
-    network.eval()
     return step + 1, used
 
 

@@ -1,5 +1,6 @@
 """JSIS-Net, with the methods of a preset."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,9 @@ from jsisnet.training.optim import optimizer
 
 FOLDER = Path(__file__).parent
 """Folder of the settings."""
+
+MIN_SCORES, MIN_STUFF = (0.3, 0.5, 0.7), (0.0, 0.4)
+"""Scores of things, and probabilities of stuff, that are tried."""
 
 
 class Ours:
@@ -47,10 +51,20 @@ class Ours:
         return total
 
     def segment(self, image: np.ndarray) -> dict[str, PanopticMap]:
-        """Segment a photo with the given thresholds, the only ones that are tried."""
+        """Segment a photo with each pair of thresholds."""
         if self.predictor is None:
             self.predictor = self._predictor()
-        return {"": self.predictor(image).panoptic}
+        predictor, size = self.predictor, (image.shape[0], image.shape[1])
+        outputs = predictor.outputs_from(image, min(MIN_SCORES))
+        return {
+            f"{score}, {probability}": predictor.merge(
+                outputs,
+                size,
+                replace(self.config.merge, min_score=score, min_stuff_probability=probability),
+            )
+            for score in MIN_SCORES
+            for probability in MIN_STUFF
+        }
 
     def _predictor(self) -> Predictor:
         config = ModelConfig(size=self.size, network=self.config.network, merge=self.config.merge)

@@ -40,8 +40,8 @@ RATE, TRUNK, WEIGHT_DECAY, MAX_GRADIENT = 1e-3, 0.2, 0.05, 10.0
 SEMANTIC = 0.5
 """Weight of the semantic loss, the paper's."""
 
-MIN_SCORES, MAX_OVERLAP, MIN_STUFF = (0.3, 0.5), 0.5, 1000
-"""Scores that are tried, the paper's overlap, and its smallest area of stuff, as ours."""
+MIN_SCORES, MIN_STUFF, MAX_OVERLAP = (0.3, 0.5, 0.7), (1000, 4096), 0.5
+"""Scores and smallest areas of stuff that are tried, and the paper's overlap."""
 
 COARSEST = 3
 """Number of times that the coarsest map is doubled to reach the finest."""
@@ -165,7 +165,7 @@ class PanopticFPN:
         return torch.stack(terms).sum()
 
     def segment(self, image: np.ndarray) -> dict[str, PanopticMap]:
-        """Segment a photo with each score."""
+        """Segment a photo with each pair of thresholds."""
         pixels = torch.tensor(resize(image, self.size)).permute(2, 0, 1)[None]
         maps, images = self._maps(pixels)
         proposals, _ = self.network.rpn(images, maps)
@@ -176,8 +176,11 @@ class PanopticFPN:
         masks = paste_masks_in_image(found["masks"], found["boxes"] * scale, size)[:, 0] >= 0.5  # noqa: PLR2004
         labels, scores = found["labels"].tolist(), found["scores"].tolist()
         return {
-            f"{min_score}": self._merged(best, masks, labels, scores, min_score)
+            f"{min_score}, {min_stuff}": self._merged(
+                best, masks, labels, scores, min_score, min_stuff
+            )
             for min_score in MIN_SCORES
+            for min_stuff in MIN_STUFF
         }
 
     def _maps(self, images: Tensor) -> tuple[OrderedDict[str, Tensor], ImageList]:
@@ -196,6 +199,7 @@ class PanopticFPN:
         labels: list[int],
         scores: list[float],
         min_score: float,
+        min_stuff: int,
     ) -> PanopticMap:
         """Lay things down by falling score, then fill the rest with stuff."""
         ids = torch.zeros(best.shape, dtype=torch.int32)
@@ -209,7 +213,7 @@ class PanopticFPN:
             ids[free] = len(segments)
         for label in self.categories.stuff_labels:
             own = (best == label) & (ids == 0)
-            if own.sum() >= MIN_STUFF:
+            if own.sum() >= min_stuff:
                 segments.append(Segment(label=label, isthing=False))
                 ids[own] = len(segments)
         return PanopticMap.compact(ids.numpy(), segments)

@@ -27,6 +27,13 @@ ALIKE = shlex.split(
 )
 """Options without batch normalisation, whose statistics differ between processes."""
 
+PYRAMID = shlex.split(
+    "--network.trunk.neck pyramid --network.semantic.method fpn --network.roi.head fpn "
+    "--network.roi.mask-crop 7 "
+    + " ".join(f"--network.anchors.sizes {size}" for size in (8, 16, 32, 64, 128))
+)
+"""Methods that read maps of several strides."""
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
@@ -81,6 +88,17 @@ def test_two_processes_train_and_evaluate_like_one(config, tmp_path):
     for name, value in states[1].items():
         torch.testing.assert_close(states[0][name], value, rtol=0.05, atol=1e-3)
     assert saved_model.read(two).config == saved_model.read(one).config
+
+
+@pytest.mark.slow
+def test_two_processes_take_a_step_of_a_pyramid_like_one(config, tmp_path):
+    short = ["--train.steps", "1", "--train.evaluate-every", "0", *PYRAMID]
+
+    alone, *_ = trained(config, tmp_path / "one", *short)
+    together, *_ = trained(config, tmp_path / "two", "--devices.count", "2", *short)
+
+    assert together["terms"] == pytest.approx(alone["terms"], rel=1e-5, abs=1e-7)
+    assert together["gradient"] == pytest.approx(alone["gradient"], rel=1e-4)
 
 
 @pytest.mark.slow

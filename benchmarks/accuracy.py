@@ -3,9 +3,9 @@
 All start from the ImageNet weights of the same small trunk, see the same batches, are trained in
 one thread until the same CPU time is used up, and are measured by the official rules on photos of
 a drive that none has seen. Of each, six pairs of thresholds are tried, and the best on these very
-photos counts. Give the data with --images and --annotations, for
-example CamVid in COCO panoptic format, of whose training photos those of the drive 0006R0 are left
-out; without, all are generated scenes, which says nothing about photos.
+photos counts. Give the data with --images and --annotations, for example CamVid in COCO panoptic
+format, of whose training photos those of the drive 0006R0 are left out; without, all are generated
+scenes, which says nothing about photos.
 
 Runs that are complete in --work are not repeated, so that an interrupted benchmark can be resumed.
 Without its .json file a run is measured again; without its .pt file, trained again.

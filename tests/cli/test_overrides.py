@@ -1,7 +1,11 @@
+import inspect
+
 import pytest
 from cyclopts import UnknownOptionError
 
-from jsisnet.cli.overrides import split_settings
+from jsisnet.cli import reproduce
+from jsisnet.cli.app import COMMANDS, app
+from jsisnet.cli.overrides import SETTINGS, split_settings
 
 
 @pytest.mark.parametrize(
@@ -58,3 +62,20 @@ def test_a_misspelt_setting_names_the_nearest():
 def test_settings_of_a_training_are_not_settings_of_a_model():
     with pytest.raises(UnknownOptionError):
         split_settings(["predict", "a.jpg", "--optim.lr", "0.5"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *([command.name] for command in COMMANDS),
+        *(["reproduce", command.name] for command in reproduce.COMMANDS),
+    ],
+    ids=" ".join,
+)
+def test_commands_that_take_settings_have_them_among_their_options(names):
+    called = app
+    for name in names:
+        called = called[name]
+    takes = "overrides" in inspect.signature(called.default_command).parameters
+
+    assert takes == (" ".join(names) in SETTINGS)

@@ -314,8 +314,9 @@ def test_photos_are_dropped_and_pasted(page, photo):
         script = f"name => {{ const data = ({DATA})(name); document.body.dispatchEvent({event}); }}"
         page.evaluate(script, name)
 
-        page.get_by_role("status").filter(has_text="found").wait_for(state="attached")
-        assert page.get_by_role("heading", name=name).is_visible()
+        page.get_by_role("heading", name=name).wait_for()
+        page.get_by_label(f"Panoptic map of {name}").wait_for()
+        assert page.get_by_role("status").inner_text().startswith("street found")
 
 
 def test_the_camera_takes_a_photo(visit, server):

@@ -12,9 +12,11 @@ SETTINGS = {
     "benchmark": "jsisnet.inference.model_folder:PredictionConfig",
     "describe": "jsisnet.training.config:RunConfig",
     "export": "jsisnet.inference.model_folder:PredictionConfig",
+    "reproduce figure2": "jsisnet.training.config:RunConfig",
     "reproduce speed": "jsisnet.training.config:RunConfig",
     "reproduce table2": "jsisnet.training.config:RunConfig",
     "reproduce table3": "jsisnet.training.config:RunConfig",
+    "reproduce training-ablation": "jsisnet.training.config:RunConfig",
     "show-batch": "jsisnet.training.config:RunConfig",
     "train": "jsisnet.training.config:RunConfig",
     "demo": "jsisnet.inference.model_folder:PredictionConfig",
@@ -25,6 +27,7 @@ SETTINGS = {
     "reproduce merge-ablation": "jsisnet.inference.model_folder:PredictionConfig",
     "reproduce table1": "jsisnet.inference.model_folder:PredictionConfig",
     "reproduce table4": "jsisnet.inference.model_folder:PredictionConfig",
+    "serve": "jsisnet.inference.model_folder:PredictionConfig",
     "submit": "jsisnet.inference.model_folder:PredictionConfig",
 }
 """Settings dataclass of each command whose options include settings."""

@@ -16,6 +16,12 @@ Settings = TypeVar("Settings")
 _NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
+def setting_of(token: str) -> str:
+    """Return the name of the setting of a command-line option; empty for other tokens."""
+    option = token.partition("=")[0]
+    return option[2:].replace("-", "_") if option.startswith("--") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Choice of a section's dataclass by one of its settings, the name of a method.
@@ -150,8 +156,8 @@ def _names(dictionary: str, values: object, options: Sequence[str]) -> list[str]
     """Return the names of sections in values and options."""
     names = dict.fromkeys(map(str, values if isinstance(values, Mapping) else ()))
     for option in options:
-        prefix, _, rest = option.removeprefix("--").replace("-", "_").partition(".")
-        if prefix == dictionary and "." in rest and option.startswith("--"):
+        prefix, _, rest = setting_of(option).partition(".")
+        if prefix == dictionary and "." in rest:
             names[rest.partition(".")[0]] = None
     for name in names:
         if not _NAME.fullmatch(name) or iskeyword(name):
@@ -205,8 +211,8 @@ def _has_choices(hint: object) -> bool:
 def _named(choice: Choice, path: str, values: object, options: Sequence[str]) -> str | None:
     """Return the name of the method in options or values; ``None`` if they do not name one."""
     for number, option in enumerate(options):
-        setting, equals, value = option.partition("=")
-        if setting.removeprefix("--").replace("-", "_") == f"{path}.{choice.tag}":
+        if setting_of(option) == f"{path}.{choice.tag}":
+            _, equals, value = option.partition("=")
             return value if equals else "".join(options[number + 1 : number + 2])
     if isinstance(values, Mapping) and choice.tag in values:
         name = values[choice.tag]
@@ -217,7 +223,7 @@ def _named(choice: Choice, path: str, values: object, options: Sequence[str]) ->
 def _with_all_methods(choice: Choice, path: str, options: Sequence[str]) -> type:
     """Return a dataclass with the settings of all methods, those of other packages if needed."""
     kinds = dict(choice.settings())
-    if any(option.removeprefix("--").startswith(f"{path}.") for option in options):
+    if any(setting_of(option).startswith(f"{path}.") for option in options):
         for name in choice.names():
             with suppress(ValueError):  # not before it is chosen does it matter
                 kinds[name] = choice.find(name, choice.tag)
@@ -259,8 +265,7 @@ def check_options(kind: type, converted: type, options: Sequence[str], prefix: s
     for name, choice in _choices(kind).items():
         others = _fields_of_others(choice, hints[name])
         for option in options:
-            setting = option.partition("=")[0].removeprefix("--").replace("-", "_")
-            section, _, last = setting.rpartition(".")
+            section, _, last = setting_of(option).rpartition(".")
             if section == f"{prefix}{name}" and last in others:
                 raise ValueError(
                     f"{option.partition('=')[0]} is a setting of the {choice.tag} {others[last]}; "

@@ -17,6 +17,7 @@ from jsisnet.sections import (
     is_generated,
     of_chosen,
     section_of,
+    setting_of,
     with_names,
     without_names,
 )
@@ -81,7 +82,7 @@ def from_dict(
         option = getattr(error.argument, "name", "")
         if option in overrides:
             raise ValueError(f"{option} needs a value") from error
-        missing = option.removeprefix("--").replace("-", "_")
+        missing = setting_of(option) or option
         hint = _contents(converted, missing) or _nearest(missing, values)
         raise ValueError(f"{source}: {missing} is missing{hint}") from error
     except cyclopts.CycloptsError as error:
@@ -128,10 +129,9 @@ def name_option(message: str, options: Sequence[str]) -> str | None:
     """
     name = message.partition(" ")[0]
     for token in options:
-        option = token.partition("=")[0]
-        setting = option.removeprefix("--").replace("-", "_")
-        if option.startswith("--") and f".{setting}".endswith(f".{name}"):
-            return option + message.removeprefix(name)
+        setting = setting_of(token)
+        if setting and f".{setting}".endswith(f".{name}"):
+            return token.partition("=")[0] + message.removeprefix(name)
     return None
 
 
@@ -204,9 +204,9 @@ def _refuse_values_of_sections(kind: type, options: Sequence[str]) -> None:
     sections = {name: section_of(hint) for name, hint in _settings(kind)}
     for option, following in zip_longest(options, options[1:], fillvalue=""):
         typed, equals, value = option.partition("=")
-        section = sections.get(typed.removeprefix("--").replace("-", "_"))
+        section = sections.get(setting_of(option))
         value = value if equals else following
-        if section is None or not typed.startswith("--") or value.startswith(("{", "--")):
+        if section is None or value.startswith(("{", "--")):
             continue
         setting = f"{typed}.{fields(section)[0].name}"
         raise ValueError(f"{typed} is a section; expected one of its settings, such as {setting}")

@@ -74,6 +74,9 @@ _LEFT, _RIGHT, _ABOVE, _BELOW = 0.62, 0.2, 0.42, 0.5
 
 _DPI = 100
 
+_BESIDE_TITLE = 3
+"""Most metrics of a panel whose legend has room beside the title."""
+
 _LONGEST = 60
 """Longest displayed run name, in characters."""
 
@@ -170,7 +173,9 @@ def draw(axes: Axes, panel: Panel, runs: Sequence[Run], *, end: float) -> None:
         value = f" {runs[0].curves[name].values[-1]:.1f}" if single else ""
         handles.append(_line(number, color if single else DARK, label + value))
     axes.set_title(panel.title, loc="left", fontsize=11, color=DARK, parse_math=False)
-    if len(handles) > 1 or (panel.percent and single):
+    if len(handles) > _BESIDE_TITLE:
+        axes.legend(handles=handles, loc="best", ncols=2, fontsize=8, framealpha=0.8)
+    elif len(handles) > 1 or (panel.percent and single):
         axes.legend(
             handles=handles,
             loc="lower right",

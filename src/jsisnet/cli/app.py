@@ -250,6 +250,7 @@ def run(tokens: Sequence[str]) -> int:
 
 def _launch(tokens: Sequence[str]) -> int:
     tokens, overrides = split_settings(_with_arguments_last(tokens))
+    _refuse_empty(tokens)
     called = app.parse_commands([token for token in tokens if token not in app.help_flags])[1][-1]
     if called.default_command is not None:
         called.help = None  # let the docstring, which says more, replace the one-line summary
@@ -262,6 +263,16 @@ def _launch(tokens: Sequence[str]) -> int:
     output = json_to_output() if JSON_TO_OUTPUT in tokens else nullcontext()
     with output, follow_links(into=_folders(bound.arguments.values())):
         return command(*bound.args, **bound.kwargs) or 0
+
+
+def _refuse_empty(tokens: Sequence[str]) -> None:
+    """Raise for an empty argument, which as a path would be the current folder."""
+    for before, token in zip(("", *tokens), tokens, strict=False):
+        option = before if before.startswith("--") else "an argument"
+        if not token or (token.startswith("--") and token.endswith("=")):
+            raise CycloptsError(
+                msg=f"{token[:-1] or option} is empty; is a variable of the shell not set?"
+            )
 
 
 def _folders(values: Iterable[object]) -> Iterator[Path]:

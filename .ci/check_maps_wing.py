@@ -22,7 +22,7 @@ LIMIT = 260
 TOOLS = ("pip", "setuptools", "pkg_resources")
 """Packages that a new environment may have already."""
 
-WITHOUT = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "matplotlib")
+WITHOUT = ("torch", "torchvision", "timm", "lightning_fabric", "torchmetrics", "matplotlib")
 """Packages that must be absent."""
 
 

@@ -2,9 +2,9 @@ import pickle
 from multiprocessing.reduction import ForkingPickler
 
 import torch
-from lightning.fabric import Fabric
 
 from jsisnet.data.sample import Batch, Example, Objects, collate
+from jsisnet.training.fabric import Fabric
 
 
 def example(image_id, *, value, objects):

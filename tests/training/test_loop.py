@@ -5,7 +5,6 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from lightning.fabric import Fabric
 from torch import nn
 
 import factories
@@ -17,6 +16,7 @@ from jsisnet.inference.rules import MergeConfig
 from jsisnet.model.engine import TorchEngine
 from jsisnet.model.rpn import AnchorConfig
 from jsisnet.model.saved_model import ModelConfig, SavedModel
+from jsisnet.training.fabric import Fabric
 from jsisnet.training.loop import Average, NonFiniteLossError, StepReport, steps
 from jsisnet.training.losses import Losses, kernels
 from jsisnet.training.objective import Objective, ObjectiveConfig, Totals

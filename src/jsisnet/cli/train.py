@@ -49,12 +49,11 @@ def train(
         track: Experiment tracker to log to as well; can be given several times.
         overrides: Settings that override those of CONFIG.
     """
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
-
     from jsisnet.cli.inputs import require_data
     from jsisnet.cli.training_view import progress_callback
     from jsisnet.training import trainer
     from jsisnet.training.config import read_config
+    from jsisnet.training.fabric import rank_zero_only
     from jsisnet.training.run_folder import is_finished
 
     run = Path("runs", config.stem) if out is None else out
@@ -82,9 +81,8 @@ def _ended(error: BaseException, hint: str) -> int:
 
     Only the first process of a group reports what all of them notice.
     """
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
-
     from jsisnet.training.devices import LostProcessError
+    from jsisnet.training.fabric import rank_zero_only
     from jsisnet.training.loading import LostWorkerError
     from jsisnet.training.loop import NonFiniteLossError
 

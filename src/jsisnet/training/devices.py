@@ -9,11 +9,6 @@ from textwrap import shorten
 from typing import Literal, TypeVar
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins import MixedPrecision
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import distributed
 
 from jsisnet.checks import check_ranges
@@ -21,6 +16,13 @@ from jsisnet.files.processes import (
     TERMINATION_TIMEOUT,
     process_peak_memory,
     reuse_large_freed_memory,
+)
+from jsisnet.training.fabric import (
+    DDPStrategy,
+    Fabric,
+    MixedPrecision,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
 )
 
 Item = TypeVar("Item")

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from jsisnet.data.sample import Batch
 from jsisnet.training.devices import peak_memory
+from jsisnet.training.fabric import Fabric
 from jsisnet.training.losses import Losses
 from jsisnet.training.objective import Totals
 from jsisnet.training.optim import OptimConfig, set_learning_rate

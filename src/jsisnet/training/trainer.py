@@ -13,8 +13,6 @@ from textwrap import shorten
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
@@ -44,6 +42,7 @@ from jsisnet.training.devices import (
     gather,
     process_group,
 )
+from jsisnet.training.fabric import Fabric, rank_zero_only
 from jsisnet.training.fitted_anchors import with_fitted_anchors
 from jsisnet.training.loading import explaining_lost_workers, load
 from jsisnet.training.loggers import LoggerName, logger_callbacks

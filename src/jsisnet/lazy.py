@@ -29,7 +29,7 @@ _EXTRAS = {
     "fsspec": _Extra("scale", "fsspec"),
     "huggingface_hub": _Extra("hub", "huggingface_hub"),
     "imagecodecs": _Extra("tiff", "imagecodecs"),
-    "lightning_fabric": _Extra("torch", "Lightning"),
+    "lightning_fabric": _Extra("torch", "Lightning Fabric"),
     "matplotlib": _Extra("torch", "Matplotlib"),
     "mlflow": _Extra("mlflow", "MLflow"),
     "pillow_heif": _Extra("heif", "pillow-heif"),

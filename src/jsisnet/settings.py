@@ -29,7 +29,7 @@ _MOST = 1e30
 
 _PAIR = 2
 
-_KINDS: dict[object, str] = {int: "an integer", float: "a number"}
+_KINDS: dict[object, str] = {int: "an integer", float: "a number", bool: "true or false"}
 _LIMIT = re.compile(r"Must be ([<>]=?) (\S+)\.")
 _LIMITS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
 
@@ -80,9 +80,9 @@ def from_dict(
         result = without_names(kind, app(list(overrides), exit_on_error=False, print_error=False))
     except cyclopts.MissingArgumentError as error:
         option = getattr(error.argument, "name", "")
-        if option in overrides:
-            raise ValueError(f"{option} needs a value") from error
         missing = setting_of(option) or option
+        if missing in map(setting_of, overrides):
+            raise ValueError(f"{option} needs a value") from error
         hint = _contents(converted, missing) or _nearest(missing, values)
         raise ValueError(f"{source}: {missing} is missing{hint}") from error
     except cyclopts.CycloptsError as error:
@@ -99,9 +99,9 @@ def from_dict(
 def invalid_value(error: cyclopts.CycloptsError) -> str | None:
     """Say which value is invalid and what was expected; ``None`` if only the parser knows."""
     argument = error.argument
-    if argument is None or not argument.tokens:
-        return None
     token = error.token if isinstance(error, cyclopts.CoercionError) else None
+    if argument is None or not (token or argument.tokens):
+        return None
     token = token or argument.tokens[-1]
     name = (token.keyword or argument.name).replace("][", ".").strip("[]")
     match error:
@@ -206,7 +206,7 @@ def _refuse_values_of_sections(kind: type, options: Sequence[str]) -> None:
         typed, equals, value = option.partition("=")
         section = sections.get(setting_of(option))
         value = value if equals else following
-        if section is None or value.startswith(("{", "--")):
+        if section is None or value.startswith("{"):
             continue
         setting = f"{typed}.{fields(section)[0].name}"
         raise ValueError(f"{typed} is a section; expected one of its settings, such as {setting}")

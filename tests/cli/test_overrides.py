@@ -40,6 +40,7 @@ from jsisnet.cli.overrides import SETTINGS, split_settings
         ("predict a.jpg -- --merge.canvas", "predict a.jpg -- --merge.canvas", ""),
         ("train c.yaml --help --optim.lr", "train c.yaml --help --optim.lr", ""),
         ("train c.yaml --optim.lr", "train c.yaml", "--optim.lr"),
+        ("train c.yaml --optim.lr --out r", "train c.yaml --out r", "--optim.lr"),
         (
             "train c.yaml --network.roi.hidden 64 --network.semantic.bins 1 --out r",
             "train c.yaml --out r",

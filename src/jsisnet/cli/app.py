@@ -250,8 +250,9 @@ def run(tokens: Sequence[str]) -> int:
 
 def _launch(tokens: Sequence[str]) -> int:
     tokens, overrides = split_settings(_with_arguments_last(tokens))
-    _refuse_empty(tokens)
-    called = app.parse_commands([token for token in tokens if token not in app.help_flags])[1][-1]
+    names, apps, _ = app.parse_commands([token for token in tokens if token not in app.help_flags])
+    _refuse_empty(tokens, names)
+    called = apps[-1]
     if called.default_command is not None:
         called.help = None  # let the docstring, which says more, replace the one-line summary
     try:
@@ -265,14 +266,21 @@ def _launch(tokens: Sequence[str]) -> int:
         return command(*bound.args, **bound.kwargs) or 0
 
 
-def _refuse_empty(tokens: Sequence[str]) -> None:
+def _refuse_empty(tokens: Sequence[str], chain: Sequence[str]) -> None:
     """Raise for an empty argument, which as a path would be the current folder."""
-    for before, token in zip(("", *tokens), tokens, strict=False):
-        option = before if before.startswith("--") else "an argument"
-        if not token or (token.startswith("--") and token.endswith("=")):
-            raise CycloptsError(
-                msg=f"{token[:-1] or option} is empty; is a variable of the shell not set?"
-            )
+    before, options = "", True
+    for token in tokens:
+        name, equals, value = token.partition("=")
+        empty = None
+        if not token:
+            empty = f"the argument after {before} is empty" if before else "an argument is empty"
+        elif options and name.startswith("--") and equals and not value:
+            empty = f"{name} is empty"
+        if empty is not None:
+            reason = f"{empty}; is a variable of the shell not set?"
+            raise CycloptsError(msg=reason, command_chain=tuple(chain))
+        options = options and token != "--"
+        before = token if options and token.startswith("-") and not equals and token != "-" else ""
 
 
 def _folders(values: Iterable[object]) -> Iterator[Path]:

@@ -72,6 +72,10 @@ def read_architecture(
         network, size = config.network, config.augment.size
         counts, source = _classes(config.sources())
     else:
+        if overrides:
+            raise ValueError(
+                f"{overrides[0]} is a setting of a .yaml file; {name} is a model, and fixed"
+            )
         model = saved_model.read(name)
         network, size = model.config.network, model.config.size
         counts, source = _counts(model.categories), "the model"

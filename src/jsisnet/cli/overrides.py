@@ -68,7 +68,10 @@ def split_settings(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         if count is None:
             rest.append(token)
         else:
-            overrides += [token, *(queue.popleft() for _ in range(min(count, len(queue))))]
+            overrides.append(token)
+            while count and queue and not queue[0].startswith("--"):
+                overrides.append(queue.popleft())
+                count -= 1
     return rest, tuple(overrides)
 
 

@@ -1,34 +1,42 @@
 """Lightning Fabric, imported without torchmetrics.
 
 Fabric imports torchmetrics only to compare its version, which takes longer than to import PyTorch;
-while Fabric is imported, a module with nothing but a version stands in.
+while Fabric is imported, an empty module stands in.
 """
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from types import ModuleType
 
 
+class _Unused(ModuleType):
+    """Module in place of a package, which is imported after all if anything of it is used."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)
+
+
 @contextmanager
-def _version_alone(package: str) -> Iterator[None]:
-    """Let imports of a package find nothing but its version, unless it is imported already."""
-    stand_in = ModuleType(package)
-    try:
-        stand_in.__version__ = version(package)  # type: ignore[attr-defined]
-    except PackageNotFoundError:
+def _without_importing(package: str) -> Iterator[None]:
+    """Let imports of a package find an empty module, unless it is imported already."""
+    if package in sys.modules:
         yield
         return
-    found = sys.modules.setdefault(package, stand_in)
+    stand_in = sys.modules[package] = _Unused(package)
     try:
         yield
     finally:
-        if found is stand_in:
+        if sys.modules.get(package) is stand_in:
             del sys.modules[package]
 
 
-with _version_alone("torchmetrics"):
+with _without_importing("torchmetrics"):
     from lightning_fabric import Fabric
     from lightning_fabric.plugins import MixedPrecision
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment

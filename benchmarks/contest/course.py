@@ -34,6 +34,10 @@ DECAY = 0.997
 POWER = 0.9
 """Exponent of the learning rate's polynomial decay, by the CPU time that is used up."""
 
+MIN_SCORES, MIN_STUFF = (0.3, 0.5, 0.7), (1000, 4096)
+"""Scores of things and smallest areas of stuff, in pixels of the photo, that are tried of networks
+with the paper's kind of merge."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Course:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contest.course import Build, Contestant, Course
+from contest.course import MIN_SCORES, MIN_STUFF, Build, Contestant, Course
 from jsisnet.data.sample import Batch
 from jsisnet.inference.predictor import Predictor
 from jsisnet.model import imagenet, saved_model
@@ -22,9 +22,6 @@ from jsisnet.training.optim import optimizer
 
 FOLDER = Path(__file__).parent
 """Folder of the settings."""
-
-MIN_SCORES, MIN_STUFF = (0.3, 0.5, 0.7), (0.0, 0.4)
-"""Scores of things, and probabilities of stuff, that are tried."""
 
 
 class Ours:
@@ -57,13 +54,11 @@ class Ours:
         predictor, size = self.predictor, (image.shape[0], image.shape[1])
         outputs = predictor.outputs_from(image, min(MIN_SCORES))
         return {
-            f"{score}, {probability}": predictor.merge(
-                outputs,
-                size,
-                replace(self.config.merge, min_score=score, min_stuff_probability=probability),
+            f"{score}, {area}": predictor.merge(
+                outputs, size, replace(self.config.merge, min_score=score, min_stuff_area=area)
             )
             for score in MIN_SCORES
-            for probability in MIN_STUFF
+            for area in MIN_STUFF
         }
 
     def _predictor(self) -> Predictor:

@@ -21,7 +21,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from contest.course import Contestant, Course
+from contest.course import MIN_SCORES, MIN_STUFF, Contestant, Course
 from contest.trunk import FROZEN, NAME, freeze, groups
 from jsisnet.data.sample import Batch, is_void
 from jsisnet.inference.engine import resize
@@ -40,8 +40,8 @@ RATE, TRUNK, WEIGHT_DECAY, MAX_GRADIENT = 1e-3, 0.2, 0.05, 10.0
 SEMANTIC = 0.5
 """Weight of the semantic loss, the paper's."""
 
-MIN_SCORES, MIN_STUFF, MAX_OVERLAP = (0.3, 0.5, 0.7), (1000, 4096), 0.5
-"""Scores and smallest areas of stuff that are tried, and the paper's overlap."""
+MAX_OVERLAP = 0.5
+"""Part of a mask that others may cover, the paper's."""
 
 COARSEST = 3
 """Number of times that the coarsest map is doubled to reach the finest."""

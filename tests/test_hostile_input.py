@@ -87,8 +87,8 @@ def test_a_broken_link_is_no_image(predict, tmp_path, target):
 def test_an_empty_argument_is_not_the_current_folder(predict, tmp_path):
     code, error = predict(tmp_path / "maps", "")
 
-    assert code == 1
-    assert "no image found" in error
+    assert code == 2
+    assert "an argument is empty" in error
 
 
 def test_a_map_never_overwrites_a_file_beside_the_image(predict, tmp_path):

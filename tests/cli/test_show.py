@@ -73,7 +73,7 @@ def test_only_some_classes_are_drawn(tiny, shown):
     ("options", "code", "message"),
     [
         (("--only", "zeppelin"), 1, "no class is named 'zeppelin'"),
-        (("--only", ""), 1, "no class is named ''"),
+        (("--only", ","), 1, "no class is named ''"),
         (("--opacity", "40"), 2, "--opacity"),
     ],
 )

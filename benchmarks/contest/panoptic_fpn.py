@@ -29,7 +29,7 @@ from jsisnet.model import imagenet
 from jsisnet.panoptic import PanopticMap, Segment
 
 WIDTH, HIDDEN = 128, 256
-"""Channels of the pyramid and width of the box head: as ours; the paper's are 256 and 1024."""
+"""Channels of the pyramid, and of the box head, as in `lite`; the paper's are 256 and 1024."""
 
 SIZES = ((8,), (16,), (32,), (64,), (128,))
 """Sizes of the anchors, half of what is usual, for photos of half the usual size."""

@@ -104,7 +104,9 @@ def _dataclass(path: str) -> type:
 
 def _may_be_setting(option: str, kind: type) -> bool:
     """Tell, in no time, whether an option may be a setting: of a section, or a field of its own."""
-    name = option.partition("=")[0].lstrip("-").replace("-", "_")
+    from jsisnet.sections import setting_of
+
+    name = setting_of(option)
     names = {item.name for item in fields(kind)}
     return "." in name or name in names or name.removeprefix("no_") in names
 

@@ -15,9 +15,9 @@ demo: $(if $(wildcard $(ALL)),$(ALL),$(TOOLS)) ## Segment three sample photos, o
 
 # One thread per worker; the tests of a file share prepared data, so they stay on one worker.
 # Files of slow tests come first. xdist waits forever for a worker that it has replaced, so a lost
-# one ends the run.
+# one ends the run. Bytecode is written wherever the tests run: they start many processes.
 test: setup ## Run the tests on up to four cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder --max-worker-restart 0 --durations=40
 
 maps: ## Check `pip install .` alone, without torch, in an environment of its own

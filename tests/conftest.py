@@ -1,10 +1,27 @@
 import os
+from importlib import import_module
 
 import pytest
 import torch
 from hypothesis import settings
 
-import factories
+# jaxtyping's hook looks for the bytecode of all that its modules import under a name of its own and
+# finds none: large libraries are imported before, or each process would compile them again.
+for library in (
+    "beartype",
+    "lightning_fabric",
+    "onnx.reference",
+    "onnxscript",
+    "onnxruntime",
+    "scipy.optimize",
+    "scipy.stats",
+    "timm",
+    "torchmetrics",
+    "torchvision",
+):
+    import_module(library)
+
+import factories  # noqa: E402 imports what the hook changes
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # tests use no network
 os.environ["HF_HUB_OFFLINE"] = "1"

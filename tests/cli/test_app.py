@@ -98,6 +98,8 @@ def test_without_command_the_help_lists_all(capsys):
         (["predict", "a.jpg", "--out", ""], "the argument after --out is empty; is a variable of"),
         (["predict", "a.jpg", "-o", ""], "the argument after -o is empty; is a variable of"),
         (["predict", "a.jpg", "--out="], "--out is empty; is a variable of the shell not set? See"),
+        (["train", "a.yaml", "--start", ""], "the argument after --start is empty; is a variable"),
+        (["predict", "a.jpg", "--merge.min-score="], "--merge.min-score is empty; is a variable"),
         (["data", "show", "--otu", "x"], "there is no option --otu. Did you mean --out?"),
         (["predict", "a.jpg", "--merge.min-scor", "1"], "Did you mean --merge.min-score? See jsis"),
         (["describe", "coco", "--things", "many"], "--things"),
@@ -120,7 +122,6 @@ def test_wrong_usage_gives_one_message(tokens, message, capsys):
         (["--merge.min-score", "some"], "--merge.min-score is 'some'; expected a number"),
         (["--merge.owner", "scores"], "--merge.owner is 'scores'. Did you mean score? Choices:"),
         (["--merge.min-score"], "--merge.min-score needs a value"),
-        (["--merge.min-score="], "--merge.min-score is ''; expected a number"),
         (["--merge"], "--merge is a section; expected one of its settings, such as"),
         (
             ["--network.detection.one-class-per-region=maybe"],

@@ -251,7 +251,8 @@ def run(tokens: Sequence[str]) -> int:
 def _launch(tokens: Sequence[str]) -> int:
     tokens, overrides = split_settings(_with_arguments_last(tokens))
     names, apps, _ = app.parse_commands([token for token in tokens if token not in app.help_flags])
-    _refuse_empty(tokens, names)
+    for arguments in (tokens, overrides):
+        _refuse_empty(arguments, names)
     called = apps[-1]
     if called.default_command is not None:
         called.help = None  # let the docstring, which says more, replace the one-line summary

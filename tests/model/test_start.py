@@ -206,3 +206,34 @@ def test_a_branch_of_another_method_stays_as_it_is():
     for name, value in made.state_dict().items():
         if name.startswith(("semantic.", "instance.roi.")):
             assert torch.equal(value, before.state_dict()[name])
+
+
+def test_batch_norm_is_folded_where_the_network_has_none():
+    model = source(config=PYRAMID)
+    for name, values in model.network.trunk.neck.named_buffers():
+        if "running" in name:
+            torch.nn.init.uniform_(values, 0.5, 2)
+    bare = replace(PYRAMID, trunk=replace(PYRAMID.trunk, norm="none"))
+    before = [values.clone() for values in model.network.state_dict().values()]
+
+    made, taken = started(factories.CATEGORIES, model, bare)
+
+    assert (len(taken.classes), taken.tensors) == (6, taken.expected)
+    photos = torch.rand(2, 3, 64, 96)
+    maps, expected = made.eval().trunk(photos), model.network.eval().trunk(photos)
+    for stride, values in expected.items():
+        assert (maps[stride] - values).abs().max() < 1e-5 * values.abs().max()
+    after = model.network.state_dict().values()
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_group_norm_is_not_folded():
+    grouped = replace(PYRAMID, trunk=replace(PYRAMID.trunk, norm="group"))
+    bare = replace(PYRAMID, trunk=replace(PYRAMID.trunk, norm="none"))
+
+    made, taken = started(factories.CATEGORIES, source(config=grouped), bare)
+
+    assert taken.tensors < taken.expected
+    assert all(
+        not bias.any() for name, bias in made.trunk.neck.named_parameters() if "bias" in name
+    )

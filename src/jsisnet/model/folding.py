@@ -1,6 +1,7 @@
-"""Networks made ready for prediction: batch norm folded into the convolutions before it."""
+"""Batch norm folded into the convolutions before it, for prediction or for another network."""
 
 import copy
+from collections.abc import Container
 from itertools import pairwise
 from typing import Any
 
@@ -39,6 +40,19 @@ def folded(network: JSISNet) -> JSISNet:
     return ready
 
 
+def folded_like(network: JSISNet, other: JSISNet) -> JSISNet:
+    """Return a copy of a network without the batch norms in whose place another network has none.
+
+    Args:
+        network: Trained network; unchanged. With the statistics that it has learnt, the copy
+            computes the same.
+        other: Network whose layers decide, and which has the copy's names there.
+    """
+    ready = copy.deepcopy(network)
+    _fold(ready, {name for name, layer in other.named_modules() if isinstance(layer, nn.Identity)})
+    return ready
+
+
 def _folded_backbone(stages: nn.Module) -> nn.Module:
     """Fold a timm model, or return it as it is if its norms do not follow its convolutions."""
     ready = copy.deepcopy(stages)
@@ -53,10 +67,12 @@ def _folded_backbone(stages: nn.Module) -> nn.Module:
     return ready
 
 
-def _fold(network: nn.Module) -> None:
-    """Fold each norm into the convolution registered before it, in place."""
-    for module in list(network.modules()):
+def _fold(network: nn.Module, places: Container[str] | None = None) -> None:
+    """Fold each norm, or those with the given names, into the convolution registered before it."""
+    for path, module in list(network.named_modules()):
         for (_, layer), (name, norm) in pairwise(list(module.named_children())):
+            if places is not None and f"{path}.{name}" not in places:
+                continue
             convolution = layer[-1] if isinstance(layer, nn.Sequential) and len(layer) else layer
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, NORMS):
                 scale, shift = _affine(norm)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from jsisnet.categories import Categories
+from jsisnet.model.folding import folded_like
 from jsisnet.model.imagenet import check_finite
 from jsisnet.model.network import JSISNet
 from jsisnet.model.saved_model import SavedModel
@@ -65,7 +66,8 @@ class TakenOver:
 def take_over(network: JSISNet, categories: Categories, source: SavedModel) -> TakenOver:
     """Initialise a network with the weights of another one; see `take_over_weights`.
 
-    A branch whose method is another one there stays as it is.
+    A branch whose method is another one there stays as it is. Where this network has no batch norm
+    after a convolution, and the other one has, it is folded into the convolution.
 
     Args:
         network: Network to initialise, in place.
@@ -76,7 +78,7 @@ def take_over(network: JSISNet, categories: Categories, source: SavedModel) -> T
         ValueError: If the trunks differ, or a weight is not finite.
     """
     foreign = _of_other_methods(network, source.network)
-    weights = source.network.state_dict()
+    weights = folded_like(source.network, network).state_dict()
     alike = {name: value for name, value in weights.items() if not name.startswith(foreign)}
     return take_over_weights(network, categories, alike, source.categories)
 

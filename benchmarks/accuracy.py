@@ -33,6 +33,7 @@ CONTESTANTS: dict[str, Build] = {
     "paper's methods": ours("paper.yaml"),
     "lite": ours("lite_adamw.yaml"),
     "lite_fpn": ours("pyramid.yaml"),
+    "thin lite_fpn": ours("thin.yaml"),
     "Mask2Former": mask2former,
     "Panoptic FPN": panoptic_fpn,
 }

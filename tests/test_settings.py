@@ -1,8 +1,10 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from jsisnet import settings
 from jsisnet.formats.dataset import DataConfig
 from jsisnet.inference.model_folder import PredictionConfig
 from jsisnet.model.network import NetworkConfig
@@ -11,7 +13,7 @@ from jsisnet.model.roi_light import LightConfig
 from jsisnet.model.saved_model import ModelConfig
 from jsisnet.model.trunk import TrunkConfig
 from jsisnet.settings import from_dict, plain
-from jsisnet.training.config import RunConfig
+from jsisnet.training.config import RunConfig, read_config
 from jsisnet.training.optim import OptimConfig
 
 DATA = {"images": "photos", "annotations": "truth.json"}
@@ -322,3 +324,19 @@ def test_values_by_name_are_a_mapping_or_pairs():
         from_dict(
             PredictionConfig, {"size": None, "merge": {"class_min_scores": ["a"]}}, source="m"
         )
+
+
+@pytest.mark.parametrize("name", ["tiny.yaml", "authors2019.yaml", "coco_mini_more.yaml"])
+def test_what_needs_no_conversion_is_what_the_parser_returns(name, monkeypatch):
+    exact = read_config(Path(name))
+    monkeypatch.setattr(settings, "_of_exact_types", lambda *_: None)
+
+    assert repr(exact) == repr(read_config(Path(name)))
+
+
+def test_plain_values_are_not_parsed(monkeypatch):
+    monkeypatch.setattr(settings, "_parsed", lambda *_: pytest.fail("was parsed"))
+
+    found = from_dict(ModelConfig, {"size": [3, 4], "network": plain(NetworkConfig())}, source="a")
+
+    assert (found.size, found.network) == ((3, 4), NetworkConfig())

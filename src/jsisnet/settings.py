@@ -77,9 +77,21 @@ def from_dict(
     given = {name: value for name, value in values.items() if name not in empty}
     completed = joined(_defaults(kind, converted), given)
     exact = None if overrides else _of_exact_types(converted, completed)
-    parsed = _parsed(converted, completed, overrides, source) if exact is None else exact
     try:
+        parsed = exact or _parsed(converted, completed, overrides, source)
         result = without_names(kind, parsed)
+    except cyclopts.MissingArgumentError as error:
+        option = getattr(error.argument, "name", "")
+        missing = setting_of(option) or option
+        if missing in map(setting_of, overrides):
+            raise ValueError(f"{option} needs a value") from error
+        hint = _contents(converted, missing) or _nearest(missing, values)
+        raise ValueError(f"{source}: {missing} is missing{hint}") from error
+    except cyclopts.CycloptsError as error:
+        raise ValueError(_blame(invalid_value(error) or f"{error}", overrides, source)) from error
+    except ValueError as error:
+        raise ValueError(_blame(f"{error}", overrides, source)) from error
+    try:
         _refuse_impossible(asdict(result))  # type: ignore[call-overload]
     except ValueError as error:
         raise ValueError(_blame(f"{error}", overrides, source)) from None
@@ -132,19 +144,7 @@ def _parsed(kind: type, values: dict[str, Any], options: Sequence[str], source: 
     def settings(*, settings: Annotated[kind, Parameter(name="*")]) -> object:  # type: ignore[valid-type]
         return settings
 
-    try:
-        return app(list(options), exit_on_error=False, print_error=False)
-    except cyclopts.MissingArgumentError as error:
-        option = getattr(error.argument, "name", "")
-        missing = setting_of(option) or option
-        if missing in map(setting_of, options):
-            raise ValueError(f"{option} needs a value") from error
-        hint = _contents(kind, missing) or _nearest(missing, values)
-        raise ValueError(f"{source}: {missing} is missing{hint}") from error
-    except cyclopts.CycloptsError as error:
-        raise ValueError(_blame(invalid_value(error) or f"{error}", options, source)) from error
-    except ValueError as error:
-        raise ValueError(_blame(f"{error}", options, source)) from error
+    return app(list(options), exit_on_error=False, print_error=False)
 
 
 def invalid_value(error: cyclopts.CycloptsError) -> str | None:

@@ -46,7 +46,7 @@ COMMANDS = (
         "predict",
         "predict",
         "IMAGE...",
-        "Segment images: a class and an instance for every pixel.",
+        "Segment images and clips: a class and an instance for every pixel.",
     ),
     Command(
         "demo",

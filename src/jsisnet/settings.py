@@ -84,7 +84,9 @@ def from_dict(
         option = getattr(error.argument, "name", "")
         missing = setting_of(option) or option
         if missing in map(setting_of, overrides):
-            raise ValueError(f"{option} needs a value") from error
+            count = error.argument.token_count()[0] if error.argument else 1
+            needed = "a value" if count == 1 else f"{count} values"
+            raise ValueError(f"{option} needs {needed}") from error
         hint = _contents(converted, missing) or _nearest(missing, values)
         raise ValueError(f"{source}: {missing} is missing{hint}") from error
     except cyclopts.CycloptsError as error:

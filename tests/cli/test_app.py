@@ -122,6 +122,7 @@ def test_wrong_usage_gives_one_message(tokens, message, capsys):
         (["--merge.min-score", "some"], "--merge.min-score is 'some'; expected a number"),
         (["--merge.owner", "scores"], "--merge.owner is 'scores'. Did you mean score? Choices:"),
         (["--merge.min-score"], "--merge.min-score needs a value"),
+        (["--size", "8"], "--size needs 2 values"),
         (["--merge"], "--merge is a section; expected one of its settings, such as"),
         (
             ["--network.detection.one-class-per-region=maybe"],

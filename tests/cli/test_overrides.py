@@ -46,6 +46,27 @@ from jsisnet.cli.overrides import SETTINGS, split_settings
             "train c.yaml --out r",
             "--network.roi.hidden 64 --network.semantic.bins 1",
         ),
+        (
+            "train --network.anchors.sizes 12 24.5 48 c.yaml",
+            "train c.yaml",
+            "--network.anchors.sizes 12 --network.anchors.sizes 24.5 --network.anchors.sizes 48",
+        ),
+        (
+            "train --network.anchors.sizes 12 --network.anchors.sizes 24 -o r",
+            "train -o r",
+            "--network.anchors.sizes 12 --network.anchors.sizes 24",
+        ),
+        ("train --optim.milestones=4 5", "train 5", "--optim.milestones=4"),
+        (
+            "train --objective.semantic-weights inverse-sqrt c.yaml",
+            "train c.yaml",
+            "--objective.semantic-weights inverse-sqrt",
+        ),
+        (
+            "predict --merge.class-min-scores person 0.5 3",
+            "predict 3",
+            "--merge.class-min-scores person 0.5",
+        ),
         ("", "", ""),
     ],
 )

@@ -33,10 +33,23 @@ def test_the_defaults_are_those_of_the_paper():
     assert made() == RunConfig(data=PHOTOS)
 
 
+def test_photos_have_the_size_of_training_in_prediction_unless_another_is_given():
+    augment = {"augment": {"size": [64, 96]}}
+
+    assert made(augment).prediction_size == (64, 96)
+    assert made(augment, "--size", "128", "192").prediction_size == (128, 192)
+
+
+def test_a_size_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"size is \(0, 64\); expected a positive height"):
+        made({"size": [0, 64]})
+
+
 def test_a_configuration_survives_being_written_and_read(written):
     config = RunConfig(
         data=replace(PHOTOS, first=3, merge="supercategory"),
         validation=PHOTOS,
+        size=(96, 144),
         augment=TransformConfig(size=(64, 96), hue=0.05),
         network=NetworkConfig(trunk=TrunkConfig(weights="imagenet")),
         optim=OptimConfig(lr=1e-9, milestones=(), average=0.998),

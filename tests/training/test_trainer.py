@@ -191,6 +191,12 @@ def test_the_model_is_the_moving_average(finished, settings):
     assert model.categories == factories.CATEGORIES
 
 
+def test_a_model_predicts_at_a_size_of_its_own(settings, tmp_path):
+    train(replace(short(settings), size=(96, 144)), out=tmp_path)
+
+    assert saved_model.read(tmp_path).config.size == (96, 144)
+
+
 def test_without_an_average_the_model_is_the_network(settings, tmp_path):
     train(short(replace(settings, optim=OptimConfig(lr=0.01))), out=tmp_path)
 

@@ -69,7 +69,7 @@ def read_architecture(
     if path.suffix.lower() in (".yaml", ".yml"):
         values = {"data": _NO_DATA} | read_values(path)
         config = from_dict(RunConfig, values, overrides, source=name)
-        network, size = config.network, config.augment.size
+        network, size = config.network, config.prediction_size
         counts, source = _classes(config.sources())
     else:
         if overrides:

@@ -39,6 +39,8 @@ WITHOUT_SETTINGS = {"--help", "-h", "--check", "--predictions"}
 def split_settings(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     """Separate the settings from the other tokens of a command line.
 
+    A list is given as ``--optim.milestones 40 60``, or by repeating the option.
+
     Args:
         tokens: Command and its arguments.
 
@@ -67,16 +69,20 @@ def split_settings(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         count = _values(token, settings, command)
         if count is None:
             rest.append(token)
-        else:
-            overrides.append(token)
-            while count and queue and not queue[0].startswith("--"):
-                overrides.append(queue.popleft())
-                count -= 1
+            continue
+        number, islist = count
+        islist &= number == 1  # and not of pairs
+        overrides.append(token)
+        while number and queue and not queue[0].startswith("--"):
+            overrides.append(queue.popleft())
+            number -= 1
+        while islist and queue and _isnumber(queue[0]):
+            overrides += (token, queue.popleft())
     return rest, tuple(overrides)
 
 
-def _values(token: str, settings: ArgumentCollection, command: str) -> int | None:
-    """Return how many values follow a setting; ``None`` if the token is not a setting."""
+def _values(token: str, settings: ArgumentCollection, command: str) -> tuple[int, bool] | None:
+    """Return how many values follow a setting, and whether more may; ``None`` if it is none."""
     name, equals, _ = token.partition("=")
     if not name.startswith("--"):
         return None
@@ -93,7 +99,15 @@ def _values(token: str, settings: ArgumentCollection, command: str) -> int | Non
             ) from None
         return None
     isflag = isinstance(implied, bool)
-    return 0 if equals or isflag else setting.token_count(keys)[0]
+    return (0, False) if equals or isflag else setting.token_count(keys)
+
+
+def _isnumber(token: str) -> bool:
+    try:
+        float(token)
+    except ValueError:
+        return False
+    return True
 
 
 def _dataclass(path: str) -> type:

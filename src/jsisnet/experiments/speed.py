@@ -149,7 +149,7 @@ def predictor(config: RunConfig, categories: Categories, branches: str) -> Predi
 def _model(config: RunConfig, categories: Categories) -> SavedModel:
     detection = replace(config.network.detection, min_score=0.0)
     model = ModelConfig(
-        size=config.augment.size,
+        size=config.prediction_size,
         network=replace(config.network, detection=detection),
         merge=replace(config.merge, min_score=0.0),
     )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from jsisnet import strict_yaml
-from jsisnet.checks import check_ranges, nearest
+from jsisnet.checks import check_ranges, check_size, nearest
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.files.regular import read_regular
 from jsisnet.formats.dataset import DataConfig
@@ -140,8 +140,12 @@ class RunConfig:
     validation: DataConfig | None = None
     """Validation data, evaluated in the classes of the training data."""
 
+    size: tuple[int, int] | None = None
+    """Height and width that photos are resized to in validation and prediction. Default: those of
+    `augment`."""
+
     augment: TransformConfig = field(default_factory=TransformConfig)
-    """Input size and augmentation."""
+    """Input size in training, and augmentation."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network."""
@@ -169,6 +173,7 @@ class RunConfig:
     """Devices."""
 
     def __post_init__(self) -> None:
+        check_size(self.size)
         sections = {"data": self.data, "validation": self.validation}
         sections |= {f"more_data.{name}": data for name, data in self.more_data.items()}
         for name, data in sections.items():
@@ -190,6 +195,11 @@ class RunConfig:
                 f"train.keep.best is {best}, which is not measured with network.branches "
                 f"{branches}; expected pq"
             )
+
+    @property
+    def prediction_size(self) -> tuple[int, int]:
+        """Height and width that photos are resized to in validation and prediction."""
+        return self.size or self.augment.size
 
     def in_steps(self, photos: int) -> "RunConfig":
         """Return the settings with everything that is given in epochs in steps as well.

@@ -19,7 +19,7 @@ def with_fitted_anchors(config: RunConfig, samples: Sources) -> RunConfig:
     """Return settings whose anchors are fitted to the training data; see `evaluation.anchors.fit`.
 
     The fit begins with the anchors of the settings. Their boxes are those of the whole photo at the
-    size of the network's input, as in prediction, without the augmentation of training.
+    size of prediction, without the augmentation of training.
 
     Args:
         config: Settings of the training.
@@ -34,7 +34,7 @@ def with_fitted_anchors(config: RunConfig, samples: Sources) -> RunConfig:
         if dataset.config.trusted != "semantic"
         for record in dataset.records
     ]
-    true, size = read_true_boxes(records, processes=available_cores()), config.augment.size
+    true, size = read_true_boxes(records, processes=available_cores()), config.prediction_size
     boxes = true.resized(size)
     boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= config.augment.min_box]
     try:

@@ -373,7 +373,7 @@ class _Training:
 
     def _model_config(self) -> ModelConfig:
         config = self.config
-        return ModelConfig(size=config.augment.size, network=config.network, merge=config.merge)
+        return ModelConfig(size=config.prediction_size, network=config.network, merge=config.merge)
 
     def _save(self) -> None:
         """Write the model, and then the checkpoint, so that a checkpoint always has its model."""

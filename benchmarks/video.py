@@ -7,7 +7,9 @@ network with one thread, and so are those of one core.
 The goal is 2.5 times what a script reached with `Predictor` and `draw` when video was planned, with
 eager PyTorch and a merge in torch. It was 3.6 frames a second on the machine of then. Here the code
 of then is taken from the history of the repository and run in turn with today's, with the same
-frames. Its frames are neither decoded nor encoded, and no map is written; today's are.
+frames and the same network, the `street` of then, so that code is compared. Its frames are neither
+decoded nor encoded, and no map is written; today's are. Today's `street`, which is larger, is timed
+as well.
 """
 
 import os
@@ -41,6 +43,9 @@ GOAL = 2.5
 
 BEFORE = "ce0e2dc"
 """Commit with the code of the script."""
+
+NETWORK = "084c8f4"
+"""Last commit with the `street` of then; the script's commit has no exported network."""
 
 SCRIPT = """
 import sys, time
@@ -171,9 +176,12 @@ def main() -> None:
     """Measure everything."""
     given = options(__doc__ or "")
     frames, runs = (24, 2) if given.quick else (100, 3)
-    predictor = Predictor("street", engine="onnxruntime", threads=1)
     with TemporaryDirectory() as name:
         folder = Path(name)
+        of_then = code_of(NETWORK, folder / "network") / "jsisnet" / "weights" / "street"
+        predictor, current = (
+            Predictor(model, engine="onnxruntime", threads=1) for model in (of_then, "street")
+        )
         clip = Clip(write(folder / "pan.mp4", panned(frames)), "pan")
         config = VideoConfig()
         warm = replace(config, selection=Selection(end=0.2))
@@ -191,8 +199,11 @@ def main() -> None:
                 found.setdefault(f"every {every}", []).append(
                     rate(clip, predictor, target, replace(config, every=every))
                 )
+            found.setdefault("today's street", []).append(
+                rate(clip, current, folder / f"{turn}-today", config)
+            )
     for each, rates in found.items():
-        print(f"  {each:<10} {median(rates):7.2f} frames a second ({min(rates):.2f} at least)")
+        print(f"  {each:<15} {median(rates):7.2f} frames a second ({min(rates):.2f} at least)")
     figures = identities_of(4 if given.quick else 20, 60)
     print(f"  ids: {figures.right:.2%} right, {figures.switches} switches, {figures.shared} shared")
     script, one, third = (median(found[name]) for name in ("the script", "every 1", "every 3"))

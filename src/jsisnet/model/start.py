@@ -121,7 +121,10 @@ def take_over_weights(
     fitting = [name for name in plain if name in theirs and theirs[name].shape == own[name].shape]
     for name in plain:
         if name.startswith(STAGES) and name not in fitting and not name.endswith(COUNTERS):
-            raise ValueError(f"the trunk differs: {name} does not match")
+            raise ValueError(
+                f"the trunk differs: {name} does not match; choose a model with the same "
+                "network.trunk, or remove start (start: null on top of a base)"
+            )
     network.load_state_dict(taken | {name: theirs[name] for name in fitting}, strict=False)
     names = [category.name for category in categories]
     return TakenOver(

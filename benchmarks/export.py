@@ -86,7 +86,9 @@ def untrained(preset: str) -> SavedModel:
     data = ["--data.images", ".", "--data.annotations", "."]
     overrides = [] if "data" in read_values(BUILT_IN / preset) else data
     settings = read_config(BUILT_IN / preset, overrides)
-    config = ModelConfig(size=settings.augment.size, network=settings.network, merge=settings.merge)
+    config = ModelConfig(
+        size=settings.prediction_size, network=settings.network, merge=settings.merge
+    )
     return SavedModel(config, CATEGORIES, JSISNet(config.network, CATEGORIES).eval())
 
 

@@ -45,7 +45,7 @@ BEFORE = "ce0e2dc"
 """Commit with the code of the script."""
 
 NETWORK = "084c8f4"
-"""Last commit with the `street` of then; the script's commit has no exported network."""
+"""Commit with the `street` of then, exported, as the script's commit has it not."""
 
 SCRIPT = """
 import sys, time

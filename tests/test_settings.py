@@ -187,6 +187,19 @@ def test_a_value_of_the_wrong_kind_is_named_with_what_was_expected(section, name
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([400], "size is [400]; expected 2 values"),
+        (400, "size is 400; expected 2 values"),
+        ([1, 2, 3], "size is [1, 2, 3]; expected 2 values"),
+        ([1.5, 2], "size is [1.5, 2]; expected an integer"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_refused_where_none_is_allowed_too(value, message):
+    assert refused({"data": DATA, "size": value}) == message
+
+
 def test_positional_arguments_are_refused():
     assert "stray" in refused({"data": DATA}, "stray")
 

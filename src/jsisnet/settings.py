@@ -295,8 +295,11 @@ def _given(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, o
 def _form_error(hint: object, value: object) -> str | None:
     """Describe the expected form if a value does not have it."""
     kinds = (hint, *get_args(hint))
-    if value is None and type(None) in kinds:
-        return None
+    if type(None) in kinds:
+        if value is None:
+            return None
+        hint = next(kind for kind in get_args(hint) if kind is not type(None))
+        kinds = (hint, *get_args(hint))
     if section_of(hint) is not None:
         return None if isinstance(value, Mapping) else "a mapping of settings"
     numbers = value if isinstance(value, list) else [value]

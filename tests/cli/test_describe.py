@@ -72,6 +72,12 @@ def test_settings_change_the_shapes(described):
     assert [word for line in lines for word in line if word == "32x8x12"] == ["32x8x12"]
 
 
+def test_shapes_are_those_of_prediction(described):
+    lines = described(LITE, "--augment.size", "64", "96", "--size", "128", "192")
+
+    assert lines[0][-3:] == ["128", "x", "192"]
+
+
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [

@@ -117,7 +117,7 @@ def test_the_merge_ablation_runs_on_scenes(experiment, capsys):
 
 @pytest.mark.slow
 def test_speed_compares_one_network_with_two_on_scenes(experiment, tmp_path, capsys):
-    few = ["--train.batch-size", "2", "--rounds", "1", "--processes", "0"]
+    few = ["--train.batch-size", "2", "--rounds", "1", "--processes", "0", "--size", "96", "128"]
 
     assert experiment("speed", *few, "--json", "speed.json") == 0
 
@@ -127,4 +127,6 @@ def test_speed_compares_one_network_with_two_on_scenes(experiment, tmp_path, cap
         "photo to map",
     ]
     assert all(cost["joint"] > 0 and cost["both"] > 0 for cost in costs)
-    assert "joint / both" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "joint / both" in shown
+    assert "; prediction at 96x128" in shown

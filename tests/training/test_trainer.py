@@ -15,6 +15,7 @@ from PIL import Image
 
 import factories
 import networks
+from jsisnet.data.sources import Sources
 from jsisnet.data.transforms import TransformConfig
 from jsisnet.formats.dataset import DataConfig
 from jsisnet.inference.engine import EngineOptions
@@ -26,6 +27,7 @@ from jsisnet.training.callbacks import Callback, Pictures
 from jsisnet.training.checkpoint import Checkpoint
 from jsisnet.training.config import KeepConfig, RunConfig, TrainConfig, read_config, to_yaml
 from jsisnet.training.devices import DeviceConfig
+from jsisnet.training.fitted_anchors import with_fitted_anchors
 from jsisnet.training.loop import StepReport
 from jsisnet.training.metrics_file import METRICS
 from jsisnet.training.optim import OptimConfig
@@ -455,6 +457,16 @@ def test_deterministic_algorithms_give_the_same_on_a_cpu(settings, tmp_path):
 
     assert_same(exact, plain)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_anchors_are_fitted_to_the_size_of_prediction(settings):
+    samples = Sources(settings.sources())
+    small, large = (
+        with_fitted_anchors(replace(settings, size=size), samples).network.anchors.sizes
+        for size in (None, (128, 192))
+    )
+
+    assert sum(large) > sum(small)
 
 
 def test_a_pyramid_with_balance_pasted_things_and_fitted_anchors_is_resumed_bit_for_bit(

@@ -181,7 +181,7 @@ def describe(
     Shapes omit the batch dimension. Multiply-adds count convolutions and matrix
     products. Nothing is computed, so even a large network takes a moment.
 
-    The settings of CONFIG are options too, such as --augment.size 512 1024.
+    The settings of CONFIG are options too, such as --size 512 1024.
 
     For example
         jsisnet describe lite.yaml

@@ -39,7 +39,7 @@ WITHOUT_SETTINGS = {"--help", "-h", "--check", "--predictions"}
 def split_settings(tokens: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     """Separate the settings from the other tokens of a command line.
 
-    A list is given as ``--optim.milestones 40 60``, or by repeating the option.
+    A list of numbers is given as ``--optim.milestones 40 60``, any list by repeating the option.
 
     Args:
         tokens: Command and its arguments.

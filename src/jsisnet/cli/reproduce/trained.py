@@ -204,8 +204,11 @@ def speed(
     repetitions = experiment.Repetitions(rounds=rounds, processes=processes)
     with progress("measuring") as advance:
         costs = list(experiment.compare(workload, repetitions, on_part=advance))
-    size = "x".join(map(str, settings.augment.size))
-    display(f"{settings.train.batch_size} images of {size} per step")
+    training, prediction = (
+        "x".join(map(str, size)) for size in (settings.augment.size, settings.prediction_size)
+    )
+    predicted = "" if prediction == training else f"; prediction at {prediction}"
+    display(f"{settings.train.batch_size} images of {training} per step{predicted}")
     display(tables.costs(costs))
     if json is not None:
         rows = [asdict(cost) | {"ratio": cost.ratio} for cost in costs]

@@ -148,6 +148,22 @@ def test_an_option_that_is_a_section_is_refused(options, setting):
 
 
 @pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        (("--train.batch-size", "2.5"), "--train.batch-size is '2.5'"),
+        (("--train.batch-size=2.5",), "--train.batch-size is '2.5'"),
+        (("--optim.milestones", "4", "--optim.milestones", "6.5"), "--optim.milestones is '6.5'"),
+        (("--size", "12", "20.4"), "--size is '20.4'"),
+    ],
+)
+def test_a_fraction_is_refused_where_an_integer_is_expected(options, refused):
+    with pytest.raises(ValueError, match=r"expected an integer$") as error:
+        made({}, *options)
+
+    assert str(error.value).startswith(refused)
+
+
+@pytest.mark.parametrize(
     ("section", "name", "value", "words"),
     [
         ("optim", "lr", "fast", ["lr", "fast", "a number"]),

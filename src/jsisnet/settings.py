@@ -71,6 +71,7 @@ def from_dict(
     values = of_chosen(kind, converted, values)
     _check_values(converted, values, source)
     _refuse_values_of_sections(converted, overrides)
+    _refuse_fractions(converted, overrides)
     check_options(kind, converted, overrides)
     # With the defaults filled in, a section may set one value without the others.
     empty = {name for name in dictionaries(kind) if not values.get(name)}
@@ -263,6 +264,29 @@ def _refuse_values_of_sections(kind: type, options: Sequence[str]) -> None:
             continue
         setting = f"{typed}.{fields(section)[0].name}"
         raise ValueError(f"{typed} is a section; expected one of its settings, such as {setting}")
+
+
+def _refuse_fractions(kind: type, options: Sequence[str]) -> None:
+    """Raise for a number such as 4.5 for an integer, which the parser of options would round."""
+    hints = dict(_settings(kind))
+    option = ""
+    for token in options:
+        isoption = token.startswith("--")
+        option, _, value = token.partition("=") if isoption else (option, "", token)
+        if value and int in _scalars(hints.get(setting_of(option))) and _isfraction(value):
+            raise ValueError(f"{option} is {value!r}; expected an integer")
+
+
+def _isfraction(value: str) -> bool:
+    with suppress(ValueError):
+        return not float(value).is_integer()
+    return False
+
+
+def _scalars(hint: object) -> set[object]:
+    """Return the types that a type is made of: ``int`` for ``tuple[int, int] | None``."""
+    kinds = get_args(hint)
+    return set[object]().union(*map(_scalars, kinds)) if kinds else {hint}
 
 
 def _refuse_impossible(values: Mapping[str, Any]) -> None:

@@ -41,6 +41,7 @@ def data(tiny):
 
 
 NAMES = (
+    "data",
     "table1",
     "table2",
     "table3",

@@ -9,7 +9,8 @@ import pytest
 import factories
 from jsisnet.datatools import split as splitting
 from jsisnet.datatools.check.check import DatasetPaths, check
-from jsisnet.datatools.split import Files, SplitConfig, parse_shares, sizes, split
+from jsisnet.datatools.parts import Files
+from jsisnet.datatools.split import SplitConfig, parse_shares, sizes, split
 from jsisnet.files import follow_links
 from jsisnet.formats import coco
 

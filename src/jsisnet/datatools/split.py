@@ -1,31 +1,28 @@
 """Splitting a COCO data set into parts, such as train and val, that are data sets themselves."""
 
-import os
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import regex
 
 from jsisnet.arrays import Bool, Int64
-from jsisnet.categories import CategoryId
+from jsisnet.datatools.parts import (
+    Files,
+    Listing,
+    folder_of_pngs,
+    link_maps,
+    read_listing,
+    write_part,
+)
 from jsisnet.datatools.stratify import stratify
-from jsisnet.files import atomic, journal, json_fields
-from jsisnet.files.archives import png_folder
-from jsisnet.files.atomic import replacing
+from jsisnet.files import journal
 from jsisnet.files.journal import JOURNAL
-from jsisnet.files.json_fields import Entry
-from jsisnet.files.json_stream import ByteRange, EntryReader
-from jsisnet.files.links import Links
-from jsisnet.formats.coco_index import LISTS, CocoIndex, Ranges, read_index
-from jsisnet.panoptic import ImageId
 
 _NAME = re.compile(r"\w[\w-]{0,49}")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
@@ -36,10 +33,6 @@ _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
 _MAX_MATCHING = 10
 """Seconds for matching all names, as an expression may take years for a single one."""
-
-Kind = Literal["coco", "coco-instances"]
-"""Format of a data set; in "coco" an image has one annotation with a map, in "coco-instances" one
-for each object."""
 
 REST = "rest"
 """The share that takes all remaining images."""
@@ -140,20 +133,6 @@ def _refuse_other_sum(total: Fraction, *, rest: bool) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Files:
-    """Files of a data set."""
-
-    annotations: Path
-    """COCO panoptic or instances JSON file."""
-
-    pngs: Path | None = None
-    """Folder of the maps; default: the folder beside the file with the same name."""
-
-    kind: Kind = "coco"
-    """Format of the file."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitConfig:
     """How images are assigned to parts."""
 
@@ -214,8 +193,8 @@ def split(
             folder holds other files, or another split.
     """
     journal.refuse_other_files(out / JOURNAL)
-    listing = _read_listing(files.annotations, files.kind)
-    pngs = _folder_of_pngs(files)
+    listing = read_listing(files.annotations, files.kind)
+    pngs = folder_of_pngs(files)
     wanted = sizes(config.shares, len(listing.names))
     groups = _groups(listing.names, config.group)
     if groups.max() + 1 < len(wanted):
@@ -226,120 +205,13 @@ def split(
     parts = _parts(listing.presence, groups, wanted, config.seed)
     with journal.open_journal(out / JOURNAL, _fingerprint(files, config)) as unfinished:
         if files.kind == "coco":
-            folders = [out / config.shares[part].name for part in parts]
-            _link_maps(listing, pngs, folders, on_map)
+            folders = {i: out / config.shares[part].name for i, part in enumerate(parts)}
+            link_maps(listing, pngs, folders, on_map)
         for number, share in enumerate(config.shares):
-            _write_part(listing, np.flatnonzero(parts == number), out / f"{share.name}.json")
+            images = np.flatnonzero(parts == number)
+            write_part([(listing, images)], out / f"{share.name}.json")
         unfinished.finish({})
     return _summary(listing, groups, parts, config.shares)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Listing:
-    """What a split depends on; the entries stay in the file."""
-
-    index: CocoIndex
-    names: Sequence[str]
-    """Path of each photo."""
-    annotations: Sequence[Ranges]
-    """Where the annotations of each image are."""
-    presence: Bool[np.ndarray, "n k"]
-    """Which image has which class."""
-    classes: Sequence[str]
-    """Names of the classes."""
-
-
-@dataclass(kw_only=True)
-class _FileReader:
-    """Checks of the entries of one file, and what of them stays in memory."""
-
-    kind: Kind
-    names: dict[ImageId, str] = field(default_factory=dict)
-    """Photo of each image."""
-    categories: dict[CategoryId, int] = field(default_factory=dict)
-    """Number of each category's bit, in order of first use."""
-    first: dict[CategoryId, ImageId] = field(default_factory=dict)
-    """First image of each category."""
-    used: dict[ImageId, int] = field(default_factory=dict)
-    """For each image a bit for each category that it has."""
-
-    def image(self, entry: Entry) -> ImageId:
-        image_id = json_fields.identity(entry, "id")
-        name = json_fields.string(entry, "file_name")
-        if image_id in self.names:
-            raise ValueError(f"image {image_id!r}: listed twice")
-        self.names[image_id] = name
-        return image_id
-
-    def annotation(self, entry: Entry) -> ImageId:
-        image_id = json_fields.identity(entry, "image_id")
-        if self.kind == "coco":
-            if image_id in self.used:
-                raise ValueError(f"image {image_id!r}: two annotations")
-            json_fields.path_in(Path(), entry, "file_name")
-            found: Iterable[CategoryId] = json_fields.each(entry, "segments_info", _category)
-        else:
-            found = (_category(entry),)
-        bits = self.used.get(image_id, 0)
-        for category_id in found:
-            self.first.setdefault(category_id, image_id)
-            bits |= 1 << self.categories.setdefault(category_id, len(self.categories))
-        self.used[image_id] = bits
-        return image_id
-
-    def presence(self, classes: Mapping[CategoryId, str]) -> Bool[np.ndarray, "n k"]:
-        """Return which image has which class."""
-        for image_id in self.used:
-            if image_id not in self.names:
-                raise ValueError(f"image {image_id!r}: annotated, but not listed")
-        for category_id, image_id in self.first.items():
-            if category_id not in classes:
-                known = f"expected one of the {len(classes)} categories"
-                raise ValueError(f"image {image_id!r}: 'category_id' is {category_id!r}; {known}")
-        numbers = {category_id: column for column, category_id in enumerate(classes)}
-        presence = np.zeros((len(self.names), len(classes)), bool)
-        for category_id, bit in self.categories.items():
-            column = numbers[category_id]
-            presence[:, column] = [self.used.get(each, 0) >> bit & 1 for each in self.names]
-        return presence
-
-
-def _read_listing(path: Path, kind: Kind) -> _Listing:
-    reader = _FileReader(kind=kind)
-    index = read_index(path, check_image=reader.image, check_annotation=reader.annotation)
-    try:
-        for name in LISTS:
-            json_fields.items(index.fields, name)
-        classes = dict(json_fields.each(index.fields, "categories", _class))
-        presence = reader.presence(classes)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if not reader.names:
-        raise ValueError(f"{path}: no images are listed")
-    return _Listing(
-        index=index,
-        names=tuple(reader.names.values()),
-        annotations=index.annotations.ranges_by_image(reader.names),
-        presence=presence,
-        classes=tuple(classes.values()),
-    )
-
-
-def _category(entry: Entry) -> CategoryId:
-    return json_fields.identity(entry, "category_id")
-
-
-def _class(entry: Entry) -> tuple[CategoryId, str]:
-    return json_fields.identity(entry, "id"), json_fields.string(entry, "name")
-
-
-def _folder_of_pngs(files: Files) -> Path:
-    if files.kind == "coco-instances":
-        return Path()  # there are none
-    pngs = png_folder(files.annotations, files.pngs)
-    if not pngs.is_dir():
-        raise ValueError(f"{pngs}: unpack the zip first, because the parts link to its files")
-    return pngs
 
 
 def _groups(names: Sequence[str], group: str | None) -> Int64[np.ndarray, " n"]:
@@ -400,70 +272,8 @@ def _fingerprint(files: Files, config: SplitConfig) -> str:
     return sha256(repr((paths, files.kind, config, content)).encode()).hexdigest()
 
 
-def _link_maps(
-    listing: _Listing,
-    pngs: Path,
-    folders: Sequence[Path],
-    on_map: Callable[[int, int], None],
-) -> None:
-    """Link the map of each image into its folder."""
-    for folder in set(folders):
-        folder.mkdir(parents=True, exist_ok=True)
-    links = Links(pngs)
-    with EntryReader(listing.index.path) as reader:
-        images = zip(listing.annotations, folders, strict=True)
-        for done, (annotations, folder) in enumerate(images, 1):
-            for entry in _entries(reader, annotations):
-                png = json_fields.path_in(pngs, entry, "file_name")
-                copy = json_fields.path_in(folder, entry, "file_name")
-                if not png.is_file():
-                    raise ValueError(f"image {entry['image_id']!r}: its map {png} does not exist")
-                links.refuse(png)
-                _link_or_copy(png, copy)
-            on_map(done, len(folders))
-
-
-def _link_or_copy(png: Path, copy: Path) -> None:
-    """Link or copy a map, unless it is there already and has not changed since."""
-    # A link to a symbolic link would lead elsewhere from its new place.
-    original = png.resolve()
-    if copy.exists():
-        before, now = copy.stat(), original.stat()
-        if os.path.samestat(before, now) or _version(before) == _version(now):
-            return
-        copy.unlink()
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(original, copy)
-    except OSError:
-        with replacing(copy) as temporary:
-            shutil.copy2(original, temporary)
-
-
-def _version(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns
-
-
-def _write_part(listing: _Listing, images: Int64[np.ndarray, " m"], path: Path) -> None:
-    index = listing.index
-    numbers = images.tolist()
-    with EntryReader(index.path) as reader:
-        lists: dict[str, Iterator[Entry]] = {
-            "images": _entries(reader, index.images.ranges[images]),
-            "annotations": (
-                entry for i in numbers for entry in _entries(reader, listing.annotations[i])
-            ),
-        }
-        fields = {key: value for key, value in index.fields.items() if key not in LISTS}
-        atomic.write_json(path, fields, lists)
-
-
-def _entries(reader: EntryReader, ranges: Ranges) -> Iterator[Entry]:
-    return (reader.read(ByteRange(start, stop)) for start, stop in ranges.tolist())
-
-
 def _summary(
-    listing: _Listing,
+    listing: Listing,
     groups: Int64[np.ndarray, " n"],
     parts: Int64[np.ndarray, " n"],
     shares: Sequence[Share],

@@ -53,10 +53,11 @@ def split(  # noqa: PLR0913 - one parameter per option
         kind: Whether the annotations are panoptic or instances.
     """
     from jsisnet.datatools import split as splitting
+    from jsisnet.datatools.parts import Files
 
     if pngs is not None and kind == "coco-instances":
         raise ValueError("--pngs applies only to the format coco, not to coco-instances")
-    files = splitting.Files(annotations=annotations, pngs=pngs, kind=kind)
+    files = Files(annotations=annotations, pngs=pngs, kind=kind)
     config = splitting.SplitConfig(shares=splitting.parse_shares(parts), seed=seed, group=group)
     try:
         with progress("splitting") as advance:

@@ -10,6 +10,12 @@ app = App(
 )
 COMMANDS = (
     Command(
+        "data",
+        "data",
+        "--coco DIR|--camvid DIR --out DIR",
+        "Make the data sets of the embedded models, from COCO and CamVid as downloaded.",
+    ),
+    Command(
         "table1",
         "measured",
         "--tiny|--root DIR",

@@ -3,14 +3,14 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from jsisnet.arrays import Bool, Int64
+from jsisnet.arrays import Bool
 from jsisnet.categories import CategoryId
 from jsisnet.files import atomic, json_fields
 from jsisnet.files.archives import png_folder
@@ -162,7 +162,7 @@ def link_maps(
     listing: Listing,
     pngs: Path,
     folders: Mapping[int, Path],
-    on_map: Callable[[int, int], None],
+    on_map: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Link the maps of images into their folders.
 
@@ -194,46 +194,47 @@ def link_or_copy(file: Path, copy: Path) -> None:
     """Link or copy a file, unless it is there already and has not changed since."""
     # A link to a symbolic link would lead elsewhere from its new place.
     original = file.resolve()
+    copy.parent.mkdir(parents=True, exist_ok=True)
     if copy.exists():
         before, now = copy.stat(), original.stat()
         if os.path.samestat(before, now) or _version(before) == _version(now):
             return
-        copy.unlink()
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(original, copy)
-    except OSError:
-        with replacing(copy) as temporary:
-            shutil.copy2(original, temporary)
+    else:
+        with suppress(OSError):
+            os.link(original, copy)
+            return
+    with replacing(copy) as temporary:
+        shutil.copy2(original, temporary)
 
 
 def _version(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def write_part(chosen: Sequence[tuple[Listing, Int64[np.ndarray, " _"]]], path: Path) -> None:
+def write_part(images: Sequence[tuple[Listing, int]], path: Path) -> None:
     """Write the JSON file of a part.
 
     Args:
-        chosen: Data sets with the same classes, each with the positions of the part's images in its
-            file, in the order to write them.
+        images: For each image its data set and its position there, in the order to write them; the
+            data sets have the same classes.
         path: File to write.
     """
-    index = chosen[0][0].index
+    index = images[0][0].index
     with ExitStack() as stack:
-        readers = [stack.enter_context(EntryReader(each.index.path)) for each, _ in chosen]
-        parts = [(reader, *each) for reader, each in zip(readers, chosen, strict=True)]
+        files = {listing.index.path for listing, _ in images}
+        readers = {file: stack.enter_context(EntryReader(file)) for file in files}
         lists: dict[str, Iterator[Entry]] = {
             "images": (
                 entry
-                for reader, listing, images in parts
-                for entry in _entries(reader, listing.index.images.ranges[images])
+                for listing, i in images
+                for entry in _entries(
+                    readers[listing.index.path], listing.index.images.ranges[i : i + 1]
+                )
             ),
             "annotations": (
                 entry
-                for reader, listing, images in parts
-                for i in images.tolist()
-                for entry in _entries(reader, listing.annotations[i])
+                for listing, i in images
+                for entry in _entries(readers[listing.index.path], listing.annotations[i])
             ),
         }
         fields = {key: value for key, value in index.fields.items() if key not in LISTS}

@@ -208,8 +208,8 @@ def split(
             folders = {i: out / config.shares[part].name for i, part in enumerate(parts)}
             link_maps(listing, pngs, folders, on_map)
         for number, share in enumerate(config.shares):
-            images = np.flatnonzero(parts == number)
-            write_part([(listing, images)], out / f"{share.name}.json")
+            images = [(listing, i) for i in np.flatnonzero(parts == number).tolist()]
+            write_part(images, out / f"{share.name}.json")
         unfinished.finish({})
     return _summary(listing, groups, parts, config.shares)
 

@@ -1,5 +1,6 @@
 """The data sets of the embedded models."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from cyclopts import Parameter
 
 from jsisnet.cli.console import display, progress
 from jsisnet.cli.options import Folder
+from jsisnet.cli.outputs import refuse_inputs_in
 
 Downloaded = Annotated[Path | None, Parameter(metavar="DIR")]
 """Folder with a data set as it is downloaded and unpacked."""
@@ -15,10 +17,10 @@ Downloaded = Annotated[Path | None, Parameter(metavar="DIR")]
 def data(*, out: Folder, coco: Downloaded = None, camvid: Downloaded = None) -> None:
     """Make the data sets of the embedded models, from COCO and CamVid as downloaded.
 
-    From COCO, coco-mini gets 100 photos of train2017 and 40 of val2017 with panoptic
-    annotations, and coco-instances-mini 193 photos with instance annotations. From
-    CamVid, as distributed with the SegNet tutorial, camvid gets 468 frames; connected
-    components of cars, pedestrians and bicyclists are its things.
+    From COCO, coco-mini gets 100 photos of train2017 and 40 of val2017 with
+    panoptic annotations, and coco-instances-mini 193 photos with instance
+    annotations. From CamVid, as distributed with the SegNet tutorial, camvid gets
+    468 frames; connected components of cars, pedestrians and bicyclists are things.
 
     Photos and maps are hard-linked where possible. Rerun an interrupted command to
     complete it.
@@ -35,15 +37,23 @@ def data(*, out: Folder, coco: Downloaded = None, camvid: Downloaded = None) -> 
             JSON files and the unpacked maps.
         camvid: CamVid: train and val, with class maps in trainannot and valannot.
     """
-    from jsisnet.experiments.small_data import choose_coco, convert_camvid
-
     if coco is None and camvid is None:
         raise ValueError("no data is given; use --coco or --camvid, or both")
     if coco is not None:
-        with progress("choosing") as advance:
-            choose_coco(coco, out, on_photo=advance)
-        display(f"Wrote {out / 'coco-mini'} and {out / 'coco-instances-mini'}")
+        from jsisnet.experiments import coco_mini
+
+        made = [out / coco_mini.PANOPTIC, out / coco_mini.INSTANCES]
+        _make(coco_mini.choose, coco, made)
     if camvid is not None:
-        with progress("converting") as advance:
-            convert_camvid(camvid, out, on_photo=advance)
-        display(f"Wrote {out / 'camvid'}")
+        from jsisnet.experiments import camvid as frames
+
+        _make(frames.convert, camvid, [out / frames.NAME])
+
+
+def _make(make: Callable[..., None], root: Path, folders: Sequence[Path]) -> None:
+    """Make the data sets `folders` from the one that was downloaded to `root`."""
+    for folder in folders:
+        refuse_inputs_in(folder, [root])
+    with progress("writing") as advance:
+        make(root, folders[0].parent, on_photo=advance)
+    display(f"Wrote {' and '.join(map(str, folders))}")

@@ -171,6 +171,15 @@ def test_a_photo_elsewhere_is_not_followed(downloaded, tmp_path):
         choose(root, tmp_path / "out")
 
 
+def test_data_sets_of_another_download_are_left_alone(downloaded, tmp_path):
+    root, _ = downloaded
+    choose(root, tmp_path / "out")
+    other = root.rename(tmp_path / "other")
+
+    with pytest.raises(ValueError, match=r"coco-mini: holds the result of another command"):
+        choose(other, tmp_path / "out")
+
+
 def test_files_of_others_are_left_alone(downloaded, tmp_path):
     root, _ = downloaded
     foreign = tmp_path / "out/coco-mini/annotations/panoptic_train2017.json"

@@ -68,7 +68,7 @@ def convert(
     splits = {split: _find(root, split, links) for split in FRAMES}
     total = sum(map(len, splits.values()))
     done = 0
-    with open_journal(folder / JOURNAL, f"{NAME} of {root.resolve()}"):
+    with open_journal(folder / JOURNAL, f"{NAME} of {root.resolve()}") as unfinished:
         for split, frames in splits.items():
             annotations = folder / "annotations" / f"panoptic_{split}.json"
             with coco.writing(annotations, CATEGORIES) as writer:
@@ -78,6 +78,7 @@ def convert(
                     link_or_copy(frame.photo, folder / split / name)
                     done += 1
                     on_photo(done, total)
+        unfinished.finish({})
 
 
 def split_things(classes: Shaped[np.ndarray, "h w"]) -> PanopticMap:

@@ -6,6 +6,7 @@ coco-instances-mini   193 photos, 37 or more of val2017, of which only things ar
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from jsisnet.datatools.parts import (
@@ -91,21 +92,27 @@ def choose(
     for name in (PANOPTIC, INSTANCES):
         refuse_other_files(out / name / JOURNAL)
     links = Links(root)
-    parts = [_find(part, root, links) for part in PARTS]
-    total = sum(len(each.photos) for each in parts)
-    done = 0
-    for each in parts:
-        part, folder = each.part, out / each.part.name
-        path = folder / part.annotations(part.splits[0])
-        with open_journal(folder / JOURNAL, f"{part.name} of {root.resolve()}"):
-            for photo in each.photos:
-                link_or_copy(photo, folder / part.splits[0] / photo.name)
-                done += 1
-                on_photo(done, total)
-            if each.pngs is not None:
-                maps = {number: path.with_suffix("") for _, number in each.images}
-                link_maps(each.images[0][0], each.pngs, maps)
-            write_part(each.images, path)
+    found = [_find(part, root, links) for part in PARTS]
+    total = sum(len(each.photos) for each in found)
+    done = count(1)
+    for name in (PANOPTIC, INSTANCES):
+        with open_journal(out / name / JOURNAL, f"{name} of {root.resolve()}") as unfinished:
+            for each in found:
+                if each.part.name == name:
+                    _write(each, out / name, lambda: on_photo(next(done), total))
+            unfinished.finish({})
+
+
+def _write(chosen: _Chosen, folder: Path, on_photo: Callable[[], object]) -> None:
+    split = chosen.part.splits[0]
+    path = folder / chosen.part.annotations(split)
+    for photo in chosen.photos:
+        link_or_copy(photo, folder / split / photo.name)
+        on_photo()
+    if chosen.pngs is not None:
+        maps = {number: path.with_suffix("") for _, number in chosen.images}
+        link_maps(chosen.images[0][0], chosen.pngs, maps)
+    write_part(chosen.images, path)
 
 
 def _find(part: Part, root: Path, links: Links) -> _Chosen:
